@@ -1,0 +1,57 @@
+# `make help` lists what can be done. Everything runs in $(VENV), which is made on first use.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_OUTPUT ?= demo-output
+TEST_WORKERS ?= 2
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+# One thread for each test worker, and no test reaches out to the network.
+TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint types check format clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## make the virtual environment and install the package in it
+
+demo: $(INSTALLED)  ## train on a toy corpus, test, save, load back, and find the emotions of one dialogue
+	@$(BIN)/joyful demo --output-dir $(DEMO_OUTPUT)
+
+test: $(INSTALLED)  ## run the tests, except the slow ones
+	@$(PYTEST) -m "not slow"
+
+test-slow: $(INSTALLED)  ## run the slow tests
+	@$(PYTEST) -m slow
+
+lint: $(INSTALLED)  ## check style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## check types
+	@$(BIN)/ty check --python $(VENV)
+
+check: lint types test  ## lint, types and test
+
+format: $(INSTALLED)  ## mend style and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## remove everything that make made
+	rm -rf $(VENV) $(DEMO_OUTPUT) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch goes first and alone: its pinned version is settled before anything else can ask for another one.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is older: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing into $(VENV) (a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) torch
+	@$(PIP_INSTALL) -e ".[dev]"
+	@touch $@

@@ -1,0 +1,67 @@
+"""Multimodal emotion recognition in conversation, the Hugging Face way.
+
+Importing this package makes its models known to `AutoConfig`, `AutoModel`, `AutoProcessor` and `pipeline`.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from . import registration as _registration
+from .inference import EmotionRecognitionPipeline
+from .modeling import EmotionRecognitionOutput, JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
+from .processing import DialogueError, JoyfulProcessor, batch_to_pyg, pyg_to_batch, summarize_dialogues
+
+if TYPE_CHECKING:
+    from .conversion import convert_released_state_dict
+    from .dialogue_files import load_dialogues
+    from .metrics import compute_metrics
+    from .toy_corpus import make_toy_corpus
+    from .trainer import JoyfulTrainer
+    from .training_args import JoyfulTrainingArguments
+
+try:
+    __version__ = version("joyful-hf")
+except PackageNotFoundError:  # run from the source tree without an install
+    __version__ = "0.0.0"
+
+_registration.register()
+
+# Loaded when first asked for: they bring in datasets, the Trainer or scikit-learn.
+_LAZY = {
+    "JoyfulTrainer": "trainer",
+    "JoyfulTrainingArguments": "training_args",
+    "compute_metrics": "metrics",
+    "convert_released_state_dict": "conversion",
+    "load_dialogues": "dialogue_files",
+    "make_toy_corpus": "toy_corpus",
+}
+
+__all__ = [
+    "DialogueError",
+    "EmotionRecognitionOutput",
+    "EmotionRecognitionPipeline",
+    "JoyfulConfig",
+    "JoyfulForEmotionRecognition",
+    "JoyfulModel",
+    "JoyfulProcessor",
+    "JoyfulTrainer",
+    "JoyfulTrainingArguments",
+    "batch_to_pyg",
+    "compute_metrics",
+    "convert_released_state_dict",
+    "load_dialogues",
+    "make_toy_corpus",
+    "pyg_to_batch",
+    "summarize_dialogues",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,199 @@
+"""The command line: `joyful train`, `evaluate`, `predict`, `convert`, `demo`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from huggingface_hub.errors import StrictDataclassError
+from transformers import HfArgumentParser
+from transformers.utils.logging import disable_progress_bar
+
+from .processing import DialogueError
+
+app = typer.Typer(
+    name="joyful",
+    help="Multimodal emotion recognition in conversation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DATA_HELP = "JSONL, Parquet, or the id of a data set on the Hub."
+
+
+@app.command()
+def demo(
+    output_dir: Annotated[Path, typer.Option(help="Where data, checkpoint and results go.")] = Path("joyful-demo"),
+    overwrite_output_dir: Annotated[bool, typer.Option(help="Replace an earlier demo in this folder.")] = False,
+) -> None:
+    """Train on a toy corpus made here, test, load the checkpoint back, and find one dialogue's emotions."""
+    from .demo import run_demo
+
+    run_demo(output_dir, overwrite_output_dir)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    train_file: Annotated[str, typer.Option(help=_DATA_HELP)],
+    output_dir: Annotated[Path, typer.Option(help="Where checkpoint and results go.")],
+    validation_file: Annotated[
+        str | None, typer.Option(help="Chooses the checkpoint. Without it, 10 % of the training dialogues do.")
+    ] = None,
+    test_file: Annotated[str | None, typer.Option(help="Scored once, with the chosen checkpoint.")] = None,
+    model: Annotated[str, typer.Option(help="Family of the model: joyful.")] = "joyful",
+    preset: Annotated[str | None, typer.Option(help="paper or released; what we recommend without it.")] = None,
+    config_json: Annotated[
+        str, typer.Option(help="Fields of the model's config or the processor's parameters, as JSON.")
+    ] = "{}",
+    overwrite_output_dir: Annotated[bool, typer.Option(help="Replace a finished run in this folder.")] = False,
+) -> None:
+    """Train a model. Takes any field of transformers' TrainingArguments too, as --learning-rate 1e-3.
+
+    A run that was interrupted goes on where it stopped when the same command is given again.
+    """
+    from .training_run import load_run_data, prepare_output_dir, run_training
+
+    settings = _parse_settings(config_json)
+    resume_from = prepare_output_dir(output_dir, overwrite_output_dir)
+    args = _parse_training_args(["--output_dir", str(output_dir), *context.args])
+    data = load_run_data(train_file, validation_file, test_file, args.seed)
+    metrics = run_training(args, data, model, preset, settings, resume_from)
+    if args.process_index == 0:
+        _print_metrics(metrics)
+        print(f"checkpoint and results: {output_dir}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
+    output_dir: Annotated[Path | None, typer.Option(help="Also write eval_results.json into this folder.")] = None,
+) -> None:
+    """Score a checkpoint on labelled dialogues."""
+    from .evaluation import evaluate_checkpoint
+
+    if output_dir is not None:
+        _refuse_existing(output_dir / "eval_results.json")
+    metrics = evaluate_checkpoint(checkpoint, data_file)
+    _print_metrics(metrics)
+    if output_dir is not None:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        _write_whole(output_dir / "eval_results.json", json.dumps(metrics, indent=4, sort_keys=True) + "\n")
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
+    output_file: Annotated[Path, typer.Option(help="JSONL: one dialogue a line, label and scores an utterance.")],
+) -> None:
+    """Find the emotion of every utterance. Labels in the data are not read."""
+    from .checkpoints import load_checkpoint
+    from .dialogue_files import load_dialogues, write_dialogues
+
+    _refuse_existing(output_file)
+    dialogues = load_dialogues(data_file)
+    model, processor = load_checkpoint(checkpoint)
+    predictions = model.predict(dialogues, processor)
+    output_file.parent.mkdir(parents=True, exist_ok=True)
+    part = output_file.with_name(output_file.name + ".part")
+    write_dialogues(predictions, part)
+    part.replace(output_file)
+    count = sum(len(dialogue["utterances"]) for dialogue in predictions)
+    print(f"{count} utterances of {len(predictions)} dialogues: {output_file}")
+
+
+@app.command()
+def convert(
+    released_checkpoint: Annotated[Path, typer.Argument(help="What the authors' code saved.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the converted checkpoint.")],
+) -> None:
+    """Convert a checkpoint of the authors' JOYFUL code. Nothing in it is executed."""
+    from .conversion import convert_released_checkpoint
+
+    convert_released_checkpoint(released_checkpoint, output)
+    print(f"converted checkpoint: {output}")
+
+
+def main() -> None:
+    """Run the command line. Bad input ends with one line on standard error and exit status 2."""
+    disable_progress_bar()  # of weights read and written: they are small
+    sys.argv[1:] = [_with_dashes(argument) for argument in sys.argv[1:]]
+    try:
+        app(standalone_mode=False)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+    except (DialogueError, ValueError, OSError, ImportError, StrictDataclassError) as error:
+        _fail(str(error) or type(error).__name__)
+    except Exception as error:
+        # click's usage errors know their own message; anything else is our mistake and keeps its traceback.
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(error.format_message())
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"joyful: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _with_dashes(argument: str) -> str:
+    """`--learning_rate=1e-3` -> `--learning-rate=1e-3`: both spellings are common, and both are understood."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _parse_settings(config_json: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(config_json)
+    except json.JSONDecodeError as error:
+        raise DialogueError(f"--config-json is not valid JSON ({error})") from None
+    if not isinstance(settings, dict):
+        raise DialogueError("--config-json must be an object, as in '{\"graph_num_layers\": 2}'")
+    return settings
+
+
+def _parse_training_args(arguments: list[str]) -> Any:
+    from .training_args import JoyfulTrainingArguments
+
+    class OneLineParser(HfArgumentParser):
+        """argparse prints its whole usage on an error; there are over 100 options."""
+
+        def error(self, message: str) -> NoReturn:
+            raise DialogueError(f"{message} (joyful train takes every field of transformers' TrainingArguments)")
+
+    parser = OneLineParser(JoyfulTrainingArguments, allow_abbrev=False)
+    (parsed,) = parser.parse_args_into_dataclasses(arguments)
+    return parsed
+
+
+def _refuse_existing(file: Path) -> None:
+    if file.exists():
+        raise DialogueError(f"{file}: exists already; choose another name or remove it first")
+
+
+def _write_whole(file: Path, text: str) -> None:
+    part = file.with_name(file.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
+def _print_metrics(metrics: dict[str, float]) -> None:
+    skipped = ("runtime", "per_second", "epoch", "samples", "mem")
+    shown = {name: value for name, value in metrics.items() if not any(part in name for part in skipped)}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        print(f"{name:<{width}}  {value:.4f}")
+
+
+if __name__ == "__main__":
+    main()

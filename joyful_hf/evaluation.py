@@ -1,0 +1,27 @@
+"""Score a checkpoint on a file of labelled dialogues. What `joyful evaluate` does."""
+
+import tempfile
+
+from .checkpoints import load_checkpoint
+from .dialogue_files import load_dialogues
+from .processing import DialogueError
+from .trainer import EncodedDialogues, JoyfulTrainer
+from .training_args import JoyfulTrainingArguments
+
+
+def evaluate_checkpoint(checkpoint: str, data_file: str) -> dict[str, float]:
+    """The `eval_...` metrics of a checkpoint on the dialogues of a file.
+
+    Raises:
+        DialogueError: bad input, an unknown label, or no label at all.
+    """
+    dialogues = load_dialogues(data_file, split="test")
+    model, processor = load_checkpoint(checkpoint)
+    encoded = EncodedDialogues(dialogues, processor)
+    if not any(dialogue.has_labels for dialogue in encoded.encoded):
+        raise DialogueError(f"{data_file}: not one utterance has a label; `joyful predict` needs none")
+    with tempfile.TemporaryDirectory() as folder:
+        args = JoyfulTrainingArguments(folder, disable_tqdm=True, eval_strategy="no", load_best_model_at_end=False)
+        trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
+        metrics = trainer.evaluate(encoded)
+    return metrics | {"eval_samples": len(encoded)}

@@ -1,0 +1,62 @@
+"""`EmotionRecognitionPipeline`: `pipeline("emotion-recognition", model=...)`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoModel, Pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .modeling.emotion_recognition import with_predictions
+
+TASK = "emotion-recognition"
+
+
+class EmotionRecognitionPipeline(Pipeline):
+    """Dialogues in, the same dialogues out with a `label` and `scores` in each utterance.
+
+        recognizer = pipeline("emotion-recognition", model="user/joyful-iemocap")
+        recognizer({"utterances": [{"speaker": "A", "text_features": [...]}, ...]})
+
+    One dialogue gives one result, a list of dialogues a list of results:
+    {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores": {label: probability}}, ...]}.
+    For large collections `model.predict(dialogues, processor)` batches by utterances and is faster.
+    """
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_video_processor = False
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if kwargs:
+            raise TypeError(f"{TASK} takes no parameters, got {', '.join(kwargs)}")
+        return {}, {}, {}
+
+    def preprocess(self, input_: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        batch = self.processor(input_, return_tensors="pt", return_labels=False)
+        return {"batch": dict(batch), "dialogue": input_}
+
+    def _forward(self, input_tensors: dict[str, Any], **_: Any) -> dict[str, Any]:
+        logits = self.model(**input_tensors["batch"], return_loss=False).logits
+        return {"logits": logits, "dialogue": input_tensors["dialogue"]}
+
+    def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> dict[str, Any]:
+        named = self.model.name_scores(self.model.scores(torch.as_tensor(model_outputs["logits"])))
+        return with_predictions(model_outputs["dialogue"], iter(named))
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Save model and processor; transformers' own method leaves the processor out."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory, **kwargs)
+
+
+def register_pipeline() -> None:
+    """Make `pipeline("emotion-recognition")` known to transformers."""
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK, pipeline_class=EmotionRecognitionPipeline, pt_model=AutoModel, type="multimodal"
+    )
+
+
+__all__ = ["EmotionRecognitionPipeline", "register_pipeline"]

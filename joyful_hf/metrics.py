@@ -1,0 +1,101 @@
+"""The field's metrics, for each kind of task, from one set of predictions. Flat floats, as trackers want them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.metrics import accuracy_score, f1_score
+from transformers import EvalPrediction
+
+IGNORED_LABEL = -100
+
+
+def compute_metrics(
+    prediction: EvalPrediction,
+    id2label: Mapping[int, str] | None = None,
+    problem_type: str = "single_label_classification",
+) -> dict[str, float]:
+    """Metrics over every utterance whose label is known; {} if none is.
+
+    Args:
+        prediction: `predictions` (..., num_labels) logits and `label_ids` (...) with -100 where unknown or padded;
+            for several labels at once (..., num_labels), -100 in the whole row. Any leading shape will do: packed
+            (N, ...) or padded (dialogues, utterances, ...).
+        id2label: names for the F1 of each class; `label_0`, ... without it.
+        problem_type: as in transformers.
+
+    Returns:
+        Single label: `weighted_f1`, `accuracy`, `unweighted_accuracy` (mean recall) and `f1_<label>`.
+        Several labels: `weighted_f1` (by label count), `accuracy` (all labels of an utterance right), and of each
+        label `f1_<label>` and `weighted_f1_<label>` (both of its classes, as the CMU-MOSEI papers report).
+        Regression: `mae`, `correlation` (Pearson), `acc_2` (negative or not), `acc_2_nonzero` (the same where the
+        true value is not 0) and `acc_7` (rounded, within -3 ... 3).
+    """
+    logits = np.asarray(prediction.predictions)
+    logits = logits.reshape(-1, logits.shape[-1])
+    labels = np.asarray(prediction.label_ids)
+    if problem_type == "multi_label_classification":
+        labels = labels.reshape(-1, labels.shape[-1])
+        known = ~((labels == IGNORED_LABEL) | np.isnan(labels)).any(-1)
+        metrics_of = _multi_label_metrics
+    elif problem_type == "regression":
+        labels = labels.reshape(-1)
+        known = ~((labels == IGNORED_LABEL) | np.isnan(labels))
+        metrics_of = _regression_metrics
+    else:
+        labels = labels.reshape(-1)
+        known = labels != IGNORED_LABEL
+        metrics_of = _single_label_metrics
+    if not known.any():
+        return {}
+    names = [str((id2label or {}).get(index, f"label_{index}")) for index in range(logits.shape[-1])]
+    return metrics_of(logits[known], labels[known], names)
+
+
+def _single_label_metrics(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
+    predicted = logits.argmax(-1)
+    classes = list(range(len(names)))
+    f1_of_each = f1_score(labels, predicted, labels=classes, average=None, zero_division=0)
+    recall_of_present = _mean_recall(labels, predicted)
+    return {
+        "weighted_f1": float(f1_score(labels, predicted, labels=classes, average="weighted", zero_division=0)),
+        "accuracy": float(accuracy_score(labels, predicted)),
+        "unweighted_accuracy": recall_of_present,
+        **{f"f1_{name}": float(f1) for name, f1 in zip(names, f1_of_each, strict=True)},
+    }
+
+
+def _mean_recall(labels: np.ndarray, predicted: np.ndarray) -> float:
+    # Only over classes that occur: a class predicted but never true has no recall.
+    present = np.unique(labels)
+    return float(np.mean([(predicted[labels == one] == one).mean() for one in present]))
+
+
+def _multi_label_metrics(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
+    predicted, true = logits > 0, labels > 0.5
+    f1_of_each = f1_score(true, predicted, average=None, zero_division=0)
+    metrics = {
+        "weighted_f1": float(f1_score(true, predicted, average="weighted", zero_division=0)),
+        "accuracy": float((predicted == true).all(-1).mean()),
+    }
+    for index, name in enumerate(names):
+        both_classes = f1_score(true[:, index], predicted[:, index], average="weighted", zero_division=0)
+        metrics[f"f1_{name}"] = float(f1_of_each[index])
+        metrics[f"weighted_f1_{name}"] = float(both_classes)
+    return metrics
+
+
+def _regression_metrics(values: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
+    del names
+    predicted = values[:, 0].astype(np.float64)
+    true = labels.astype(np.float64)
+    varies = len(true) > 1 and predicted.std() > 0 and true.std() > 0
+    nonzero = true != 0
+    metrics = {
+        "mae": float(np.abs(predicted - true).mean()),
+        "correlation": float(np.corrcoef(predicted, true)[0, 1]) if varies else 0.0,
+        "acc_2": float(((predicted < 0) == (true < 0)).mean()),
+        "acc_7": float((np.round(predicted.clip(-3, 3)) == np.round(true.clip(-3, 3))).mean()),
+    }
+    if nonzero.any():
+        metrics["acc_2_nonzero"] = float(((predicted[nonzero] > 0) == (true[nonzero] > 0)).mean())
+    return metrics

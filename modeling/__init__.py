@@ -1,0 +1,16 @@
+"""The networks: one configuration and one modeling file a family, and the layers that families share."""
+
+if not __name__.startswith("joyful_hf."):
+    raise ImportError("import this folder as `joyful_hf.modeling`, not under its own name")
+
+from .configuration_joyful import JoyfulConfig
+from .modeling_joyful import JoyfulForEmotionRecognition, JoyfulModel, JoyfulPreTrainedModel
+from .outputs import EmotionRecognitionOutput
+
+__all__ = [
+    "EmotionRecognitionOutput",
+    "JoyfulConfig",
+    "JoyfulForEmotionRecognition",
+    "JoyfulModel",
+    "JoyfulPreTrainedModel",
+]

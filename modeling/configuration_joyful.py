@@ -1,0 +1,294 @@
+"""`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL as presets."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
+
+_CHOICES = {
+    "relation_scheme": ("speaker_pair", "same_or_other"),
+    "fusion": ("contextual_basis", "autoencoder"),
+    "context_encoder": ("transformer", "gru"),
+    "graph_encoder": ("aggregate_combine", "relational"),
+    "feature_mask_unit": ("dimension", "element"),
+    "edge_perturb_mode": ("drop_and_add", "rewire"),
+    "contrast": ("view_to_view", "anchor_to_views"),
+    "contrast_scope": ("dialogue", "batch"),
+}
+_PROBABILITIES = (
+    "input_dropout_prob",
+    "hidden_dropout_prob",
+    "feature_mask_rate",
+    "edge_perturb_rate",
+    "global_proximity_rate",
+    "global_proximity_threshold",
+    "label_smoothing",
+)
+# IEMOCAP's features in the paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
+_PAPER_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
+
+
+@strict
+class JoyfulConfig(PreTrainedConfig):
+    """Sizes and choices of a JOYFUL model. `JoyfulConfig()` is what we recommend.
+
+    `JoyfulConfig.paper()` is the method of the paper (EMNLP 2023), `JoyfulConfig.released()` the network of the
+    authors' code with its mistakes mended. Where the paper is silent the field says so.
+
+    Args:
+        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
+            IEMOCAP's in the paper are taken: 768, 100, 512.
+        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
+        relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
+        num_relations: follows from the two above.
+        fusion: `"contextual_basis"` (the paper's two branches) or `"autoencoder"` (the released code's).
+        fusion_branches: which of `"contextual"` (B1) and `"specific"` (B2) the paper's fusion has; an empty list
+            joins the plain features (Table 6, "w/o MF").
+        contextual_size: width of each modality in the contextual branch; None keeps the modality's own size, as
+            the paper does (Table 8).
+        projection_size: width of each modality in the specific branch (paper: 460).
+        basis_size: q, the number of shared basis vectors. Not in the paper.
+        smoothing_rate: eta of the topic vector (paper: 0.2).
+        autoencoder_size, bottleneck_size: hidden and code size of the released auto-encoders (1024, 512).
+        input_dropout_prob: dropout of the feature vectors. Not in the paper.
+        context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional.
+        num_hidden_layers, num_attention_heads, intermediate_size, hidden_dropout_prob: of the context encoder.
+            Not in the paper; the released code has 4, 8, 2048 and 0.3.
+        norm_first: normalise before each transformer sub-layer instead of after it (paper and released: after).
+        max_relative_distance: utterances that a learnt relative position bias tells apart; 0 leaves out all
+            knowledge of order (paper and released).
+        graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
+            convolution, then attention).
+        graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
+        graph_num_layers: L; 0 switches the graph off (Table 6, "w/o GCL"). The paper's main table has 1.
+        graph_num_heads: heads of the relational encoder's attention.
+        graph_residual: add each graph layer's input to its output, normalised.
+        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart;
+            0 leaves the bias out (released).
+        views: the pair of views, each a list of `"feature_mask"` (FM), `"edge_perturb"` (EP) and
+            `"global_proximity"` (GP). The paper's best: FM&EP and FM&GP.
+        feature_mask_rate, edge_perturb_rate, global_proximity_rate: p of each augmentation (paper: 0.2).
+        global_proximity_threshold: least Katz score of an edge to be added (paper, Appendix A: 0.5).
+        katz_attenuation, katz_order: of the Katz index, the first over the graph's highest degree. Not in the
+            paper.
+        feature_mask_unit: mask whole `"dimension"`s (paper) or single `"element"`s (released).
+        edge_perturb_mode: `"drop_and_add"` (paper) or `"rewire"` (released).
+        contrast: `"view_to_view"` (paper: Eqs. 11-13, and H = H1 + H2) or `"anchor_to_views"` (released: the
+            clean graph against each view by InfoNCE, and H is the clean graph's).
+        contrast_scope: negatives from the `"dialogue"` (paper) or the `"batch"` (released).
+        contrastive_temperature: 1 in the paper, 0.2 in the released code.
+        contrast_exclude_self: leave the anchor out of the intra-view negatives. The paper's text does, its
+            Eq. 12 and the released code do not.
+        fusion_loss_weight: alpha (paper: 0.06).
+        contrastive_loss_weight: beta (paper: 0.3 for IEMOCAP and MELD, 0.1 for MOSEI); 0 switches the contrast
+            off.
+        classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
+        classifier_residual: give the classifier the graph's input beside its output.
+        class_weights: weight of each class in the classification loss.
+        label_smoothing: share of the target spread over all classes. Not in the paper.
+    """
+
+    model_type = "joyful"
+    keys_to_ignore_at_inference = ["loss", "losses", "fused", "context", "graph", "edge_attention"]
+
+    text_dim: int = 0
+    audio_dim: int = 0
+    visual_dim: int = 0
+    max_speakers: int = 2
+    relation_scheme: str = "speaker_pair"
+    num_relations: int | None = None
+
+    fusion: str = "contextual_basis"
+    fusion_branches: list[str] | tuple[str, ...] = ("contextual", "specific")
+    contextual_size: int | None = 128
+    projection_size: int = 128
+    basis_size: int = 32
+    smoothing_rate: float | int = 0.2
+    autoencoder_size: int = 1024
+    bottleneck_size: int = 512
+
+    input_dropout_prob: float | int = 0.3
+    context_encoder: str = "gru"
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 512
+    hidden_dropout_prob: float | int = 0.3
+    norm_first: bool = True
+    max_relative_distance: int = 16
+
+    graph_encoder: str = "relational"
+    graph_hidden_size: int | None = 128
+    graph_num_layers: int = 1
+    graph_num_heads: int = 4
+    graph_residual: bool = True
+    graph_max_distance: int = 8
+
+    views: list[list[str]] | tuple[list[str], ...] = (
+        ["feature_mask", "edge_perturb"],
+        ["feature_mask", "global_proximity"],
+    )
+    feature_mask_rate: float | int = 0.2
+    edge_perturb_rate: float | int = 0.2
+    global_proximity_rate: float | int = 0.2
+    global_proximity_threshold: float | int = 0.5
+    katz_attenuation: float | int = 0.5
+    katz_order: int = 4
+    feature_mask_unit: str = "dimension"
+    edge_perturb_mode: str = "drop_and_add"
+
+    contrast: str = "view_to_view"
+    contrast_scope: str = "dialogue"
+    contrastive_temperature: float | int = 1.0
+    contrast_exclude_self: bool = True
+    fusion_loss_weight: float | int = 0.06
+    contrastive_loss_weight: float | int = 0.1
+    classifier_hidden_size: int | None = None
+    classifier_residual: bool = True
+    class_weights: list[float] | None = None
+    label_smoothing: float | int = 0.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if not (self.text_dim or self.audio_dim or self.visual_dim):
+            for name, dim in _PAPER_DIMS.items():
+                setattr(self, name, dim)
+        self.fusion_branches = list(self.fusion_branches)
+        self.views = [list(view) for view in self.views]
+        if self.num_relations is None:
+            self.num_relations = self._relations_of_scheme()
+        super().__post_init__(**kwargs)
+
+    def _relations_of_scheme(self) -> int:
+        return 2 * self.max_speakers**2 if self.relation_scheme == "speaker_pair" else 4
+
+    @property
+    def modality_dims(self) -> dict[str, int]:
+        """Modality -> size of its feature vectors, only those that are part of the model."""
+        dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
+        return {name: dim for name, dim in dims.items() if dim}
+
+    def validate_choices(self) -> None:
+        """Every choice is one of its words, every rate lies between 0 and 1."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        for name in _PROBABILITIES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        unknown = set(self.fusion_branches) - {"contextual", "specific"}
+        if unknown:
+            raise ValueError(f"unknown fusion_branches {sorted(unknown)}; choose from contextual, specific")
+
+    def validate_views(self) -> None:
+        """Two views, of known augmentations."""
+        if len(self.views) != 2:
+            raise ValueError(f"views must be a pair of augmentation lists, got {len(self.views)} lists")
+        unknown = {name for view in self.views for name in view} - set(AUGMENTATIONS)
+        if unknown:
+            raise ValueError(f"unknown augmentations {sorted(unknown)}; choose from {', '.join(AUGMENTATIONS)}")
+
+    def validate_sizes(self) -> None:
+        """Sizes that belong together do."""
+        expected = self._relations_of_scheme()
+        if self.num_relations != expected:
+            raise ValueError(
+                f"num_relations is {self.num_relations}, but {self.relation_scheme} with "
+                f"max_speakers={self.max_speakers} has {expected}; leave num_relations out"
+            )
+        if min(self.text_dim, self.audio_dim, self.visual_dim) < 0:
+            raise ValueError("text_dim, audio_dim and visual_dim must be 0 or more")
+        if self.class_weights is not None and len(self.class_weights) != self.num_labels:
+            raise ValueError(f"class_weights has {len(self.class_weights)} weights for num_labels={self.num_labels}")
+
+    @classmethod
+    def paper(cls, **overrides: Any) -> "JoyfulConfig":
+        """The method of the paper at IEMOCAP's sizes; every field can be overridden.
+
+        10 heads follow COGMEN's rule for the width of 1380, the paper gives none; other widths take the largest
+        divisor up to 10.
+        """
+        config: dict[str, Any] = {
+            "fusion": "contextual_basis",
+            "contextual_size": None,
+            "projection_size": 460,
+            "basis_size": 32,
+            "smoothing_rate": 0.2,
+            "input_dropout_prob": 0.0,
+            "context_encoder": "transformer",
+            "num_hidden_layers": 4,
+            "num_attention_heads": _largest_divisor(sum(_dims_of(overrides).values()), 10),
+            "intermediate_size": 2048,
+            "hidden_dropout_prob": 0.3,
+            "norm_first": False,
+            "max_relative_distance": 0,
+            "graph_encoder": "aggregate_combine",
+            "graph_hidden_size": None,
+            "graph_num_layers": 1,
+            "graph_residual": False,
+            "graph_max_distance": 0,
+            "feature_mask_rate": 0.2,
+            "edge_perturb_rate": 0.2,
+            "global_proximity_rate": 0.2,
+            "global_proximity_threshold": 0.5,
+            "contrast": "view_to_view",
+            "contrast_scope": "dialogue",
+            "contrastive_temperature": 1.0,
+            "fusion_loss_weight": 0.06,
+            "contrastive_loss_weight": 0.3,
+            "classifier_residual": False,
+        }
+        return cls(**(config | overrides))
+
+    @classmethod
+    def released(cls, **overrides: Any) -> "JoyfulConfig":
+        """The network of the authors' code, its mistakes mended; every field can be overridden.
+
+        Mended: each view perturbs its own copy of the graph, edges are moved inside their dialogue and get the
+        relation that fits, padding takes no part, the fusion loss counts every utterance, and the anchor is not
+        its own negative.
+        """
+        config: dict[str, Any] = {
+            "fusion": "autoencoder",
+            "projection_size": 460,
+            "autoencoder_size": 1024,
+            "bottleneck_size": 512,
+            "input_dropout_prob": 0.0,
+            "context_encoder": "transformer",
+            "num_hidden_layers": 4,
+            "num_attention_heads": 8,
+            "intermediate_size": 2048,
+            "hidden_dropout_prob": 0.3,
+            "norm_first": False,
+            "max_relative_distance": 0,
+            "graph_encoder": "relational",
+            "graph_hidden_size": 100,
+            "graph_num_layers": 1,
+            "graph_num_heads": 4,
+            "graph_residual": False,
+            "graph_max_distance": 0,
+            "views": [["feature_mask", "edge_perturb"], ["feature_mask", "edge_perturb"]],
+            "feature_mask_rate": 0.25,
+            "edge_perturb_rate": 0.1,
+            "feature_mask_unit": "element",
+            "edge_perturb_mode": "rewire",
+            "contrast": "anchor_to_views",
+            "contrast_scope": "batch",
+            "contrastive_temperature": 0.2,
+            "fusion_loss_weight": 0.05,
+            "contrastive_loss_weight": 0.2,
+            "classifier_residual": False,
+        }
+        return cls(**(config | overrides))
+
+
+def _dims_of(overrides: dict[str, Any]) -> dict[str, int]:
+    dims = {name: overrides.get(name, 0) for name in _PAPER_DIMS}
+    return dims if any(dims.values()) else _PAPER_DIMS
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return max(divisor for divisor in range(1, limit + 1) if number % divisor == 0)
+
+
+__all__ = ["JoyfulConfig"]

@@ -1,0 +1,218 @@
+"""Joint modality fusion: the paper's contextual and specific branches, and the released auto-encoders."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import initialization as init
+
+from .configuration_joyful import JoyfulConfig
+from .context_encoder import DialogueGRU, DialogueTransformer
+from .packing import DialogueLayout
+
+
+@dataclass
+class FusionOutput:
+    """What a fusion makes of N utterances."""
+
+    fused: Tensor
+    """(N, size)."""
+    loss: Tensor
+    """(N,) self-supervised loss of each utterance."""
+
+
+class FeatureProjections(nn.Module):
+    """One linear layer and ReLU a modality (f_k in the paper, depth and activation are our reading).
+
+    An absent modality yields zeros, whatever the bias.
+    """
+
+    def __init__(self, dims: dict[str, int], sizes: dict[str, int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict({name: nn.Linear(dim, sizes[name]) for name, dim in dims.items()})
+
+    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Modality -> (N, dim), modality -> (N, 1) bool; returns modality -> (N, size)."""
+        return {
+            name: torch.relu(layer(features[name])) * present[name].to(features[name].dtype)
+            for name, layer in self.layers.items()
+        }
+
+
+def reconstruction_loss(reconstructed: Tensor, original: Tensor, present: Tensor) -> Tensor:
+    """(N,) mean squared difference over the dimensions that are present (N, size) bool.
+
+    The paper writes a norm without saying over what; a mean keeps its weight alpha the same at every size.
+    """
+    difference = (reconstructed - original).float().square() * present
+    return difference.sum(-1) / present.sum(-1).clamp(min=1)
+
+
+class ContextualBranch(nn.Module):
+    """B1, section 3.3.1: projected modalities, joined and put into the dialogue's context (Eqs. 1 and 2)."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        self.smoothing_rate = config.smoothing_rate
+        sizes = {name: config.contextual_size or dim for name, dim in config.modality_dims.items()}
+        self.sizes = sizes
+        self.hidden_size = sum(sizes.values())
+        self.projections = FeatureProjections(config.modality_dims, sizes)
+        self.encoder = make_context_encoder(config, self.hidden_size)
+
+    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor], layout: DialogueLayout) -> FusionOutput:
+        """Returns z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
+        joined = torch.cat(list(self.projections(features, present).values()), dim=-1)
+        contextual = self.encoder(joined, layout)
+        real = torch.cat([present[name].expand(-1, size) for name, size in self.sizes.items()], dim=-1)
+        smooth = smoothing_loss(contextual, layout, self.smoothing_rate)
+        return FusionOutput(contextual, smooth + reconstruction_loss(contextual, joined, real))
+
+
+def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float) -> Tensor:
+    """J_smooth (Eq. 1): (N,) mean squared distance of each utterance to the topic vector of those before it.
+
+    The topic vector is the exponentially weighted mean z_con,i = sum_{j<i} e^{rate j} z_j / sum_{j<i} e^{rate j}.
+    The paper's own update lacks the denominator and would grow without bound. A first utterance adds 0.
+    """
+    weighted = contextual.float()
+    weight = torch.ones_like(weighted[:, :1])
+    step = 1
+    # After k doublings each row holds its 2^k last utterances; older ones no longer count in float32.
+    while step < layout.num_utterances and rate * step < 17:
+        decay = math.exp(-rate * step)
+        weighted = weighted + decay * layout.shift(weighted, step)
+        weight = weight + decay * layout.shift(weight, step)
+        step *= 2
+    topic = layout.shift(weighted / weight, 1)
+    distance = (contextual.float() - topic).square().mean(-1)
+    return distance * (layout.position > 0)
+
+
+class SpecificBranch(nn.Module):
+    """B2, section 3.3.2: each modality expressed in one shared basis of q trainable vectors (Eqs. 3-7)."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        size = config.projection_size
+        self.hidden_size = size * len(config.modality_dims)
+        self.projections = FeatureProjections(config.modality_dims, dict.fromkeys(config.modality_dims, size))
+        self.basis = nn.Parameter(torch.empty(config.basis_size, size))
+        self.basis_transform = nn.Linear(size, size, bias=False)
+        self.transforms = nn.ModuleDict({name: nn.Linear(size, size, bias=False) for name in config.modality_dims})
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Basis vectors of about unit length."""
+        init.normal_(self.basis, std=self.basis.size(-1) ** -0.5)
+
+    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> FusionOutput:
+        """Returns the mixtures of basis vectors (N, modalities * projection_size), and J^l_rec."""
+        projected = self.projections(features, present)
+        basis = self.basis_transform(self.basis)
+        mixtures = []
+        for name, transform in self.transforms.items():
+            similarity = transform(projected[name]) @ basis.T
+            mixture = similarity.softmax(dim=-1) @ basis
+            mixtures.append(mixture * present[name].to(mixture.dtype))
+        mixed = torch.cat(mixtures, dim=-1)
+        original = torch.cat(list(projected.values()), dim=-1)
+        size = basis.size(-1)
+        real = torch.cat([present[name].expand(-1, size) for name in projected], dim=-1)
+        return FusionOutput(mixed, reconstruction_loss(mixed, original, real))
+
+
+class ContextualBasisFusion(nn.Module):
+    """The paper's fusion: h_m = [contextual ; specific] and L_mf = J_smooth + J^g_rec + J^l_rec (Eq. 8).
+
+    Without a branch (Table 6, "w/o MF") the other stands alone; without both, the plain features are joined.
+    """
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        branches = config.fusion_branches
+        self.contextual = ContextualBranch(config) if "contextual" in branches else None
+        self.specific = SpecificBranch(config) if "specific" in branches else None
+        sizes = [branch.hidden_size for branch in (self.contextual, self.specific) if branch is not None]
+        self.hidden_size = sum(sizes) or sum(config.modality_dims.values())
+
+    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor], layout: DialogueLayout) -> FusionOutput:
+        """Modality -> (N, dim), modality -> (N, 1) bool."""
+        outputs = []
+        if self.contextual is not None:
+            outputs.append(self.contextual(features, present, layout))
+        if self.specific is not None:
+            outputs.append(self.specific(features, present))
+        if not outputs:
+            joined = torch.cat(list(features.values()), dim=-1)
+            return FusionOutput(joined, joined.new_zeros(len(joined), dtype=torch.float32))
+        fused = torch.cat([output.fused for output in outputs], dim=-1)
+        return FusionOutput(fused, torch.stack([output.loss for output in outputs]).sum(0))
+
+
+class AutoencoderFusion(nn.Module):
+    """The released fusion: two auto-encoders, one over the joined features, one over the attended projections."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        dims, size = config.modality_dims, config.projection_size
+        self.dims = dims
+        self.hidden_size = 2 * config.bottleneck_size
+        self.projections = nn.ModuleDict({name: nn.Linear(dim, size) for name, dim in dims.items()})
+        self.basis = nn.Parameter(torch.empty(size))
+        hidden, bottleneck = config.autoencoder_size, config.bottleneck_size
+        joined, projected = sum(dims.values()), size * len(dims)
+        self.global_encoder = _two_layers(joined, hidden, bottleneck, nn.ReLU())
+        self.global_decoder = _two_layers(bottleneck, hidden, joined, nn.Identity())
+        self.inter_encoder = _two_layers(projected, hidden, bottleneck, nn.ReLU())
+        self.inter_decoder = _two_layers(bottleneck, hidden, projected, nn.Identity())
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As the released basis, the sum of a linear layer's weights and bias over an input of ones, begins."""
+        init.normal_(self.basis, std=1 / math.sqrt(3))
+
+    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor], layout: DialogueLayout) -> FusionOutput:
+        """Modality -> (N, dim), modality -> (N, 1) bool. `layout` is not needed: utterances stand alone."""
+        # The released order of the joined modalities.
+        names = [name for name in ("audio", "text", "visual") if name in self.dims]
+        attended = []
+        for name in names:
+            projected = self.projections[name](features[name])
+            attended.append(self._attend(projected) * present[name].to(projected.dtype))
+        joined, attended_all = torch.cat([features[name] for name in names], -1), torch.cat(attended, -1)
+        global_code, inter_code = self.global_encoder(joined), self.inter_encoder(attended_all)
+        size = self.basis.size(0)
+        real = torch.cat([present[name].expand(-1, self.dims[name]) for name in names], -1)
+        real_projected = torch.cat([present[name].expand(-1, size) for name in names], -1)
+        loss = reconstruction_loss(self.global_decoder(global_code), joined, real) + reconstruction_loss(
+            self.inter_decoder(inter_code), attended_all, real_projected
+        )
+        return FusionOutput(torch.cat([global_code, inter_code], dim=-1), loss)
+
+    def _attend(self, projected: Tensor) -> Tensor:
+        """out_i = sum_j softmax_j(basis_i * projected_j) projected_j over feature dimensions: (N, size)."""
+        values = projected[..., None]
+        query = self.basis.to(projected.dtype)[None, :, None].expand(len(projected), -1, -1)
+        return functional.scaled_dot_product_attention(query, values, values, scale=1.0).squeeze(-1)
+
+
+def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> nn.Module:
+    """The encoder over a dialogue's utterances that the config asks for; rows and layout in, rows out."""
+    if config.context_encoder == "gru":
+        return DialogueGRU(hidden_size, config.num_hidden_layers, config.hidden_dropout_prob)
+    return DialogueTransformer(
+        hidden_size,
+        config.num_hidden_layers,
+        config.num_attention_heads,
+        config.intermediate_size,
+        config.hidden_dropout_prob,
+        config.norm_first,
+        config.max_relative_distance,
+    )
+
+
+def _two_layers(in_size: int, hidden_size: int, out_size: int, activation: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(in_size, hidden_size), nn.Tanh(), nn.Linear(hidden_size, out_size), activation)

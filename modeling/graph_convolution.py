@@ -1,0 +1,113 @@
+"""The layers of the graph encoders. Edges go from a source to a target, and the target receives."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+
+
+def sum_at_targets(messages: Tensor, target: Tensor, num_nodes: int) -> Tensor:
+    """Sum of the messages (E, ...) that arrive at each node: (num_nodes, ...)."""
+    return messages.new_zeros(num_nodes, *messages.shape[1:]).index_add(0, target, messages)
+
+
+def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor:
+    """Softmax of the edge scores (E, heads) over the edges that arrive at the same node, in float32."""
+    scores = scores.float()
+    index = target[:, None].expand_as(scores)
+    highest = scores.new_full((num_nodes, scores.size(1)), -math.inf)
+    highest = highest.scatter_reduce(0, index, scores.detach(), "amax")
+    weights = (scores - highest[target]).exp()
+    return weights / sum_at_targets(weights, target, num_nodes)[target]
+
+
+class RelationalGraphConvolution(nn.Module):
+    """R-GCN: x_i' = W_0 x_i + b + sum over relations r of the mean over N_r(i) of W_r x_j.
+
+    Equal to torch-geometric's `RGCNConv` (mean, no bases) without a loop over relations: every node is
+    transformed for every relation in one product, and each edge takes the row it needs.
+    """
+
+    def __init__(self, in_size: int, out_size: int, num_relations: int) -> None:
+        super().__init__()
+        self.num_relations = num_relations
+        self.weight = nn.Parameter(torch.empty(num_relations, in_size, out_size))
+        self.root = nn.Parameter(torch.empty(in_size, out_size))
+        self.bias = nn.Parameter(torch.empty(out_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot for the weights, zero for the bias."""
+        for weight in (self.weight, self.root):
+            bound = math.sqrt(6 / (weight.size(-2) + weight.size(-1)))
+            init.uniform_(weight, -bound, bound)
+        init.zeros_(self.bias)
+
+    def forward(self, nodes: Tensor, edge_index: Tensor, edge_type: Tensor) -> Tensor:
+        """(N, in_size), (2, E), (E,) -> (N, out_size)."""
+        num_nodes, relations = nodes.size(0), self.num_relations
+        source, target = edge_index
+        neighbourhood = target * relations + edge_type
+        ones = torch.ones_like(edge_type, dtype=torch.float32)
+        share = 1 / sum_at_targets(ones, neighbourhood, num_nodes * relations)[neighbourhood]
+        transformed = nodes @ self.weight.transpose(0, 1).flatten(1)  # (N, relations * out_size)
+        rows = transformed.view(num_nodes * relations, -1)
+        messages = rows.index_select(0, source * relations + edge_type) * share.to(rows.dtype)[:, None]
+        return nodes @ self.root + self.bias + sum_at_targets(messages, target, num_nodes)
+
+
+class GraphAttention(nn.Module):
+    """Multi-head attention over edges, heads concatenated, with a skip connection.
+
+    x_i' = W_skip x_i + concat over heads of sum_j softmax_j(q_i k_j / sqrt(d)) v_j: torch-geometric's
+    `TransformerConv`.
+    """
+
+    def __init__(self, in_size: int, head_size: int, num_heads: int) -> None:
+        super().__init__()
+        self.head_size = head_size
+        self.num_heads = num_heads
+        self.query = nn.Linear(in_size, num_heads * head_size)
+        self.key = nn.Linear(in_size, num_heads * head_size)
+        self.value = nn.Linear(in_size, num_heads * head_size)
+        self.skip = nn.Linear(in_size, num_heads * head_size)
+
+    def forward(self, nodes: Tensor, edge_index: Tensor, edge_bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(N, in_size), (2, E) -> (N, num_heads * head_size) and the attention (E, num_heads).
+
+        Args:
+            edge_bias: (E, num_heads), added to the scores.
+        """
+        num_nodes = nodes.size(0)
+        source, target = edge_index
+        heads = (num_nodes, self.num_heads, self.head_size)
+        query, key, value = (part(nodes).view(heads) for part in (self.query, self.key, self.value))
+        scores = (query[target] * key[source]).sum(-1) / math.sqrt(self.head_size)
+        if edge_bias is not None:
+            scores = scores + edge_bias
+        attention = softmax_at_targets(scores, target, num_nodes)
+        messages = value[source] * attention.to(value.dtype)[..., None]
+        return self.skip(nodes) + sum_at_targets(messages, target, num_nodes).flatten(1), attention
+
+
+class AggregateCombine(nn.Module):
+    """One layer of the paper's graph encoder (Eqs. 9 and 10, Table 8).
+
+    a_i = mean over N(i) of W_agg h_j;  h_i' = ReLU(W_graph [h_i ; a_i]). The paper leaves the activation and
+    the form of AGG open; mean and ReLU are our reading.
+    """
+
+    def __init__(self, in_size: int, out_size: int) -> None:
+        super().__init__()
+        self.aggregate = nn.Linear(in_size, in_size)
+        self.combine = nn.Linear(2 * in_size, out_size)
+
+    def forward(self, nodes: Tensor, edge_index: Tensor) -> Tensor:
+        """(N, in_size), (2, E) -> (N, out_size)."""
+        num_nodes = nodes.size(0)
+        source, target = edge_index
+        degree = sum_at_targets(torch.ones_like(target, dtype=torch.float32), target, num_nodes)
+        messages = self.aggregate(nodes).index_select(0, source)
+        received = sum_at_targets(messages, target, num_nodes) / degree.clamp(min=1).to(nodes.dtype)[:, None]
+        return torch.relu(self.combine(torch.cat([nodes, received.to(nodes.dtype)], dim=-1)))

@@ -1,0 +1,108 @@
+"""The graph encoders: the paper's aggregate-and-combine layers, and the released relational network."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .augmentation import SpeakerGraph
+from .configuration_joyful import JoyfulConfig
+from .context_encoder import RelativePositionBias
+from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
+
+
+class AggregateCombineEncoder(nn.Module):
+    """L layers of Eqs. 9 and 10. What is contrasted is what is classified."""
+
+    def __init__(self, config: JoyfulConfig, in_size: int) -> None:
+        super().__init__()
+        self.hidden_size = config.graph_hidden_size or in_size
+        sizes = [in_size] + [self.hidden_size] * config.graph_num_layers
+        self.layers = nn.ModuleList(
+            AggregateCombine(before, after) for before, after in zip(sizes, sizes[1:], strict=False)
+        )
+        self.residual = config.graph_residual
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def convolve(self, graph: SpeakerGraph) -> Tensor:
+        """(N, in_size) nodes -> (N, hidden_size), what the contrast compares."""
+        nodes = graph.nodes
+        for layer in self.layers:
+            convolved = layer(nodes, graph.edge_index)
+            if self.residual and convolved.shape == nodes.shape:
+                convolved = nodes + self.dropout(convolved)
+            nodes = convolved
+        return nodes
+
+    def attend(self, convolved: Tensor, graph: SpeakerGraph) -> tuple[Tensor, None]:
+        """Nothing follows the convolution: (N, hidden_size) and no attention."""
+        del graph
+        return convolved, None
+
+
+class RelationalEncoder(nn.Module):
+    """L relational convolutions, which the contrast compares, then attention over the same edges.
+
+    In the released form there is one convolution and batch normalisation with leaky ReLU after the attention.
+    With `graph_residual` every layer adds to its input, after layer normalisation, and nothing is lost on the way.
+    """
+
+    def __init__(self, config: JoyfulConfig, in_size: int) -> None:
+        super().__init__()
+        size = in_size
+        heads = config.graph_num_heads
+        self.residual = config.graph_residual
+        self.convolutions = nn.ModuleList(
+            RelationalGraphConvolution(size, size, config.num_relations) for _ in range(config.graph_num_layers)
+        )
+        # The released heads have the full width each; with a residual path they share it.
+        self.attention = GraphAttention(size, size // heads if self.residual else size, heads)
+        self.hidden_size = heads * self.attention.head_size
+        self.edge_bias = EdgeBias(config) if config.graph_max_distance else None
+        if self.residual:
+            self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(config.graph_num_layers + 1))
+            self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        else:
+            self.batch_norm = nn.BatchNorm1d(self.hidden_size)
+
+    def convolve(self, graph: SpeakerGraph) -> Tensor:
+        """(N, in_size) nodes -> (N, in_size), what the contrast compares."""
+        nodes = graph.nodes
+        for index, convolution in enumerate(self.convolutions):
+            if self.residual:
+                convolved = convolution(self.norms[index](nodes), graph.edge_index, graph.edge_type)
+                nodes = nodes + self.dropout(torch.relu(convolved))
+            else:
+                nodes = convolution(torch.relu(nodes) if index else nodes, graph.edge_index, graph.edge_type)
+        return nodes
+
+    def attend(self, convolved: Tensor, graph: SpeakerGraph) -> tuple[Tensor, Tensor]:
+        """(N, in_size) -> (N, hidden_size) and the attention (E, heads)."""
+        bias = None if self.edge_bias is None else self.edge_bias(graph)
+        if self.residual:
+            attended, attention = self.attention(self.norms[-1](convolved), graph.edge_index, bias)
+            return convolved + self.dropout(attended), attention
+        attended, attention = self.attention(convolved, graph.edge_index, bias)
+        return functional.leaky_relu(self.batch_norm(attended)), attention
+
+
+class EdgeBias(nn.Module):
+    """A learnt bias of each head for each relation and distance: whose utterance, how long ago."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        self.num_relations = config.num_relations or 0
+        self.table = RelativePositionBias(config.graph_num_heads * self.num_relations, config.graph_max_distance)
+
+    def forward(self, graph: SpeakerGraph) -> Tensor:
+        """(E, heads)."""
+        source, target = graph.edge_index
+        bias = self.table(source - target).view(-1, self.num_relations, source.size(0))
+        index = graph.edge_type[None, None].expand(bias.size(0), 1, -1)
+        return bias.gather(1, index)[:, 0].T
+
+
+def make_graph_encoder(config: JoyfulConfig, in_size: int) -> AggregateCombineEncoder | RelationalEncoder:
+    """The encoder that `config.graph_encoder` names, for nodes of `in_size`."""
+    if config.graph_encoder == "relational":
+        return RelationalEncoder(config, in_size)
+    return AggregateCombineEncoder(config, in_size)

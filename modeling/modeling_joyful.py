@@ -1,0 +1,275 @@
+"""JOYFUL: joint modality fusion and graph contrastive learning for emotion recognition in conversation.
+
+Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of section 3,
+`JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .augmentation import (
+    SpeakerGraph,
+    add_proximate_edges,
+    drop_and_add_edges,
+    mask_dimensions,
+    mask_elements,
+    rewire_edges,
+)
+from .batch_contract import MODALITIES, check_batch
+from .configuration_joyful import JoyfulConfig
+from .contrast import info_nce_loss, view_to_view_loss
+from .emotion_recognition import EmotionRecognitionMixin
+from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
+from .graph_encoder import make_graph_encoder
+from .losses import task_loss
+from .outputs import EmotionRecognitionOutput
+from .packing import DialogueLayout
+from .pretrained import EmotionRecognitionPreTrainedModel
+
+
+class JoyfulPreTrainedModel(EmotionRecognitionPreTrainedModel):
+    """What all JOYFUL models share."""
+
+    config: JoyfulConfig
+    base_model_prefix = "joyful"
+
+
+class JoyfulModel(JoyfulPreTrainedModel):
+    """Fusion, context and graph: from utterance features to the representations that are classified."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__(config)
+        self.input_dropout = nn.Dropout(config.input_dropout_prob)
+        self.fusion: AutoencoderFusion | ContextualBasisFusion
+        self.context_encoder: nn.Module | None = None
+        if config.fusion == "autoencoder":
+            self.fusion = AutoencoderFusion(config)
+            self.context_encoder = make_context_encoder(config, self.fusion.hidden_size)
+        else:
+            self.fusion = ContextualBasisFusion(config)
+        size = self.fusion.hidden_size
+        self.graph_projection: nn.Linear | None = None
+        if config.graph_encoder == "relational" and config.graph_hidden_size:
+            self.graph_projection = nn.Linear(size, config.graph_hidden_size)
+            size = config.graph_hidden_size
+        self.context_size = size
+        self.graph_encoder = make_graph_encoder(config, size) if config.graph_num_layers else None
+        self.hidden_size = self.graph_encoder.hidden_size if self.graph_encoder is not None else size
+        self.post_init()
+
+    def forward(
+        self,
+        dialogue_lengths: Tensor,
+        text_features: Tensor | None = None,
+        audio_features: Tensor | None = None,
+        visual_features: Tensor | None = None,
+        modality_mask: Tensor | None = None,
+        speaker_ids: Tensor | None = None,
+        edge_index: Tensor | None = None,
+        edge_type: Tensor | None = None,
+        output_edge_attention: bool = False,
+        return_loss: bool = True,
+    ) -> EmotionRecognitionOutput:
+        """A packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
+
+        In training mode the graph encoder sees two augmented views, and the contrastive loss compares them; in
+        evaluation mode it sees the graph as it is.
+
+        Args:
+            dialogue_lengths: (B,).
+            text_features, audio_features, visual_features: (N, dim) of each modality of the model.
+            modality_mask: (N, 3) bool, text, audio and visual present; all by default.
+            speaker_ids: (N,); edge_index: (2, E); edge_type: (E,). Needed unless the graph is off.
+            output_edge_attention: return the graph attention's weights.
+            return_loss: compute the self-supervised losses, in `losses` as "fusion" and "contrastive".
+
+        Raises:
+            ValueError: the batch does not fit the model.
+        """
+        given = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
+        num_utterances = check_batch(self.config, dialogue_lengths, given, edge_type, self.batch_error)
+        layout = DialogueLayout(dialogue_lengths, num_utterances)
+        features, present = self._inputs(given, modality_mask)
+
+        fusion = self.fusion(features, present, layout)
+        context = fusion.fused
+        if self.context_encoder is not None:
+            context = self.context_encoder(context, layout)
+        if self.graph_projection is not None:
+            context = self.graph_projection(context)
+
+        losses = {"fusion": fusion.loss.mean()} if return_loss else {}
+        graph, attention = context, None
+        if self.graph_encoder is not None:
+            if speaker_ids is None or edge_index is None or edge_type is None:
+                raise self.batch_error("the model has a graph: the batch needs speaker_ids, edge_index and edge_type")
+            clean = SpeakerGraph(
+                nodes=context,
+                edge_index=edge_index,
+                edge_type=edge_type,
+                speaker_ids=speaker_ids,
+                layout=layout,
+                relation_scheme=self.config.relation_scheme,
+                max_speakers=self.config.max_speakers,
+            )
+            graph, attention, contrastive = self._encode_graph(clean, return_loss)
+            if contrastive is not None:
+                losses["contrastive"] = contrastive
+        return EmotionRecognitionOutput(
+            losses=losses or None,
+            fused=fusion.fused,
+            context=context,
+            graph=graph,
+            edge_attention=attention if output_edge_attention else None,
+        )
+
+    def _inputs(
+        self, given: dict[str, Tensor | None], modality_mask: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The model's modalities, zero where absent, and (N, 1) bool where each is present."""
+        features, present = {}, {}
+        for column, name in enumerate(MODALITIES):
+            feature = given[name]
+            if name not in self.config.modality_dims or feature is None:
+                continue
+            here = torch.ones_like(feature[:, :1], dtype=torch.bool)
+            present[name] = here if modality_mask is None else modality_mask[:, column : column + 1]
+            # where, not a product: what stands in an absent row may be anything, NaN too.
+            kept = torch.where(present[name], feature, torch.zeros_like(feature))
+            features[name] = self.input_dropout(kept)
+        return features, present
+
+    def _encode_graph(self, clean: SpeakerGraph, return_loss: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Representations (N, hidden), attention over the clean edges (E, heads) or None, and L_ct or None."""
+        encoder, config = self.graph_encoder, self.config
+        assert encoder is not None
+        summed = config.contrast == "view_to_view"  # H = H1 + H2
+        if not self.training:
+            graph, attention = encoder.attend(encoder.convolve(clean), clean)
+            return (2 * graph if summed else graph), attention, None
+
+        with_contrast = return_loss and config.contrastive_loss_weight > 0
+        views = [self._augment(clean, names) for names in config.views] if summed or with_contrast else []
+        convolved = [encoder.convolve(view) for view in views]
+        contrastive = None
+        contrast_kwargs = {
+            "scope": config.contrast_scope,
+            "temperature": config.contrastive_temperature,
+            "exclude_self": config.contrast_exclude_self,
+        }
+        if summed:
+            if with_contrast:
+                contrastive = view_to_view_loss(*convolved, clean.layout, **contrast_kwargs)
+            # No attention: its edges are those of a perturbed copy.
+            parts = [encoder.attend(nodes, view)[0] for nodes, view in zip(convolved, views, strict=True)]
+            return parts[0] + parts[1], None, contrastive
+        anchor = encoder.convolve(clean)
+        if with_contrast:
+            losses = [info_nce_loss(anchor, nodes, clean.layout, **contrast_kwargs) for nodes in convolved]
+            contrastive = torch.stack(losses).sum()
+        graph, attention = encoder.attend(anchor, clean)
+        return graph, attention, contrastive
+
+    def _augment(self, graph: SpeakerGraph, names: list[str]) -> SpeakerGraph:
+        """One view: the augmentations of its list, in turn, each on a copy."""
+        config = self.config
+        for name in names:
+            if name == "feature_mask":
+                mask = mask_dimensions if config.feature_mask_unit == "dimension" else mask_elements
+                graph = mask(graph, config.feature_mask_rate)
+            elif name == "edge_perturb":
+                perturb = drop_and_add_edges if config.edge_perturb_mode == "drop_and_add" else rewire_edges
+                graph = perturb(graph, config.edge_perturb_rate)
+            else:
+                graph = add_proximate_edges(
+                    graph,
+                    config.global_proximity_rate,
+                    config.global_proximity_threshold,
+                    config.katz_attenuation,
+                    config.katz_order,
+                )
+        return graph
+
+
+class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel):
+    """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__(config)
+        self.joyful = JoyfulModel(config)
+        size = self.joyful.hidden_size
+        self.context_norm: nn.LayerNorm | None = None
+        if config.classifier_residual:
+            self.context_norm = nn.LayerNorm(self.joyful.context_size)
+            size += self.joyful.context_size
+        hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
+        self.classifier = nn.Sequential(
+            nn.Linear(size, hidden_size),
+            nn.ReLU(),
+            nn.Dropout(config.hidden_dropout_prob),
+            nn.Linear(hidden_size, config.num_labels),
+        )
+        self.post_init()
+
+    def forward(
+        self,
+        dialogue_lengths: Tensor,
+        text_features: Tensor | None = None,
+        audio_features: Tensor | None = None,
+        visual_features: Tensor | None = None,
+        modality_mask: Tensor | None = None,
+        speaker_ids: Tensor | None = None,
+        edge_index: Tensor | None = None,
+        edge_type: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_edge_attention: bool = False,
+        return_loss: bool = True,
+    ) -> EmotionRecognitionOutput:
+        """As `JoyfulModel.forward`, with labels and logits.
+
+        Args:
+            labels: (N,) int64 with -100 where unknown; (N, num_labels) float32 for several emotions at once and
+                (N,) float32 for regression, with NaN where unknown.
+
+        Returns:
+            `logits` (N, num_labels); with labels also `loss`, Eq. 15: alpha L_mf + beta L_ct + L_ce.
+        """
+        output = self.joyful(
+            dialogue_lengths=dialogue_lengths,
+            text_features=text_features,
+            audio_features=audio_features,
+            visual_features=visual_features,
+            modality_mask=modality_mask,
+            speaker_ids=speaker_ids,
+            edge_index=edge_index,
+            edge_type=edge_type,
+            output_edge_attention=output_edge_attention,
+            return_loss=return_loss,
+        )
+        classified = output.graph
+        if self.context_norm is not None:
+            classified = torch.cat([classified, self.context_norm(output.context)], dim=-1)
+        output.logits = self.classifier(classified)
+        if labels is not None and return_loss:
+            losses = dict(output.losses or {})
+            losses["classification"] = task_loss(
+                output.logits,
+                labels,
+                self.problem_type,
+                self.config.class_weights,
+                self.config.label_smoothing,
+            )
+            output.losses = losses
+            output.loss = self._weighted_sum(losses)
+        return output
+
+    def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
+        weights = {
+            "fusion": self.config.fusion_loss_weight,
+            "contrastive": self.config.contrastive_loss_weight,
+            "classification": 1.0,
+        }
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+__all__ = ["JoyfulForEmotionRecognition", "JoyfulModel", "JoyfulPreTrainedModel"]

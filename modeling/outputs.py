@@ -1,0 +1,26 @@
+"""What an emotion recognition model returns. N utterances and E edges, packed."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class EmotionRecognitionOutput(ModelOutput):
+    """Output of every family's models."""
+
+    loss: Tensor | None = None
+    """() the weighted sum of `losses`; only with labels."""
+    losses: dict[str, Tensor] | None = None
+    """Each named part of the loss, () and unweighted."""
+    logits: Tensor | None = None
+    """(N, num_labels)."""
+    fused: Tensor | None = None
+    """(N, fused size): the modalities of each utterance, joined."""
+    context: Tensor | None = None
+    """(N, context size): what enters the graph."""
+    graph: Tensor | None = None
+    """(N, graph size): what the graph encoder returns."""
+    edge_attention: Tensor | None = None
+    """(E, heads): weight of each edge of the batch in the graph's attention; only if asked for."""

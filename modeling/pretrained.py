@@ -1,0 +1,53 @@
+"""What the models of all families share: initial weights, loading, and how a batch that does not fit is refused."""
+
+import math
+from typing import Any, Self
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+
+# The widest vector registers; products over unaligned weights round differently in the last bit.
+_ALIGNMENT = 64
+
+
+class EmotionRecognitionPreTrainedModel(PreTrainedModel):
+    """Base of every family's models."""
+
+    main_input_name = "dialogue_lengths"
+    input_modalities = ("text", "audio", "video")
+    supports_gradient_checkpointing = False
+    batch_error: type[ValueError] = ValueError
+    """What a batch that does not fit raises; `joyful_hf` sets its `DialogueError` here."""
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # torch's own defaults, which the originals trained with, instead of transformers' N(0, 0.02).
+        # The functions of `initialization` leave loaded weights alone; `reset_parameters` of this package's
+        # layers is written with them.
+        if isinstance(module, nn.Linear):
+            bound = 1 / math.sqrt(module.in_features)
+            init.uniform_(module.weight, -bound, bound)
+            if module.bias is not None:
+                init.uniform_(module.bias, -bound, bound)
+        elif isinstance(module, nn.GRU):
+            bound = 1 / math.sqrt(module.hidden_size)
+            for parameter in module.parameters():
+                init.uniform_(parameter, -bound, bound)
+        elif isinstance(module, (nn.LayerNorm, nn.BatchNorm1d)):
+            super()._init_weights(module)
+        elif type(module).__module__.startswith(__package__ or "joyful_hf") and hasattr(module, "reset_parameters"):
+            module.reset_parameters()  # type: ignore[operator]
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
+        """As in transformers. Loaded weights are moved to aligned memory, so that logits equal the saved model's
+        bit for bit: a safetensors file maps them to where they happen to lie in it.
+        """
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.device.type == "cpu" and tensor.data_ptr() % _ALIGNMENT:
+                tensor.data = tensor.data.clone()
+        return loaded

@@ -1,0 +1,23 @@
+"""Utterances -> features -> graph batch: the processors and what they are made of."""
+
+if not __name__.startswith("joyful_hf."):
+    raise ImportError("import this folder as `joyful_hf.processing`, not under its own name")
+
+from .dialogues import FEATURE_KEYS, MODALITIES, DialogueError
+from .graph import num_relations
+from .processing_joyful import EncodedDialogue, JoyfulProcessor
+from .pyg import batch_to_pyg, pyg_to_batch
+from .summary import DialogueSummary, summarize_dialogues
+
+__all__ = [
+    "FEATURE_KEYS",
+    "MODALITIES",
+    "DialogueError",
+    "DialogueSummary",
+    "EncodedDialogue",
+    "JoyfulProcessor",
+    "batch_to_pyg",
+    "num_relations",
+    "pyg_to_batch",
+    "summarize_dialogues",
+]

@@ -1,0 +1,110 @@
+"""The dialogue record: its keys, its checks, and the error that names the place of a mistake."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+MODALITIES = ("text", "audio", "visual")
+FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
+MEDIA_KEYS = {"text": "text", "audio": "audio", "visual": "video"}
+
+Utterance = Mapping[str, Any]
+Dialogue = Mapping[str, Any]
+
+
+class DialogueError(ValueError):
+    """Bad input. The message names the dialogue, the utterance, what is wrong, and the way out."""
+
+
+def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]:
+    """One dialogue or any iterable of dialogues -> a list of dialogues.
+
+    Raises:
+        DialogueError: `dialogues` is empty, or a list of utterances instead of dialogues.
+    """
+    if isinstance(dialogues, Mapping):
+        return [dialogues]
+    if isinstance(dialogues, (str, bytes)) or not isinstance(dialogues, Iterable):
+        raise DialogueError(
+            f"expected a dialogue or a list of dialogues, got {type(dialogues).__name__}; "
+            "read a file with `load_dialogues(path)` first"
+        )
+    dialogue_list = list(dialogues)
+    if not dialogue_list:
+        raise DialogueError("there are no dialogues: the list is empty")
+    first = dialogue_list[0]
+    if isinstance(first, Mapping) and "utterances" not in first and ("speaker" in first or "text" in first):
+        raise DialogueError(
+            "got a list of utterances where dialogues are expected; "
+            'wrap them: {"dialogue_id": "...", "utterances": [...]}'
+        )
+    return dialogue_list
+
+
+def dialogue_name(dialogue: Dialogue, position: int) -> str:
+    """How messages call a dialogue: by its id where it has one, by its position otherwise."""
+    dialogue_id = dialogue.get("dialogue_id") if isinstance(dialogue, Mapping) else None
+    return f"dialogue {dialogue_id!r}" if dialogue_id not in (None, "") else f"dialogues[{position}]"
+
+
+def utterance_name(name: str, index: int) -> str:
+    """How messages call an utterance: `dialogue 'd1', utterances[3]`, counted from 0 as in Python."""
+    return f"{name}, utterances[{index}]"
+
+
+def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
+    """The utterances of a dialogue, checked to be a non-empty list of mappings with a speaker each.
+
+    Raises:
+        DialogueError: no `utterances`, an empty dialogue, an utterance that is no mapping or has no speaker.
+    """
+    if not isinstance(dialogue, Mapping):
+        raise DialogueError(f"{name}: expected a mapping with 'utterances', got {type(dialogue).__name__}")
+    utterances = dialogue.get("utterances")
+    if utterances is None:
+        keys = ", ".join(map(str, dialogue)) or "none"
+        raise DialogueError(f"{name}: the key 'utterances' is missing (keys found: {keys})")
+    if not isinstance(utterances, Sequence) or isinstance(utterances, (str, bytes)):
+        raise DialogueError(f"{name}: 'utterances' must be a list, got {type(utterances).__name__}")
+    if not utterances:
+        raise DialogueError(f"{name}: the dialogue is empty; leave it out or give it utterances")
+    for index, utterance in enumerate(utterances):
+        place = utterance_name(name, index)
+        if not isinstance(utterance, Mapping):
+            raise DialogueError(f"{place}: expected a mapping, got {type(utterance).__name__}")
+        speaker = utterance.get("speaker")
+        if speaker is None or speaker == "":
+            raise DialogueError(f"{place}: no speaker; give 'speaker' a name (a monologue has one name throughout)")
+        if not isinstance(speaker, str):
+            raise DialogueError(f"{place}: 'speaker' must be a string, got {type(speaker).__name__} {speaker!r}")
+    return utterances
+
+
+def get_features(utterance: Utterance, modality: str, size: int | None, place: str) -> np.ndarray | None:
+    """One modality's feature vector `(size,)` float32, or None where the utterance lacks it.
+
+    Raises:
+        DialogueError: the vector has another size than `size` (where given), is no vector of numbers, or
+            holds NaN or infinity.
+    """
+    key = FEATURE_KEYS[modality]
+    value = utterance.get(key)
+    if value is None:
+        return None
+    try:
+        features = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise DialogueError(f"{place}: '{key}' must be a list of numbers, got {str(value)[:60]!r}") from None
+    if features.ndim != 1:
+        raise DialogueError(
+            f"{place}: '{key}' must be one vector an utterance, got an array of shape {features.shape}"
+        )
+    if size is not None and len(features) != size:
+        raise DialogueError(f"{place}: '{key}' has size {len(features)}, expected {size}")
+    if not np.isfinite(features).all():
+        where = int(np.flatnonzero(~np.isfinite(features))[0])
+        raise DialogueError(
+            f"{place}: '{key}'[{where}] is {features[where]}; leave the key out where the modality is missing"
+        )
+    return features

@@ -1,0 +1,58 @@
+"""The speaker graph of a dialogue (JOYFUL, section 3.4.1): windowed directed edges and their relations."""
+
+import numpy as np
+
+RELATION_SCHEMES = ("speaker_pair", "same_or_other")
+
+
+def num_relations(relation_scheme: str, max_speakers: int) -> int:
+    """How many relation ids a scheme has: `2 * max_speakers**2`, or 4 for any number of speakers.
+
+    Raises:
+        ValueError: an unknown scheme.
+    """
+    if relation_scheme == "speaker_pair":
+        return 2 * max_speakers**2
+    if relation_scheme == "same_or_other":
+        return 4
+    raise ValueError(f"unknown relation_scheme {relation_scheme!r}; choose from {', '.join(RELATION_SCHEMES)}")
+
+
+def window_edges(dialogue_lengths: np.ndarray, window_past: int, window_future: int) -> np.ndarray:
+    """Edges of all dialogues at once: node i receives from `[i - window_past, i + window_future]`, itself too.
+
+    Args:
+        dialogue_lengths: (num_dialogues,) int64, utterances of each dialogue.
+        window_past, window_future: utterances; -1 is unlimited.
+
+    Returns:
+        (2, num_edges) int64, rows source and target, ordered by target and then by source.
+    """
+    total = int(dialogue_lengths.sum())
+    ends = np.cumsum(dialogue_lengths)
+    first = np.repeat(ends - dialogue_lengths, dialogue_lengths)
+    last = np.repeat(ends - 1, dialogue_lengths)
+    node = np.arange(total)
+    low = first if window_past < 0 else np.maximum(first, node - window_past)
+    high = last if window_future < 0 else np.minimum(last, node + window_future)
+    in_degree = high - low + 1
+    edges_before = np.cumsum(in_degree) - in_degree
+    target = np.repeat(node, in_degree)
+    source = np.arange(len(target)) + np.repeat(low - edges_before, in_degree)
+    return np.stack([source, target])
+
+
+def relation_ids(
+    edge_index: np.ndarray, speaker_ids: np.ndarray, relation_scheme: str, max_speakers: int
+) -> np.ndarray:
+    """Relation id (num_edges,) int64 of each edge: who speaks to whom, and whether the source came before.
+
+    `speaker_pair` is the papers' `2 * (source_speaker * max_speakers + target_speaker) + direction`;
+    `same_or_other` is `2 * (source_speaker != target_speaker) + direction`. Direction is 0 from the past and
+    1 from the future; an utterance's edge to itself counts as 1, as in the released code.
+    """
+    source, target = edge_index
+    direction = (source >= target).astype(np.int64)
+    if relation_scheme == "speaker_pair":
+        return 2 * (speaker_ids[source] * max_speakers + speaker_ids[target]) + direction
+    return 2 * (speaker_ids[source] != speaker_ids[target]).astype(np.int64) + direction

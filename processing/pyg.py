@@ -1,0 +1,45 @@
+"""The packed graph batch as a `torch_geometric.data.Batch`, and back."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from transformers import BatchFeature
+
+from .dialogues import FEATURE_KEYS
+
+# Keys of the batch contract that hold one row an utterance.
+_UTTERANCE_KEYS = (*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels")
+
+
+def batch_to_pyg(batch: Mapping[str, Tensor]) -> Batch:
+    """Packed graph batch -> `torch_geometric.data.Batch` with one `Data` a dialogue.
+
+    Utterance rows keep their names (`text_features`, ..., `labels`); `edge_index` is counted from 0 in each
+    graph, as torch-geometric wants it.
+    """
+    lengths = batch["dialogue_lengths"].tolist()
+    edge_index, edge_type = batch["edge_index"], batch["edge_type"]
+    rows = {key: batch[key].split(lengths) for key in _UTTERANCE_KEYS if key in batch}
+    graphs, start = [], 0
+    for position, length in enumerate(lengths):
+        own = (edge_index[1] >= start) & (edge_index[1] < start + length)
+        graphs.append(
+            Data(
+                edge_index=edge_index[:, own] - start,
+                edge_type=edge_type[own],
+                num_nodes=length,
+                **{key: parts[position] for key, parts in rows.items()},
+            )
+        )
+        start += length
+    return Batch.from_data_list(graphs)
+
+
+def pyg_to_batch(batch: Batch) -> BatchFeature:
+    """`torch_geometric.data.Batch` as made by `batch_to_pyg` -> packed graph batch, in the contract's order."""
+    packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch.ptr)}
+    keys = [*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
+    packed |= {key: batch[key] for key in keys if key in batch}
+    return BatchFeature(packed)

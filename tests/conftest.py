@@ -1,0 +1,56 @@
+"""What every test runs under: no network, one thread, and no deprecated call into transformers."""
+
+import os
+
+# Read when the libraries are imported, hence before them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import logging
+
+import pytest
+import torch
+
+from tests.helpers import FAMILY_CASES, make_dialogues
+
+torch.set_num_threads(1)
+
+
+class RefuseDeprecations(logging.Handler):
+    """transformers announces most removals in its log, not as warnings: such a message fails the test."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "deprecat" in message.lower():
+            raise AssertionError(f"transformers says: {message}")
+
+
+@pytest.fixture(autouse=True)
+def refuse_deprecations():
+    """Fail a test in which transformers logs a deprecation."""
+    logger = logging.getLogger("transformers")
+    handler = RefuseDeprecations(level=logging.WARNING)
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(params=FAMILY_CASES, ids=lambda case: case.name)
+def family(request):
+    """Every family in each of its forms: a test that asks for it runs once a row of `tests.helpers.FAMILY_CASES`."""
+    return request.param
+
+
+@pytest.fixture
+def dialogues():
+    """Four random dialogues of 5, 9, 1 and 23 utterances, two speakers, all modalities, four emotions."""
+    return make_dialogues()
