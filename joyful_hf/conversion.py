@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from .modeling import JoyfulConfig, JoyfulForEmotionRecognition
@@ -67,7 +68,7 @@ _LABELS = {
     "meld": ["Neutral", "Surprise", "Fear", "Sadness", "Joy", "Disgust", "Angry"],
     "mosei": ["Negative", "Positive"],
 }
-_MULTI_LABELS = {"mosei": ["happiness", "sadness", "anger", "surprise", "disgust", "fear"]}
+_MULTI_LABELS = ["happiness", "sadness", "anger", "surprise", "disgust", "fear"]
 _SPEAKERS = {"iemocap": {"M": 0, "F": 1}, "iemocap_4": {"M": 0, "F": 1}}
 
 _SUFFIXES = {".bin", ".ckpt", ".pkl", ".pt", ".pth"}
@@ -163,14 +164,17 @@ def released_processor_of(
         released_window_past, released_window_future: `--wp` and `--wf` of the released training script.
         speaker_to_id: which speaker has which number; by default the first to speak is number 0.
     """
+    id2label: Any = config.id2label  # index -> name, whatever transformers' annotation says
     return JoyfulProcessor(
-        **{f"{modality}_dim": dim for modality, dim in config.modality_dims.items()},
+        text_dim=config.text_dim,
+        audio_dim=config.audio_dim,
+        visual_dim=config.visual_dim,
         window_past=released_window_future,
         window_future=released_window_past,
         relation_scheme=config.relation_scheme,
         max_speakers=config.max_speakers,
         speaker_to_id=speaker_to_id,
-        label2id=config.label2id,
+        label2id={label: index for index, label in id2label.items()},
         problem_type=config.problem_type,
     )
 
@@ -204,27 +208,24 @@ def convert_released_checkpoint(
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise ValueError(f"{output}: this is not empty, and nothing in it is overwritten; choose another folder")
     fusion_state, model_state, arguments = _read_parts(source)
-    try:
-        if arguments.get("emotion") == "7class":
-            raise ValueError("it was trained with --emotion 7class, whose network has no counterpart here")
-        settings = _settings(arguments, model_state, labels)
-        config = released_config_of(fusion_state, model_state, **settings)
-        model = JoyfulForEmotionRecognition(config)
-        model.load_state_dict(convert_released_state_dict(fusion_state, model_state))
-    except ValueError as error:
-        raise CheckpointError(f"{source}: {error}") from None
     if speaker_to_id is None:
         speaker_to_id = _SPEAKERS.get(arguments.get("dataset", ""))
+    try:
+        config = released_config_of(fusion_state, model_state, **_settings(arguments, model_state, labels))
+        model = JoyfulForEmotionRecognition(config)
+        model.load_state_dict(convert_released_state_dict(fusion_state, model_state))
+        processor = released_processor_of(
+            config,
+            arguments.get("wp", 8) if window_past is None else window_past,
+            arguments.get("wf", 8) if window_future is None else window_future,
+            speaker_to_id,
+        )
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise CheckpointError(f"{source}: {error}") from None
     if speaker_to_id is None and config.max_speakers > 1:
         logger.warning(
             "%s does not say which speaker has which number; the first to speak in a dialogue will be number 0", source
         )
-    processor = released_processor_of(
-        config,
-        int(arguments.get("wp", 8)) if window_past is None else window_past,
-        int(arguments.get("wf", 8)) if window_future is None else window_future,
-        speaker_to_id,
-    )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
         whole = Path(folder, "checkpoint")
@@ -331,19 +332,22 @@ def _settings(
     """Fields of the config that the training script's arguments tell."""
     settings: dict[str, Any] = {}
     if "drop_rate" in arguments:
-        settings["hidden_dropout_prob"] = float(arguments["drop_rate"])
+        settings["hidden_dropout_prob"] = arguments["drop_rate"]
     if "cl_loss_weight" in arguments:
-        settings["contrastive_loss_weight"] = float(arguments["cl_loss_weight"])
-    dataset = arguments.get("dataset", "")
-    known = _LABELS.get(dataset)
-    if arguments.get("emotion") == "multilabel":
-        known = _MULTI_LABELS.get(dataset)
+        settings["contrastive_loss_weight"] = arguments["cl_loss_weight"]
+    emotion, recorded = arguments.get("emotion"), _LABELS.get(arguments.get("dataset", ""))
+    if emotion == "7class":  # the network's last layer would be lin_7 instead of lin2
+        raise ValueError("it was trained with --emotion 7class, whose network has no counterpart here")
+    if emotion == "multilabel":
         settings["problem_type"] = "multi_label_classification"
-    names = known if labels is None else list(labels)
-    lin2 = model_state.get("clf.lin2.weight")
-    if names and lin2 is not None:
-        if len(names) != lin2.size(0):
-            raise ValueError(f"there are {len(names)} labels ({', '.join(names)}) for {lin2.size(0)} classes")
+        recorded = _MULTI_LABELS
+    num_labels = len(model_state.get("clf.lin2.bias", ()))
+    names = [] if labels is None else list(labels)
+    if labels is not None and len(names) != num_labels:
+        raise ValueError(f"{len(names)} labels were given ({', '.join(names)}), the model has {num_labels} classes")
+    if labels is None and recorded and len(recorded) == num_labels:
+        names = recorded
+    if names:
         settings["id2label"] = dict(enumerate(names))
         settings["label2id"] = {name: index for index, name in enumerate(names)}
     return settings

@@ -11,6 +11,7 @@ import pickle
 import pickletools
 import sys
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -109,7 +110,6 @@ _STOOD_IN_NAMES = frozenset(
         "builtins.float",
         "builtins.getattr",
         "builtins.int",
-        "builtins.long",
         "builtins.str",
         "builtins.type",
         "functools.partial",
@@ -122,6 +122,8 @@ _STOOD_IN_NAMES = frozenset(
     ]
 )
 
+# A released checkpoint has fewer than 1,000.
+_MOST_TUPLES = 20_000
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 
 
@@ -143,7 +145,8 @@ def read_released_checkpoint(path: str | Path) -> ReleasedCheckpoint:
     except zipfile.BadZipFile:
         raise CheckpointError(f"{path}: {_why_no_archive(path)}") from None
     except Exception as error:  # a damaged pickle can fail in any way
-        raise CheckpointError(f"{path}: the checkpoint is damaged ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {error}"[:100]
+        raise CheckpointError(f"{path}: the checkpoint is damaged ({reason})") from error
 
 
 def _why_no_archive(path: Path) -> str:
@@ -177,9 +180,9 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """What stands for a name; it is never imported."""
-        # torch.save pickles with protocol 2, which calls this module as Python 2 did.
-        module = "builtins" if module_name == "__builtin__" else module_name
-        name = f"{module}.{global_name}"
+        # torch.save pickles with protocol 2, which gives the standard library the names that it had in Python 2.
+        module = IMPORT_MAPPING.get(module_name, module_name)
+        name = ".".join(NAME_MAPPING.get((module_name, global_name), (module, global_name)))
         if name in _CONTAINERS:
             return _CONTAINERS[name]
         if name not in _STOOD_IN_NAMES and not name.startswith(tuple(f"{package}." for package in _STOOD_IN_PACKAGES)):
@@ -236,12 +239,17 @@ class _Reader:
 
     def _check_opcodes(self, data: bytes) -> None:
         """Refuse what the unpickler would act upon without asking `find_class`."""
+        tuples = 0
         for opcode, argument, _ in pickletools.genops(data):
+            tuples += opcode.name.startswith("TUPLE")
             if opcode.name.startswith("EXT"):
                 raise UnsafeCheckpointError(f"{self._path}: the checkpoint asks for a copyreg extension ({argument})")
             # The memo is a table as long as its highest index: four bytes could ask for all memory there is.
             if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
                 raise CheckpointError(f"{self._path}: the checkpoint is damaged (memo index {argument})")
+        # As the key of a dict, tuples that are nested this deep would end the process.
+        if tuples > _MOST_TUPLES:
+            raise CheckpointError(f"{self._path}: the checkpoint holds {tuples} tuples, which no released one does")
 
     def _bytes(self, name: str) -> bytes:
         info = self._archive.getinfo(self._folder + name)
