@@ -1,11 +1,16 @@
 """Load a checkpoint, model and processor together, or say which part of it is missing."""
 
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HFValidationError
-from transformers import AutoModel, AutoProcessor
+from huggingface_hub.errors import HFValidationError, StrictDataclassError
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig
 
+from .families import FAMILIES
 from .processing import DialogueError
 
 _PARTS = {
@@ -13,27 +18,71 @@ _PARTS = {
     "processor_config.json": "the processor",
 }
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_MISFITS = {
+    "missing_keys": "the weights lack {} tensors of the model",
+    "mismatched_keys": "{} tensors of the weights have another size than the model's",
+    "unexpected_keys": "the weights hold {} tensors that the model does not have",
+}
 
 
 def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
     """The model, in evaluation mode, and the processor of a local folder or a Hub id.
 
     Raises:
-        DialogueError: no such folder or repository, or a part of the checkpoint is missing or unreadable.
+        DialogueError: no such folder or repository, or a part of the checkpoint is missing, unreadable, or does not
+            fit the others.
     """
     name = str(path_or_hub_id)
     folder = Path(path_or_hub_id)
     if folder.is_dir():
         _check_parts(folder)
-    elif folder.is_file() or folder.is_absolute() or name.startswith("."):
+    elif folder.exists() or folder.is_absolute() or name.startswith("."):
         raise DialogueError(f"{name}: there is no such checkpoint folder")
     try:
-        return AutoModel.from_pretrained(name).eval(), AutoProcessor.from_pretrained(name)
+        model, processor = _load(name)
+    except DialogueError:
+        raise
     except HFValidationError:
         raise DialogueError(f"{name!r} is neither a checkpoint folder nor the id of a model on the Hub") from None
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        raise DialogueError(f"{name}: the checkpoint cannot be loaded ({reason})") from None
+    except StrictDataclassError as error:
+        raise DialogueError(f"{name}: the checkpoint cannot be loaded ({error.__cause__ or error})") from None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        what = "the checkpoint" if folder.is_dir() else "there is no such folder, and a model of this id"
+        raise DialogueError(f"{name}: {what} cannot be loaded ({error or type(error).__name__})") from None
+    return model.eval(), processor
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+    families = {family.config_class.model_type: family for family in FAMILIES.values()}
+    if model_type not in families:
+        raise DialogueError(f"{name}: holds a model of type {model_type!r}, expected one of {', '.join(families)}")
+    family = families[model_type]
+    with _without_load_report():
+        loaded: Any = family.model_class.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True)
+    model, report = loaded
+    for kind, message in _MISFITS.items():
+        if report[kind]:
+            # transformers would go on, with random numbers where something is missing.
+            first = sorted(key if isinstance(key, str) else key[0] for key in report[kind])[0]
+            misfit = message.format(len(report[kind]))
+            raise DialogueError(f"{name}: {misfit}, among them {first}; config.json is of another model")
+    return model, family.processor_class.from_pretrained(name)
+
+
+@contextmanager
+def _without_load_report() -> Generator[None, None, None]:
+    """transformers prints a table of what does not fit, where we raise an error of one line."""
+
+    def is_no_report(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(is_no_report)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_no_report)
 
 
 def _check_parts(folder: Path) -> None:

@@ -1,14 +1,17 @@
 """The command line: `joyful train`, `evaluate`, `predict`, `convert`, `demo`."""
 
+import difflib
 import json
-import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from huggingface_hub.errors import StrictDataclassError
 from transformers import HfArgumentParser
+from transformers.hf_argparser import DataClassType
 from transformers.utils.logging import disable_progress_bar
 
 from .processing import DialogueError
@@ -59,9 +62,10 @@ def train(
 
     settings = _parse_settings(config_json)
     resume_from = prepare_output_dir(output_dir, overwrite_output_dir)
-    args = _parse_training_args(["--output_dir", str(output_dir), *context.args])
+    own_options = [option for parameter in context.command.params for option in parameter.opts]
+    args = _parse_training_args(["--output_dir", str(output_dir), *context.args], own_options)
     data = load_run_data(train_file, validation_file, test_file, args.seed)
-    metrics = run_training(args, data, model, preset, settings, resume_from)
+    metrics = run_training(args, data, model, preset, settings, resume_from, overwrite_output_dir)
     if args.process_index == 0:
         _print_metrics(metrics)
         print(f"checkpoint and results: {output_dir}")
@@ -81,8 +85,8 @@ def evaluate(
     metrics = evaluate_checkpoint(checkpoint, data_file)
     _print_metrics(metrics)
     if output_dir is not None:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        _write_whole(output_dir / "eval_results.json", json.dumps(metrics, indent=4, sort_keys=True) + "\n")
+        with _written_whole(output_dir / "eval_results.json") as part:
+            part.write_text(json.dumps(metrics, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @app.command()
@@ -99,10 +103,8 @@ def predict(
     dialogues = load_dialogues(data_file)
     model, processor = load_checkpoint(checkpoint)
     predictions = model.predict(dialogues, processor)
-    output_file.parent.mkdir(parents=True, exist_ok=True)
-    part = output_file.with_name(output_file.name + ".part")
-    write_dialogues(predictions, part)
-    part.replace(output_file)
+    with _written_whole(output_file) as part:
+        write_dialogues(predictions, part)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
     print(f"{count} utterances of {len(predictions)} dialogues: {output_file}")
 
@@ -122,25 +124,28 @@ def convert(
 def main() -> None:
     """Run the command line. Bad input ends with one line on standard error and exit status 2."""
     disable_progress_bar()  # of weights read and written: they are small
-    sys.argv[1:] = [_with_dashes(argument) for argument in sys.argv[1:]]
     try:
-        app(standalone_mode=False)
+        app([_with_dashes(argument) for argument in sys.argv[1:]], standalone_mode=False)
     except typer.Abort:
         sys.exit(130)
     except KeyboardInterrupt:
         print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
-    except (DialogueError, ValueError, OSError, ImportError, StrictDataclassError) as error:
+    except StrictDataclassError as error:
+        _fail(str(error.__cause__ or error))  # it wraps the message that says what is wrong
+    except (DialogueError, ValueError, OSError, ImportError) as error:
         _fail(str(error) or type(error).__name__)
     except Exception as error:
         # click's usage errors know their own message; anything else is our mistake and keeps its traceback.
-        if not hasattr(error, "format_message"):
+        format_message = getattr(error, "format_message", None)
+        if format_message is None:
             raise
-        _fail(error.format_message())
+        _fail(format_message())
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"joyful: error: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # without a command, click has printed the help and has nothing to add
+        print(f"joyful: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -162,7 +167,12 @@ def _parse_settings(config_json: str) -> dict[str, Any]:
     return settings
 
 
-def _parse_training_args(arguments: list[str]) -> Any:
+def _parse_training_args(arguments: list[str], own_options: list[str]) -> Any:
+    """`JoyfulTrainingArguments` from what the command itself does not know.
+
+    Args:
+        own_options: the options of the command, which may be meant by one that neither knows.
+    """
     from .training_args import JoyfulTrainingArguments
 
     class OneLineParser(HfArgumentParser):
@@ -171,9 +181,38 @@ def _parse_training_args(arguments: list[str]) -> Any:
         def error(self, message: str) -> NoReturn:
             raise DialogueError(f"{message} (joyful train takes every field of transformers' TrainingArguments)")
 
-    parser = OneLineParser(JoyfulTrainingArguments, allow_abbrev=False)
-    (parsed,) = parser.parse_args_into_dataclasses(arguments)
+    parser = OneLineParser([DataClassType(JoyfulTrainingArguments)], allow_abbrev=False)
+    results: Any = parser.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+    parsed, unknown = results
+    for argument in unknown:
+        if not argument.startswith("--"):
+            parser.error(f"unexpected argument {argument!r}")
+        name = argument.partition("=")[0]
+        known = [*own_options, *(_with_dashes(option) for option in parser._option_string_actions)]
+        nearest = difflib.get_close_matches(name, known, n=1)
+        parser.error(f"unknown option {name}" + (f", did you mean {nearest[0]}?" if nearest else ""))
+    _check_training_args(parsed)
     return parsed
+
+
+def _check_training_args(args: Any) -> None:
+    """Refuse values that transformers takes without a word, or stumbles over later."""
+    for name, least in (
+        ("per_device_train_batch_size", 1),
+        ("per_device_eval_batch_size", 1),
+        ("gradient_accumulation_steps", 1),
+        ("seed", 0),
+    ):
+        if getattr(args, name) < least:
+            raise DialogueError(f"--{name.replace('_', '-')} must be at least {least}, got {getattr(args, name)}")
+    if args.num_train_epochs <= 0 and args.max_steps <= 0:
+        raise DialogueError(f"--num-train-epochs must be above 0, got {args.num_train_epochs:g}")
+    if args.resume_from_checkpoint is not None:
+        raise DialogueError(
+            "--resume-from-checkpoint: a run that was interrupted in --output-dir is resumed without it"
+        )
+    if args.neftune_noise_alpha is not None:
+        raise DialogueError("--neftune-noise-alpha: the models have no token embeddings to add noise to")
 
 
 def _refuse_existing(file: Path) -> None:
@@ -181,15 +220,29 @@ def _refuse_existing(file: Path) -> None:
         raise DialogueError(f"{file}: exists already; choose another name or remove it first")
 
 
-def _write_whole(file: Path, text: str) -> None:
+@contextmanager
+def _written_whole(file: Path) -> Generator[Path, None, None]:
+    """A path to write to: it becomes the file when all went well, and leaves nothing behind otherwise."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# What transformers adds to the scores of an evaluation; the result files have it too.
+_NO_SCORES = (
+    "_runtime",
+    "_per_second",
+    "_samples",
+    "_model_preparation_time",
+)
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:
-    skipped = ("runtime", "per_second", "epoch", "samples", "mem")
-    shown = {name: value for name, value in metrics.items() if not any(part in name for part in skipped)}
+    shown = {name: value for name, value in metrics.items() if name != "epoch" and not name.endswith(_NO_SCORES)}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         print(f"{name:<{width}}  {value:.4f}")

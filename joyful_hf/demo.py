@@ -33,7 +33,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
 
     args = JoyfulTrainingArguments(str(model_dir), num_train_epochs=_EPOCHS)
     data = load_run_data(*files, seed=args.seed)
-    metrics = run_training(args, data, resume_from=resume_from)
+    metrics = run_training(args, data, resume_from=resume_from, overwrite=overwrite)
 
     test = load_dialogues(files[2])
     best = best_possible_accuracy(test)

@@ -1,21 +1,25 @@
 """`load_dialogues`: JSONL, Parquet or a Hub data set -> a `datasets.Dataset` of dialogues."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from .processing import FEATURE_KEYS, DialogueError
-from .processing.dialogues import dialogue_name, get_utterances
+from .processing.dialogues import get_utterances, utterance_name
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _DIALOGUES_PER_CHUNK = 256
+_FEATURE_COLUMNS = {f"utterances.{key}" for key in FEATURE_KEYS.values()}
 
 
 def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Dataset:
@@ -48,10 +52,17 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
 
 
 def write_dialogues(dialogues: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write dialogues to a JSONL file, one a line. Keys without a value are left out."""
+    """Write dialogues to a JSONL file, one a line. Keys without a value are left out, arrays become lists."""
     with Path(path).open("w", encoding="utf-8") as file:
         for dialogue in dialogues:
-            file.write(json.dumps(_without_none(dialogue), ensure_ascii=False) + "\n")
+            file.write(json.dumps(_without_none(dialogue), ensure_ascii=False, default=_as_list) + "\n")
+
+
+def _as_list(value: Any) -> Any:
+    """What JSON holds of a numpy or torch value."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"JSONL cannot hold {type(value).__name__}")
+    return value.tolist()
 
 
 def _without_none(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,104 +86,152 @@ def _read_parquet(path: Path) -> Dataset:
         table = pyarrow.parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DialogueError(f"{path}: not a readable Parquet file, it may be truncated ({error})") from None
-    if "utterances" not in table.column_names:
-        columns = ", ".join(table.column_names) or "none"
-        raise DialogueError(f"{path}: the column 'utterances' is missing (columns found: {columns})")
     if not table.num_rows:
         raise DialogueError(f"{path}: the file holds no dialogues")
-    return Dataset(table)
+    try:
+        dataset = Dataset(table)
+    except (ValueError, NotImplementedError) as error:
+        raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
+    return _with_utterances(dataset, str(path))
+
+
+def _with_utterances(dataset: Dataset, name: str) -> Dataset:
+    """The data set itself, if its schema is that of dialogues; what its rows hold is for the processor to check."""
+    utterances = dataset.data.schema.field("utterances").type if "utterances" in dataset.features else None
+    if utterances is None:
+        columns = ", ".join(dataset.features) or "none"
+        raise DialogueError(f"{name}: the column 'utterances' is missing (columns found: {columns})")
+    is_list = pa.types.is_list(utterances) or pa.types.is_large_list(utterances)
+    if not is_list or not pa.types.is_struct(utterances.value_type):
+        raise DialogueError(
+            f"{name}: the column 'utterances' must hold a list of records in each row, got {utterances}"
+        )
+    return dataset
 
 
 def _read_jsonl(path: Path) -> Dataset:
-    chunks: list[pa.Table] = []
-    chunk: list[dict[str, Any]] = []
-    schema: pa.Schema | None = None
-    for record in _jsonl_records(path):
-        chunk.append(record)
-        if len(chunk) == _DIALOGUES_PER_CHUNK:
-            chunks.append(_to_table(chunk, path))
-            chunk = []
-    if chunk:
-        chunks.append(_to_table(chunk, path))
-    if not chunks:
+    tables: list[pa.Table] = []
+    types: dict[str, pa.DataType] = {}
+    records: list[dict[str, Any]] = []
+    places: list[str] = []
+    for place, record in _jsonl_records(path):
+        records.append(record)
+        places.append(place)
+        if len(records) == _DIALOGUES_PER_CHUNK:
+            tables.append(_to_table(records, places, types))
+            records, places = [], []
+    if records:
+        tables.append(_to_table(records, places, types))
+    if not tables:
         raise DialogueError(f"{path}: the file holds no dialogues")
-    try:
-        schema = pa.unify_schemas([table.schema for table in chunks], promote_options="permissive")
-        return Dataset(pa.concat_tables([table.cast(schema) for table in chunks]))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise DialogueError(
-            f"{path}: a key holds different kinds of values in different dialogues ({error})"
-        ) from None
+    return Dataset(pa.concat_tables(tables, promote_options="permissive"))
 
 
-def _jsonl_records(path: Path) -> Iterator[dict[str, Any]]:
+def _jsonl_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each dialogue of the file, after what messages call it."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             place = f"{path}, line {number}"
             try:
-                record = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                record = json.loads(line.rstrip())
+            except json.JSONDecodeError as error:
+                raise DialogueError(f"{place}: not valid JSON ({error.msg} at column {error.colno})") from None
+            except (ValueError, RecursionError) as error:
                 raise DialogueError(f"{place}: not valid JSON ({error})") from None
             get_utterances(record, place)
-            if "dialogue_id" in record and record["dialogue_id"] is not None:
+            if record.get("dialogue_id") is not None:
                 record["dialogue_id"] = str(record["dialogue_id"])
-            yield record
+            yield place, record
 
 
-def _to_table(records: list[dict[str, Any]], path: Path) -> pa.Table:
-    try:
-        return pa.Table.from_pylist(records, schema=_schema_of(records))
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        place = _first_misfit(records)
-        raise DialogueError(f"{path}, {place}: a value does not fit the others of its key ({error})") from None
+def _to_table(records: list[dict[str, Any]], places: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+    """Dialogues -> an Arrow table with every key that occurs; types are Arrow's own inference.
+
+    Args:
+        places: what messages call each dialogue.
+        types: of the keys in the dialogues before these; brought up to date.
+
+    Raises:
+        DialogueError: a value of another kind than those before it.
+    """
+    utterances = [utterance for record in records for utterance in record["utterances"]]
+    utterance_places = [
+        utterance_name(place, index)
+        for place, record in zip(places, records, strict=True)
+        for index in range(len(record["utterances"]))
+    ]
+    utterance_columns = {
+        key: _to_column(f"utterances.{key}", [one.get(key) for one in utterances], utterance_places, types)
+        for key in _keys_of(utterances)
+    }
+    ends = np.cumsum([0, *(len(record["utterances"]) for record in records)])
+    columns = {
+        key: _to_column(key, [record.get(key) for record in records], places, types)
+        for key in _keys_of(records)
+        if key != "utterances"
+    }
+    structs = pa.StructArray.from_arrays(list(utterance_columns.values()), list(utterance_columns))
+    columns["utterances"] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), structs)
+    return pa.table(columns)
 
 
-def _schema_of(records: list[dict[str, Any]]) -> pa.Schema:
-    """Arrow's own inference over all keys that occur, with features as lists of float32."""
+def _keys_of(records: list[dict[str, Any]]) -> list[str]:
     keys: dict[str, None] = {}
-    utterance_keys: dict[str, None] = {}
     for record in records:
         keys |= dict.fromkeys(record)
-        for utterance in record["utterances"]:
-            utterance_keys |= dict.fromkeys(utterance)
-    features = set(FEATURE_KEYS.values())
-    fields = []
-    for key in utterance_keys:
-        if key in features:
-            fields.append(pa.field(key, pa.list_(pa.float32())))
-        else:
-            values = [utterance.get(key) for record in records for utterance in record["utterances"]]
-            fields.append(pa.field(key, pa.array(values).type))
-    types = {"utterances": pa.list_(pa.struct(fields))}
-    for key in keys:
-        if key != "utterances":
-            types[key] = pa.array([record.get(key) for record in records]).type
-    return pa.schema(list(types.items()))
+    return list(keys)
 
 
-def _first_misfit(records: list[dict[str, Any]]) -> str:
-    """Which record Arrow could not join with the ones before it."""
-    for end in range(1, len(records) + 1):
-        try:
-            pa.Table.from_pylist(records[:end], schema=_schema_of(records[:end]))
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            return dialogue_name(records[end - 1], end - 1)
-    return dialogue_name(records[0], 0)
+def _to_column(column: str, values: list[Any], places: list[str], types: dict[str, pa.DataType]) -> pa.Array:
+    known_type = types.get(column, pa.null())
+    array = _to_array(column, values, known_type)
+    if array is None:
+        # The values up to a misfit fit each other, and no longer list does.
+        index = bisect_left(
+            range(len(values)), True, key=lambda last: _to_array(column, values[: last + 1], known_type) is None
+        )
+        key = column.removeprefix("utterances.")
+        if column in _FEATURE_COLUMNS:
+            raise DialogueError(f"{places[index]}: '{key}' must be a list of numbers, got {values[index]!r:.60}")
+        before = _merge_types(known_type, pa.array(values[:index]).type)
+        reason = "cannot be stored" if before == pa.null() else f"is of another kind than those before it ({before})"
+        raise DialogueError(f"{places[index]}: '{key}' is {values[index]!r:.60}, which {reason}")
+    types[column] = _merge_types(known_type, array.type)
+    return array
+
+
+def _to_array(column: str, values: list[Any], known_type: pa.DataType) -> pa.Array | None:
+    """The values as an Arrow array, or None if they do not fit each other or the type known so far."""
+    try:
+        array = pa.array(values, pa.list_(pa.float32()) if column in _FEATURE_COLUMNS else None)
+        _merge_types(known_type, array.type)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return array
+
+
+def _merge_types(known: pa.DataType, given: pa.DataType) -> pa.DataType:
+    """The type that holds the values of both. Raises an Arrow error if none does."""
+    schemas = [pa.schema([("value", one)]) for one in (known, given)]
+    return pa.unify_schemas(schemas, promote_options="permissive").field("value").type
 
 
 def _load_from_hub(hub_id: str, split: str) -> Dataset:
     try:
         validate_repo_id(hub_id)
+        if "/" not in hub_id:  # `datasets` would take "csv" or "json" for a reader of the current folder
+            raise HFValidationError
         dataset = load_dataset(hub_id, split=split)
     except HFValidationError:
-        raise DialogueError(f"{hub_id!r} is neither a file nor the id of a data set on the Hub") from None
-    except (HfHubHTTPError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DialogueError(f"{hub_id!r} is neither a file nor the id of a data set on the Hub (user/name)") from None
+    except (HfHubHTTPError, DatasetsError, ValueError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DialogueError(
-            f"{hub_id!r}: there is no such file, and the Hub gave no data set of this id and split {split!r} ({reason})"
+            f"{hub_id!r}: there is no such file, and the Hub gave no data set of this id "
+            f"and split {split!r} ({reason})"
         ) from None
-    if not isinstance(dataset, Dataset) or isinstance(dataset, DatasetDict) or "utterances" not in dataset.features:
-        raise DialogueError(f"{hub_id!r}: the data set has no column 'utterances'")
-    return dataset
+    if not isinstance(dataset, Dataset):
+        raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
+    return _with_utterances(dataset, repr(hub_id))

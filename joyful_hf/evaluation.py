@@ -5,6 +5,7 @@ import tempfile
 from .checkpoints import load_checkpoint
 from .dialogue_files import load_dialogues
 from .processing import DialogueError
+from .progress import print_nothing
 from .trainer import EncodedDialogues, JoyfulTrainer
 from .training_args import JoyfulTrainingArguments
 
@@ -18,10 +19,11 @@ def evaluate_checkpoint(checkpoint: str, data_file: str) -> dict[str, float]:
     dialogues = load_dialogues(data_file, split="test")
     model, processor = load_checkpoint(checkpoint)
     encoded = EncodedDialogues(dialogues, processor)
-    if not any(dialogue.has_labels for dialogue in encoded.encoded):
+    if not encoded.has_labels:
         raise DialogueError(f"{data_file}: not one utterance has a label; `joyful predict` needs none")
     with tempfile.TemporaryDirectory() as folder:
-        args = JoyfulTrainingArguments(folder, disable_tqdm=True, eval_strategy="no", load_best_model_at_end=False)
+        args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False)
         trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
+        print_nothing(trainer)
         metrics = trainer.evaluate(encoded)
     return metrics | {"eval_samples": len(encoded)}

@@ -1,6 +1,7 @@
 """`EmotionRecognitionPipeline`: `pipeline("emotion-recognition", model=...)`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,13 @@ from .modeling.emotion_recognition import with_predictions
 TASK = "emotion-recognition"
 
 
+@dataclass(frozen=True)
+class _Dialogue:
+    """Wraps a dialogue: transformers looks for tensors in each number of a dict, and passes what it does not know."""
+
+    record: Mapping[str, Any]
+
+
 class EmotionRecognitionPipeline(Pipeline):
     """Dialogues in, the same dialogues out with a `label` and `scores` in each utterance.
 
@@ -21,13 +29,24 @@ class EmotionRecognitionPipeline(Pipeline):
     One dialogue gives one result, a list of dialogues a list of results:
     {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores": {label: probability}}, ...]}.
     For large collections `model.predict(dialogues, processor)` batches by utterances and is faster.
+
+    Raises:
+        ValueError: a model object without `processor=`.
     """
+
+    model: Any
+    processor: Any
 
     _load_processor = True
     _load_tokenizer = False
     _load_image_processor = False
     _load_feature_extractor = False
     _load_video_processor = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.processor is None:
+            raise ValueError(f"the {TASK} pipeline needs the processor that was saved with the model: processor=...")
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:
@@ -36,15 +55,15 @@ class EmotionRecognitionPipeline(Pipeline):
 
     def preprocess(self, input_: Mapping[str, Any], **_: Any) -> dict[str, Any]:
         batch = self.processor(input_, return_tensors="pt", return_labels=False)
-        return {"batch": dict(batch), "dialogue": input_}
+        return {"batch": dict(batch), "dialogue": _Dialogue(input_)}
 
-    def _forward(self, input_tensors: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:
         logits = self.model(**input_tensors["batch"], return_loss=False).logits
         return {"logits": logits, "dialogue": input_tensors["dialogue"]}
 
     def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> dict[str, Any]:
         named = self.model.name_scores(self.model.scores(torch.as_tensor(model_outputs["logits"])))
-        return with_predictions(model_outputs["dialogue"], iter(named))
+        return with_predictions(model_outputs["dialogue"].record, iter(named))
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save model and processor; transformers' own method leaves the processor out."""

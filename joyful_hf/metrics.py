@@ -72,10 +72,12 @@ def _mean_recall(labels: np.ndarray, predicted: np.ndarray) -> float:
 
 def _multi_label_metrics(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
     predicted, true = logits > 0, labels > 0.5
-    f1_of_each = f1_score(true, predicted, average=None, zero_division=0)
+    # Label by label: of a single column scikit-learn would take "absent" for a second label.
+    f1_of_each = [f1_score(one, other, zero_division=0) for one, other in zip(true.T, predicted.T, strict=True)]
+    counts = true.sum(axis=0)
     metrics = {
-        "weighted_f1": float(f1_score(true, predicted, average="weighted", zero_division=0)),
-        "accuracy": float((predicted == true).all(-1).mean()),
+        "weighted_f1": float(np.dot(f1_of_each, counts) / max(counts.sum(), 1)),
+        "accuracy": float((predicted == true).all(axis=-1).mean()),
     }
     for index, name in enumerate(names):
         both_classes = f1_score(true[:, index], predicted[:, index], average="weighted", zero_division=0)
@@ -88,7 +90,7 @@ def _regression_metrics(values: np.ndarray, labels: np.ndarray, names: list[str]
     del names
     predicted = values[:, 0].astype(np.float64)
     true = labels.astype(np.float64)
-    varies = len(true) > 1 and predicted.std() > 0 and true.std() > 0
+    varies = np.ptp(predicted) > 0 and np.ptp(true) > 0
     nonzero = true != 0
     metrics = {
         "mae": float(np.abs(predicted - true).mean()),

@@ -20,6 +20,7 @@ the ceilings of weaker observers: fewer modalities, no context, or context witho
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from datasets import Dataset, DatasetDict, Features, Value
 
 EMOTIONS = ("joy", "affection", "calm", "sadness", "fear", "anger")
 MODALITIES = ("text", "audio", "visual")
-FEATURE_DIMS = {"text": 32, "audio": 16, "visual": 12}
+FEATURE_DIMS = {"text": 8, "audio": 6, "visual": 4}
 
 EMOTION_PARTS = {
     "text": np.array([+1, +1, +1, -1, -1, -1]),  # valence: pleasant, unpleasant
@@ -96,19 +97,17 @@ class ToyDialogueModel:
             equally likely. Counterparts permute the emotions, so every utterance's marginal is exactly uniform.
         switch_probability: probability that the other speaker takes the next turn.
         min_utterances, max_utterances: a dialogue's length is uniform between the two, both included.
-        text_noise, audio_noise, visual_noise: standard deviation of the isotropic Gaussian noise around a prototype.
-            The two prototypes of a modality lie at distance 1 from the origin on opposite sides, so a single
-            modality shows the wrong part with probability Phi(-1 / noise): 16 % at 1.
+        noise: standard deviation of the isotropic Gaussian noise around a prototype, the same for all modalities. The
+            two prototypes of a modality lie at distance 1 from the origin on opposite sides, so that a modality
+            shows the wrong part with probability Phi(-1 / noise), 12 % by default.
     """
 
-    inertia: float = 0.48
-    reaction: float = 0.40
+    inertia: float = 0.44
+    reaction: float = 0.34
     switch_probability: float = 0.55
     min_utterances: int = 8
     max_utterances: int = 24
-    text_noise: float = 1.0
-    audio_noise: float = 1.1
-    visual_noise: float = 1.1
+    noise: float = 0.85
 
     def __post_init__(self) -> None:
         if self.inertia < 0 or self.reaction < 0 or self.inertia + self.reaction >= 1:
@@ -121,12 +120,8 @@ class ToyDialogueModel:
             raise ValueError(
                 f"1 <= min_utterances <= max_utterances is violated: {self.min_utterances}, {self.max_utterances}"
             )
-        if min(self.text_noise, self.audio_noise, self.visual_noise) <= 0:
-            raise ValueError("text_noise, audio_noise and visual_noise must be positive")
-
-    def noise(self, modality: str) -> float:
-        """The noise of a modality, by its name."""
-        return {"text": self.text_noise, "audio": self.audio_noise, "visual": self.visual_noise}[modality]
+        if self.noise <= 0:
+            raise ValueError(f"noise must be positive, got {self.noise}")
 
     def emotion_table(self) -> np.ndarray:
         """P(emotion | own last emotion, other's last emotion): (own 7, other 7, emotion 6).
@@ -161,7 +156,7 @@ class ToyDialogueModel:
         features = {}
         for modality in MODALITIES:
             prototypes = EMOTION_PARTS[modality][emotions, None] * part_direction(modality)
-            noise = self.noise(modality) * generator.standard_normal(prototypes.shape)
+            noise = self.noise * generator.standard_normal(prototypes.shape)
             features[modality] = (prototypes + noise).astype(np.float32)
 
         # The sentence follows the observed features, not the emotion: it carries nothing beyond them.
@@ -208,9 +203,9 @@ def part_direction(modality: str) -> np.ndarray:
 
 
 def make_toy_corpus(
-    num_train: int = 500,
-    num_validation: int = 80,
-    num_test: int = 150,
+    num_train: int = 800,
+    num_validation: int = 100,
+    num_test: int = 200,
     seed: int = 0,
     model: ToyDialogueModel = DEFAULT_MODEL,
 ) -> DatasetDict:
@@ -227,8 +222,8 @@ def make_toy_corpus(
         model: the hidden Markov model to draw from.
 
     Returns:
-        A `DatasetDict`; a row is `{"dialogue_id": …, "utterances": [{"speaker", "text", "label", "text_features" (32,),
-        "audio_features" (16,), "visual_features" (12,)}, …]}`.
+        A `DatasetDict`; a row is `{"dialogue_id": …, "utterances": [{"speaker", "text", "label", "text_features" (8,),
+        "audio_features" (6,), "visual_features" (4,)}, …]}`.
     """
     sizes = {"train": num_train, "validation": num_validation, "test": num_test}
     features = Features(
@@ -244,12 +239,12 @@ def make_toy_corpus(
             ],
         }
     )
-    splits = {}
+    splits = DatasetDict()
     for (split, size), split_seed in zip(sizes.items(), np.random.SeedSequence(seed).spawn(len(sizes)), strict=True):
         generator = np.random.default_rng(split_seed)
         dialogues = [model.sample_dialogue(generator, f"{split}-{index:04d}") for index in range(size)]
         splits[split] = Dataset.from_list(dialogues, features=features)
-    return DatasetDict(splits)
+    return splits
 
 
 def emotion_posteriors(
@@ -337,7 +332,7 @@ def _log_likelihood(dialogue: Mapping[str, Any], modality: str, model: ToyDialog
     vectors = [utterance.get(f"{modality}_features") for utterance in dialogue["utterances"]]
     features = np.array([absent if vector is None else vector for vector in vectors], dtype=np.float64)
     projection = features @ part_direction(modality)
-    return np.outer(projection, EMOTION_PARTS[modality]) / model.noise(modality) ** 2
+    return np.outer(projection, EMOTION_PARTS[modality]) / model.noise**2
 
 
 def _turns(dialogue: Mapping[str, Any]) -> list[int]:
@@ -345,10 +340,7 @@ def _turns(dialogue: Mapping[str, Any]) -> list[int]:
     speakers = [utterance["speaker"] for utterance in dialogue["utterances"]]
     if len(set(speakers)) > 2:
         raise ValueError(f"Dialogue {dialogue['dialogue_id']!r} has more than the two speakers of a toy dialogue.")
-    return [
-        _SAME_SPEAKER if speaker == previous else _OTHER_SPEAKER
-        for previous, speaker in zip(speakers[:-1], speakers[1:], strict=True)
-    ]
+    return [_SAME_SPEAKER if speaker == previous else _OTHER_SPEAKER for previous, speaker in pairwise(speakers)]
 
 
 def _likelihood(log_likelihood: np.ndarray) -> np.ndarray:

@@ -1,18 +1,26 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
 import copy
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, IterableDataset
-from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainingArguments
-from transformers.trainer_utils import EvalPrediction
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    Trainer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
 
 from .metrics import IGNORED_LABEL, compute_metrics
+from .modeling.emotion_recognition import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from .processing import DialogueError, EncodedDialogue, JoyfulProcessor
 from .training_args import JoyfulTrainingArguments
 
@@ -20,14 +28,21 @@ from .training_args import JoyfulTrainingArguments
 class EncodedDialogues(Dataset):
     """A data set of dialogues, checked and turned into arrays once, before the first step is made."""
 
-    def __init__(self, dialogues: Iterable[Any], processor: JoyfulProcessor) -> None:
-        self.encoded = processor.encode(dialogues)
+    def __init__(self, dialogues: Any, processor: JoyfulProcessor) -> None:
+        if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
+            dialogues = [dialogues[index] for index in range(len(dialogues))]
+        self.encoded: list[EncodedDialogue] = processor.encode(dialogues)
 
     def __len__(self) -> int:
         return len(self.encoded)
 
     def __getitem__(self, index: int) -> EncodedDialogue:
         return self.encoded[index]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the label of at least one utterance is known."""
+        return any(dialogue.has_labels for dialogue in self.encoded)
 
 
 class DialogueCollator:
@@ -43,11 +58,45 @@ class DialogueCollator:
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """transformers' early stopping, which is not upset by an evaluation on other data, with another prefix."""
+    """transformers' early stopping, for runs that are evaluated on other data too, resumed, or trained twice."""
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
-        if f"eval_{args.metric_for_best_model}" in metrics:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count from 0 in a fresh run, and let a resumed one that had stopped already stay stopped."""
+        if state.global_step == 0:
+            self.early_stopping_patience_counter = 0
+        control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        """An evaluation with another prefix than `eval` does not count."""
+        if metric_key(args) in metrics:
             super().on_evaluate(args, state, control, metrics, **kwargs)
+
+
+class LossParts:
+    """The mean of each named part of the loss."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, parts: Mapping[str, Tensor], count: int = 1) -> None:
+        """Sums over `count` steps or dialogues."""
+        for name, part in parts.items():
+            self.sums[name] = self.sums.get(name, 0) + part.detach()
+        self.count += count
+
+    def means(self) -> dict[str, Tensor]:
+        """`loss_<part>` -> () mean."""
+        return {f"loss_{name}": total / self.count for name, total in sorted(self.sums.items())}
 
 
 class JoyfulTrainer(Trainer):
@@ -59,11 +108,13 @@ class JoyfulTrainer(Trainer):
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
-        args: `JoyfulTrainingArguments` for this field's defaults, or plain `TrainingArguments`.
-        data_collator: only to replace the processor's.
-        train_dataset, eval_dataset: dialogues: a `datasets.Dataset`, a list of records, or an iterable data set.
+        args: `JoyfulTrainingArguments` for this field's defaults, or plain `TrainingArguments`; they are copied.
+        data_collator: only to replace the processor's; it then gets the dialogues as they are in the data set.
+        train_dataset, eval_dataset: dialogues: a `datasets.Dataset`, a list of records, a torch data set of them, or
+            an iterable data set, which is streamed in training (give `max_steps`) and read whole for evaluation.
         processing_class: the processor; it is saved with every checkpoint.
         compute_metrics: only to replace `joyful_hf.compute_metrics`.
+        callbacks: as in `transformers.Trainer`; an `EarlyStoppingCallback` of yours replaces ours.
         **kwargs: of `transformers.Trainer`.
 
     Raises:
@@ -86,18 +137,25 @@ class JoyfulTrainer(Trainer):
             if processing_class is None:
                 raise ValueError("JoyfulTrainer needs processing_class (the processor) or a data_collator")
             data_collator = DialogueCollator(processing_class)
-        args = _with_needed_settings(args or JoyfulTrainingArguments("joyful-output"), model)
+        if args is None:
+            without_validation: dict[str, Any] = {"eval_strategy": "no", "load_best_model_at_end": False}
+            args = JoyfulTrainingArguments("joyful-output", **({} if eval_dataset is not None else without_validation))
+        args = _with_needed_settings(args)
         callbacks = list(callbacks or [])
-        if getattr(args, "early_stopping_patience", 0) and eval_dataset is not None:
-            callbacks.append(EarlyStopping(args.early_stopping_patience))
-        self._encode = isinstance(data_collator, DialogueCollator)
-        self._processor = processing_class
+        patience = _patience(args, callbacks)
+        if patience and eval_dataset is not None:
+            callbacks.append(EarlyStopping(patience))
+        self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
+        train_dataset = self._encoded(train_dataset)
+        self._balanced = train_dataset if getattr(args, "balance_classes", False) else None
+        self._step_parts = LossParts()
+        self._evaluated_parts = LossParts()
         super().__init__(
             model=model,
             args=args,
             data_collator=data_collator,
-            train_dataset=self._encoded(train_dataset),
-            eval_dataset=self._encoded(eval_dataset),
+            train_dataset=train_dataset,
+            eval_dataset=self._encoded(eval_dataset, whole=True),
             processing_class=processing_class,
             compute_metrics=compute_metrics or self._compute_metrics,
             callbacks=callbacks,
@@ -105,38 +163,82 @@ class JoyfulTrainer(Trainer):
         )
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
-        if args.label_smoothing_factor:
-            self.model.config.label_smoothing = args.label_smoothing_factor
-        if getattr(args, "balance_classes", False) and isinstance(self.train_dataset, EncodedDialogues):
-            self.model.config.class_weights = balanced_class_weights(
-                self.train_dataset.encoded, self.model.config.num_labels
-            )
-        self._loss_sums: Counter[str] = Counter()
-        self._loss_steps = 0
+        if model is not None:
+            self._set_up_loss(model)
+        if self._problem_type == REGRESSION and metric_key(args) == "eval_weighted_f1":
+            self.args.metric_for_best_model, self.args.greater_is_better = "mae", False
 
-    def _encoded(self, dialogues: Any) -> Any:
-        """Dialogues -> encoded dialogues; what streams or is encoded already, and dicts of data sets, pass."""
-        if dialogues is None or not self._encode:
+    def call_model_init(self, trial: Any = None) -> Any:
+        """As in transformers; the new model gets the loss that the arguments ask for."""
+        model = super().call_model_init(trial)
+        self._set_up_loss(model)
+        return model
+
+    def _set_up_loss(self, model: Any) -> None:
+        """Label smoothing and class weights go into the config, where the model and its checkpoints find them."""
+        if self.args.label_smoothing_factor:
+            model.config.label_smoothing = self.args.label_smoothing_factor
+        if self._balanced is not None:
+            if not isinstance(self._balanced, EncodedDialogues):
+                raise ValueError(
+                    "balance_classes counts the labels of all training dialogues beforehand: it needs a train_dataset "
+                    "that does not stream and the processor's own collator; or set the config's class_weights yourself"
+                )
+            model.config.class_weights = balanced_class_weights(self._balanced.encoded, model.config.num_labels)
+        model.config.validate()
+
+    @property
+    def _config(self) -> Any:
+        return self.accelerator.unwrap_model(self.model).config
+
+    @property
+    def _problem_type(self) -> str:
+        return self._config.problem_type or SINGLE_LABEL
+
+    def _encoded(self, dialogues: Any, whole: bool = False) -> Any:
+        """Dialogues -> encoded dialogues, also each in a dict of data sets; what is encoded already passes.
+
+        Args:
+            whole: read streams too, as evaluation has to: at a stream's end, several processes would count some
+                dialogues twice.
+        """
+        if self._encoder is None or dialogues is None or isinstance(dialogues, EncodedDialogues | str):
             return dialogues
-        if isinstance(dialogues, dict):
-            return {name: self._encoded(one) for name, one in dialogues.items()}
-        if isinstance(dialogues, EncodedDialogues | IterableDataset) or not hasattr(dialogues, "__len__"):
+        if isinstance(dialogues, dict) and "utterances" not in dialogues:
+            return {name: self._encoded(one, whole) for name, one in dialogues.items()}
+        if isinstance(dialogues, IterableDataset | datasets.IterableDataset) and not whole:
             return dialogues
-        return EncodedDialogues(dialogues, self._processor)
+        return EncodedDialogues(dialogues, self._encoder)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        config = self.accelerator.unwrap_model(self.model).config
-        problem_type = config.problem_type or "single_label_classification"
-        return compute_metrics(prediction, config.id2label, problem_type)
+        return compute_metrics(prediction, self._config.id2label, self._problem_type)
 
-    def evaluate(self, eval_dataset: Any = None, *args: Any, **kwargs: Any) -> dict[str, float]:
-        if eval_dataset is not None and not isinstance(eval_dataset, str):
-            eval_dataset = self._encoded(eval_dataset)
-        return super().evaluate(eval_dataset, *args, **kwargs)
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """As in transformers, with `<prefix>_loss_<part>` beside `<prefix>_loss`.
 
-    def predict(self, test_dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        With another prefix than `eval` it may be called during training, and does not stand in for a validation.
+        """
+        should_validate = self.control.should_evaluate
+        metrics = super().evaluate(self._encoded(eval_dataset, whole=True), ignore_keys, metric_key_prefix)
+        if not metric_key_prefix.startswith("eval"):
+            self.control.should_evaluate = should_validate
+        return metrics
+
+    def predict(self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test") -> Any:
         """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100."""
-        return super().predict(self._encoded(test_dataset), *args, **kwargs)
+        return super().predict(self._encoded(test_dataset, whole=True), ignore_keys, metric_key_prefix)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Tensor | int | None]:
+        """As in transformers; none once training is over.
+
+        transformers looks for that after a step only: a run resumed from its very last checkpoint would make one more.
+        """
+        is_over = self.control.should_training_stop or self.state.global_step >= self.state.max_steps
+        return super().get_batch_samples(epoch_iterator, 0 if is_over else num_batches, device)
 
     def compute_loss(
         self,
@@ -145,34 +247,43 @@ class JoyfulTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        for name, part in (outputs.losses or {}).items():
-            self._loss_sums[name] += part.detach()
-        self._loss_steps += 1
+        """As in transformers; keeps the loss parts for the log."""
+        loss, outputs = super().compute_loss(model, self._with_labels(inputs), True, num_items_in_batch)
+        parts = outputs.losses or {}
+        if model.training:
+            self._step_parts.add(parts)
+        elif parts:
+            # Counted as transformers counts the loss: once for each dialogue of the batch.
+            rows = torch.stack([part.detach() for part in parts.values()]).repeat(self.args.eval_batch_size, 1)
+            rows = self.gather_function(rows)
+            self._evaluated_parts.add(dict(zip(parts, rows.sum(0), strict=True)), len(rows))
         return (loss, outputs) if return_outputs else loss
 
-    def _pop_loss_parts(self) -> dict[str, float]:
-        """Mean of each loss part since the last call, over all processes."""
-        steps = max(self._loss_steps, 1)
-        means = {
-            f"loss_{name}": self.accelerator.reduce(total / steps, reduction="mean").item()
-            for name, total in sorted(self._loss_sums.items())
-        }
-        self._loss_sums, self._loss_steps = Counter(), 0
-        return means
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As in transformers, with `loss_<part>` beside `loss`: means since the last log, over all processes."""
         if "loss" in logs:
-            logs |= self._pop_loss_parts()
-        super().log(logs, *args, **kwargs)
+            means = self._step_parts.means()
+            logs.update({name: self.accelerator.reduce(mean, reduction="mean").item() for name, mean in means.items()})
+            self._step_parts = LossParts()
+        super().log(logs, start_time)
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
-        training_sums, self._loss_sums = self._loss_sums, Counter()
-        training_steps, self._loss_steps = self._loss_steps, 0
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        parts = self._pop_loss_parts()
-        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in parts.items()})
-        self._loss_sums, self._loss_steps = training_sums, training_steps
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """As in transformers, with the loss parts; without the losses that need labels if there is not one."""
+        self._evaluated_parts = LossParts()
+        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
+        metrics = output.metrics if output.metrics is not None else {}
+        parts = self._evaluated_parts.means()
+        metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in parts.items()})
+        if isinstance(output.label_ids, np.ndarray) and np.all(output.label_ids == IGNORED_LABEL):
+            for name in ("loss", "loss_classification"):
+                metrics.pop(f"{metric_key_prefix}_{name}", None)
         return output
 
     def prediction_step(
@@ -181,25 +292,37 @@ class JoyfulTrainer(Trainer):
         inputs: dict[str, Any],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[Tensor | None, Any, Any]:
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Pads logits and labels to (dialogues, longest, ...) with -100.
 
         Accelerate cuts and gathers evaluation results by rows, and a row has to be a dialogue.
         """
+        inputs = self._with_labels(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
-        if prediction_loss_only:
+        if logits is None or labels is None:
             return loss, None, None
         lengths = inputs["dialogue_lengths"].tolist()
-        if labels is None:
-            labels = self._unknown_labels(logits)
         return loss, pad_dialogues(logits, lengths), pad_dialogues(_mark_unknown(labels), lengths)
 
-    def _unknown_labels(self, logits: Tensor) -> Tensor:
-        problem_type = self.accelerator.unwrap_model(self.model).config.problem_type
-        if problem_type == "multi_label_classification":
-            return torch.full_like(logits, IGNORED_LABEL)
-        dtype = torch.float32 if problem_type == "regression" else torch.int64
-        return torch.full(logits.shape[:1], IGNORED_LABEL, dtype=dtype, device=logits.device)
+    def _with_labels(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A batch without any label gets unknown ones: it has a loss too, and each process reports the same parts."""
+        if "labels" in inputs:
+            return inputs
+        lengths = inputs["dialogue_lengths"]
+        shape = [int(lengths.sum())]
+        if self._problem_type == MULTI_LABEL:
+            shape.append(len(self._config.id2label or ()))
+        if self._problem_type == SINGLE_LABEL:
+            unknown = torch.full(shape, IGNORED_LABEL, device=lengths.device)
+        else:
+            unknown = torch.full(shape, torch.nan, device=lengths.device)
+        return {**inputs, "labels": unknown}
+
+
+def metric_key(args: TrainingArguments) -> str:
+    """The name that `metric_for_best_model` has in the results of an evaluation; `eval_None` if there is none."""
+    name = str(args.metric_for_best_model)
+    return name if name.startswith("eval_") else f"eval_{name}"
 
 
 def pad_dialogues(rows: Tensor, lengths: list[int]) -> Tensor:
@@ -228,16 +351,25 @@ def _mark_unknown(labels: Tensor) -> Tensor:
     return labels.nan_to_num(nan=IGNORED_LABEL) if labels.is_floating_point() else labels
 
 
-def _with_needed_settings(args: TrainingArguments, model: PreTrainedModel | None) -> TrainingArguments:
+def _patience(args: TrainingArguments, callbacks: list[Any]) -> int:
+    """The patience that the arguments ask for; 0 without a score to watch, or if the caller brings early stopping."""
+    for callback in callbacks:
+        if issubclass(callback if isinstance(callback, type) else type(callback), EarlyStoppingCallback):
+            return 0
+    has_score = args.eval_strategy != "no" and args.metric_for_best_model is not None
+    return max(0, getattr(args, "early_stopping_patience", 0)) if has_score else 0
+
+
+def _with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     """A copy of the arguments with what dialogues need, whatever the caller's defaults were."""
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name
     args.label_names = ["labels"]
-    args.accelerator_config.dispatch_batches = False  # streamed batches differ in shape
+    accelerator_config: Any = copy.copy(args.accelerator_config)
+    accelerator_config.dispatch_batches = False  # streamed batches differ in shape
+    args.accelerator_config = accelerator_config
     if args.device.type == "cpu":
         args.dataloader_pin_memory = False  # there is no device to copy to
-    is_regression = getattr(getattr(model, "config", None), "problem_type", None) == "regression"
-    if args.load_best_model_at_end and args.metric_for_best_model in (None, "loss"):
-        args.metric_for_best_model = "mae" if is_regression else "weighted_f1"
-        args.greater_is_better = not is_regression
+    if args.n_gpu > 1:
+        args._n_gpu = 1  # DataParallel would cut the packed tensors in pieces; `torchrun` uses every GPU
     return args

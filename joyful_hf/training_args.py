@@ -9,7 +9,8 @@ from transformers import TrainingArguments
 class JoyfulTrainingArguments(TrainingArguments):
     """As `transformers.TrainingArguments`, with defaults that work for emotion recognition in conversation.
 
-    Validated and saved each epoch; the checkpoint of the highest weighted F1 on validation is kept.
+    Validated and saved each epoch; the checkpoint of the highest weighted F1 on validation is kept, or of the lowest
+    mean absolute error for regression.
     """
 
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Dialogues of a training step."})
@@ -25,7 +26,7 @@ class JoyfulTrainingArguments(TrainingArguments):
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best on validation."})
     metric_for_best_model: str | None = field(
-        default=None, metadata={"help": "weighted_f1, or mae for regression, unless given."}
+        default="weighted_f1", metadata={"help": "What is best on validation; mae takes its place for regression."}
     )
     early_stopping_patience: int = field(
         default=8, metadata={"help": "Validations without a better score before training stops; 0 never stops."}
@@ -34,3 +35,6 @@ class JoyfulTrainingArguments(TrainingArguments):
         default=False, metadata={"help": "Weight each class by the inverse of its frequency in training."}
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "The processor reads raw columns."})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "A resumed run goes on with the patience it had left."}
+    )

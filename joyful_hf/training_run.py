@@ -2,28 +2,49 @@
 
 import difflib
 import inspect
+import json
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from datasets import Dataset
-from transformers import set_seed
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
+from huggingface_hub.dataclasses import type_validator
+from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedConfig, PreTrainedModel, set_seed
 
 from .dialogue_files import load_dialogues
 from .families import FAMILIES, Family
-from .processing import DialogueError, summarize_dialogues
-from .progress import EpochLines
-from .trainer import EncodedDialogues, JoyfulTrainer
+from .metrics import compute_metrics
+from .processing import DialogueError, JoyfulProcessor, summarize_dialogues
+from .progress import print_epoch_lines
+from .trainer import EncodedDialogues, JoyfulTrainer, metric_key
 from .training_args import JoyfulTrainingArguments
 
 HELD_OUT_SHARE = 0.1
-_RESULT_FILES = ("all_results.json", "train_results.json", "eval_results.json", "test_results.json")
-_FINISHED = ("train_results.json", "model.safetensors")
+
+_FINISHED = "train_results.json"
+_WEIGHTS = "model.safetensors"
+_TRAINER_STATE = "trainer_state.json"
+# What a run leaves in its folder beside checkpoints. The first and the second mark it as finished: they go last.
+_RUN_FILES = (
+    _FINISHED,
+    _WEIGHTS,
+    "config.json",
+    "processor_config.json",
+    "training_args.bin",
+    _TRAINER_STATE,
+    "all_results.json",
+    "eval_results.json",
+    "test_results.json",
+)
+# What a configuration or a processor says of the library that wrote it, not of the model.
+_INCIDENTAL = {"transformers_version", "dtype", "architectures", "_name_or_path", "processor_class"}
+
+
+# What a user may set of the fields that every configuration of transformers has.
+_LABEL_SETTINGS = {"label2id", "num_labels", "problem_type"}
 
 
 @dataclass
@@ -64,7 +85,9 @@ def hold_out(dialogues: Dataset, seed: int, share: float = HELD_OUT_SHARE) -> tu
 
 
 def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
-    """Refuse a folder that holds a finished run, empty it if told to, and find where to resume.
+    """Refuse a folder that holds a finished run, unless it may be overwritten, and find where to resume.
+
+    Nothing is changed here: what is overwritten goes when everything else has been checked.
 
     Returns:
         The checkpoint of an interrupted run, or None for a fresh start.
@@ -72,38 +95,62 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
     Raises:
         DialogueError: a finished run, and `overwrite` is False.
     """
-    if not output_dir.exists():
-        return None
-    if not output_dir.is_dir():
+    if output_dir.exists() and not output_dir.is_dir():
         raise DialogueError(f"{output_dir}: is a file, not a folder")
     if overwrite:
-        for checkpoint in output_dir.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
-        for name in (*_RESULT_FILES, *_FINISHED, "trainer_state.json"):
-            (output_dir / name).unlink(missing_ok=True)
         return None
-    if (output_dir / _FINISHED[0]).exists() or (
-        (output_dir / _FINISHED[1]).exists() and get_last_checkpoint(str(output_dir)) is None
-    ):
+    checkpoint = last_checkpoint(output_dir)
+    if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
         raise DialogueError(
             f"{output_dir}: holds a finished run; choose another --output-dir, or --overwrite-output-dir to replace it"
         )
-    return get_last_checkpoint(str(output_dir))
+    return None if checkpoint is None else str(checkpoint)
+
+
+def last_checkpoint(output_dir: Path) -> Path | None:
+    """The checkpoint of the most steps in a folder, without such as were never written to their end."""
+    complete = [folder for folder in _checkpoints(output_dir) if (folder / _TRAINER_STATE).is_file()]
+    return max(complete, key=_steps_of, default=None)
+
+
+def _checkpoints(output_dir: Path) -> list[Path]:
+    return [folder for folder in output_dir.glob("checkpoint-*") if _steps_of(folder) >= 0]
+
+
+def _steps_of(checkpoint: Path) -> int:
+    steps = checkpoint.name.removeprefix("checkpoint-")
+    return int(steps) if steps.isdecimal() else -1
+
+
+def _remove_run(output_dir: Path) -> None:
+    """Remove the checkpoints and files of an earlier run, and nothing else that lies in the folder."""
+    for checkpoint in _checkpoints(output_dir):
+        shutil.rmtree(checkpoint)
+    for name in reversed(_RUN_FILES):
+        (output_dir / name).unlink(missing_ok=True)
 
 
 def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort the settings of `--config-json` into those of the config and those of the processor; some are of both.
 
     Raises:
-        DialogueError: a setting that neither knows, with the nearest that one of them does.
+        DialogueError: a setting that neither knows, with the nearest that one of them does, or a value of a wrong
+            type for the processor. The config checks its own.
     """
-    of_config = {field.name for field in fields(family.config_class)} | {"num_labels"}  # type: ignore[arg-type]
+    of_every_config = {field.name for field in fields(PreTrainedConfig)}
+    of_config = {field.name for field in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
     of_processor = set(inspect.signature(family.processor_class).parameters)
-    for name in settings:
+    types = get_type_hints(family.processor_class.__init__)
+    for name, value in settings.items():
         if name not in of_config | of_processor:
             nearest = difflib.get_close_matches(name, of_config | of_processor, n=3)
             hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
             raise DialogueError(f"--config-json: unknown setting {name!r}{hint}")
+        if name in of_processor:
+            try:
+                type_validator(name, value, types[name])
+            except TypeError as error:
+                raise DialogueError(f"--config-json: {error}") from None
     return (
         {name: value for name, value in settings.items() if name in of_config},
         {name: value for name, value in settings.items() if name in of_processor},
@@ -112,11 +159,11 @@ def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, 
 
 def make_model_and_processor(
     family: Family, preset: str | None, settings: dict[str, Any], data: RunData
-) -> tuple[Any, Any]:
+) -> tuple[PreTrainedModel, JoyfulProcessor]:
     """A fresh model and a processor fitted to the training dialogues.
 
     Raises:
-        DialogueError: an unknown preset or setting, or bad dialogues.
+        DialogueError: an unknown preset, a setting that no model can be made of, or bad dialogues.
     """
     if preset is not None and preset not in family.presets:
         raise DialogueError(f"--preset: unknown preset {preset!r}; choose from {', '.join(family.presets)}")
@@ -127,9 +174,22 @@ def make_model_and_processor(
         most = max(summarize_dialogues(part).max_speakers for part in parts)
         processor_settings = {"relation_scheme": "speaker_pair", "max_speakers": max(2, most)} | processor_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
+    if not any(processor.dims.values()):
+        raise DialogueError("--config-json: a model needs one of text_dim, audio_dim and visual_dim")
+    num_labels = len(processor.label2id or ())
+    if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
+        raise DialogueError(
+            f"--config-json: num_labels is {settings['num_labels']}, the data have {num_labels} labels"
+        )
     make_config = getattr(family.config_class, preset) if preset else family.config_class
-    config = make_config(**(processor.model_kwargs() | config_settings))
-    return family.model_class(config), processor
+    try:
+        model = family.model_class(make_config(**(processor.model_kwargs() | config_settings)))
+    except (StrictDataclassError, ValueError, RuntimeError, ArithmeticError) as error:
+        if not settings:
+            raise
+        # A check of the config wraps the message that says what is wrong.
+        raise DialogueError(f"--config-json: {error.__cause__ or error}") from None
+    return model, processor
 
 
 def run_training(
@@ -139,10 +199,15 @@ def run_training(
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
     resume_from: str | None = None,
+    overwrite: bool = False,
 ) -> dict[str, float]:
     """Train, validate and test; leave checkpoint and results in `args.output_dir`.
 
     Everything that is read is checked before the first step.
+
+    Args:
+        resume_from: what `prepare_output_dir` found.
+        overwrite: remove an earlier run from the folder, right before the first step.
 
     Returns:
         The metrics of the best checkpoint on validation: `eval_...`, and `test_...` where there is a test set.
@@ -154,25 +219,31 @@ def run_training(
         raise DialogueError(f"--model: unknown model {model_name!r}; choose from {', '.join(FAMILIES)}")
     set_seed(args.seed)
     model, processor = make_model_and_processor(FAMILIES[model_name], preset, settings or {}, data)
+    train, validation = (EncodedDialogues(part, processor) for part in (data.train, data.validation))
     test = None if data.test is None else EncodedDialogues(data.test, processor)
-    trainer = JoyfulTrainer(
-        model=model,
-        args=args,
-        train_dataset=data.train,
-        eval_dataset=data.validation,
-        processing_class=processor,
-    )
-    _require_labels("the training dialogues", trainer.train_dataset.encoded)
-    _require_labels("the validation dialogues", trainer.eval_dataset.encoded)
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(EpochLines())
-    if trainer.is_world_process_zero():
+    for which, dialogues in (("training", train), ("validation", validation)):
+        if not dialogues.has_labels:
+            raise DialogueError(f"not one utterance of the {which} dialogues has a label")
+    try:
+        trainer = JoyfulTrainer(
+            model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
+        )
+    except RuntimeError as error:  # of a tracker in --report-to that is not installed
+        raise DialogueError(str(error)) from None
+    _check_best_metric(trainer, model, validation)
+    print_epoch_lines(trainer)
+    if resume_from:
+        _check_same_run(Path(resume_from), model, processor)
+    is_main = trainer.is_world_process_zero()
+    if is_main:
         print(f"training:   {summarize_dialogues(data.train)}")
         print(f"validation: {data.validation_source}")
         print(f"model:      {model_name}, {model.num_parameters():,} parameters, on {args.device}")
         if resume_from:
             print(f"resuming from {resume_from}")
+    if overwrite and is_main:
+        _remove_run(Path(str(args.output_dir)))
+    trainer.accelerator.wait_for_everyone()
 
     outcome = trainer.train(resume_from_checkpoint=resume_from)
     trainer.save_model()
@@ -188,6 +259,40 @@ def run_training(
     return metrics
 
 
-def _require_labels(which: str, encoded: Iterable[Any]) -> None:
-    if not any(dialogue.has_labels for dialogue in encoded):
-        raise DialogueError(f"not one utterance of {which} has a label")
+def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDialogues) -> None:
+    """Raises a DialogueError if validation will not give what is to choose the checkpoint."""
+    args = trainer.args
+    wanted = metric_key(args).removeprefix("eval_")
+    if args.metric_for_best_model is None or wanted.startswith("loss"):
+        return
+    known: list[str] = []
+    if not args.prediction_loss_only:
+        labels = np.concatenate([dialogue.labels for dialogue in validation.encoded if dialogue.labels is not None])
+        logits = np.zeros((len(labels), model.config.num_labels))
+        known = list(compute_metrics(EvalPrediction(logits, labels), model.config.id2label, model.problem_type))
+    if wanted not in known:
+        choices = ", ".join(["loss", *known])
+        raise DialogueError(f"--metric-for-best-model: {wanted!r} is none of the metrics of this run: {choices}")
+
+
+def _check_same_run(checkpoint: Path, model: PreTrainedModel, processor: JoyfulProcessor) -> None:
+    """Raises a DialogueError unless model and processor of the checkpoint come of the same settings and data."""
+    try:
+        before = [AutoConfig.from_pretrained(checkpoint), AutoProcessor.from_pretrained(checkpoint)]
+    except (OSError, ValueError, StrictDataclassError) as error:
+        raise DialogueError(f"{checkpoint}: the checkpoint cannot be resumed ({error})") from None
+    for old, new in zip(before, (model.config, processor), strict=True):
+        was, now = (_plain(one.to_dict()) for one in (old, new))
+        for name in now:
+            if name not in _INCIDENTAL and was.get(name) != now[name]:
+                change = f" ({was.get(name)} there, {now[name]} here)"
+                raise DialogueError(
+                    f"{checkpoint.parent}: holds an interrupted run of other settings or data, which differ in "
+                    f"{name}{change if len(change) < 80 else ''}; choose another --output-dir, or "
+                    "--overwrite-output-dir to replace it"
+                )
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """What JSON makes of a record: tuples become lists, integer keys strings."""
+    return json.loads(json.dumps(record, default=str))

@@ -1,6 +1,7 @@
 """Graph augmentation (paper, section 3.4.2 and Appendix A). Each works on copies; the graph that came in stays.
 
-Numbers of edges and dimensions are exact shares of the known sizes, so that no result of the device is asked for.
+Numbers of dropped edges and masked dimensions are exact shares of the known sizes, so that no result of the device is
+asked for; global proximity alone adds as many edges as it finds.
 """
 
 from dataclasses import dataclass, replace
@@ -59,6 +60,8 @@ def drop_and_add_edges(graph: SpeakerGraph, rate: float) -> SpeakerGraph:
     edge_index, edge_type = graph.edge_index, graph.edge_type
     num_edges = edge_index.size(1)
     num_moved = round(rate * num_edges)
+    if num_moved == 0:
+        return graph
     kept = torch.randperm(num_edges, device=edge_index.device)[num_moved:]
     target = edge_index[1, torch.randint(num_edges, (num_moved,), device=edge_index.device)]
     added = torch.stack([_random_neighbour(target, graph.layout), target])
@@ -117,9 +120,10 @@ def katz_proximity(
     highest_degree = adjacency.sum(-1).amax(-1).clamp(min=1)
     beta = (attenuation / highest_degree)[:, None, None]
     term = proximity = beta * adjacency
-    for _ in range(order - 1):
-        term = beta * term @ adjacency
-        proximity = proximity + term
+    with torch.autocast(adjacency.device.type, enabled=False):  # half precision would shift scores over the threshold
+        for _ in range(order - 1):
+            term = beta * term @ adjacency
+            proximity = proximity + term
     real = layout.mask[:, :, None] & layout.mask[:, None, :]
     linked = linked | diagonal | ~real
     highest = proximity.masked_fill(linked, 0).amax((1, 2), keepdim=True)

@@ -6,12 +6,17 @@ from transformers import PreTrainedConfig
 
 MODALITIES = ("text", "audio", "visual")
 
+_WAY_OUT = "load the processor that was saved with this model"
+
 
 def check_batch(
     config: PreTrainedConfig,
     dialogue_lengths: Tensor,
     features: dict[str, Tensor | None],
-    edge_type: Tensor | None,
+    modality_mask: Tensor | None = None,
+    speaker_ids: Tensor | None = None,
+    edge_index: Tensor | None = None,
+    edge_type: Tensor | None = None,
     error: type[ValueError] = ValueError,
 ) -> int:
     """Hold a packed batch against the config; values are looked at on the CPU only, shapes everywhere.
@@ -24,7 +29,7 @@ def check_batch(
         N, the number of utterances.
 
     Raises:
-        ValueError: (or `error`) a feature size, the number of rows, or a relation id that does not fit.
+        ValueError: (or `error`) a feature size, a number of rows, a speaker or a relation that does not fit.
     """
     num_utterances = None
     for modality in MODALITIES:
@@ -34,37 +39,73 @@ def check_batch(
         if given is None:
             raise error(
                 f"the batch has no {modality}_features, and the model was made with {modality}_dim={expected}; "
-                "load the processor that was saved with this model"
+                f"{_WAY_OUT}"
             )
         if given.dim() != 2 or given.size(-1) != expected:
             raise error(
-                f"{modality}_features have shape {tuple(given.shape)}, the model expects (N, {expected}); "
-                "load the processor that was saved with this model"
+                f"{modality}_features have shape {tuple(given.shape)}, the model expects (N, {expected}); {_WAY_OUT}"
             )
         if num_utterances is not None and given.size(0) != num_utterances:
             raise error(f"{modality}_features have {given.size(0)} rows, other features have {num_utterances}")
         num_utterances = given.size(0)
     assert num_utterances is not None  # a config without any modality is refused
+    num_edges = next((tensor.size(-1) for tensor in (edge_index, edge_type) if tensor is not None), 0)
+    for name, tensor, shape in (
+        ("modality_mask", modality_mask, (num_utterances, len(MODALITIES))),
+        ("speaker_ids", speaker_ids, (num_utterances,)),
+        ("edge_index", edge_index, (2, num_edges)),
+        ("edge_type", edge_type, (num_edges,)),
+    ):
+        if tensor is not None and tensor.shape != shape:
+            raise error(f"{name} has shape {tuple(tensor.shape)}, the rest of the batch needs {shape}")
     if dialogue_lengths.device.type == "cpu" and not torch.compiler.is_compiling():
-        _check_values(config, dialogue_lengths, edge_type, num_utterances, error)
+        _check_values(config, dialogue_lengths, num_utterances, speaker_ids, edge_index, edge_type, error)
     return num_utterances
+
+
+def check_labels(
+    config: PreTrainedConfig, labels: Tensor, num_utterances: int, error: type[ValueError] = ValueError
+) -> None:
+    """Hold the labels of a batch against the config, as `check_batch` does with the rest.
+
+    Raises:
+        ValueError: (or `error`) labels of another shape than the task has, or of more classes than the model.
+    """
+    task = config.problem_type or "single_label_classification"
+    num_labels = len(config.id2label or ())
+    shape = (num_utterances, num_labels) if task == "multi_label_classification" else (num_utterances,)
+    if labels.shape != shape:
+        raise error(f"labels have shape {tuple(labels.shape)}, {task} of this batch needs {shape}")
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling() and not labels.is_floating_point():
+        highest = int(labels.max())
+        if highest >= num_labels:
+            raise error(f"the batch has label {highest}, the model has num_labels={num_labels}, counted from 0")
 
 
 def _check_values(
     config: PreTrainedConfig,
     dialogue_lengths: Tensor,
-    edge_type: Tensor | None,
     num_utterances: int,
+    speaker_ids: Tensor | None,
+    edge_index: Tensor | None,
+    edge_type: Tensor | None,
     error: type[ValueError],
 ) -> None:
     total = int(dialogue_lengths.sum())
     if total != num_utterances:
         raise error(f"dialogue_lengths sum to {total}, the features have {num_utterances} rows")
+    if int(dialogue_lengths.min()) < 1:
+        raise error(f"dialogue_lengths hold {int(dialogue_lengths.min())}; a dialogue has at least 1 utterance")
+    if edge_index is not None and edge_index.numel() and int(edge_index.max()) >= num_utterances:
+        raise error(f"edge_index names utterance {int(edge_index.max())}, the batch has {num_utterances}")
+    scheme = f"({config.relation_scheme}, max_speakers={config.max_speakers}); {_WAY_OUT}"
     if edge_type is not None and edge_type.numel():
         highest = int(edge_type.max())
         if highest >= config.num_relations:
             raise error(
-                f"the batch has relation id {highest}, the model holds {config.num_relations} relations "
-                f"({config.relation_scheme}, max_speakers={config.max_speakers}); "
-                "load the processor that was saved with this model"
+                f"the batch has relation id {highest}, the model holds {config.num_relations} relations {scheme}"
             )
+    if speaker_ids is not None and config.relation_scheme == "speaker_pair":
+        highest = int(speaker_ids.max())
+        if highest >= config.max_speakers:
+            raise error(f"the batch has speaker id {highest}, the model holds {config.max_speakers} speakers {scheme}")

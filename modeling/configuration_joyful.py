@@ -1,5 +1,7 @@
 """`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL as presets."""
 
+import difflib
+from dataclasses import fields
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -7,7 +9,7 @@ from transformers import PreTrainedConfig
 
 AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
 
-_CHOICES = {
+CHOICES = {
     "relation_scheme": ("speaker_pair", "same_or_other"),
     "fusion": ("contextual_basis", "autoencoder"),
     "context_encoder": ("transformer", "gru"),
@@ -16,6 +18,7 @@ _CHOICES = {
     "edge_perturb_mode": ("drop_and_add", "rewire"),
     "contrast": ("view_to_view", "anchor_to_views"),
     "contrast_scope": ("dialogue", "batch"),
+    "problem_type": (None, "single_label_classification", "multi_label_classification", "regression"),
 }
 _PROBABILITIES = (
     "input_dropout_prob",
@@ -25,6 +28,33 @@ _PROBABILITIES = (
     "global_proximity_rate",
     "global_proximity_threshold",
     "label_smoothing",
+)
+_SIZES = (
+    "max_speakers",
+    "contextual_size",
+    "projection_size",
+    "basis_size",
+    "autoencoder_size",
+    "bottleneck_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "graph_hidden_size",
+    "graph_num_heads",
+    "katz_order",
+    "classifier_hidden_size",
+)
+_NOT_NEGATIVE = (
+    "text_dim",
+    "audio_dim",
+    "visual_dim",
+    "smoothing_rate",
+    "num_hidden_layers",
+    "max_relative_distance",
+    "graph_num_layers",
+    "graph_max_distance",
+    "katz_attenuation",
+    "fusion_loss_weight",
+    "contrastive_loss_weight",
 )
 # IEMOCAP's features in the paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
 _PAPER_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
@@ -42,7 +72,7 @@ class JoyfulConfig(PreTrainedConfig):
             IEMOCAP's in the paper are taken: 768, 100, 512.
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
-        num_relations: follows from the two above.
+        num_relations: follows from the two above, and need not be given.
         fusion: `"contextual_basis"` (the paper's two branches) or `"autoencoder"` (the released code's).
         fusion_branches: which of `"contextual"` (B1) and `"specific"` (B2) the paper's fusion has; an empty list
             joins the plain features (Table 6, "w/o MF").
@@ -98,7 +128,7 @@ class JoyfulConfig(PreTrainedConfig):
     visual_dim: int = 0
     max_speakers: int = 2
     relation_scheme: str = "speaker_pair"
-    num_relations: int | None = None
+    num_relations: int = 0
 
     fusion: str = "contextual_basis"
     fusion_branches: list[str] | tuple[str, ...] = ("contextual", "specific")
@@ -125,7 +155,7 @@ class JoyfulConfig(PreTrainedConfig):
     graph_residual: bool = True
     graph_max_distance: int = 8
 
-    views: list[list[str]] | tuple[list[str], ...] = (
+    views: list[list[str] | tuple[str, ...]] | tuple[list[str] | tuple[str, ...], ...] = (
         ["feature_mask", "edge_perturb"],
         ["feature_mask", "global_proximity"],
     )
@@ -146,7 +176,7 @@ class JoyfulConfig(PreTrainedConfig):
     contrastive_loss_weight: float | int = 0.1
     classifier_hidden_size: int | None = None
     classifier_residual: bool = True
-    class_weights: list[float] | None = None
+    class_weights: list[float | int] | tuple[float | int, ...] | None = None
     label_smoothing: float | int = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -155,8 +185,12 @@ class JoyfulConfig(PreTrainedConfig):
                 setattr(self, name, dim)
         self.fusion_branches = list(self.fusion_branches)
         self.views = [list(view) for view in self.views]
-        if self.num_relations is None:
+        if self.class_weights is not None:
+            self.class_weights = list(self.class_weights)
+        if not self.num_relations:
             self.num_relations = self._relations_of_scheme()
+        if self.label2id and not self.id2label:  # of the two, transformers reads id2label alone
+            self.id2label = {int(index): label for label, index in self.label2id.items()}
         super().__post_init__(**kwargs)
 
     def _relations_of_scheme(self) -> int:
@@ -170,9 +204,10 @@ class JoyfulConfig(PreTrainedConfig):
 
     def validate_choices(self) -> None:
         """Every choice is one of its words, every rate lies between 0 and 1."""
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+                known = ", ".join(map(str, choices))
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
@@ -189,15 +224,27 @@ class JoyfulConfig(PreTrainedConfig):
             raise ValueError(f"unknown augmentations {sorted(unknown)}; choose from {', '.join(AUGMENTATIONS)}")
 
     def validate_sizes(self) -> None:
-        """Sizes that belong together do."""
+        """No size is too small, and those that belong together fit."""
+        for least, names in ((1, _SIZES), (0, _NOT_NEGATIVE)):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not value >= least:  # NaN is refused too
+                    raise ValueError(f"{name} must be {least} or more, got {value}")
+        if not self.contrastive_temperature > 0:
+            raise ValueError(f"contrastive_temperature must be above 0, got {self.contrastive_temperature}")
         expected = self._relations_of_scheme()
         if self.num_relations != expected:
             raise ValueError(
                 f"num_relations is {self.num_relations}, but {self.relation_scheme} with "
                 f"max_speakers={self.max_speakers} has {expected}; leave num_relations out"
             )
-        if min(self.text_dim, self.audio_dim, self.visual_dim) < 0:
-            raise ValueError("text_dim, audio_dim and visual_dim must be 0 or more")
+
+    def validate_labels(self) -> None:
+        """There are as many labels as the task and the class weights need."""
+        if not self.num_labels:
+            raise ValueError("num_labels must be 1 or more; give num_labels or id2label")
+        if self.problem_type == "regression" and self.num_labels != 1:
+            raise ValueError(f"regression has one value an utterance, got num_labels={self.num_labels}; set it to 1")
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(f"class_weights has {len(self.class_weights)} weights for num_labels={self.num_labels}")
 
@@ -210,6 +257,7 @@ class JoyfulConfig(PreTrainedConfig):
         """
         config: dict[str, Any] = {
             "fusion": "contextual_basis",
+            "fusion_branches": ["contextual", "specific"],
             "contextual_size": None,
             "projection_size": 460,
             "basis_size": 32,
@@ -217,7 +265,7 @@ class JoyfulConfig(PreTrainedConfig):
             "input_dropout_prob": 0.0,
             "context_encoder": "transformer",
             "num_hidden_layers": 4,
-            "num_attention_heads": _largest_divisor(sum(_dims_of(overrides).values()), 10),
+            "num_attention_heads": _largest_divisor(_contextual_width(overrides), 10),
             "intermediate_size": 2048,
             "hidden_dropout_prob": 0.3,
             "norm_first": False,
@@ -227,18 +275,26 @@ class JoyfulConfig(PreTrainedConfig):
             "graph_num_layers": 1,
             "graph_residual": False,
             "graph_max_distance": 0,
+            "views": [["feature_mask", "edge_perturb"], ["feature_mask", "global_proximity"]],
             "feature_mask_rate": 0.2,
             "edge_perturb_rate": 0.2,
             "global_proximity_rate": 0.2,
             "global_proximity_threshold": 0.5,
+            "katz_attenuation": 0.5,
+            "katz_order": 4,
+            "feature_mask_unit": "dimension",
+            "edge_perturb_mode": "drop_and_add",
             "contrast": "view_to_view",
             "contrast_scope": "dialogue",
             "contrastive_temperature": 1.0,
+            "contrast_exclude_self": True,
             "fusion_loss_weight": 0.06,
             "contrastive_loss_weight": 0.3,
+            "classifier_hidden_size": None,
             "classifier_residual": False,
+            "label_smoothing": 0.0,
         }
-        return cls(**(config | overrides))
+        return cls(**(config | cls._known(overrides)))
 
     @classmethod
     def released(cls, **overrides: Any) -> "JoyfulConfig":
@@ -275,16 +331,31 @@ class JoyfulConfig(PreTrainedConfig):
             "contrast": "anchor_to_views",
             "contrast_scope": "batch",
             "contrastive_temperature": 0.2,
+            "contrast_exclude_self": True,
             "fusion_loss_weight": 0.05,
             "contrastive_loss_weight": 0.2,
+            "classifier_hidden_size": None,
             "classifier_residual": False,
+            "label_smoothing": 0.0,
         }
-        return cls(**(config | overrides))
+        return cls(**(config | cls._known(overrides)))
+
+    @classmethod
+    def _known(cls, overrides: dict[str, Any]) -> dict[str, Any]:
+        """The overrides of a preset, all of them fields: a misspelt one would change nothing, and say nothing."""
+        names = {field.name for field in fields(cls)} | {"num_labels"}
+        for name in overrides.keys() - names:
+            nearest = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise ValueError(f"{cls.__name__} has no field {name!r}{hint}")
+        return overrides
 
 
-def _dims_of(overrides: dict[str, Any]) -> dict[str, int]:
+def _contextual_width(overrides: dict[str, Any]) -> int:
     dims = {name: overrides.get(name, 0) for name in _PAPER_DIMS}
-    return dims if any(dims.values()) else _PAPER_DIMS
+    if not any(dims.values()):
+        dims = _PAPER_DIMS
+    return sum(overrides.get("contextual_size") or dim for dim in dims.values() if dim)
 
 
 def _largest_divisor(number: int, limit: int) -> int:

@@ -26,8 +26,11 @@ class RelativePositionBias(nn.Module):
 
     def forward(self, distance: Tensor) -> Tensor:
         """Signed distances, source minus target, any shape -> bias (num_heads, *shape)."""
-        index = distance.clamp(-self.max_distance, self.max_distance) + self.max_distance
-        return self.table[:, index]
+        return self.table[:, self.column(distance)]
+
+    def column(self, distance: Tensor) -> Tensor:
+        """Signed distances, any shape -> the table's column of each."""
+        return distance.clamp(-self.max_distance, self.max_distance) + self.max_distance
 
 
 class TransformerLayer(nn.Module):
@@ -37,6 +40,10 @@ class TransformerLayer(nn.Module):
         self, hidden_size: int, num_heads: int, intermediate_size: int, dropout: float, norm_first: bool
     ) -> None:
         super().__init__()
+        if hidden_size % num_heads:
+            raise ValueError(
+                f"num_attention_heads={num_heads} does not divide the context encoder's width {hidden_size}"
+            )
         self.num_heads = num_heads
         self.norm_first = norm_first
         self.dropout_rate = dropout
@@ -125,6 +132,8 @@ class DialogueGRU(nn.Module):
 
     def __init__(self, hidden_size: int, num_layers: int, dropout: float) -> None:
         super().__init__()
+        if hidden_size % 2:
+            raise ValueError(f"a GRU of two directions needs an even width, got {hidden_size}; set contextual_size")
         self.layers = nn.ModuleList(
             nn.GRU(hidden_size, hidden_size // 2, batch_first=True, bidirectional=True) for _ in range(num_layers)
         )

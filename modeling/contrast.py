@@ -61,7 +61,8 @@ def _blocks(view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str) ->
 
 
 def _similarity(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
-    return anchors @ others.transpose(1, 2) / temperature
+    with torch.autocast(anchors.device.type, enabled=False):  # float32 also where the model runs in less
+        return anchors @ others.transpose(1, 2) / temperature
 
 
 def _log_sum(similarity: Tensor, mask: Tensor, exclude_self: bool) -> Tensor:

@@ -1,7 +1,7 @@
 """What every family's `ForEmotionRecognition` can do: turn logits into scores, and predict dialogues."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -19,8 +19,9 @@ class EmotionRecognitionMixin:
 
     config: Any
     device: Any
-    eval: Callable[[], Any]
-    train: Callable[[bool], Any]
+    __call__: Callable[..., Any]
+    eval: Callable[..., Any]
+    train: Callable[..., Any]
     training: bool
 
     @property
@@ -76,7 +77,7 @@ class EmotionRecognitionMixin:
             DialogueError: bad input.
         """
         if isinstance(dialogues, Mapping):
-            dialogues = [dialogues]
+            dialogues = [cast("Mapping[str, Any]", dialogues)]
         was_training = self.training
         self.eval()
         try:
@@ -94,7 +95,7 @@ class EmotionRecognitionMixin:
         encoded = processor.encode(dialogues, return_labels=False, first_position=position)
         batch = processor.pack(encoded, return_tensors="pt").to(self.device)
         with torch.inference_mode():
-            logits = self(**batch, return_loss=False).logits  # type: ignore[operator]
+            logits = self(**batch, return_loss=False).logits
         named = iter(self.name_scores(self.scores(logits)))
         return [with_predictions(dialogue, named) for dialogue in dialogues]
 
@@ -116,7 +117,8 @@ def _batches(
     batch: list[Mapping[str, Any]] = []
     position = num_utterances = 0
     for dialogue in dialogues:
-        length = len(dialogue.get("utterances") or ()) if isinstance(dialogue, Mapping) else 0
+        utterances = dialogue.get("utterances") if isinstance(dialogue, Mapping) else None
+        length = len(utterances) if hasattr(utterances, "__len__") else 0  # the processor says what is wrong
         if batch and num_utterances + length > utterances_per_batch:
             yield position, batch
             position, batch, num_utterances = position + len(batch), [], 0

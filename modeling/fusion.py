@@ -142,9 +142,11 @@ class ContextualBasisFusion(nn.Module):
         """Modality -> (N, dim), modality -> (N, 1) bool."""
         outputs = []
         if self.contextual is not None:
-            outputs.append(self.contextual(features, present, layout))
+            contextual = self.contextual(features, present, layout)
+            outputs.append(contextual)
         if self.specific is not None:
-            outputs.append(self.specific(features, present))
+            specific = self.specific(features, present)
+            outputs.append(specific)
         if not outputs:
             joined = torch.cat(list(features.values()), dim=-1)
             return FusionOutput(joined, joined.new_zeros(len(joined), dtype=torch.float32))

@@ -1,5 +1,7 @@
 """The graph encoders: the paper's aggregate-and-combine layers, and the released relational network."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,9 +19,7 @@ class AggregateCombineEncoder(nn.Module):
         super().__init__()
         self.hidden_size = config.graph_hidden_size or in_size
         sizes = [in_size] + [self.hidden_size] * config.graph_num_layers
-        self.layers = nn.ModuleList(
-            AggregateCombine(before, after) for before, after in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(AggregateCombine(before, after) for before, after in pairwise(sizes))
         self.residual = config.graph_residual
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -51,6 +51,8 @@ class RelationalEncoder(nn.Module):
         size = in_size
         heads = config.graph_num_heads
         self.residual = config.graph_residual
+        if self.residual and size % heads:
+            raise ValueError(f"graph_num_heads={heads} does not divide the graph encoder's width {size}")
         self.convolutions = nn.ModuleList(
             RelationalGraphConvolution(size, size, config.num_relations) for _ in range(config.graph_num_layers)
         )
@@ -82,7 +84,13 @@ class RelationalEncoder(nn.Module):
             attended, attention = self.attention(self.norms[-1](convolved), graph.edge_index, bias)
             return convolved + self.dropout(attended), attention
         attended, attention = self.attention(convolved, graph.edge_index, bias)
-        return functional.leaky_relu(self.batch_norm(attended)), attention
+        return functional.leaky_relu(self._normalize(attended)), attention
+
+    def _normalize(self, rows: Tensor) -> Tensor:
+        if self.training and rows.size(0) == 1:  # one utterance alone has no variance to divide by
+            norm = self.batch_norm
+            return functional.batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        return self.batch_norm(rows)
 
 
 class EdgeBias(nn.Module):
@@ -90,15 +98,15 @@ class EdgeBias(nn.Module):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
-        self.num_relations = config.num_relations or 0
+        self.num_relations = config.num_relations
         self.table = RelativePositionBias(config.graph_num_heads * self.num_relations, config.graph_max_distance)
 
     def forward(self, graph: SpeakerGraph) -> Tensor:
         """(E, heads)."""
         source, target = graph.edge_index
-        bias = self.table(source - target).view(-1, self.num_relations, source.size(0))
-        index = graph.edge_type[None, None].expand(bias.size(0), 1, -1)
-        return bias.gather(1, index)[:, 0].T
+        rows = self.table.table
+        index = graph.edge_type * rows.size(1) + self.table.column(source - target)
+        return rows.view(-1, self.num_relations * rows.size(1)).index_select(1, index).T
 
 
 def make_graph_encoder(config: JoyfulConfig, in_size: int) -> AggregateCombineEncoder | RelationalEncoder:

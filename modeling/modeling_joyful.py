@@ -4,6 +4,8 @@ Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of sectio
 `JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ from .augmentation import (
     mask_elements,
     rewire_edges,
 )
-from .batch_contract import MODALITIES, check_batch
+from .batch_contract import MODALITIES, check_batch, check_labels
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
 from .emotion_recognition import EmotionRecognitionMixin
@@ -87,7 +89,16 @@ class JoyfulModel(JoyfulPreTrainedModel):
             ValueError: the batch does not fit the model.
         """
         given = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
-        num_utterances = check_batch(self.config, dialogue_lengths, given, edge_type, self.batch_error)
+        num_utterances = check_batch(
+            self.config,
+            dialogue_lengths,
+            given,
+            modality_mask=modality_mask,
+            speaker_ids=speaker_ids,
+            edge_index=edge_index,
+            edge_type=edge_type,
+            error=self.batch_error,
+        )
         layout = DialogueLayout(dialogue_lengths, num_utterances)
         features, present = self._inputs(given, modality_mask)
 
@@ -134,6 +145,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
                 continue
             here = torch.ones_like(feature[:, :1], dtype=torch.bool)
             present[name] = here if modality_mask is None else modality_mask[:, column : column + 1]
+            feature = feature.to(self.dtype)
             # where, not a product: what stands in an absent row may be anything, NaN too.
             kept = torch.where(present[name], feature, torch.zeros_like(feature))
             features[name] = self.input_dropout(kept)
@@ -152,25 +164,32 @@ class JoyfulModel(JoyfulPreTrainedModel):
         views = [self._augment(clean, names) for names in config.views] if summed or with_contrast else []
         convolved = [encoder.convolve(view) for view in views]
         contrastive = None
-        contrast_kwargs = {
-            "scope": config.contrast_scope,
-            "temperature": config.contrastive_temperature,
-            "exclude_self": config.contrast_exclude_self,
-        }
         if summed:
             if with_contrast:
-                contrastive = view_to_view_loss(*convolved, clean.layout, **contrast_kwargs)
+                contrastive = self._contrast(*convolved, clean.layout)
             # No attention: its edges are those of a perturbed copy.
             parts = [encoder.attend(nodes, view)[0] for nodes, view in zip(convolved, views, strict=True)]
             return parts[0] + parts[1], None, contrastive
         anchor = encoder.convolve(clean)
         if with_contrast:
-            losses = [info_nce_loss(anchor, nodes, clean.layout, **contrast_kwargs) for nodes in convolved]
+            losses = [self._contrast(anchor, nodes, clean.layout) for nodes in convolved]
             contrastive = torch.stack(losses).sum()
         graph, attention = encoder.attend(anchor, clean)
         return graph, attention, contrastive
 
-    def _augment(self, graph: SpeakerGraph, names: list[str]) -> SpeakerGraph:
+    def _contrast(self, view1: Tensor, view2: Tensor, layout: DialogueLayout) -> Tensor:
+        config = self.config
+        loss = view_to_view_loss if config.contrast == "view_to_view" else info_nce_loss
+        return loss(
+            view1,
+            view2,
+            layout,
+            config.contrast_scope,
+            config.contrastive_temperature,
+            config.contrast_exclude_self,
+        )
+
+    def _augment(self, graph: SpeakerGraph, names: Iterable[str]) -> SpeakerGraph:
         """One view: the augmentations of its list, in turn, each on a copy."""
         config = self.config
         for name in names:
@@ -207,7 +226,7 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             nn.Linear(size, hidden_size),
             nn.ReLU(),
             nn.Dropout(config.hidden_dropout_prob),
-            nn.Linear(hidden_size, config.num_labels),
+            nn.Linear(hidden_size, len(config.id2label or ())),
         )
         self.post_init()
 
@@ -251,6 +270,7 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             classified = torch.cat([classified, self.context_norm(output.context)], dim=-1)
         output.logits = self.classifier(classified)
         if labels is not None and return_loss:
+            check_labels(self.config, labels, output.logits.size(0), self.batch_error)
             losses = dict(output.losses or {})
             losses["classification"] = task_loss(
                 output.logits,

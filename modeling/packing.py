@@ -1,7 +1,5 @@
 """Packed rows and padded blocks: where each of N utterances lies in a (dialogues, longest) rectangle."""
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,21 +24,11 @@ class DialogueLayout:
         rows = torch.arange(num_utterances, device=dialogue_lengths.device)
         self.position = rows - self.starts[self.dialogue]
         """(N,) position of each row in its dialogue."""
-
-    @cached_property
-    def longest(self) -> int:
-        """Utterances of the longest dialogue. Asks the device once a batch."""
-        return int(self.lengths.max())
-
-    @cached_property
-    def _cell(self) -> Tensor:
-        return self.dialogue * self.longest + self.position
-
-    @cached_property
-    def mask(self) -> Tensor:
+        self.longest = int(dialogue_lengths.max())
+        """Utterances of the longest dialogue; asks the device, once a batch."""
+        self.mask = torch.arange(self.longest, device=dialogue_lengths.device) < dialogue_lengths[:, None]
         """(B, longest) bool, True at real utterances."""
-        positions = torch.arange(self.longest, device=self.lengths.device)
-        return positions < self.lengths[:, None]
+        self._cell = self.dialogue * self.longest + self.position
 
     def pad(self, rows: Tensor) -> Tensor:
         """(N, ...) -> (B, longest, ...), zeros where there is no utterance."""

@@ -16,7 +16,7 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
     """Base of every family's models."""
 
     main_input_name = "dialogue_lengths"
-    input_modalities = ("text", "audio", "video")
+    input_modalities = ["text", "audio", "video"]
     supports_gradient_checkpointing = False
     batch_error: type[ValueError] = ValueError
     """What a batch that does not fit raises; `joyful_hf` sets its `DialogueError` here."""
@@ -37,8 +37,10 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
                 init.uniform_(parameter, -bound, bound)
         elif isinstance(module, (nn.LayerNorm, nn.BatchNorm1d)):
             super()._init_weights(module)
-        elif type(module).__module__.startswith(__package__ or "joyful_hf") and hasattr(module, "reset_parameters"):
-            module.reset_parameters()  # type: ignore[operator]
+        elif type(module).__module__.startswith(__package__ or "joyful_hf"):
+            reset_parameters = getattr(module, "reset_parameters", None)
+            if callable(reset_parameters):
+                reset_parameters()
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:

@@ -1,7 +1,7 @@
 """The dialogue record: its keys, its checks, and the error that names the place of a mistake."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,23 +21,25 @@ def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]
     """One dialogue or any iterable of dialogues -> a list of dialogues.
 
     Raises:
-        DialogueError: `dialogues` is empty, or a list of utterances instead of dialogues.
+        DialogueError: `dialogues` is empty, or holds utterances instead of dialogues.
     """
     if isinstance(dialogues, Mapping):
-        return [dialogues]
+        dialogues = [cast("Dialogue", dialogues)]
     if isinstance(dialogues, (str, bytes)) or not isinstance(dialogues, Iterable):
         raise DialogueError(
             f"expected a dialogue or a list of dialogues, got {type(dialogues).__name__}; "
             "read a file with `load_dialogues(path)` first"
         )
+    with_format = getattr(dialogues, "with_format", None)
+    if with_format is not None:  # a data set, whose numpy and torch formats turn ints beside a None into floats
+        dialogues = with_format(None)
     dialogue_list = list(dialogues)
     if not dialogue_list:
         raise DialogueError("there are no dialogues: the list is empty")
     first = dialogue_list[0]
     if isinstance(first, Mapping) and "utterances" not in first and ("speaker" in first or "text" in first):
         raise DialogueError(
-            "got a list of utterances where dialogues are expected; "
-            'wrap them: {"dialogue_id": "...", "utterances": [...]}'
+            'got utterances where dialogues are expected; wrap them: {"dialogue_id": "...", "utterances": [...]}'
         )
     return dialogue_list
 
@@ -45,7 +47,7 @@ def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]
 def dialogue_name(dialogue: Dialogue, position: int) -> str:
     """How messages call a dialogue: by its id where it has one, by its position otherwise."""
     dialogue_id = dialogue.get("dialogue_id") if isinstance(dialogue, Mapping) else None
-    return f"dialogue {dialogue_id!r}" if dialogue_id not in (None, "") else f"dialogues[{position}]"
+    return f"dialogue {str(dialogue_id)!r}" if dialogue_id not in (None, "") else f"dialogues[{position}]"
 
 
 def utterance_name(name: str, index: int) -> str:
@@ -63,8 +65,10 @@ def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
         raise DialogueError(f"{name}: expected a mapping with 'utterances', got {type(dialogue).__name__}")
     utterances = dialogue.get("utterances")
     if utterances is None:
-        keys = ", ".join(map(str, dialogue)) or "none"
+        keys = ", ".join(str(key) for key, value in dialogue.items() if value is not None) or "none"
         raise DialogueError(f"{name}: the key 'utterances' is missing (keys found: {keys})")
+    if isinstance(utterances, np.ndarray):  # a row of a data set in numpy format
+        utterances = utterances.tolist()
     if not isinstance(utterances, Sequence) or isinstance(utterances, (str, bytes)):
         raise DialogueError(f"{name}: 'utterances' must be a list, got {type(utterances).__name__}")
     if not utterances:
@@ -72,7 +76,11 @@ def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
     for index, utterance in enumerate(utterances):
         place = utterance_name(name, index)
         if not isinstance(utterance, Mapping):
-            raise DialogueError(f"{place}: expected a mapping, got {type(utterance).__name__}")
+            hint = "; a slice of a data set holds columns, `dataset.select(...)` holds dialogues"
+            raise DialogueError(
+                f"{place}: expected a mapping with 'speaker', got {type(utterance).__name__}"
+                f"{hint if isinstance(utterance, list) else ''}"
+            )
         speaker = utterance.get("speaker")
         if speaker is None or speaker == "":
             raise DialogueError(f"{place}: no speaker; give 'speaker' a name (a monologue has one name throughout)")
@@ -93,9 +101,13 @@ def get_features(utterance: Utterance, modality: str, size: int | None, place: s
     if value is None:
         return None
     try:
-        features = np.asarray(value, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise DialogueError(f"{place}: '{key}' must be a list of numbers, got {str(value)[:60]!r}") from None
+        numbers = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
+        numbers = None
+    if numbers is None or numbers.dtype.kind not in "biuf":
+        raise DialogueError(f"{place}: '{key}' must be a list of numbers, got {value!r:.60}")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+        features = numbers.astype(np.float32)
     if features.ndim != 1:
         raise DialogueError(
             f"{place}: '{key}' must be one vector an utterance, got an array of shape {features.shape}"

@@ -1,7 +1,7 @@
 """Labels of utterances: strings, ints, lists of them, or floats -> arrays with a mark for 'unknown'."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,16 +16,73 @@ MULTI_LABEL = "multi_label_classification"
 REGRESSION = "regression"
 PROBLEM_TYPES = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
 
+_LARGEST = float(np.finfo(np.float32).max)
+_PROBLEM_TYPE_OF_KIND = {"string": SINGLE_LABEL, "int": SINGLE_LABEL, "list": MULTI_LABEL, "float": REGRESSION}
 
-def problem_type_of(label: Any) -> str | None:
-    """What one label says of the task: a list -> multi-label, a float -> regression, a string or int -> single."""
-    if label is None:
+
+def get_label(utterance: Utterance) -> Any:
+    """The label of an utterance in plain Python, or None where it is unknown: absent, -100 or NaN."""
+    label = utterance.get("label")
+    if hasattr(label, "tolist"):  # a row of a data set in numpy or torch format
+        label = label.tolist()
+    if isinstance(label, Real) and (label == IGNORED_LABEL or math.isnan(label)):
         return None
-    if isinstance(label, Real) and not isinstance(label, Integral):
-        return REGRESSION
-    if isinstance(label, Sequence | np.ndarray) and not isinstance(label, str | bytes):
-        return MULTI_LABEL
-    return SINGLE_LABEL
+    return label
+
+
+class LabelKinds:
+    """What the labels seen so far say of the task; refuses a label of another kind. Ints among floats are floats."""
+
+    def __init__(self) -> None:
+        self._kind: str | None = None
+        self._first_place = ""
+
+    @property
+    def problem_type(self) -> str | None:
+        """As in transformers; None if no label was seen."""
+        return None if self._kind is None else _PROBLEM_TYPE_OF_KIND[self._kind]
+
+    def add(self, label: Any, place: str) -> None:
+        """Take in one known label.
+
+        Raises:
+            DialogueError: it is no label at all, or of another kind than the first one.
+        """
+        kind = _kind_of(label, place)
+        if self._kind is None:
+            self._kind, self._first_place = kind, place
+        elif {self._kind, kind} == {"int", "float"}:
+            self._kind = "float"
+        elif self._kind != kind:
+            raise DialogueError(
+                f"{place}: label {label!r} is of another kind than that of {self._first_place}; "
+                "labels are all strings, all ints, all lists, or all floats"
+            )
+
+
+def _kind_of(label: Any, place: str) -> str:
+    if isinstance(label, str):
+        return "string"
+    if isinstance(label, Integral) and not isinstance(label, bool):
+        return "int"
+    if isinstance(label, Real) and not isinstance(label, bool):
+        return "float"
+    if isinstance(label, Sequence) and not isinstance(label, bytes):
+        return "list"
+    raise DialogueError(
+        f"{place}: a label must be a string, an int, a list of them, or a float, got {type(label).__name__} {label!r}"
+    )
+
+
+def infer_problem_type(dialogues: Iterable[tuple[str, Sequence[Utterance]]]) -> str | None:
+    """What the labels of dialogues, each a name and its utterances, say of the task; None without any label."""
+    kinds = LabelKinds()
+    for name, utterances in dialogues:
+        for index, utterance in enumerate(utterances):
+            label = get_label(utterance)
+            if label is not None:
+                kinds.add(label, utterance_name(name, index))
+    return kinds.problem_type
 
 
 def label_index(label: Any, label2id: Mapping[str, int] | None, place: str) -> int:
@@ -42,11 +99,11 @@ def label_index(label: Any, label2id: Mapping[str, int] | None, place: str) -> i
         return label2id[label]
     if isinstance(label, Integral) and not isinstance(label, bool):
         index = int(label)
-        if index == IGNORED_LABEL:
-            return index
-        if index < 0 or (label2id and index not in label2id.values()):
-            known = f"the labels are 0 to {len(label2id) - 1}" if label2id else "labels start at 0"
-            raise DialogueError(f"{place}: unknown label {index}; {known}")
+        if index < 0:
+            raise DialogueError(f"{place}: unknown label {index}; classes are counted from 0")
+        if label2id and index >= len(label2id):
+            known = ", ".join(f"{one} ({name})" for name, one in label2id.items())
+            raise DialogueError(f"{place}: unknown label {index}; known labels: {known}")
         return index
     raise DialogueError(f"{place}: a label must be a string or an int, got {type(label).__name__} {label!r}")
 
@@ -73,20 +130,20 @@ def encode_labels(
         labels = np.full(len(utterances), IGNORED_LABEL, np.int64)
 
     for index, utterance in enumerate(utterances):
-        label = utterance.get("label")
+        label = get_label(utterance)
         if label is None:
             continue
         place = utterance_name(name, index)
         if problem_type == MULTI_LABEL:
-            if problem_type_of(label) != MULTI_LABEL:
+            if _kind_of(label, place) != "list":
                 raise DialogueError(f"{place}: expected a list of labels, got {label!r}")
             labels[index] = 0
             labels[index, [label_index(one, label2id, place) for one in label]] = 1
         elif problem_type == REGRESSION:
             if not isinstance(label, Real) or isinstance(label, bool):
                 raise DialogueError(f"{place}: expected a number as label, got {label!r}")
-            if math.isinf(label):
-                raise DialogueError(f"{place}: the label is infinite")
+            if abs(float(label)) > _LARGEST:
+                raise DialogueError(f"{place}: the label {label!r} is infinite")
             labels[index] = label
         else:
             labels[index] = label_index(label, label2id, place)
@@ -97,5 +154,5 @@ def known_labels(labels: np.ndarray) -> np.ndarray:
     """(num_utterances,) bool: where a label is known."""
     if labels.dtype == np.int64:
         return labels != IGNORED_LABEL
-    known = ~np.isnan(labels)
-    return known.all(-1) if known.ndim == 2 else known
+    rows = labels.reshape(len(labels), -1)
+    return np.isnan(rows).sum(axis=-1) == 0

@@ -1,6 +1,6 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Self
@@ -22,7 +22,15 @@ from .dialogues import (
     utterance_name,
 )
 from .graph import num_relations, relation_ids, window_edges
-from .labels import IGNORED_LABEL, PROBLEM_TYPES, SINGLE_LABEL, encode_labels, known_labels, problem_type_of
+from .labels import (
+    IGNORED_LABEL,
+    PROBLEM_TYPES,
+    REGRESSION,
+    SINGLE_LABEL,
+    encode_labels,
+    infer_problem_type,
+    known_labels,
+)
 from .standardization import feature_statistics
 from .summary import summarize_dialogues
 
@@ -73,6 +81,9 @@ class JoyfulProcessor(ProcessorMixin):
         ValueError: a parameter that is out of its range.
     """
 
+    # Nothing but "no special tokens": the Trainer asks the tokenizer of every processor for them.
+    tokenizer: Any = SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
+
     def __init__(
         self,
         text_dim: int = 0,
@@ -102,23 +113,37 @@ class JoyfulProcessor(ProcessorMixin):
         self._check_parameters()
 
     def _check_parameters(self) -> None:
+        least = {"text_dim": 0, "audio_dim": 0, "visual_dim": 0, "window_past": -1, "window_future": -1}
+        for name, minimum in (least | {"max_speakers": 1}).items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+                raise ValueError(f"{name} must be an int of at least {minimum}, got {value!r}")
         num_relations(self.relation_scheme, self.max_speakers)
-        for name in ("text_dim", "audio_dim", "visual_dim"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("window_past", "window_future"):
-            if getattr(self, name) < -1:
-                raise ValueError(f"{name} must be -1 (unlimited), 0 or more, got {getattr(self, name)}")
-        if self.max_speakers < 1:
-            raise ValueError(f"max_speakers must be at least 1, got {self.max_speakers}")
+        if self.label2id and set(self.label2id.values()) != set(range(len(self.label2id))):
+            raise ValueError(
+                f"label2id must number the labels from 0 to {len(self.label2id) - 1}, got {self.label2id}"
+            )
+        for speaker, speaker_id in (self.speaker_to_id or {}).items():
+            if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
+                raise ValueError(
+                    f"speaker_to_id gives {speaker!r} the id {speaker_id}; ids start at 0, "
+                    f"and 'speaker_pair' holds max_speakers={self.max_speakers} of them"
+                )
         if self.problem_type is not None and self.problem_type not in PROBLEM_TYPES:
             raise ValueError(f"unknown problem_type {self.problem_type!r}; choose from {', '.join(PROBLEM_TYPES)}")
         for modality, statistics in (self.feature_statistics or {}).items():
+            if modality not in MODALITIES or set(statistics) != {"mean", "std"}:
+                raise ValueError(
+                    f"feature_statistics hold {modality!r}: {', '.join(map(repr, statistics)) or 'nothing'}; "
+                    f"they give 'mean' and 'std' of {', '.join(MODALITIES)}"
+                )
             sizes = {len(statistics["mean"]), len(statistics["std"])}
             if sizes != {self.dims[modality]}:
                 raise ValueError(
                     f"feature_statistics of {modality} have sizes {sizes}, {modality}_dim is {self.dims[modality]}"
                 )
+            if not all(deviation > 0 for deviation in statistics["std"]):
+                raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
 
     @property
     def dims(self) -> dict[str, int]:
@@ -136,11 +161,6 @@ class JoyfulProcessor(ProcessorMixin):
         features = [FEATURE_KEYS[modality] for modality, dim in self.dims.items() if dim]
         return ["dialogue_lengths", *features, "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
 
-    @property
-    def tokenizer(self) -> SimpleNamespace:
-        """Nothing but 'no special tokens': the Trainer asks the tokenizer of every processor for them."""
-        return SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
-
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
         """A processor made to measure for a training set: sizes, labels, task and standardisation.
@@ -149,7 +169,8 @@ class JoyfulProcessor(ProcessorMixin):
 
         Args:
             dialogues: the training dialogues.
-            **parameters: any parameter of the processor; what is given is not inferred.
+            **parameters: any parameter of the processor; what is given is not inferred. `feature_statistics=None`
+                leaves features as they are.
 
         Raises:
             DialogueError: no features at all, or anything that `summarize_dialogues` refuses.
@@ -165,10 +186,11 @@ class JoyfulProcessor(ProcessorMixin):
         inferred |= {
             "relation_scheme": "same_or_other",
             "max_speakers": max(2, summary.max_speakers),
-            "label2id": summary.label2id,
+            "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
             "problem_type": summary.problem_type,
         }
-        return cls(**(inferred | parameters)).fit(dialogue_list)
+        processor = cls(**(inferred | parameters))
+        return processor if "feature_statistics" in parameters else processor.fit(dialogue_list)
 
     def model_kwargs(self) -> dict[str, Any]:
         """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`."""
@@ -178,8 +200,8 @@ class JoyfulProcessor(ProcessorMixin):
             shared["problem_type"] = self.problem_type
         if self.label2id:
             shared["label2id"] = dict(self.label2id)
-            shared["id2label"] = {index: label for label, index in self.label2id.items()}
-        elif self.problem_type == "regression":
+            shared["id2label"] = dict(sorted((index, label) for label, index in self.label2id.items()))
+        elif self.problem_type == REGRESSION:
             shared["num_labels"] = 1
         return shared
 
@@ -236,17 +258,19 @@ class JoyfulProcessor(ProcessorMixin):
         Args:
             first_position: what messages call the first dialogue if it has no id, where the list is a part.
         """
-        dialogue_list = as_dialogue_list(dialogues)
-        encoded = [
-            self._encode_one(dialogue, dialogue_name(dialogue, position), return_labels)
-            for position, dialogue in enumerate(dialogue_list, first_position)
-        ]
+        named = []
+        for position, dialogue in enumerate(as_dialogue_list(dialogues), first_position):
+            name = dialogue_name(dialogue, position)
+            named.append((name, get_utterances(dialogue, name)))
+        problem_type = None
+        if return_labels:
+            problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
+        encoded = [self._encode_one(name, utterances, problem_type) for name, utterances in named]
         if not any(one.modality_mask.any() for one in encoded):
-            self._refuse_raw_media(dialogue_list)
+            self._refuse_raw_media(named)
         return encoded
 
-    def _encode_one(self, dialogue: Dialogue, name: str, return_labels: bool) -> EncodedDialogue:
-        utterances = get_utterances(dialogue, name)
+    def _encode_one(self, name: str, utterances: Sequence[Utterance], problem_type: str | None) -> EncodedDialogue:
         features: dict[str, np.ndarray] = {}
         modality_mask = np.zeros((len(utterances), len(MODALITIES)), bool)
         for column, (modality, dim) in enumerate(self.dims.items()):
@@ -256,7 +280,7 @@ class JoyfulProcessor(ProcessorMixin):
             features=features,
             modality_mask=modality_mask,
             speaker_ids=self._encode_speakers(utterances, name),
-            labels=self._encode_labels(utterances, name) if return_labels else None,
+            labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
         )
 
     def _encode_features(
@@ -277,15 +301,18 @@ class JoyfulProcessor(ProcessorMixin):
         return features, present
 
     def _encode_speakers(self, utterances: Sequence[Utterance], name: str) -> np.ndarray:
-        ids: Mapping[str, int] = self.speaker_to_id or {}
         by_appearance: dict[str, int] = {}
         speaker_ids = np.empty(len(utterances), np.int64)
         for index, utterance in enumerate(utterances):
             speaker = utterance["speaker"]
             place = utterance_name(name, index)
-            if self.speaker_to_id is not None and speaker not in ids:
-                raise DialogueError(f"{place}: unknown speaker {speaker!r}; known speakers: {', '.join(ids)}")
-            speaker_id = ids[speaker] if ids else by_appearance.setdefault(speaker, len(by_appearance))
+            if self.speaker_to_id is None:
+                speaker_id = by_appearance.setdefault(speaker, len(by_appearance))
+            elif speaker in self.speaker_to_id:
+                speaker_id = self.speaker_to_id[speaker]
+            else:
+                known = ", ".join(self.speaker_to_id)
+                raise DialogueError(f"{place}: unknown speaker {speaker!r}; known speakers: {known}")
             if self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers:
                 raise DialogueError(
                     f"{place}: speaker {speaker!r} is number {speaker_id + 1}, and the relation scheme "
@@ -295,21 +322,15 @@ class JoyfulProcessor(ProcessorMixin):
             speaker_ids[index] = speaker_id
         return speaker_ids
 
-    def _encode_labels(self, utterances: Sequence[Utterance], name: str) -> np.ndarray:
-        problem_type = self.problem_type
-        if problem_type is None:
-            kinds = (problem_type_of(utterance.get("label")) for utterance in utterances)
-            problem_type = next((kind for kind in kinds if kind), SINGLE_LABEL)
-        return encode_labels(utterances, problem_type, self.label2id, name)
-
-    def _refuse_raw_media(self, dialogues: Sequence[Dialogue]) -> None:
-        for modality, dim in self.dims.items():
-            key = MEDIA_KEYS[modality]
-            if dim and any(u.get(key) is not None for d in dialogues for u in d["utterances"]):
-                raise DialogueError(
-                    f"{dialogue_name(dialogues[0], 0)}: the utterances give '{key}' but no "
-                    f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {dim} only"
-                )
+    def _refuse_raw_media(self, named: Sequence[tuple[str, Sequence[Utterance]]]) -> None:
+        for name, utterances in named:
+            for index, utterance in enumerate(utterances):
+                for modality, dim in self.dims.items():
+                    if dim and utterance.get(MEDIA_KEYS[modality]) is not None:
+                        raise DialogueError(
+                            f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
+                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {dim} only"
+                        )
 
     def pack(self, encoded: Sequence[EncodedDialogue], return_tensors: str | None = None) -> BatchFeature:
         """Join encoded dialogues into one graph batch; the keys and shapes are those of `__call__`."""

@@ -39,7 +39,7 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> Batch:
 
 def pyg_to_batch(batch: Batch) -> BatchFeature:
     """`torch_geometric.data.Batch` as made by `batch_to_pyg` -> packed graph batch, in the contract's order."""
-    packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch.ptr)}
+    packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch["ptr"])}
     keys = [*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
     packed |= {key: batch[key] for key in keys if key in batch}
     return BatchFeature(packed)

@@ -9,12 +9,14 @@ from .dialogues import (
     MODALITIES,
     Dialogue,
     DialogueError,
+    Utterance,
     as_dialogue_list,
     dialogue_name,
+    get_features,
     get_utterances,
     utterance_name,
 )
-from .labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL, problem_type_of
+from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, get_label
 
 
 @dataclass
@@ -60,10 +62,11 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
 
     Raises:
         DialogueError: a feature vector of another size than the first of its modality, labels of different
-            kinds (a string here, a float there), or anything that `get_utterances` refuses.
+            kinds (a string here, a float there), or anything that `get_utterances` or `get_features` refuses.
     """
     summary = DialogueSummary()
-    first_label_place = ""
+    label_kinds = LabelKinds()
+    classes: Counter[str] = Counter()
     for position, dialogue in enumerate(as_dialogue_list(dialogues)):
         name = dialogue_name(dialogue, position)
         utterances = get_utterances(dialogue, name)
@@ -73,40 +76,26 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
         for index, utterance in enumerate(utterances):
             place = utterance_name(name, index)
             _count_features(summary, utterance, place)
-            problem_type = _count_label(summary, utterance.get("label"), place, first_label_place)
-            if problem_type and not first_label_place:
-                first_label_place = place
+            label = get_label(utterance)
+            if label is not None:
+                label_kinds.add(label, place)
+                classes.update(map(str, label) if isinstance(label, list | tuple) else [str(label)])
+    summary.problem_type = label_kinds.problem_type
+    if summary.problem_type in (SINGLE_LABEL, MULTI_LABEL):
+        summary.label_counts = classes
     return summary
 
 
-def _count_features(summary: DialogueSummary, utterance: Dialogue, place: str) -> None:
+def _count_features(summary: DialogueSummary, utterance: Utterance, place: str) -> None:
     for modality, key in FEATURE_KEYS.items():
-        features = utterance.get(key)
+        features = get_features(utterance, modality, None, place)
         if features is None:
             continue
         size = len(features)
         expected = summary.feature_sizes[modality] or size
-        if size != expected or size == 0:
+        if size == 0:
+            raise DialogueError(f"{place}: '{key}' is empty; leave the key out where the modality is missing")
+        if size != expected:
             raise DialogueError(f"{place}: '{key}' has size {size}, the first one had {expected}")
         summary.feature_sizes[modality] = size
         summary.modality_counts[modality] += 1
-
-
-def _count_label(summary: DialogueSummary, label: object, place: str, first_place: str) -> str | None:
-    problem_type = problem_type_of(label)
-    if problem_type is None or label == -100:
-        return None
-    kinds = {summary.problem_type or problem_type, problem_type}
-    if kinds == {REGRESSION, SINGLE_LABEL} and not isinstance(label, str) and not summary.label_counts:
-        problem_type = REGRESSION  # an int among floats
-    elif len(kinds) > 1:
-        raise DialogueError(
-            f"{place}: label {label!r} is of another kind than that of {first_place}; "
-            "labels are all strings, all ints, all lists, or all floats"
-        )
-    summary.problem_type = problem_type
-    if problem_type == MULTI_LABEL:
-        summary.label_counts.update(str(one) for one in label)  # type: ignore[union-attr]
-    elif problem_type == SINGLE_LABEL:
-        summary.label_counts[str(label)] += 1
-    return problem_type

@@ -10,10 +10,22 @@ import logging
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.helpers import FAMILY_CASES, make_dialogues
 
 torch.set_num_threads(1)
+
+# The same examples in every run, with no clock and no file; the fixtures that laws are tested over are constants.
+settings.register_profile(
+    "joyful",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("joyful")
 
 
 class RefuseDeprecations(logging.Handler):

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor
+from joyful_hf.modeling.augmentation import SpeakerGraph
+from joyful_hf.modeling.packing import DialogueLayout
+from joyful_hf.processing.graph import relation_ids, window_edges
 
 DIMS = {"text": 12, "audio": 6, "visual": 8}
 LABELS = ("anger", "joy", "neutral", "sadness")
@@ -42,6 +46,38 @@ def make_dialogues(lengths: Sequence[int] = (5, 9, 1, 23), **kwargs: Any) -> lis
     return [make_dialogue(length, seed=index, **kwargs) for index, length in enumerate(lengths)]
 
 
+# Hypothesis: the lengths of a few dialogues, of one utterance too.
+batches_of_lengths = st.lists(st.integers(1, 12), min_size=1, max_size=4)
+
+
+def make_layout(lengths: Sequence[int]) -> DialogueLayout:
+    """The layout of dialogues of these lengths."""
+    return DialogueLayout(torch.tensor(lengths), sum(lengths))
+
+
+def make_graph(
+    lengths: Sequence[int],
+    size: int = 8,
+    window: int = 2,
+    speakers: int = 3,
+    relation_scheme: str = "speaker_pair",
+    seed: int = 0,
+) -> SpeakerGraph:
+    """A packed batch of windowed graphs with random nodes and random speakers."""
+    rng = np.random.default_rng(seed)
+    edge_index = window_edges(np.asarray(lengths), window, window)
+    speaker_ids = rng.integers(speakers, size=sum(lengths))
+    return SpeakerGraph(
+        nodes=torch.from_numpy(rng.normal(size=(sum(lengths), size)).astype(np.float32)),
+        edge_index=torch.from_numpy(edge_index),
+        edge_type=torch.from_numpy(relation_ids(edge_index, speaker_ids, relation_scheme, speakers)),
+        speaker_ids=torch.from_numpy(speaker_ids),
+        layout=make_layout(lengths),
+        relation_scheme=relation_scheme,
+        max_speakers=speakers,
+    )
+
+
 @dataclass(frozen=True)
 class FamilyCase:
     """A row of the table: a small model of one family in one of its forms."""
@@ -50,6 +86,7 @@ class FamilyCase:
     make_config: Callable[..., Any]
     model_class: type[PreTrainedModel]
     processor_class: type[JoyfulProcessor]
+    loss_parts: tuple[str, ...]
 
     def make(self, dialogues: list[dict[str, Any]], seed: int = 0, **overrides: Any) -> tuple[Any, JoyfulProcessor]:
         """A fresh model in evaluation mode and a fitted processor for these dialogues."""
@@ -64,7 +101,13 @@ _SMALL = {"hidden_dropout_prob": 0.1, "intermediate_size": 24, "num_hidden_layer
 
 
 def _recommended(**kwargs: Any) -> JoyfulConfig:
-    sizes = {"contextual_size": 8, "projection_size": 8, "basis_size": 4, "graph_hidden_size": 16, "graph_num_heads": 2}
+    sizes = {
+        "contextual_size": 8,
+        "projection_size": 8,
+        "basis_size": 4,
+        "graph_hidden_size": 16,
+        "graph_num_heads": 2,
+    }
     return JoyfulConfig(**(_SMALL | sizes | kwargs))
 
 
@@ -84,8 +127,10 @@ def _released(**kwargs: Any) -> JoyfulConfig:
     return JoyfulConfig.released(**(_SMALL | sizes | kwargs))
 
 
+_JOYFUL = (JoyfulForEmotionRecognition, JoyfulProcessor, ("fusion", "contrastive", "classification"))
+
 FAMILY_CASES = [
-    FamilyCase("joyful-recommended", _recommended, JoyfulForEmotionRecognition, JoyfulProcessor),
-    FamilyCase("joyful-paper", _paper, JoyfulForEmotionRecognition, JoyfulProcessor),
-    FamilyCase("joyful-released", _released, JoyfulForEmotionRecognition, JoyfulProcessor),
+    FamilyCase("joyful-recommended", _recommended, *_JOYFUL),
+    FamilyCase("joyful-paper", _paper, *_JOYFUL),
+    FamilyCase("joyful-released", _released, *_JOYFUL),
 ]

@@ -1,0 +1,154 @@
+"""Accuracy of the recommended model and of its ablations, on any corpus: mean and deviation over seeds.
+
+    python benchmarks/accuracy.py --train-file train.parquet --validation-file validation.parquet \
+        --test-file test.parquet --output meld.json
+    python benchmarks/accuracy.py --corpus toy --variants recommended no-graph text audio visual --output toy.json
+
+Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
+Without a validation file each seed holds out its own tenth of the training dialogues. A cell (variant, seed) that is
+in the output file is not run again.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import set_seed
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils import logging
+
+from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments, load_dialogues, make_toy_corpus
+from joyful_hf.families import FAMILIES
+from joyful_hf.toy_corpus import best_possible_accuracy
+from joyful_hf.training_run import RunData, hold_out, make_model_and_processor
+
+# Name -> preset and settings, as `joyful train --preset ... --config-json ...` takes them.
+VARIANTS: dict[str, tuple[str | None, dict[str, Any]]] = {
+    "recommended": (None, {}),
+    "no-graph": (None, {"graph_num_layers": 0}),
+    "no-contrast": (None, {"contrastive_loss_weight": 0}),
+    "no-fusion": (None, {"fusion_branches": []}),
+    "contextual-only": (None, {"fusion_branches": ["contextual"]}),
+    "specific-only": (None, {"fusion_branches": ["specific"]}),
+    "text": (None, {"audio_dim": 0, "visual_dim": 0}),
+    "audio": (None, {"text_dim": 0, "visual_dim": 0}),
+    "visual": (None, {"text_dim": 0, "audio_dim": 0}),
+    "paper": ("paper", {}),
+    "released": ("released", {}),
+}
+METRICS = ("weighted_f1", "accuracy", "unweighted_accuracy")
+
+
+def main() -> None:
+    """Run the cells that are missing and print the table."""
+    arguments = parse_arguments()
+    output = Path(arguments.output)
+    results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {"cells": {}}
+    train, validation, test = load_corpus(arguments)
+    if arguments.corpus == "toy":
+        results["best_possible_accuracy"] = best_possible_accuracy(test)
+    for variant in arguments.variants:
+        for seed in range(arguments.seeds):
+            cell = f"{variant}/{seed}"
+            if cell in results["cells"]:
+                continue
+            data = run_data(train, validation, test, seed)
+            results["cells"][cell] = run_cell(variant, seed, data)
+            output.write_text(json.dumps(results, indent=1) + "\n")
+            print(f"{cell}: test weighted F1 {results['cells'][cell]['test_weighted_f1']:.4f}", flush=True)
+    print()
+    print(table(results, arguments.variants, arguments.seeds))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", choices=["toy"], help="the toy corpus instead of files")
+    parser.add_argument("--train-file")
+    parser.add_argument("--validation-file")
+    parser.add_argument("--test-file")
+    parser.add_argument("--variants", nargs="+", default=["recommended"], choices=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--output", default="accuracy.json", help="results; finished cells in it are kept")
+    arguments = parser.parse_args()
+    if not arguments.corpus and not (arguments.train_file and arguments.test_file):
+        parser.error("give --train-file and --test-file, or --corpus toy")
+    return arguments
+
+
+def load_corpus(arguments: argparse.Namespace) -> tuple[Dataset, Dataset | None, Dataset]:
+    """Training, validation (or None) and test dialogues."""
+    if arguments.corpus == "toy":
+        toy = make_toy_corpus()
+        return toy["train"], toy["validation"], toy["test"]
+    validation = load_dialogues(arguments.validation_file) if arguments.validation_file else None
+    return load_dialogues(arguments.train_file), validation, load_dialogues(arguments.test_file)
+
+
+def run_data(train: Dataset, validation: Dataset | None, test: Dataset, seed: int) -> RunData:
+    """The corpus as one seed sees it."""
+    if validation is None:
+        train, validation = hold_out(train, seed)
+    return RunData(train, validation, test, "")
+
+
+def run_cell(variant: str, seed: int, data: RunData) -> dict[str, float]:
+    """Train one variant with one seed; metrics of validation and test, and the number of parameters."""
+    preset, settings = VARIANTS[variant]
+    set_seed(seed)
+    model, processor = make_model_and_processor(FAMILIES["joyful"], preset, settings, data)
+    with tempfile.TemporaryDirectory() as folder:
+        args = JoyfulTrainingArguments(folder, seed=seed, disable_tqdm=True, save_only_model=True)
+        trainer = JoyfulTrainer(
+            model=model,
+            args=args,
+            train_dataset=data.train,
+            eval_dataset=data.validation,
+            processing_class=processor,
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
+        seconds = trainer.train().metrics["train_runtime"]
+        metrics = trainer.evaluate() | trainer.evaluate(data.test, metric_key_prefix="test")
+    kept = {name: value for name, value in metrics.items() if any(metric in name for metric in (*METRICS, "_f1_"))}
+    return kept | {"parameters": model.num_parameters(), "seconds": round(seconds, 1)}
+
+
+def table(results: dict[str, Any], variants: Sequence[str], seeds: int) -> str:
+    """The results as a Markdown table, mean ± standard deviation over the seeds."""
+    best = results.get("best_possible_accuracy")
+    lines = [
+        "| variant | parameters | validation weighted F1 | test weighted F1 | test accuracy | unweighted accuracy |"
+        + (" share of the best possible |" if best else ""),
+        "|---|---|---|---|---|---|" + ("---|" if best else ""),
+    ]
+    for variant in variants:
+        cells = [results["cells"][f"{variant}/{seed}"] for seed in range(seeds)]
+        row = [
+            variant,
+            f"{cells[0]['parameters']:,}",
+            spread([cell["eval_weighted_f1"] for cell in cells]),
+            *(spread([cell[f"test_{metric}"] for cell in cells]) for metric in METRICS),
+        ]
+        if best:
+            row.append(f"{np.mean([cell['test_accuracy'] for cell in cells]) / best:.1%}")
+        lines.append("| " + " | ".join(row) + " |")
+    if best:
+        lines.append(f"\nBest possible accuracy on this test set, by exact inference: {best:.4f}")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation (of the sample, where there is more than one)."""
+    deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.3f} ± {deviation:.3f}"
+
+
+if __name__ == "__main__":
+    logging.disable_progress_bar()
+    main()

@@ -1,0 +1,197 @@
+"""JOYFUL as a whole: the published sizes, every ablation of Tables 6 and 7 as a switch, and the joint objective."""
+
+from functools import cache
+
+import pytest
+import torch
+
+from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
+from tests.helpers import FAMILY_CASES, make_dialogues
+
+JOYFUL_CASES = [case for case in FAMILY_CASES if case.model_class is JoyfulForEmotionRecognition]
+NO_DROPOUT = {"hidden_dropout_prob": 0, "input_dropout_prob": 0}
+FM, EP, GP = "feature_mask", "edge_perturb", "global_proximity"
+
+SWITCHES = {
+    "without fusion branches": {"fusion_branches": []},
+    "contextual branch alone": {"fusion_branches": ["contextual"]},
+    "specific branch alone": {"fusion_branches": ["specific"]},
+    "auto-encoder fusion": {"fusion": "autoencoder", "autoencoder_size": 9, "bottleneck_size": 4},
+    "contextual basis fusion": {"fusion": "contextual_basis", "contextual_size": 4},
+    "gru": {"context_encoder": "gru"},
+    "transformer": {"context_encoder": "transformer", "norm_first": True, "max_relative_distance": 3},
+    "without graph": {"graph_num_layers": 0},
+    **{f"{layers} graph layers": {"graph_num_layers": layers} for layers in (1, 2, 4)},
+    "aggregate-combine": {"graph_encoder": "aggregate_combine"},
+    "relational": {"graph_encoder": "relational", "graph_hidden_size": 8},
+    "without graph residual": {"graph_residual": False},
+    "without contrast": {"contrastive_loss_weight": 0},
+    "anchor to views": {"contrast": "anchor_to_views"},
+    "view to view": {"contrast": "view_to_view"},
+    "batch scope": {"contrast_scope": "batch"},
+    "no augmentation": {"views": [[], []]},
+    **{f"{name} alone": {"views": [[name], [name]]} for name in (FM, EP, GP)},
+    "all augmentations": {"views": [[FM, EP, GP], [GP, EP, FM]]},
+    "elements and rewiring": {"feature_mask_unit": "element", "edge_perturb_mode": "rewire"},
+    "without classifier residual": {"classifier_residual": False},
+    "class weights": {"class_weights": [1, 2, 0.5, 1]},
+    "label smoothing": {"label_smoothing": 0.1},
+}
+
+
+@pytest.fixture(params=JOYFUL_CASES, ids=lambda case: case.name)
+def form(request):
+    """Each form of JOYFUL in the table of families."""
+    return request.param
+
+
+@cache
+def make_batch(form):
+    dialogues = make_dialogues()
+    return form.make(dialogues)[1](dialogues, return_tensors="pt")
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_every_switch_trains_and_predicts(form, switch):
+    dialogues = make_dialogues()
+    model, processor = form.make(dialogues, **SWITCHES[switch])
+    output = model.train()(**make_batch(form))
+    output.loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    assert [name for name, gradient in gradients.items() if gradient is None] == []
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+
+    contrasted = model.config.graph_num_layers > 0 and model.config.contrastive_loss_weight > 0
+    assert ("contrastive" in output.losses) == contrasted
+    assert len(model.predict(dialogues, processor)) == len(dialogues)
+
+
+class TestPublishedSizes:
+    """Table 8 of the paper, and the released code's network, at IEMOCAP's sizes."""
+
+    @staticmethod
+    def shapes_of(config: JoyfulConfig) -> dict[str, list[int]]:
+        with torch.device("meta"):
+            model = JoyfulForEmotionRecognition(config)
+        return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+    def test_paper(self):
+        shapes = self.shapes_of(JoyfulConfig.paper(num_labels=6))
+        contextual, specific = "joyful.fusion.contextual", "joyful.fusion.specific"
+        graph = "joyful.graph_encoder.layers"
+        for name, size in (("text", 768), ("audio", 100), ("visual", 512)):
+            assert shapes[f"{contextual}.projections.layers.{name}.weight"] == [size, size]
+            assert shapes[f"{specific}.projections.layers.{name}.weight"] == [460, size]
+            assert shapes[f"{specific}.transforms.{name}.weight"] == [460, 460]
+        assert shapes[f"{contextual}.encoder.layers.3.attention_output.weight"] == [1380, 1380]
+        assert shapes[f"{specific}.basis_transform.weight"] == [460, 460]
+        assert shapes[f"{specific}.basis"][1] == 460
+        assert shapes[f"{graph}.0.aggregate.weight"] == [2760, 2760]
+        assert shapes[f"{graph}.0.combine.weight"] == [2760, 5520]
+        assert f"{graph}.1.combine.weight" not in shapes
+        assert shapes["classifier.3.weight"] == [6, 100]
+
+    def test_released(self):
+        shapes = self.shapes_of(JoyfulConfig.released(num_labels=4))
+        assert shapes["joyful.fusion.global_encoder.0.weight"] == [1024, 1380]
+        assert shapes["joyful.fusion.inter_encoder.2.weight"] == [512, 1024]
+        assert shapes["joyful.fusion.global_decoder.2.weight"] == [1380, 1024]
+        assert shapes["joyful.context_encoder.layers.3.intermediate.weight"] == [2048, 1024]
+        assert shapes["joyful.graph_projection.weight"] == [100, 1024]
+        assert shapes["joyful.graph_encoder.convolutions.0.weight"] == [8, 100, 100]
+        assert shapes["joyful.graph_encoder.batch_norm.weight"] == [400]
+        assert shapes["classifier.0.weight"] == [100, 400]
+        assert shapes["classifier.3.weight"] == [4, 100]
+
+
+class TestObjective:
+    def test_the_loss_is_the_weighted_sum_of_its_parts(self, form):
+        model, _ = form.make(make_dialogues(), fusion_loss_weight=0.5, contrastive_loss_weight=0.25)
+        output = model.train()(**make_batch(form))
+        parts = output.losses
+        expected = 0.5 * parts["fusion"] + 0.25 * parts["contrastive"] + parts["classification"]
+        torch.testing.assert_close(output.loss, expected)
+
+    def test_the_views_are_for_training(self, form):
+        model, _ = form.make(make_dialogues())
+        assert set(model.eval()(**make_batch(form)).losses) == {"fusion", "classification"}
+
+    def test_losses_can_be_left_out(self, form):
+        model, _ = form.make(make_dialogues())
+        output = model(**make_batch(form), return_loss=False)
+        assert output.losses is None
+        assert output.loss is None
+
+
+class TestViews:
+    def test_without_augmentation_two_views_are_twice_the_graph(self):
+        """H = H1 + H2 in training, and so in evaluation, where both views are the graph as it is."""
+        form = JOYFUL_CASES[0]
+        views = {"contrast": "view_to_view", "views": [[], []], "graph_residual": True}
+        model, _ = form.make(make_dialogues(), **NO_DROPOUT, **views)
+        evaluated = model.eval()(**make_batch(form)).graph
+        torch.testing.assert_close(model.train()(**make_batch(form)).graph, evaluated)
+        model.config.contrast = "anchor_to_views"
+        torch.testing.assert_close(2 * model.eval()(**make_batch(form)).graph, evaluated)
+
+    def test_the_anchor_is_the_graph_as_it_is(self):
+        """The released form classifies the clean graph, whatever its views look like."""
+        form = JOYFUL_CASES[0]
+        views = {"contrast": "anchor_to_views", "views": [[FM, EP], [FM, EP]], "graph_residual": True}
+        model, _ = form.make(make_dialogues(), **NO_DROPOUT, **views)
+        batch = make_batch(form)
+        torch.testing.assert_close(model.train()(**batch).logits, model.eval()(**batch).logits)
+
+    @pytest.mark.parametrize("name", [FM, EP])
+    def test_two_views_of_one_list_differ(self, name):
+        form = JOYFUL_CASES[0]
+        views = {"contrast": "view_to_view", "views": [[name], [name]]}
+        model, _ = form.make(make_dialogues(), **NO_DROPOUT, **views)
+        seen = []
+        convolve = model.joyful.graph_encoder.convolve
+        model.joyful.graph_encoder.convolve = lambda view: seen.append(view) or convolve(view)
+        model.train()(**make_batch(form))
+        first, second = seen
+        kind = "nodes" if name == FM else "edge_index"
+        assert not torch.equal(getattr(first, kind), getattr(second, kind))
+
+
+class TestEdgeAttention:
+    @pytest.mark.parametrize("residual", [True, False])
+    def test_it_sums_to_1_at_every_target(self, residual):
+        form = JOYFUL_CASES[0]
+        model, _ = form.make(make_dialogues(), graph_encoder="relational", graph_residual=residual)
+        batch = make_batch(form)
+        attention = model(**batch, output_edge_attention=True).edge_attention
+        target = batch["edge_index"][1]
+        assert attention.shape == (len(target), model.config.graph_num_heads)
+        sums = torch.zeros(int(target.max()) + 1, attention.size(1)).index_add(0, target, attention)
+        torch.testing.assert_close(sums, torch.ones_like(sums))
+
+    def test_it_is_given_only_where_asked_for_and_where_there_is_one(self):
+        form = JOYFUL_CASES[0]
+        model, _ = form.make(make_dialogues(), graph_encoder="relational")
+        assert model(**make_batch(form)).edge_attention is None
+        model, _ = form.make(make_dialogues(), graph_encoder="aggregate_combine")
+        assert model(**make_batch(form), output_edge_attention=True).edge_attention is None
+
+
+class TestBaseModel:
+    def test_it_loads_from_the_checkpoint_of_the_whole(self, form, tmp_path):
+        whole, _ = form.make(make_dialogues())
+        whole.save_pretrained(tmp_path)
+        base = JoyfulModel.from_pretrained(tmp_path)
+        batch = dict(make_batch(form))
+        expected = whole(**batch)
+        del batch["labels"]
+        output = base(**batch)
+        for name in ("fused", "context", "graph"):
+            assert torch.equal(getattr(output, name), getattr(expected, name))
+        assert output.logits is None
+
+    def test_its_sizes_are_those_it_tells(self, form):
+        model, _ = form.make(make_dialogues())
+        output = model(**make_batch(form))
+        assert output.context.size(-1) == model.joyful.context_size
+        assert output.graph.size(-1) == model.joyful.hidden_size
+        assert output.fused.size(-1) == model.joyful.fusion.hidden_size

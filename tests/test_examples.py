@@ -1,0 +1,72 @@
+"""The scripts and the README's code run as written."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from joyful_hf.dialogue_files import write_dialogues
+from tests.helpers import make_dialogues
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "examples" / "train_emotion_recognition.py"
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Options that name a training and a test file of a few small dialogues."""
+    write_dialogues(make_dialogues([4, 6, 5, 7, 3, 8]), tmp_path / "train.jsonl")
+    write_dialogues(make_dialogues([5, 4]), tmp_path / "test.jsonl")
+    return ["--train_file", "train.jsonl", "--test_file", "test.jsonl", "--num_train_epochs", "1"]
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param([sys.executable], id="python"),
+        pytest.param(
+            [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"], id="accelerate"
+        ),
+    ],
+)
+def test_the_training_script_leaves_a_checkpoint_and_its_results(launcher, files, tmp_path):
+    finished = run([*launcher, str(SCRIPT), *files, "--output_dir", "out", "--use_cpu"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    results = json.loads((tmp_path / "out" / "test_results.json").read_text())
+    assert {"test_weighted_f1", "test_accuracy", "test_unweighted_accuracy"} <= results.keys()
+    for file in ("model.safetensors", "config.json", "processor_config.json", "train_results.json"):
+        assert (tmp_path / "out" / file).is_file()
+
+
+@pytest.mark.slow
+def test_the_accuracy_benchmark_resumes_and_prints_its_table(files, tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), "--train-file", "train.jsonl"]
+    command += ["--test-file", "test.jsonl", "--variants", "recommended", "no-graph", "--seeds", "1"]
+    first = run(command, tmp_path)
+    assert first.returncode == 0, first.stderr
+    again = run(command, tmp_path)
+
+    assert "| no-graph |" in again.stdout
+    assert "recommended/0:" in first.stdout
+    assert "recommended/0:" not in again.stdout, "a finished cell was run again"
+
+
+@pytest.mark.slow
+def test_the_code_of_the_readme_runs(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    (tmp_path / "readme.py").write_text("\n".join(blocks))
+
+    finished = run([sys.executable, "readme.py"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr

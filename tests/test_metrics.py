@@ -1,0 +1,228 @@
+"""`compute_metrics`: the field's numbers, held against scikit-learn and against numbers found by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, mean_absolute_error
+from transformers import EvalPrediction
+
+from joyful_hf import compute_metrics
+
+MULTI_LABEL = "multi_label_classification"
+REGRESSION = "regression"
+
+
+def one_hot(predicted, num_labels):
+    return np.eye(num_labels, dtype=np.float32)[np.asarray(predicted)]
+
+
+def single(predicted, true, num_labels=3, **kwargs):
+    return compute_metrics(EvalPrediction(one_hot(predicted, num_labels), np.array(true)), **kwargs)
+
+
+def multi(predicted, true, **kwargs):
+    """Predicted and true labels as rows of 0 and 1."""
+    logits = np.where(np.array(predicted, bool), 0.5, -0.5)
+    return compute_metrics(EvalPrediction(logits, np.array(true, np.float32)), problem_type=MULTI_LABEL, **kwargs)
+
+
+def regression(predicted, true):
+    return compute_metrics(EvalPrediction(np.array(predicted)[:, None], np.array(true)), problem_type=REGRESSION)
+
+
+labels_of_3 = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30)
+rows_of_3 = st.lists(
+    st.tuples(*[st.lists(st.booleans(), min_size=3, max_size=3)] * 2),
+    min_size=1,
+    max_size=30,
+)
+
+
+# One label an utterance.
+
+
+def test_single_label_metrics_by_hand():
+    """Class 0: 1 of 2 found. Class 1: both found, one too many. Class 2: never there, predicted once."""
+    metrics = single(predicted=[0, 1, 1, 1, 2], true=[0, 0, 1, 1, 1], id2label={0: "joy", 1: "anger", 2: "fear"})
+    assert metrics == pytest.approx(
+        {
+            "weighted_f1": (2 * 2 / 3 + 3 * 2 / 3) / 5,
+            "accuracy": 3 / 5,
+            "unweighted_accuracy": (1 / 2 + 2 / 3) / 2,
+            "f1_joy": 2 / 3,
+            "f1_anger": 2 / 3,
+            "f1_fear": 0,
+        }
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of scikit-learn, about classes that do not occur
+@given(pairs=labels_of_3)
+def test_single_label_metrics_are_scikit_learns(pairs):
+    predicted, true = np.array(pairs).T
+    metrics = single(predicted, true)
+    assert metrics["weighted_f1"] == pytest.approx(f1_score(true, predicted, average="weighted", zero_division=0))
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(true, predicted))
+    assert metrics["unweighted_accuracy"] == pytest.approx(balanced_accuracy_score(true, predicted))
+    of_each = f1_score(true, predicted, labels=range(3), average=None, zero_division=0)
+    assert [metrics[f"f1_label_{index}"] for index in range(3)] == pytest.approx(of_each)
+
+
+def test_a_class_that_is_never_true_counts_for_nothing():
+    metrics = single(predicted=[0, 0, 1], true=[0, 0, 1])
+    assert metrics["weighted_f1"] == metrics["unweighted_accuracy"] == 1
+    assert metrics["f1_label_2"] == 0
+
+
+# Several labels an utterance.
+
+
+def test_multi_label_metrics_by_hand():
+    """Joy: found once, missed once. Anger: found once, and once too many. Fear: never there."""
+    metrics = multi(
+        predicted=[[1, 1, 0], [0, 0, 0], [0, 1, 0]],
+        true=[[1, 1, 0], [1, 0, 0], [0, 0, 0]],
+        id2label={0: "joy", 1: "anger", 2: "fear"},
+    )
+    assert metrics == pytest.approx(
+        {
+            "weighted_f1": (2 * 2 / 3 + 1 * 2 / 3 + 0) / 3,
+            "accuracy": 1 / 3,
+            "f1_joy": 2 / 3,
+            "f1_anger": 2 / 3,
+            "f1_fear": 0,
+            "weighted_f1_joy": (2 * 2 / 3 + 1 * 2 / 3) / 3,
+            "weighted_f1_anger": (1 * 2 / 3 + 2 * 2 / 3) / 3,
+            "weighted_f1_fear": 1,
+        }
+    )
+
+
+@given(rows=rows_of_3)
+def test_multi_label_metrics_are_scikit_learns(rows):
+    predicted, true = np.array(rows).transpose(1, 0, 2)
+    metrics = multi(predicted, true)
+    assert metrics["weighted_f1"] == pytest.approx(f1_score(true, predicted, average="weighted", zero_division=0))
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(true, predicted))
+    of_each = f1_score(true, predicted, average=None, zero_division=0)
+    assert [metrics[f"f1_label_{index}"] for index in range(3)] == pytest.approx(of_each)
+    for index in range(3):
+        both = f1_score(true[:, index], predicted[:, index], average="weighted", zero_division=0)
+        assert metrics[f"weighted_f1_label_{index}"] == pytest.approx(both)
+
+
+def test_a_single_label_that_is_there_or_not():
+    """scikit-learn takes one column for two classes; it is one label."""
+    metrics = multi(predicted=[[1], [0], [0]], true=[[1], [1], [0]])
+    assert metrics["f1_label_0"] == metrics["weighted_f1"] == pytest.approx(2 / 3)
+
+
+def test_no_emotion_at_all_can_be_right():
+    metrics = multi(predicted=[[0, 0]], true=[[0, 0]])
+    assert metrics["accuracy"] == 1
+    assert metrics["weighted_f1"] == 0
+
+
+# A number an utterance.
+
+
+def test_regression_metrics_by_hand():
+    metrics = regression(predicted=[-2.6, 0.4, 3.7, -0.2], true=[-3, 0, 3, 1])
+    assert metrics == pytest.approx(
+        {
+            "mae": (0.4 + 0.4 + 0.7 + 1.2) / 4,
+            "correlation": np.corrcoef([-2.6, 0.4, 3.7, -0.2], [-3, 0, 3, 1])[0, 1],
+            "acc_2": 3 / 4,  # negative or not: 1 was taken for negative
+            "acc_2_nonzero": 2 / 3,  # without the true 0
+            "acc_7": 3 / 4,  # 3.7 is cut to 3; -0.2 rounds to 0, which is not 1
+        }
+    )
+
+
+values = st.floats(-4, 4, width=32)
+
+
+@given(pairs=st.lists(st.tuples(values, values), min_size=2, max_size=30))
+def test_regression_metrics_are_those_of_other_libraries(pairs):
+    predicted, true = np.array(pairs, np.float64).T
+    metrics = regression(predicted, true)
+    assert metrics["mae"] == pytest.approx(mean_absolute_error(true, predicted))
+    assert metrics["acc_2"] == pytest.approx(accuracy_score(true >= 0, predicted >= 0))
+    assert -1 - 1e-9 <= metrics["correlation"] <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
+def test_predictions_that_never_vary_correlate_with_nothing(value):
+    assert regression([value] * 3, [1, 2, 3])["correlation"] == 0
+    assert regression([1, 2, 3], [value] * 3)["correlation"] == 0
+    assert regression([value], [1])["correlation"] == 0
+
+
+def test_perfect_predictions_correlate_perfectly():
+    assert regression([1, 2, 3], [2, 4, 6])["correlation"] == pytest.approx(1)
+    assert regression([1, 2, 3], [-1, -2, -3])["correlation"] == pytest.approx(-1)
+
+
+def test_without_a_true_value_other_than_0_there_is_no_accuracy_over_them():
+    assert "acc_2_nonzero" not in regression([0.5, -0.5], [0, 0])
+
+
+# Every task: what counts, and in which form.
+
+PREDICTIONS = {
+    "single_label_classification": (one_hot([0, 1, 2, 1, 0], 3), np.array([0, 1, 1, 1, 2])),
+    MULTI_LABEL: (
+        np.array([[1, -1], [-1, 1], [1, 1], [-1, -1], [1, -1]], np.float32),
+        np.array([[1, 0], [1, 1], [1, 1], [0, 0], [0, 1]], np.float32),
+    ),
+    REGRESSION: (np.array([[0.5], [-1.5], [2], [3], [1]], np.float32), np.array([1, -1, 0, 2.5, 1], np.float32)),
+}
+every_task = pytest.mark.parametrize("task", PREDICTIONS)
+
+
+def unknown_marks(labels):
+    return [-100] if labels.dtype == np.int64 else [-100, np.nan]
+
+
+@every_task
+def test_padded_dialogues_give_the_metrics_of_packed_ones(task):
+    """Two dialogues, of 2 and of 3 utterances."""
+    logits, labels = PREDICTIONS[task]
+
+    def pad(rows):
+        padded = np.full((2, 3, *rows.shape[1:]), -100, rows.dtype)
+        padded[0, :2], padded[1] = rows[:2], rows[2:]
+        return padded
+
+    packed = compute_metrics(EvalPrediction(logits, labels), problem_type=task)
+    assert compute_metrics(EvalPrediction(pad(logits), pad(labels)), problem_type=task) == packed
+
+
+@every_task
+def test_utterances_without_a_label_do_not_count(task):
+    logits, labels = PREDICTIONS[task]
+    expected = compute_metrics(EvalPrediction(logits[:4], labels[:4]), problem_type=task)
+    for mark in unknown_marks(labels):
+        partly = labels.copy()
+        partly[4] = mark
+        assert compute_metrics(EvalPrediction(logits, partly), problem_type=task) == expected
+
+
+@every_task
+def test_without_any_label_there_is_no_metric(task):
+    logits, labels = PREDICTIONS[task]
+    for mark in unknown_marks(labels):
+        assert compute_metrics(EvalPrediction(logits, np.full_like(labels, mark)), problem_type=task) == {}
+
+
+@every_task
+def test_metrics_are_plain_floats(task):
+    metrics = compute_metrics(EvalPrediction(*PREDICTIONS[task]), problem_type=task)
+    assert {type(value) for value in metrics.values()} == {float}
+    assert np.isfinite(list(metrics.values())).all()
+
+
+def test_classes_without_a_name_are_numbered():
+    assert {"f1_joy", "f1_label_1", "f1_label_2"} < single([0], [0], id2label={0: "joy"}).keys()
+    assert {"f1_label_0", "weighted_f1_label_1"} < multi([[1, 0]], [[1, 0]]).keys()
