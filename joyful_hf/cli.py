@@ -35,7 +35,8 @@ def demo(
     """Train on a toy corpus made here, test, load the checkpoint back, and find one dialogue's emotions."""
     from .demo import run_demo
 
-    run_demo(output_dir, overwrite_output_dir)
+    with _resumable():
+        run_demo(output_dir, overwrite_output_dir)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -65,7 +66,8 @@ def train(
     own_options = [option for parameter in context.command.params for option in parameter.opts]
     args = _parse_training_args(["--output_dir", str(output_dir), *context.args], own_options)
     data = load_run_data(train_file, validation_file, test_file, args.seed)
-    metrics = run_training(args, data, model, preset, settings, resume_from, overwrite_output_dir)
+    with _resumable():
+        metrics = run_training(args, data, model, preset, settings, resume_from, overwrite_output_dir)
     if args.process_index == 0:
         _print_metrics(metrics)
         print(f"checkpoint and results: {output_dir}")
@@ -124,13 +126,9 @@ def convert(
 def main() -> None:
     """Run the command line. Bad input ends with one line on standard error and exit status 2."""
     disable_progress_bar()  # of weights read and written: they are small
+    arguments = [_with_dashes(argument) for argument in sys.argv[1:]]
     try:
-        app([_with_dashes(argument) for argument in sys.argv[1:]], standalone_mode=False)
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        status = app(arguments, prog_name="joyful", standalone_mode=False)
     except StrictDataclassError as error:
         _fail(str(error.__cause__ or error))  # it wraps the message that says what is wrong
     except (DialogueError, ValueError, OSError, ImportError) as error:
@@ -141,6 +139,8 @@ def main() -> None:
         if format_message is None:
             raise
         _fail(format_message())
+    if status:  # of a typer.Exit
+        sys.exit(status)
 
 
 def _fail(message: str) -> NoReturn:
@@ -218,6 +218,16 @@ def _check_training_args(args: Any) -> None:
 def _refuse_existing(file: Path) -> None:
     if file.exists():
         raise DialogueError(f"{file}: exists already; choose another name or remove it first")
+
+
+@contextmanager
+def _resumable() -> Generator[None, None, None]:
+    """Says how to go on when a run is stopped with Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @contextmanager

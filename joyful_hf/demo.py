@@ -4,11 +4,11 @@ from pathlib import Path
 
 from .checkpoints import load_checkpoint
 from .dialogue_files import load_dialogues, write_dialogues
-from .toy_corpus import best_possible_accuracy, make_toy_corpus
+from .toy_corpus import accuracy_of_best_decisions, best_possible_accuracy, make_toy_corpus
 from .training_args import JoyfulTrainingArguments
 from .training_run import load_run_data, prepare_output_dir, run_training
 
-_EPOCHS = 12
+_EPOCHS = 15
 
 
 def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
@@ -36,22 +36,22 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     metrics = run_training(args, data, resume_from=resume_from, overwrite=overwrite)
 
     test = load_dialogues(files[2])
-    best = best_possible_accuracy(test)
+    best, reached = best_possible_accuracy(test), accuracy_of_best_decisions(test)
     accuracy = metrics["test_accuracy"]
     print()
     print(f"test accuracy       {accuracy:.3f}   weighted F1 {metrics['test_weighted_f1']:.3f}")
-    print(f"best possible       {best:.3f}   (exact inference with the corpus's own rules)")
-    print(f"share of the best   {accuracy / best:.1%}")
+    print(f"best possible       {best:.3f}   expected of exact inference with the corpus's own rules")
+    print(f"                    {reached:.3f}   what exact inference reaches on the labels of this test set")
+    print(f"share of the best   {accuracy / best:.1%} and {accuracy / reached:.1%}")
 
     print(f"\nThe checkpoint, loaded back from {model_dir}, on one test dialogue:\n")
     model, processor = load_checkpoint(model_dir)
     dialogue = test[0]
     (prediction,) = model.predict(dialogue, processor)
+    width = max(len(utterance["text"]) for utterance in dialogue["utterances"])
     for utterance, found in zip(dialogue["utterances"], prediction["utterances"], strict=True):
-        mark = " " if found["label"] == utterance["label"] else f"(true: {utterance['label']})"
-        print(
-            f"  {found['speaker']:<6} {found['text']:<44} {found['label']:<10} "
-            f"{found['scores'][found['label']]:4.0%}  {mark}".rstrip()
-        )
+        mark = "" if found["label"] == utterance["label"] else f"(true: {utterance['label']})"
+        score = found["scores"][found["label"]]
+        print(f"  {found['speaker']:<6} {found['text']:<{width}}  {found['label']:<10} {score:4.0%}  {mark}".rstrip())
     print(f'\nUse it:  JoyfulForEmotionRecognition.from_pretrained("{model_dir}")')
     return metrics

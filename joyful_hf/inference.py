@@ -1,7 +1,8 @@
 """`EmotionRecognitionPipeline`: `pipeline("emotion-recognition", model=...)`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ class EmotionRecognitionPipeline(Pipeline):
         recognizer = pipeline("emotion-recognition", model="user/joyful-iemocap")
         recognizer({"utterances": [{"speaker": "A", "text_features": [...]}, ...]})
 
-    One dialogue gives one result, a list of dialogues a list of results:
+    One dialogue gives one result, several give a list of results (a generator an iterator over them):
     {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores": {label: probability}}, ...]}.
     For large collections `model.predict(dialogues, processor)` batches by utterances and is faster.
 
@@ -47,6 +48,12 @@ class EmotionRecognitionPipeline(Pipeline):
         super().__init__(*args, **kwargs)
         if self.processor is None:
             raise ValueError(f"the {TASK} pipeline needs the processor that was saved with the model: processor=...")
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; any iterable of dialogues is several of them, a `datasets.Dataset` too."""
+        if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | list | str | GeneratorType):
+            inputs = list(inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:

@@ -41,7 +41,8 @@ class EpochLines(TrainerCallback):
             return
         self.training_loss = logs.get("loss", self.training_loss)
         score = logs.get(metric_key(args))
-        if score is None and (args.eval_strategy != "no" or "loss" not in logs):
+        validated = args.eval_strategy != "no" and logs.get("epoch", 0) >= args.eval_delay
+        if score is None and (validated or "loss" not in logs):
             return
         parts = [f"epoch {round(logs.get('epoch', 0), 2):4g}"]
         if self.training_loss is not None:

@@ -21,7 +21,7 @@ the ceilings of weaker observers: fewer modalities, no context, or context witho
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value
@@ -87,8 +87,17 @@ _SENTENCES = {
 class ToyDialogueModel:
     """The hidden Markov model of the toy corpus. The defaults are the corpus; other values are for experiments.
 
-    The numbers are chosen so that every missing ingredient is costly (see `best_possible_accuracy`) and yet a small
-    network learns the task from a few hundred dialogues.
+    The numbers are chosen so that every missing ingredient is costly and yet a small network comes within a few
+    percent of the best after a minute of training. The best possible accuracy of an observer, by exact inference on
+    4000 dialogues:
+
+    | sees | accuracy |
+    |---|---|
+    | everything | 0.88 |
+    | the dialogue, but not who speaks | 0.81 |
+    | one utterance without its context | 0.75 |
+    | the dialogue in two modalities | 0.69 |
+    | the dialogue in one modality | 0.47 |
 
     Attributes:
         inertia: probability that a speaker stays in the own last emotion.
@@ -226,6 +235,8 @@ def make_toy_corpus(
         "audio_features" (6,), "visual_features" (4,)}, …]}`.
     """
     sizes = {"train": num_train, "validation": num_validation, "test": num_test}
+    if min(sizes.values()) < 1:
+        raise ValueError(f"Every split needs at least one dialogue, got {sizes}.")
     features = Features(
         {
             "dialogue_id": Value("string"),
@@ -268,10 +279,14 @@ def emotion_posteriors(
     Returns:
         One array (utterance, emotion) a dialogue; its rows sum to 1, its columns are in the order of `EMOTIONS`.
     """
+    if unknown := set(modalities) - set(MODALITIES):
+        raise ValueError(f"Unknown modalities {sorted(unknown)}; the toy corpus has {MODALITIES}.")
+    if context not in get_args(Context):
+        raise ValueError(f"Unknown context {context!r}; choose one of {get_args(Context)}.")
     dialogues = list(dialogues)
     lengths = [len(dialogue["utterances"]) for dialogue in dialogues]
-    if not dialogues:
-        return []
+    if sum(lengths) == 0:
+        raise ValueError("There are no utterances.")
     # Beyond the end of a dialogue, zeros: observations that tell nothing leave the utterances before them unchanged.
     log_likelihood = np.zeros((len(dialogues), max(lengths), _NUM_EMOTIONS))
     next_speaker = np.full((len(dialogues), max(lengths)), _UNKNOWN_SPEAKER)

@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -13,16 +15,21 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
+    TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
 from .metrics import IGNORED_LABEL, compute_metrics
 from .modeling.emotion_recognition import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from .processing import DialogueError, EncodedDialogue, JoyfulProcessor
 from .training_args import JoyfulTrainingArguments
+from .weight_averaging import AveragedWeights, load_step_weights, save_step_weights
+
+# How far the weights of rare classes are raised unless asked otherwise: chosen on MELD's validation dialogues.
+DEFAULT_CLASS_BALANCE = 0.4
 
 
 class EncodedDialogues(Dataset):
@@ -81,6 +88,38 @@ class EarlyStopping(EarlyStoppingCallback):
             super().on_evaluate(args, state, control, metrics, **kwargs)
 
 
+class WeightAveraging(TrainerCallback):
+    """Lets a `JoyfulTrainer` validate, save and end with an average of the weights."""
+
+    def __init__(self, trainer: "JoyfulTrainer", decay: float) -> None:
+        self.trainer = trainer
+        self.decay = decay
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin with the weights there are: fresh ones, or the average that a checkpoint holds."""
+        trainer = self.trainer
+        trainer._averaged = AveragedWeights(trainer.model, self.decay)
+        if trainer._resumed_from is not None:
+            load_step_weights(trainer.model, Path(trainer._resumed_from))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take in the new weights."""
+        if self.trainer._averaged is not None:
+            self.trainer._averaged.update(self.trainer.model, state.global_step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """End with the average, unless the best checkpoint, an average too, has been loaded."""
+        averaged, self.trainer._averaged = self.trainer._averaged, None
+        if averaged is not None and not (args.load_best_model_at_end and state.best_model_checkpoint):
+            averaged.copy_to(self.trainer.model)
+
+
 class LossParts:
     """The mean of each named part of the loss."""
 
@@ -103,8 +142,8 @@ class JoyfulTrainer(Trainer):
     """Trains and evaluates every family. Everything else is `transformers.Trainer`, trackers and resume included.
 
     What it adds: the collator of the processor; each part of the loss in the log (`loss_fusion`, ...); the field's
-    metrics; every utterance counted exactly once in evaluation, on any number of processes; the class weights and
-    the early stopping that `JoyfulTrainingArguments` ask for.
+    metrics; every utterance counted exactly once in evaluation, on any number of processes; the class weights,
+    the averaged weights and the early stopping that `JoyfulTrainingArguments` ask for.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
@@ -120,6 +159,8 @@ class JoyfulTrainer(Trainer):
     Raises:
         DialogueError: bad dialogues, before the first step.
     """
+
+    model: Any
 
     def __init__(
         self,
@@ -147,7 +188,9 @@ class JoyfulTrainer(Trainer):
             callbacks.append(EarlyStopping(patience))
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
-        self._balanced = train_dataset if getattr(args, "balance_classes", False) else None
+        self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
+        self._averaged: AveragedWeights | None = None
+        self._resumed_from: str | None = None
         self._step_parts = LossParts()
         self._evaluated_parts = LossParts()
         super().__init__(
@@ -163,6 +206,8 @@ class JoyfulTrainer(Trainer):
         )
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
+        if decay := getattr(args, "weight_averaging_decay", 0):
+            self.add_callback(WeightAveraging(self, decay))
         if model is not None:
             self._set_up_loss(model)
         if self._problem_type == REGRESSION and metric_key(args) == "eval_weighted_f1":
@@ -178,13 +223,19 @@ class JoyfulTrainer(Trainer):
         """Label smoothing and class weights go into the config, where the model and its checkpoints find them."""
         if self.args.label_smoothing_factor:
             model.config.label_smoothing = self.args.label_smoothing_factor
-        if self._balanced is not None:
-            if not isinstance(self._balanced, EncodedDialogues):
-                raise ValueError(
-                    "balance_classes counts the labels of all training dialogues beforehand: it needs a train_dataset "
-                    "that does not stream and the processor's own collator; or set the config's class_weights yourself"
-                )
-            model.config.class_weights = balanced_class_weights(self._balanced.encoded, model.config.num_labels)
+        power = getattr(self.args, "class_balance", 0)
+        encoded = self._training_data.encoded if isinstance(self._training_data, EncodedDialogues) else None
+        single_label = (model.config.problem_type or SINGLE_LABEL) == SINGLE_LABEL
+        if power and (encoded is None or not single_label):
+            raise ValueError(
+                "class_balance counts the labels of all training dialogues beforehand: it needs single-label data, "
+                "a train_dataset that does not stream, and the processor's own collator; or set the config's "
+                "class_weights yourself"
+            )
+        if power is None and encoded and single_label and model.config.class_weights is None:
+            power = DEFAULT_CLASS_BALANCE
+        if power and encoded is not None:
+            model.config.class_weights = balanced_class_weights(encoded, model.config.num_labels, power)
         model.config.validate()
 
     @property
@@ -221,7 +272,8 @@ class JoyfulTrainer(Trainer):
         With another prefix than `eval` it may be called during training, and does not stand in for a validation.
         """
         should_validate = self.control.should_evaluate
-        metrics = super().evaluate(self._encoded(eval_dataset, whole=True), ignore_keys, metric_key_prefix)
+        with self._averaged_model():
+            metrics = super().evaluate(self._encoded(eval_dataset, whole=True), ignore_keys, metric_key_prefix)
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
         return metrics
@@ -229,6 +281,22 @@ class JoyfulTrainer(Trainer):
     def predict(self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test") -> Any:
         """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100."""
         return super().predict(self._encoded(test_dataset, whole=True), ignore_keys, metric_key_prefix)
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers."""
+        found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        self._resumed_from = found or None
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As in transformers; during training with averaged weights, which a checkpoint keeps apart from its own."""
+        with self._averaged_model():
+            super().save_model(output_dir, _internal_call)
+        if self._averaged is not None and output_dir is not None and _internal_call and self.args.should_save:
+            save_step_weights(self.model, Path(output_dir))
+
+    def _averaged_model(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._averaged is None else self._averaged.applied_to(self.model)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -330,8 +398,10 @@ def pad_dialogues(rows: Tensor, lengths: list[int]) -> Tensor:
     return nn.utils.rnn.pad_sequence(list(rows.split(lengths)), batch_first=True, padding_value=IGNORED_LABEL)
 
 
-def balanced_class_weights(dialogues: Iterable[EncodedDialogue], num_labels: int) -> list[float]:
-    """Weight of each class: the inverse of its frequency among the labelled utterances, 1 on average.
+def balanced_class_weights(dialogues: Iterable[EncodedDialogue], num_labels: int, power: float = 1.0) -> list[float]:
+    """Weight of each class: the inverse of its frequency among the labelled utterances, to this power.
+
+    A class of average frequency has weight 1.
 
     Raises:
         DialogueError: labels that are no classes.
@@ -340,10 +410,10 @@ def balanced_class_weights(dialogues: Iterable[EncodedDialogue], num_labels: int
     for dialogue in dialogues:
         labels = dialogue.labels
         if labels is None or labels.dtype != np.int64:
-            raise DialogueError("balance_classes needs one class label an utterance")
+            raise DialogueError("class_balance needs one class label an utterance")
         known = labels[labels != IGNORED_LABEL]
         counts += np.bincount(known, minlength=num_labels)
-    return (counts.sum() / (num_labels * np.maximum(counts, 1))).tolist()
+    return ((counts.sum() / (num_labels * np.maximum(counts, 1))) ** power).tolist()
 
 
 def _mark_unknown(labels: Tensor) -> Tensor:
@@ -352,12 +422,11 @@ def _mark_unknown(labels: Tensor) -> Tensor:
 
 
 def _patience(args: TrainingArguments, callbacks: list[Any]) -> int:
-    """The patience that the arguments ask for; 0 without a score to watch, or if the caller brings early stopping."""
+    """The patience that the arguments ask for; 0, which is none, if the caller brings early stopping along."""
     for callback in callbacks:
         if issubclass(callback if isinstance(callback, type) else type(callback), EarlyStoppingCallback):
             return 0
-    has_score = args.eval_strategy != "no" and args.metric_for_best_model is not None
-    return max(0, getattr(args, "early_stopping_patience", 0)) if has_score else 0
+    return max(0, getattr(args, "early_stopping_patience", 0))
 
 
 def _with_needed_settings(args: TrainingArguments) -> TrainingArguments:

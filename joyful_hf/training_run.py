@@ -39,10 +39,6 @@ _RUN_FILES = (
     "eval_results.json",
     "test_results.json",
 )
-# What a configuration or a processor says of the library that wrote it, not of the model.
-_INCIDENTAL = {"transformers_version", "dtype", "architectures", "_name_or_path", "processor_class"}
-
-
 # What a user may set of the fields that every configuration of transformers has.
 _LABEL_SETTINGS = {"label2id", "num_labels", "problem_type"}
 
@@ -109,8 +105,16 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
 
 def last_checkpoint(output_dir: Path) -> Path | None:
     """The checkpoint of the most steps in a folder, without such as were never written to their end."""
-    complete = [folder for folder in _checkpoints(output_dir) if (folder / _TRAINER_STATE).is_file()]
-    return max(complete, key=_steps_of, default=None)
+    return max(filter(_is_complete, _checkpoints(output_dir)), key=_steps_of, default=None)
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether the file that is written last is whole."""
+    try:
+        json.loads((checkpoint / _TRAINER_STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _checkpoints(output_dir: Path) -> list[Path]:
@@ -130,6 +134,13 @@ def _remove_run(output_dir: Path) -> None:
         (output_dir / name).unlink(missing_ok=True)
 
 
+def _setting_names(family: Family) -> tuple[set[str], set[str]]:
+    """What can be set of the family's configuration and of its processor."""
+    of_every_config = {field.name for field in fields(PreTrainedConfig)}
+    of_config = {field.name for field in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
+    return of_config, set(inspect.signature(family.processor_class).parameters)
+
+
 def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort the settings of `--config-json` into those of the config and those of the processor; some are of both.
 
@@ -137,9 +148,7 @@ def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, 
         DialogueError: a setting that neither knows, with the nearest that one of them does, or a value of a wrong
             type for the processor. The config checks its own.
     """
-    of_every_config = {field.name for field in fields(PreTrainedConfig)}
-    of_config = {field.name for field in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
-    of_processor = set(inspect.signature(family.processor_class).parameters)
+    of_config, of_processor = _setting_names(family)
     types = get_type_hints(family.processor_class.__init__)
     for name, value in settings.items():
         if name not in of_config | of_processor:
@@ -233,7 +242,7 @@ def run_training(
     _check_best_metric(trainer, model, validation)
     print_epoch_lines(trainer)
     if resume_from:
-        _check_same_run(Path(resume_from), model, processor)
+        _check_same_run(Path(resume_from), FAMILIES[model_name], model, processor)
     is_main = trainer.is_world_process_zero()
     if is_main:
         print(f"training:   {summarize_dialogues(data.train)}")
@@ -275,17 +284,21 @@ def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDi
         raise DialogueError(f"--metric-for-best-model: {wanted!r} is none of the metrics of this run: {choices}")
 
 
-def _check_same_run(checkpoint: Path, model: PreTrainedModel, processor: JoyfulProcessor) -> None:
+def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: JoyfulProcessor) -> None:
     """Raises a DialogueError unless model and processor of the checkpoint come of the same settings and data."""
     try:
-        before = [AutoConfig.from_pretrained(checkpoint), AutoProcessor.from_pretrained(checkpoint)]
+        config, stored_processor = AutoConfig.from_pretrained(checkpoint), AutoProcessor.from_pretrained(checkpoint)
     except (OSError, ValueError, StrictDataclassError) as error:
         raise DialogueError(f"{checkpoint}: the checkpoint cannot be resumed ({error})") from None
-    for old, new in zip(before, (model.config, processor), strict=True):
-        was, now = (_plain(one.to_dict()) for one in (old, new))
-        for name in now:
-            if name not in _INCIDENTAL and was.get(name) != now[name]:
-                change = f" ({was.get(name)} there, {now[name]} here)"
+    of_config, of_processor = _setting_names(family)
+    for stored, made, names in (
+        (config, model.config, ["model_type", *sorted(of_config)]),
+        (stored_processor, processor, sorted(of_processor)),
+    ):
+        for name in names:
+            was, now = (_plain(getattr(one, name, None)) for one in (stored, made))
+            if was != now:
+                change = f" ({was} there, {now} here)"
                 raise DialogueError(
                     f"{checkpoint.parent}: holds an interrupted run of other settings or data, which differ in "
                     f"{name}{change if len(change) < 80 else ''}; choose another --output-dir, or "
@@ -293,6 +306,6 @@ def _check_same_run(checkpoint: Path, model: PreTrainedModel, processor: JoyfulP
                 )
 
 
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    """What JSON makes of a record: tuples become lists, integer keys strings."""
-    return json.loads(json.dumps(record, default=str))
+def _plain(value: Any) -> Any:
+    """What JSON makes of a value: tuples become lists, integer keys strings."""
+    return json.loads(json.dumps(value))

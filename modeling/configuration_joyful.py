@@ -28,6 +28,8 @@ _PROBABILITIES = (
     "global_proximity_rate",
     "global_proximity_threshold",
     "label_smoothing",
+    "plain_path_dropout_prob",
+    "modality_dropout_prob",
 )
 _SIZES = (
     "max_speakers",
@@ -55,6 +57,8 @@ _NOT_NEGATIVE = (
     "katz_attenuation",
     "fusion_loss_weight",
     "contrastive_loss_weight",
+    "plain_path_size",
+    "path_loss_weight",
 )
 # IEMOCAP's features in the paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
 _PAPER_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
@@ -116,12 +120,18 @@ class JoyfulConfig(PreTrainedConfig):
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
         classifier_residual: give the classifier the graph's input beside its output.
+        plain_path_size: hidden layer of a second classifier that sees the plain features only, so that context and
+            graph cannot lose what they say; the logits are the mean of both. 0 leaves it out (paper and released).
+        plain_path_dropout_prob: dropout of that hidden layer.
+        path_loss_weight: weight of the loss that each of the two classifiers has on its own.
+        modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
+            the paper.
         class_weights: weight of each class in the classification loss.
         label_smoothing: share of the target spread over all classes. Not in the paper.
     """
 
     model_type = "joyful"
-    keys_to_ignore_at_inference = ["loss", "losses", "fused", "context", "graph", "edge_attention"]
+    keys_to_ignore_at_inference = ["loss", "losses", "features", "fused", "context", "graph", "edge_attention"]
 
     text_dim: int = 0
     audio_dim: int = 0
@@ -132,8 +142,8 @@ class JoyfulConfig(PreTrainedConfig):
 
     fusion: str = "contextual_basis"
     fusion_branches: list[str] | tuple[str, ...] = ("contextual", "specific")
-    contextual_size: int | None = 128
-    projection_size: int = 128
+    contextual_size: int | None = 64
+    projection_size: int = 64
     basis_size: int = 32
     smoothing_rate: float | int = 0.2
     autoencoder_size: int = 1024
@@ -141,15 +151,15 @@ class JoyfulConfig(PreTrainedConfig):
 
     input_dropout_prob: float | int = 0.3
     context_encoder: str = "gru"
-    num_hidden_layers: int = 2
+    num_hidden_layers: int = 1
     num_attention_heads: int = 4
-    intermediate_size: int = 512
+    intermediate_size: int = 256
     hidden_dropout_prob: float | int = 0.3
     norm_first: bool = True
     max_relative_distance: int = 16
 
     graph_encoder: str = "relational"
-    graph_hidden_size: int | None = 128
+    graph_hidden_size: int | None = 64
     graph_num_layers: int = 1
     graph_num_heads: int = 4
     graph_residual: bool = True
@@ -176,6 +186,10 @@ class JoyfulConfig(PreTrainedConfig):
     contrastive_loss_weight: float | int = 0.1
     classifier_hidden_size: int | None = None
     classifier_residual: bool = True
+    plain_path_size: int = 256
+    plain_path_dropout_prob: float | int = 0.5
+    path_loss_weight: float | int = 0.5
+    modality_dropout_prob: float | int = 0.3
     class_weights: list[float | int] | tuple[float | int, ...] | None = None
     label_smoothing: float | int = 0.0
 
@@ -292,6 +306,8 @@ class JoyfulConfig(PreTrainedConfig):
             "contrastive_loss_weight": 0.3,
             "classifier_hidden_size": None,
             "classifier_residual": False,
+            "plain_path_size": 0,
+            "modality_dropout_prob": 0.0,
             "label_smoothing": 0.0,
         }
         return cls(**(config | cls._known(overrides)))
@@ -336,6 +352,8 @@ class JoyfulConfig(PreTrainedConfig):
             "contrastive_loss_weight": 0.2,
             "classifier_hidden_size": None,
             "classifier_residual": False,
+            "plain_path_size": 0,
+            "modality_dropout_prob": 0.0,
             "label_smoothing": 0.0,
         }
         return cls(**(config | cls._known(overrides)))

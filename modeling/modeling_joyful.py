@@ -128,6 +128,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
                 losses["contrastive"] = contrastive
         return EmotionRecognitionOutput(
             losses=losses or None,
+            features=torch.cat(list(features.values()), dim=-1),
             fused=fusion.fused,
             context=context,
             graph=graph,
@@ -138,16 +139,21 @@ class JoyfulModel(JoyfulPreTrainedModel):
         self, given: dict[str, Tensor | None], modality_mask: Tensor | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The model's modalities, zero where absent, and (N, 1) bool where each is present."""
-        features, present = {}, {}
+        used = {name: given[name] for name in self.config.modality_dims}
+        present = {}
         for column, name in enumerate(MODALITIES):
-            feature = given[name]
-            if name not in self.config.modality_dims or feature is None:
-                continue
-            here = torch.ones_like(feature[:, :1], dtype=torch.bool)
-            present[name] = here if modality_mask is None else modality_mask[:, column : column + 1]
-            feature = feature.to(self.dtype)
+            if (feature := used.get(name)) is not None:
+                here = torch.ones_like(feature[:, :1], dtype=torch.bool)
+                present[name] = here if modality_mask is None else modality_mask[:, column : column + 1]
+        if self.training and self.config.modality_dropout_prob:
+            present = drop_modalities(present, self.config.modality_dropout_prob)
+        features = {}
+        for name, feature in used.items():
+            assert feature is not None  # check_batch has seen to that
             # where, not a product: what stands in an absent row may be anything, NaN too.
-            kept = torch.where(present[name], feature, torch.zeros_like(feature))
+            kept = torch.where(
+                present[name], feature.to(self.dtype), torch.zeros((), device=feature.device).to(self.dtype)
+            )
             features[name] = self.input_dropout(kept)
         return features, present
 
@@ -210,6 +216,17 @@ class JoyfulModel(JoyfulPreTrainedModel):
         return graph
 
 
+def drop_modalities(present: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
+    """Hide each modality of each utterance with probability `rate`, but never the last one that it has.
+
+    Args:
+        present: modality -> (N, 1) bool.
+    """
+    kept = {name: here & (torch.rand(here.shape, device=here.device) >= rate) for name, here in present.items()}
+    something_left = torch.stack(list(kept.values())).any(0)
+    return {name: torch.where(something_left, kept[name], here) for name, here in present.items()}
+
+
 class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel):
     """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
@@ -222,12 +239,13 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             self.context_norm = nn.LayerNorm(self.joyful.context_size)
             size += self.joyful.context_size
         hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
-        self.classifier = nn.Sequential(
-            nn.Linear(size, hidden_size),
-            nn.ReLU(),
-            nn.Dropout(config.hidden_dropout_prob),
-            nn.Linear(hidden_size, len(config.id2label or ())),
-        )
+        num_labels = len(config.id2label or ())
+        self.classifier = make_classifier(size, hidden_size, num_labels, config.hidden_dropout_prob)
+        self.plain_classifier: nn.Sequential | None = None
+        if config.plain_path_size:
+            self.plain_classifier = make_classifier(
+                sum(config.modality_dims.values()), config.plain_path_size, num_labels, config.plain_path_dropout_prob
+            )
         self.post_init()
 
     def forward(
@@ -251,7 +269,8 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
                 (N,) float32 for regression, with NaN where unknown.
 
         Returns:
-            `logits` (N, num_labels); with labels also `loss`, Eq. 15: alpha L_mf + beta L_ct + L_ce.
+            `logits` (N, num_labels); with labels also `loss`, Eq. 15: alpha L_mf + beta L_ct + L_ce. With a plain
+            path, the mean of its logits and the graph's, and "paths", the loss of each on its own.
         """
         output = self.joyful(
             dialogue_lengths=dialogue_lengths,
@@ -268,28 +287,39 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
         classified = output.graph
         if self.context_norm is not None:
             classified = torch.cat([classified, self.context_norm(output.context)], dim=-1)
-        output.logits = self.classifier(classified)
+        paths = [self.classifier(classified)]
+        if self.plain_classifier is not None:
+            paths.append(self.plain_classifier(output.features))
+        output.logits = torch.stack(paths).mean(0) if len(paths) > 1 else paths[0]
         if labels is not None and return_loss:
             check_labels(self.config, labels, output.logits.size(0), self.batch_error)
             losses = dict(output.losses or {})
-            losses["classification"] = task_loss(
-                output.logits,
-                labels,
-                self.problem_type,
-                self.config.class_weights,
-                self.config.label_smoothing,
-            )
+            losses["classification"] = self._task_loss(output.logits, labels)
+            if len(paths) > 1 and self.config.path_loss_weight > 0:
+                losses["paths"] = torch.stack([self._task_loss(logits, labels) for logits in paths]).sum()
             output.losses = losses
             output.loss = self._weighted_sum(losses)
         return output
+
+    def _task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        config = self.config
+        return task_loss(logits, labels, self.problem_type, config.class_weights, config.label_smoothing)
 
     def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
         weights = {
             "fusion": self.config.fusion_loss_weight,
             "contrastive": self.config.contrastive_loss_weight,
             "classification": 1.0,
+            "paths": self.config.path_loss_weight,
         }
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+def make_classifier(in_size: int, hidden_size: int, num_labels: int, dropout: float) -> nn.Sequential:
+    """Two linear layers, as in the released code; the paper leaves the classifier open."""
+    return nn.Sequential(
+        nn.Linear(in_size, hidden_size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_size, num_labels)
+    )
 
 
 __all__ = ["JoyfulForEmotionRecognition", "JoyfulModel", "JoyfulPreTrainedModel"]

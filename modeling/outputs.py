@@ -16,6 +16,8 @@ class EmotionRecognitionOutput(ModelOutput):
     """Each named part of the loss, () and unweighted."""
     logits: Tensor | None = None
     """(N, num_labels)."""
+    features: Tensor | None = None
+    """(N, sum of the modalities' sizes): what the model read, zeros where a modality is absent."""
     fused: Tensor | None = None
     """(N, fused size): the modalities of each utterance, joined."""
     context: Tensor | None = None

@@ -107,6 +107,7 @@ def _recommended(**kwargs: Any) -> JoyfulConfig:
         "basis_size": 4,
         "graph_hidden_size": 16,
         "graph_num_heads": 2,
+        "contrastive_loss_weight": 0.1,
     }
     return JoyfulConfig(**(_SMALL | sizes | kwargs))
 

@@ -554,8 +554,8 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path, output):
     [
         ({"emotion": "7class"}, {}, "7class"),
         ({"drop_rate": 7.0}, {}, "hidden_dropout_prob"),
-        ({"wp": -2}, {}, "must be -1"),
-        ({"wf": "eight"}, {}, "not supported between"),
+        ({"wp": -2}, {}, "must be an int of at least -1, got -2"),
+        ({"wf": "eight"}, {}, "must be an int of at least -1, got .eight."),
         ({}, {"labels": ["a", "b"]}, "2 labels were given .* 4 classes"),
     ],
     ids=["other network", "dropout", "window", "window in words", "labels"],

@@ -37,7 +37,13 @@ CASE = FAMILY_CASES[0]
 NUM_UTTERANCES = sum(len(dialogue["utterances"]) for dialogue in TRAIN)
 
 # No dropout and views that change nothing: the loss of a batch is a function of the weights.
-DETERMINISTIC = {"input_dropout_prob": 0, "hidden_dropout_prob": 0, "views": [[], []]}
+DETERMINISTIC = {
+    "input_dropout_prob": 0,
+    "hidden_dropout_prob": 0,
+    "plain_path_dropout_prob": 0,
+    "modality_dropout_prob": 0,
+    "views": [[], []],
+}
 NO_VALIDATION = {"eval_strategy": "no", "load_best_model_at_end": False}
 
 
@@ -47,6 +53,15 @@ def without_labels(dialogue):
 
 def labels_of(dialogues):
     return [utterance["label"] for dialogue in dialogues for utterance in dialogue["utterances"]]
+
+
+def loss_parts_of(entry, prefix=""):
+    start = f"{prefix}loss_"
+    return {name.removeprefix(start): value for name, value in entry.items() if name.startswith(start)}
+
+
+def weighted_sum(model, parts):
+    return model._weighted_sum({name: torch.tensor(value) for name, value in parts.items()}).item()
 
 
 def multi_label(rng):
@@ -100,7 +115,8 @@ def test_every_form_of_a_data_set_trains_alike(tmp_path, form):
 
 
 def test_streams_train_alike_in_their_own_order(tmp_path):
-    in_order = {"train_sampling_strategy": "sequential"}
+    # A stream cannot be shuffled, nor its labels be counted beforehand.
+    in_order = {"train_sampling_strategy": "sequential", "class_balance": 0}
     trained = []
     for name, train in (
         ("list", TRAIN),
@@ -176,7 +192,7 @@ def test_a_collator_of_the_caller_gets_the_dialogues_as_they_are(tmp_path):
 def test_a_model_can_be_made_anew_for_each_training(tmp_path):
     trainer = JoyfulTrainer(
         model_init=lambda: CASE.make(TRAIN)[0],
-        args=training_args(tmp_path, balance_classes=True, label_smoothing_factor=0.1, num_train_epochs=1),
+        args=training_args(tmp_path, class_balance=1, label_smoothing_factor=0.1, num_train_epochs=1),
         train_dataset=TRAIN,
         eval_dataset=VALIDATION,
         processing_class=CASE.make(TRAIN)[1],
@@ -333,17 +349,12 @@ def test_each_part_of_the_loss_is_logged(tmp_path, family):
 def test_the_parts_add_up_to_the_loss(tmp_path, arguments):
     trainer = make_trainer(tmp_path, logging_strategy="steps", logging_steps=1, **arguments)
     trainer.train()
-    config = trainer.model.config
-    weights = {
-        "classification": 1,
-        "fusion": config.fusion_loss_weight,
-        "contrastive": config.contrastive_loss_weight,
-    }
     for entry in trainer.state.log_history:
-        for prefix, parts in (("", weights), ("eval_", ["classification", "fusion"])):
+        for prefix in ("", "eval_"):
             if f"{prefix}loss" in entry:
-                total = sum(weights[part] * entry[f"{prefix}loss_{part}"] for part in parts)
-                assert entry[f"{prefix}loss"] == pytest.approx(total, rel=1e-4)
+                parts = loss_parts_of(entry, prefix)
+                assert parts.keys() >= {"classification", "fusion"}
+                assert entry[f"{prefix}loss"] == pytest.approx(weighted_sum(trainer.model, parts), rel=1e-4)
 
 
 def test_an_evaluation_leaves_the_training_log_alone(tmp_path):
@@ -373,6 +384,7 @@ def test_accumulated_gradients_are_the_mean_of_the_batches(tmp_path):
         learning_rate=rate,
         optim="sgd",
         lr_scheduler_type="constant",
+        weight_averaging_decay=0.0,
         weight_decay=0.0,
         max_grad_norm=0.0,
     )
@@ -389,28 +401,37 @@ def test_accumulated_gradients_are_the_mean_of_the_batches(tmp_path):
         torch.testing.assert_close(weight.detach(), expected[name], atol=1e-6, rtol=1e-4, msg=name)
 
 
-def test_balanced_classes_weigh_by_the_inverse_of_their_frequency(tmp_path):
-    trainer = make_trainer(tmp_path, balance_classes=True)
+@pytest.mark.parametrize(("arguments", "power"), [({"class_balance": 1}, 1), ({"class_balance": 0.5}, 0.5), ({}, 0.4)])
+def test_classes_weigh_by_the_inverse_of_their_frequency_to_a_power(tmp_path, arguments, power):
+    trainer = make_trainer(tmp_path, **arguments)
     labels = labels_of(TRAIN)
-    expected = [len(labels) / (len(LABELS) * labels.count(name)) for name in LABELS]
+    expected = [(len(labels) / (len(LABELS) * labels.count(name))) ** power for name in LABELS]
     assert trainer.model.config.class_weights == pytest.approx(expected)
     trainer.save_model(str(tmp_path / "saved"))
     assert JoyfulConfig.from_pretrained(tmp_path / "saved").class_weights == pytest.approx(expected)
 
 
-def test_classes_are_balanced_only_where_there_are_classes_to_count(tmp_path):
-    train = make_dialogues((3, 4), label=multi_label)
-    model, processor = CASE.make(train)
-    args = training_args(tmp_path, balance_classes=True, max_steps=1, **NO_VALIDATION)
-    with pytest.raises(DialogueError, match="one class label an utterance"):
-        JoyfulTrainer(model=model, args=args, train_dataset=train, processing_class=processor)
-    model, processor = CASE.make(TRAIN)
-    with pytest.raises(ValueError, match="stream"):
-        JoyfulTrainer(model=model, args=args, train_dataset=Stream(), processing_class=processor)
+def test_class_weights_of_the_caller_are_kept_and_none_are_made_when_not_wanted(tmp_path):
+    weights = [1.0, 2.0, 3.0, 4.0]
+    trainer = make_trainer(tmp_path, settings={"class_weights": weights})
+    assert trainer.model.config.class_weights == weights
+    assert make_trainer(tmp_path, class_balance=0).model.config.class_weights is None
+
+
+@pytest.mark.parametrize(
+    "train", [make_dialogues((3, 4), label=multi_label), Stream()], ids=["several labels", "stream"]
+)
+def test_classes_are_balanced_only_where_there_are_classes_to_count(tmp_path, train):
+    model, processor = CASE.make(TRAIN if isinstance(train, Stream) else train)
+    args = {"max_steps": 1, **NO_VALIDATION}
+    data = {"train_dataset": train, "processing_class": processor}
+    assert JoyfulTrainer(model=model, args=training_args(tmp_path, **args), **data).model.config.class_weights is None
+    with pytest.raises(ValueError, match=r"class_balance.*single-label.*stream"):
+        JoyfulTrainer(model=model, args=training_args(tmp_path, class_balance=1, **args), **data)
 
 
 def test_label_smoothing_is_the_models_own_and_keeps_the_other_parts(tmp_path):
-    trainer = make_trainer(tmp_path, label_smoothing_factor=0.2, per_device_eval_batch_size=64)
+    trainer = make_trainer(tmp_path, label_smoothing_factor=0.2, class_balance=0, per_device_eval_batch_size=64)
     batch = trainer.processing_class(VALIDATION, return_tensors="pt")
     with torch.no_grad():
         logits = trainer.model(**batch).logits

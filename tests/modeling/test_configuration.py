@@ -314,9 +314,10 @@ class TestPresets:
     }
     # What belongs to the data, and what the form does not have: of these a preset takes the defaults.
     DATA = {"max_speakers", "relation_scheme", "num_relations", "class_weights"}
+    OURS = {"plain_path_dropout_prob", "path_loss_weight"}
     NOT_IN = {
-        "paper": DATA | {"autoencoder_size", "bottleneck_size", "graph_num_heads"},
-        "released": DATA
+        "paper": DATA | OURS | {"autoencoder_size", "bottleneck_size", "graph_num_heads"},
+        "released": (DATA | OURS)
         | {"fusion_branches", "contextual_size", "basis_size", "smoothing_rate"}
         | {"global_proximity_rate", "global_proximity_threshold", "katz_attenuation", "katz_order"},
     }

@@ -1,5 +1,6 @@
 """JOYFUL as a whole: the published sizes, every ablation of Tables 6 and 7 as a switch, and the joint objective."""
 
+from dataclasses import fields
 from functools import cache
 
 import pytest
@@ -9,7 +10,7 @@ from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
 from tests.helpers import FAMILY_CASES, make_dialogues
 
 JOYFUL_CASES = [case for case in FAMILY_CASES if case.model_class is JoyfulForEmotionRecognition]
-NO_DROPOUT = {"hidden_dropout_prob": 0, "input_dropout_prob": 0}
+NO_DROPOUT = {field.name: 0 for field in fields(JoyfulConfig) if field.name.endswith("dropout_prob")}
 FM, EP, GP = "feature_mask", "edge_perturb", "global_proximity"
 
 SWITCHES = {
@@ -108,13 +109,17 @@ class TestObjective:
     def test_the_loss_is_the_weighted_sum_of_its_parts(self, form):
         model, _ = form.make(make_dialogues(), fusion_loss_weight=0.5, contrastive_loss_weight=0.25)
         output = model.train()(**make_batch(form))
-        parts = output.losses
-        expected = 0.5 * parts["fusion"] + 0.25 * parts["contrastive"] + parts["classification"]
+        parts = dict(output.losses)
+        expected = parts.pop("classification") + 0.5 * parts.pop("fusion") + 0.25 * parts.pop("contrastive")
+        if parts:  # what we recommend beyond the paper
+            expected = expected + model.config.path_loss_weight * parts.pop("paths")
+        assert not parts
         torch.testing.assert_close(output.loss, expected)
 
     def test_the_views_are_for_training(self, form):
         model, _ = form.make(make_dialogues())
-        assert set(model.eval()(**make_batch(form)).losses) == {"fusion", "classification"}
+        assert set(model.train()(**make_batch(form)).losses) >= {"fusion", "contrastive", "classification"}
+        assert "contrastive" not in model.eval()(**make_batch(form)).losses
 
     def test_losses_can_be_left_out(self, form):
         model, _ = form.make(make_dialogues())
