@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 
 # One thread for each test worker, and no test reaches out to the network.
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
-PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS)
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow lint types check format clean
@@ -22,7 +22,7 @@ help:  ## show this list
 install: $(INSTALLED)  ## make the virtual environment and install the package in it
 
 demo: $(INSTALLED)  ## train on a toy corpus, test, save, load back, and find the emotions of one dialogue
-	@$(BIN)/joyful demo --output-dir $(DEMO_OUTPUT)
+	@$(BIN)/joyful demo --output-dir $(DEMO_OUTPUT) --overwrite-output-dir
 
 test: $(INSTALLED)  ## run the tests, except the slow ones
 	@$(PYTEST) -m "not slow"

@@ -137,7 +137,7 @@ def _jsonl_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             try:
                 record = json.loads(line.rstrip())
             except json.JSONDecodeError as error:
-                raise DialogueError(f"{place}: not valid JSON ({error.msg} at column {error.colno})") from None
+                raise DialogueError(f"{place}: not valid JSON (column {error.colno}: {error.msg})") from None
             except (ValueError, RecursionError) as error:
                 raise DialogueError(f"{place}: not valid JSON ({error})") from None
             get_utterances(record, place)

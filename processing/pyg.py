@@ -1,24 +1,29 @@
 """The packed graph batch as a `torch_geometric.data.Batch`, and back."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
 from transformers import BatchFeature
 
 from .dialogues import FEATURE_KEYS
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Batch
 
 # Keys of the batch contract that hold one row an utterance.
 _UTTERANCE_KEYS = (*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels")
 
 
-def batch_to_pyg(batch: Mapping[str, Tensor]) -> Batch:
+def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
     """Packed graph batch -> `torch_geometric.data.Batch` with one `Data` a dialogue.
 
     Utterance rows keep their names (`text_features`, ..., `labels`); `edge_index` is counted from 0 in each
     graph, as torch-geometric wants it.
     """
+    from torch_geometric.data import Batch, Data  # half a second that only this function needs
+
     lengths = batch["dialogue_lengths"].tolist()
     edge_index, edge_type = batch["edge_index"], batch["edge_type"]
     rows = {key: batch[key].split(lengths) for key in _UTTERANCE_KEYS if key in batch}
@@ -37,7 +42,7 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> Batch:
     return Batch.from_data_list(graphs)
 
 
-def pyg_to_batch(batch: Batch) -> BatchFeature:
+def pyg_to_batch(batch: "Batch") -> BatchFeature:
     """`torch_geometric.data.Batch` as made by `batch_to_pyg` -> packed graph batch, in the contract's order."""
     packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch["ptr"])}
     keys = [*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]

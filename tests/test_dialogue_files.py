@@ -200,8 +200,8 @@ def test_a_file_is_read_whatever_the_split(folder):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"utterances": [', "not valid JSON (Expecting value at column 17)"),
-        ('{"utterances": [{"speaker": "A"}]} {}', "not valid JSON (Extra data at column 36)"),
+        ('{"utterances": [', "not valid JSON (column 17: Expecting value)"),
+        ('{"utterances": [{"speaker": "A"}]} {}', "not valid JSON (column 36: Extra data)"),
         ("speaker: A", "not valid JSON"),
         (f'{{"n": {"9" * 5000}}}', "not valid JSON (Exceeds the limit"),
         ("[" * 100_000, "not valid JSON"),

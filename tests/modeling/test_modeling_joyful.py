@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
+from joyful_hf.modeling.modeling_joyful import drop_modalities
 from tests.helpers import FAMILY_CASES, make_dialogues
 
 JOYFUL_CASES = [case for case in FAMILY_CASES if case.model_class is JoyfulForEmotionRecognition]
@@ -35,6 +36,9 @@ SWITCHES = {
     "all augmentations": {"views": [[FM, EP, GP], [GP, EP, FM]]},
     "elements and rewiring": {"feature_mask_unit": "element", "edge_perturb_mode": "rewire"},
     "without classifier residual": {"classifier_residual": False},
+    "without plain path": {"plain_path_size": 0},
+    "paths without a loss of their own": {"plain_path_size": 8, "path_loss_weight": 0},
+    "modality dropout": {"modality_dropout_prob": 0.9},
     "class weights": {"class_weights": [1, 2, 0.5, 1]},
     "label smoothing": {"label_smoothing": 0.1},
 }
@@ -126,6 +130,58 @@ class TestObjective:
         output = model(**make_batch(form), return_loss=False)
         assert output.losses is None
         assert output.loss is None
+
+
+class TestPlainPath:
+    def make(self, **settings):
+        dialogues = make_dialogues()
+        model, processor = FAMILY_CASES[0].make(dialogues, **({"plain_path_size": 8} | settings))
+        return model, processor(dialogues, return_tensors="pt")
+
+    def test_the_logits_are_the_mean_of_both_classifiers(self):
+        model, batch = self.make()
+        output = model(**batch)
+        graph = torch.cat([output.graph, model.context_norm(output.context)], dim=-1)
+        expected = (model.classifier(graph) + model.plain_classifier(output.features)) / 2
+        torch.testing.assert_close(output.logits, expected)
+
+    def test_it_sees_the_plain_features_of_the_utterance_alone(self):
+        model, batch = self.make()
+        joined = torch.cat([batch[f"{name}_features"] for name in ("text", "audio", "visual")], dim=-1)
+        torch.testing.assert_close(model(**batch).features, joined)
+
+    def test_each_path_has_a_loss_of_its_own(self):
+        model, batch = self.make()
+        labels = batch["labels"]
+        output = model(**batch)
+        graph = torch.cat([output.graph, model.context_norm(output.context)], dim=-1)
+        paths = [model.classifier(graph), model.plain_classifier(output.features)]
+        expected = sum(torch.nn.functional.cross_entropy(path, labels) for path in paths)
+        torch.testing.assert_close(output.losses["paths"], expected)
+
+
+class TestModalityDropout:
+    def present(self, rows=2000):
+        torch.manual_seed(0)
+        mask = {name: torch.rand(rows, 1) < 0.7 for name in ("text", "audio", "visual")}
+        return mask, drop_modalities(mask, 0.5)
+
+    def test_it_hides_its_share_and_invents_nothing(self):
+        given, kept = self.present()
+        for name, here in kept.items():
+            assert not (here & ~given[name]).any()
+            assert 0.4 < here.sum() / given[name].sum() < 0.75
+
+    def test_no_utterance_loses_its_last_modality(self):
+        given, kept = self.present()
+        had = torch.stack(list(given.values())).any(0)
+        assert torch.equal(torch.stack(list(kept.values())).any(0), had)
+
+    def test_evaluation_sees_every_modality(self):
+        dialogues = make_dialogues()
+        model, processor = FAMILY_CASES[0].make(dialogues, modality_dropout_prob=1.0)
+        batch = processor(dialogues, return_tensors="pt")
+        assert (model(**batch).features != 0).all()
 
 
 class TestViews:
