@@ -3,16 +3,18 @@
     python benchmarks/accuracy.py --train-file train.parquet --validation-file validation.parquet \
         --test-file test.parquet --output meld.json
     python benchmarks/accuracy.py --corpus toy --variants recommended no-graph text audio visual --output toy.json
+    python benchmarks/accuracy.py --train-file train.parquet --folds 5 --variants recommended bigru --output folds.json
 
 Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
-Without a validation file each seed holds out its own tenth of the training dialogues. A cell (variant, seed) that is
-in the output file is not run again.
+Without a validation file each seed holds out its own tenth of the training dialogues. With --folds the training
+dialogues alone are used: each fold is the test set once, and a cell is the mean over the folds. A cell (variant, seed)
+that is in the output file is not run again.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,21 @@ VARIANTS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "text": (None, {"audio_dim": 0, "visual_dim": 0}),
     "audio": (None, {"text_dim": 0, "visual_dim": 0}),
     "visual": (None, {"text_dim": 0, "audio_dim": 0}),
+    # The context encoder alone: what a user could pick instead, trained in the same way.
+    "bigru": (
+        None,
+        {
+            "fusion_branches": ["contextual"],
+            "contextual_size": 128,
+            "num_hidden_layers": 2,
+            "hidden_dropout_prob": 0.5,
+            "graph_num_layers": 0,
+            "fusion_loss_weight": 0,
+            "plain_path_size": 0,
+            "classifier_residual": False,
+            "modality_dropout_prob": 0,
+        },
+    ),
     "no-plain-path": (None, {"plain_path_size": 0}),
     "paper": ("paper", {}),
     "released": ("released", {}),
@@ -51,7 +68,7 @@ def main() -> None:
     output = Path(arguments.output)
     results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {"cells": {}}
     train, validation, test = load_corpus(arguments)
-    if arguments.corpus == "toy":
+    if arguments.corpus == "toy" and test is not None:
         results["best_possible_accuracy"] = best_possible_accuracy(test)
         results["accuracy_of_best_decisions"] = accuracy_of_best_decisions(test)
     for variant in arguments.variants:
@@ -59,8 +76,8 @@ def main() -> None:
             cell = f"{variant}/{seed}"
             if cell in results["cells"]:
                 continue
-            data = run_data(train, validation, test, seed)
-            results["cells"][cell] = run_cell(variant, seed, data)
+            runs = [run_cell(variant, seed, data) for data in run_data(train, validation, test, seed, arguments.folds)]
+            results["cells"][cell] = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
             output.write_text(json.dumps(results, indent=1) + "\n")
             print(f"{cell}: test weighted F1 {results['cells'][cell]['test_weighted_f1']:.4f}", flush=True)
     print()
@@ -76,27 +93,37 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--test-file")
     parser.add_argument("--variants", nargs="+", default=["recommended"], choices=list(VARIANTS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folds", type=int, help="cross-validate over the training dialogues")
     parser.add_argument("--output", default="accuracy.json", help="results; finished cells in it are kept")
     arguments = parser.parse_args()
-    if not arguments.corpus and not (arguments.train_file and arguments.test_file):
-        parser.error("give --train-file and --test-file, or --corpus toy")
+    if not arguments.corpus and not (arguments.train_file and (arguments.test_file or arguments.folds)):
+        parser.error("give --train-file and --test-file, --train-file and --folds, or --corpus toy")
     return arguments
 
 
-def load_corpus(arguments: argparse.Namespace) -> tuple[Dataset, Dataset | None, Dataset]:
-    """Training, validation (or None) and test dialogues."""
+def load_corpus(arguments: argparse.Namespace) -> tuple[Dataset, Dataset | None, Dataset | None]:
+    """Training dialogues, and those of validation and test where there are any."""
     if arguments.corpus == "toy":
         toy = make_toy_corpus()
         return toy["train"], toy["validation"], toy["test"]
     validation = load_dialogues(arguments.validation_file) if arguments.validation_file else None
-    return load_dialogues(arguments.train_file), validation, load_dialogues(arguments.test_file)
+    test = None if arguments.folds else load_dialogues(arguments.test_file)
+    return load_dialogues(arguments.train_file), validation, test
 
 
-def run_data(train: Dataset, validation: Dataset | None, test: Dataset, seed: int) -> RunData:
-    """The corpus as one seed sees it."""
-    if validation is None:
-        train, validation = hold_out(train, seed)
-    return RunData(train, validation, test, "")
+def run_data(
+    train: Dataset, validation: Dataset | None, test: Dataset | None, seed: int, folds: int | None
+) -> Iterator[RunData]:
+    """The corpus as one seed sees it: once, or once a fold."""
+    if folds:
+        order = np.random.default_rng(seed).permutation(len(train))
+        for fold in range(folds):
+            held_out = order[fold::folds]
+            rest = np.setdiff1d(order, held_out)
+            yield RunData(*hold_out(train.select(rest), seed), train.select(held_out), "")
+    else:
+        own_train, own_validation = hold_out(train, seed) if validation is None else (train, validation)
+        yield RunData(own_train, own_validation, test, "")
 
 
 def run_cell(variant: str, seed: int, data: RunData) -> dict[str, float]:
@@ -133,7 +160,7 @@ def table(results: dict[str, Any], variants: Sequence[str], seeds: int) -> str:
         cells = [results["cells"][f"{variant}/{seed}"] for seed in range(seeds)]
         row = [
             variant,
-            f"{cells[0]['parameters']:,}",
+            f"{cells[0]['parameters']:,.0f}",
             spread([cell["eval_weighted_f1"] for cell in cells]),
             *(spread([cell[f"test_{metric}"] for cell in cells]) for metric in METRICS),
         ]
