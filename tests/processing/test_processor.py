@@ -110,7 +110,9 @@ def test_features_are_taken_as_they_are_without_statistics(dialogues):
 
 
 @pytest.mark.parametrize(
-    "kind", [list, tuple, np.array, torch.tensor, lambda value: np.array(value, np.float64)], ids=str
+    "kind",
+    [list, tuple, np.array, torch.tensor, lambda value: np.array(value, np.float64)],
+    ids=["list", "tuple", "numpy", "torch", "numpy of doubles"],
 )
 def test_vectors_may_be_lists_arrays_or_tensors(kind, dialogues):
     expected = make_processor()(dialogues)
