@@ -9,6 +9,8 @@ from transformers import TrainingArguments
 class JoyfulTrainingArguments(TrainingArguments):
     """As `transformers.TrainingArguments`, with defaults that work for emotion recognition in conversation.
 
+    They were chosen together with `JoyfulConfig()`, on validation data only.
+
     Validated and saved each epoch; the checkpoint of the highest weighted F1 on validation is kept, or of the lowest
     mean absolute error for regression.
     """
