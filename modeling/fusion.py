@@ -19,8 +19,8 @@ class FusionOutput:
 
     fused: Tensor
     """(N, size)."""
-    loss: Tensor
-    """(N,) self-supervised loss of each utterance."""
+    loss: Tensor | None
+    """(N,) self-supervised loss of each utterance, if it was asked for."""
 
 
 class FeatureProjections(nn.Module):
@@ -62,10 +62,18 @@ class ContextualBranch(nn.Module):
         self.projections = FeatureProjections(config.modality_dims, sizes)
         self.encoder = make_context_encoder(config, self.hidden_size)
 
-    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor], layout: DialogueLayout) -> FusionOutput:
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        present: dict[str, Tensor],
+        layout: DialogueLayout,
+        return_loss: bool = True,
+    ) -> FusionOutput:
         """Returns z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
         joined = torch.cat(list(self.projections(features, present).values()), dim=-1)
         contextual = self.encoder(joined, layout)
+        if not return_loss:
+            return FusionOutput(contextual, None)
         real = torch.cat([present[name].expand(-1, size) for name, size in self.sizes.items()], dim=-1)
         smooth = smoothing_loss(contextual, layout, self.smoothing_rate)
         return FusionOutput(contextual, smooth + reconstruction_loss(contextual, joined, real))
@@ -108,7 +116,9 @@ class SpecificBranch(nn.Module):
         """Basis vectors of about unit length."""
         init.normal_(self.basis, std=self.basis.size(-1) ** -0.5)
 
-    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> FusionOutput:
+    def forward(
+        self, features: dict[str, Tensor], present: dict[str, Tensor], return_loss: bool = True
+    ) -> FusionOutput:
         """Returns the mixtures of basis vectors (N, modalities * projection_size), and J^l_rec."""
         projected = self.projections(features, present)
         basis = self.basis_transform(self.basis)
@@ -118,6 +128,8 @@ class SpecificBranch(nn.Module):
             mixture = similarity.softmax(dim=-1) @ basis
             mixtures.append(mixture * present[name].to(mixture.dtype))
         mixed = torch.cat(mixtures, dim=-1)
+        if not return_loss:
+            return FusionOutput(mixed, None)
         original = torch.cat(list(projected.values()), dim=-1)
         size = basis.size(-1)
         real = torch.cat([present[name].expand(-1, size) for name in projected], dim=-1)
@@ -138,20 +150,27 @@ class ContextualBasisFusion(nn.Module):
         sizes = [branch.hidden_size for branch in (self.contextual, self.specific) if branch is not None]
         self.hidden_size = sum(sizes) or sum(config.modality_dims.values())
 
-    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor], layout: DialogueLayout) -> FusionOutput:
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        present: dict[str, Tensor],
+        layout: DialogueLayout,
+        return_loss: bool = True,
+    ) -> FusionOutput:
         """Modality -> (N, dim), modality -> (N, 1) bool."""
         outputs = []
         if self.contextual is not None:
-            contextual = self.contextual(features, present, layout)
+            contextual = self.contextual(features, present, layout, return_loss)
             outputs.append(contextual)
         if self.specific is not None:
-            specific = self.specific(features, present)
+            specific = self.specific(features, present, return_loss)
             outputs.append(specific)
         if not outputs:
             joined = torch.cat(list(features.values()), dim=-1)
-            return FusionOutput(joined, joined.new_zeros(len(joined), dtype=torch.float32))
+            return FusionOutput(joined, joined.new_zeros(len(joined), dtype=torch.float32) if return_loss else None)
         fused = torch.cat([output.fused for output in outputs], dim=-1)
-        return FusionOutput(fused, torch.stack([output.loss for output in outputs]).sum(0))
+        losses = [output.loss for output in outputs if output.loss is not None]
+        return FusionOutput(fused, torch.stack(losses).sum(0) if losses else None)
 
 
 class AutoencoderFusion(nn.Module):
@@ -176,7 +195,13 @@ class AutoencoderFusion(nn.Module):
         """As the released basis, the sum of a linear layer's weights and bias over an input of ones, begins."""
         init.normal_(self.basis, std=1 / math.sqrt(3))
 
-    def forward(self, features: dict[str, Tensor], present: dict[str, Tensor], layout: DialogueLayout) -> FusionOutput:
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        present: dict[str, Tensor],
+        layout: DialogueLayout,
+        return_loss: bool = True,
+    ) -> FusionOutput:
         """Modality -> (N, dim), modality -> (N, 1) bool. `layout` is not needed: utterances stand alone."""
         # The released order of the joined modalities.
         names = [name for name in ("audio", "text", "visual") if name in self.dims]
@@ -186,13 +211,16 @@ class AutoencoderFusion(nn.Module):
             attended.append(self._attend(projected) * present[name].to(projected.dtype))
         joined, attended_all = torch.cat([features[name] for name in names], -1), torch.cat(attended, -1)
         global_code, inter_code = self.global_encoder(joined), self.inter_encoder(attended_all)
+        fused = torch.cat([global_code, inter_code], dim=-1)
+        if not return_loss:
+            return FusionOutput(fused, None)
         size = self.basis.size(0)
         real = torch.cat([present[name].expand(-1, self.dims[name]) for name in names], -1)
         real_projected = torch.cat([present[name].expand(-1, size) for name in names], -1)
         loss = reconstruction_loss(self.global_decoder(global_code), joined, real) + reconstruction_loss(
             self.inter_decoder(inter_code), attended_all, real_projected
         )
-        return FusionOutput(torch.cat([global_code, inter_code], dim=-1), loss)
+        return FusionOutput(fused, loss)
 
     def _attend(self, projected: Tensor) -> Tensor:
         """out_i = sum_j softmax_j(basis_i * projected_j) projected_j over feature dimensions: (N, size)."""

@@ -102,14 +102,14 @@ class JoyfulModel(JoyfulPreTrainedModel):
         layout = DialogueLayout(dialogue_lengths, num_utterances)
         features, present = self._inputs(given, modality_mask)
 
-        fusion = self.fusion(features, present, layout)
+        fusion = self.fusion(features, present, layout, return_loss)
         context = fusion.fused
         if self.context_encoder is not None:
             context = self.context_encoder(context, layout)
         if self.graph_projection is not None:
             context = self.graph_projection(context)
 
-        losses = {"fusion": fusion.loss.mean()} if return_loss else {}
+        losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None
         if self.graph_encoder is not None:
             if speaker_ids is None or edge_index is None or edge_type is None:

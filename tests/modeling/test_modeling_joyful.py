@@ -125,8 +125,9 @@ class TestObjective:
         assert set(model.train()(**make_batch(form)).losses) >= {"fusion", "contrastive", "classification"}
         assert "contrastive" not in model.eval()(**make_batch(form)).losses
 
-    def test_losses_can_be_left_out(self, form):
-        model, _ = form.make(make_dialogues())
+    @pytest.mark.parametrize("branches", [["contextual", "specific"], ["contextual"], ["specific"], []], ids=str)
+    def test_losses_can_be_left_out(self, form, branches):
+        model, _ = form.make(make_dialogues(), fusion_branches=branches)
         output = model(**make_batch(form), return_loss=False)
         assert output.losses is None
         assert output.loss is None
