@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from transformers import set_seed
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging
 
 from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments, load_dialogues, make_toy_corpus
 from joyful_hf.families import FAMILIES
+from joyful_hf.progress import print_nothing
 from joyful_hf.toy_corpus import accuracy_of_best_decisions, best_possible_accuracy
 from joyful_hf.training_run import RunData, hold_out, make_model_and_processor
 
@@ -140,8 +140,7 @@ def run_cell(variant: str, seed: int, data: RunData) -> dict[str, float]:
             eval_dataset=data.validation,
             processing_class=processor,
         )
-        for callback in (PrinterCallback, ProgressCallback):
-            trainer.remove_callback(callback)
+        print_nothing(trainer)
         seconds = trainer.train().metrics["train_runtime"]
         metrics = trainer.evaluate() | trainer.evaluate(data.test, metric_key_prefix="test")
     kept = {name: value for name, value in metrics.items() if any(metric in name for metric in (*METRICS, "_f1_"))}

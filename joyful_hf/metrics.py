@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
-IGNORED_LABEL = -100
+from .processing.labels import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 
 def compute_metrics(
     prediction: EvalPrediction,
     id2label: Mapping[int, str] | None = None,
-    problem_type: str = "single_label_classification",
+    problem_type: str = SINGLE_LABEL,
 ) -> dict[str, float]:
     """Metrics over every utterance whose label is known; {} if none is.
 
@@ -33,11 +33,11 @@ def compute_metrics(
     logits = np.asarray(prediction.predictions)
     logits = logits.reshape(-1, logits.shape[-1])
     labels = np.asarray(prediction.label_ids)
-    if problem_type == "multi_label_classification":
+    if problem_type == MULTI_LABEL:
         labels = labels.reshape(-1, labels.shape[-1])
         known = ~((labels == IGNORED_LABEL) | np.isnan(labels)).any(-1)
         metrics_of = _multi_label_metrics
-    elif problem_type == "regression":
+    elif problem_type == REGRESSION:
         labels = labels.reshape(-1)
         known = ~((labels == IGNORED_LABEL) | np.isnan(labels))
         metrics_of = _regression_metrics

@@ -22,9 +22,9 @@ from transformers import (
 )
 from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
-from .metrics import IGNORED_LABEL, compute_metrics
-from .modeling.emotion_recognition import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from .metrics import compute_metrics
 from .processing import DialogueError, EncodedDialogue, JoyfulProcessor
+from .processing.labels import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from .training_args import JoyfulTrainingArguments
 from .weight_averaging import AveragedWeights, load_step_weights, save_step_weights
 

@@ -62,6 +62,26 @@ _NOT_NEGATIVE = (
 )
 # IEMOCAP's features in the paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
 _PAPER_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
+# What the paper's and the released form have in common: both leave out what is ours.
+_PUBLISHED: dict[str, Any] = {
+    "projection_size": 460,
+    "input_dropout_prob": 0.0,
+    "context_encoder": "transformer",
+    "num_hidden_layers": 4,
+    "intermediate_size": 2048,
+    "hidden_dropout_prob": 0.3,
+    "norm_first": False,
+    "max_relative_distance": 0,
+    "graph_num_layers": 1,
+    "graph_residual": False,
+    "graph_max_distance": 0,
+    "contrast_exclude_self": True,
+    "classifier_hidden_size": None,
+    "classifier_residual": False,
+    "plain_path_size": 0,
+    "modality_dropout_prob": 0.0,
+    "label_smoothing": 0.0,
+}
 
 
 @strict
@@ -275,22 +295,11 @@ class JoyfulConfig(PreTrainedConfig):
             "fusion": "contextual_basis",
             "fusion_branches": ["contextual", "specific"],
             "contextual_size": None,
-            "projection_size": 460,
             "basis_size": 32,
             "smoothing_rate": 0.2,
-            "input_dropout_prob": 0.0,
-            "context_encoder": "transformer",
-            "num_hidden_layers": 4,
             "num_attention_heads": _largest_divisor(_contextual_width(overrides), 10),
-            "intermediate_size": 2048,
-            "hidden_dropout_prob": 0.3,
-            "norm_first": False,
-            "max_relative_distance": 0,
             "graph_encoder": "aggregate_combine",
             "graph_hidden_size": None,
-            "graph_num_layers": 1,
-            "graph_residual": False,
-            "graph_max_distance": 0,
             "views": [["feature_mask", "edge_perturb"], ["feature_mask", "global_proximity"]],
             "feature_mask_rate": 0.2,
             "edge_perturb_rate": 0.2,
@@ -303,16 +312,10 @@ class JoyfulConfig(PreTrainedConfig):
             "contrast": "view_to_view",
             "contrast_scope": "dialogue",
             "contrastive_temperature": 1.0,
-            "contrast_exclude_self": True,
             "fusion_loss_weight": 0.06,
             "contrastive_loss_weight": 0.3,
-            "classifier_hidden_size": None,
-            "classifier_residual": False,
-            "plain_path_size": 0,
-            "modality_dropout_prob": 0.0,
-            "label_smoothing": 0.0,
         }
-        return cls(**(config | cls._known(overrides)))
+        return cls(**(_PUBLISHED | config | cls._known(overrides)))
 
     @classmethod
     def released(cls, **overrides: Any) -> "JoyfulConfig":
@@ -324,23 +327,12 @@ class JoyfulConfig(PreTrainedConfig):
         """
         config: dict[str, Any] = {
             "fusion": "autoencoder",
-            "projection_size": 460,
             "autoencoder_size": 1024,
             "bottleneck_size": 512,
-            "input_dropout_prob": 0.0,
-            "context_encoder": "transformer",
-            "num_hidden_layers": 4,
             "num_attention_heads": 8,
-            "intermediate_size": 2048,
-            "hidden_dropout_prob": 0.3,
-            "norm_first": False,
-            "max_relative_distance": 0,
             "graph_encoder": "relational",
             "graph_hidden_size": 100,
-            "graph_num_layers": 1,
             "graph_num_heads": 4,
-            "graph_residual": False,
-            "graph_max_distance": 0,
             "views": [["feature_mask", "edge_perturb"], ["feature_mask", "edge_perturb"]],
             "feature_mask_rate": 0.25,
             "edge_perturb_rate": 0.1,
@@ -349,16 +341,10 @@ class JoyfulConfig(PreTrainedConfig):
             "contrast": "anchor_to_views",
             "contrast_scope": "batch",
             "contrastive_temperature": 0.2,
-            "contrast_exclude_self": True,
             "fusion_loss_weight": 0.05,
             "contrastive_loss_weight": 0.2,
-            "classifier_hidden_size": None,
-            "classifier_residual": False,
-            "plain_path_size": 0,
-            "modality_dropout_prob": 0.0,
-            "label_smoothing": 0.0,
         }
-        return cls(**(config | cls._known(overrides)))
+        return cls(**(_PUBLISHED | config | cls._known(overrides)))
 
     @classmethod
     def _known(cls, overrides: dict[str, Any]) -> dict[str, Any]:
