@@ -26,7 +26,8 @@ class RelativePositionBias(nn.Module):
 
     def forward(self, distance: Tensor) -> Tensor:
         """Signed distances, source minus target, any shape -> bias (num_heads, *shape)."""
-        return self.table[:, self.column(distance)]
+        columns = self.column(distance)
+        return self.table.index_select(1, columns.flatten()).view(-1, *columns.shape)
 
     def column(self, distance: Tensor) -> Tensor:
         """Signed distances, any shape -> the table's column of each."""

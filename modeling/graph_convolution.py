@@ -1,4 +1,7 @@
-"""The layers of the graph encoders. Edges go from a source to a target, and the target receives."""
+"""The layers of the graph encoders. Edges go from a source to a target, and the target receives.
+
+Rows are taken with `index_select`: the gradient of plain indexing is summed in no fixed order on several threads.
+"""
 
 import math
 
@@ -18,8 +21,8 @@ def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor
     index = target[:, None].expand_as(scores)
     highest = scores.new_full((num_nodes, scores.size(1)), -math.inf)
     highest = highest.scatter_reduce(0, index, scores.detach(), "amax")
-    weights = (scores - highest[target]).exp()
-    return weights / sum_at_targets(weights, target, num_nodes)[target]
+    weights = (scores - highest.index_select(0, target)).exp()
+    return weights / sum_at_targets(weights, target, num_nodes).index_select(0, target)
 
 
 class RelationalGraphConvolution(nn.Module):
@@ -83,11 +86,11 @@ class GraphAttention(nn.Module):
         source, target = edge_index
         heads = (num_nodes, self.num_heads, self.head_size)
         query, key, value = (part(nodes).view(heads) for part in (self.query, self.key, self.value))
-        scores = (query[target] * key[source]).sum(-1) / math.sqrt(self.head_size)
+        scores = (query.index_select(0, target) * key.index_select(0, source)).sum(-1) / math.sqrt(self.head_size)
         if edge_bias is not None:
             scores = scores + edge_bias
         attention = softmax_at_targets(scores, target, num_nodes)
-        messages = value[source] * attention.to(value.dtype)[..., None]
+        messages = value.index_select(0, source) * attention.to(value.dtype)[..., None]
         return self.skip(nodes) + sum_at_targets(messages, target, num_nodes).flatten(1), attention
 
 

@@ -449,3 +449,20 @@ def test_the_networks_do_not_wait_for_the_device(path):
                 ):
                     asking.add(function.name)
     assert asking - ALLOWED.get(path.name, set()) == set()
+
+
+def test_gradients_are_the_same_to_the_bit_on_several_threads(family):
+    dialogues = make_dialogues([20] * 16)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runs = []
+        for _ in range(3):
+            model, processor = family.make(dialogues)
+            torch.manual_seed(1)
+            model.train()(**processor(dialogues, return_tensors="pt")).loss.backward()
+            runs.append([parameter.grad for parameter in model.parameters()])
+    finally:
+        torch.set_num_threads(threads)
+    for one, *others in zip(*runs, strict=True):
+        assert all(torch.equal(one, other) for other in others)
