@@ -15,6 +15,7 @@ from .processing import DialogueError, JoyfulProcessor, batch_to_pyg, pyg_to_bat
 if TYPE_CHECKING:
     from .conversion import convert_released_state_dict
     from .dialogue_files import load_dialogues
+    from .export import export_model
     from .metrics import compute_metrics
     from .toy_corpus import make_toy_corpus
     from .trainer import JoyfulTrainer
@@ -33,6 +34,7 @@ _LAZY = {
     "JoyfulTrainingArguments": "training_args",
     "compute_metrics": "metrics",
     "convert_released_state_dict": "conversion",
+    "export_model": "export",
     "load_dialogues": "dialogue_files",
     "make_toy_corpus": "toy_corpus",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "batch_to_pyg",
     "compute_metrics",
     "convert_released_state_dict",
+    "export_model",
     "load_dialogues",
     "make_toy_corpus",
     "pyg_to_batch",

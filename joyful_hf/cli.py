@@ -1,4 +1,4 @@
-"""The command line: `joyful train`, `evaluate`, `predict`, `convert`, `demo`."""
+"""The command line: `joyful train`, `evaluate`, `predict`, `export`, `convert`, `demo`."""
 
 import difflib
 import json
@@ -109,6 +109,21 @@ def predict(
         write_dialogues(predictions, part)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
     print(f"{count} utterances of {len(predictions)} dialogues: {output_file}")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    output: Annotated[Path, typer.Argument(help="model.onnx for ONNX, or model.pt2 for torch.export.load.")],
+) -> None:
+    """Write the prediction path for machines without this package: a batch's tensors in, logits out."""
+    from .checkpoints import load_checkpoint
+    from .export import export_model
+
+    _refuse_existing(output)
+    model, _ = load_checkpoint(checkpoint)
+    export_model(model, output)
+    print(f"exported model: {output}")
 
 
 @app.command()

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, SequentialSampler
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -20,6 +20,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
 from .metrics import compute_metrics
@@ -297,6 +298,20 @@ class JoyfulTrainer(Trainer):
 
     def _averaged_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self._averaged is None else self._averaged.applied_to(self.model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """As in transformers, whose `group_by_length` looks for the length in each item's first key."""
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy == "group_by_length" and isinstance(dataset, EncodedDialogues):
+            batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+            return LengthGroupedSampler(batch_size, lengths=[len(dialogue) for dialogue in dataset.encoded])
+        return super()._get_train_sampler(train_dataset)
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
+        """In the order of the data, whatever `train_sampling_strategy` says: predictions come out in it."""
+        if isinstance(eval_dataset, EncodedDialogues) and self.args.world_size <= 1:
+            return SequentialSampler(eval_dataset)
+        return super()._get_eval_sampler(eval_dataset)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from transformers import TrainingArguments
 
 
@@ -54,12 +55,21 @@ class JoyfulTrainingArguments(TrainingArguments):
             "0 leaves it out."
         },
     )
+    dataloader_num_workers: int | None = field(
+        default=None,
+        metadata={
+            "help": "Processes that pack batches ahead of the model: 2 beside a GPU, none on a CPU, whose cores are "
+            "busy, unless given."
+        },
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "The processor reads raw columns."})
     restore_callback_states_from_checkpoint: bool = field(
         default=True, metadata={"help": "A resumed run goes on with the patience it had left."}
     )
 
     def __post_init__(self) -> None:
+        if self.dataloader_num_workers is None:
+            self.dataloader_num_workers = 2 if torch.cuda.is_available() and not self.use_cpu else 0
         if self.eval_strategy == "epoch" and not self.eval_delay and self.max_steps <= 0:
             # At least the last epoch is validated, and a run of one epoch too.
             self.eval_delay = min(self.validation_start * self.num_train_epochs, self.num_train_epochs - 1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .katz import proximate_pairs
 from .packing import DialogueLayout
 from .relations import relation_ids
 
@@ -84,50 +85,12 @@ def add_proximate_edges(
     graph: SpeakerGraph, rate: float, threshold: float, attenuation: float, order: int
 ) -> SpeakerGraph:
     """GP: add a random `rate` of the absent edges whose Katz proximity reaches the threshold (Appendix A)."""
-    layout = graph.layout
-    proximity, linked = katz_proximity(graph.edge_index, layout, attenuation, order)
-    near = (proximity >= threshold) & ~linked
-    chosen = near & (torch.rand_like(proximity) < rate)
-    dialogue, source, target = chosen.nonzero(as_tuple=True)
-    start = layout.starts[dialogue]
-    added = torch.stack([start + source, start + target])
+    near = proximate_pairs(graph.edge_index, graph.layout, threshold, attenuation, order)
+    added = near[:, torch.rand(near.size(1), device=near.device) < rate]
     return graph.with_edges(
         torch.cat([graph.edge_index, added], dim=1),
         torch.cat([graph.edge_type, graph.relations_of(added)]),
     )
-
-
-def katz_proximity(
-    edge_index: Tensor, layout: DialogueLayout, attenuation: float, order: int
-) -> tuple[Tensor, Tensor]:
-    """Katz index sum_k beta^k A^k of every pair of a dialogue's utterances, k = 1 ... `order`.
-
-    A holds the dialogue's edges without self-loops. beta is `attenuation` over A's highest degree, a bound of
-    its largest eigenvalue, so that the sum converges at any order. Scores are divided by the highest one among
-    the pairs that are not linked yet, for only those compete with the threshold. The paper leaves beta, the
-    order and the normalisation open.
-
-    Returns:
-        Proximity (B, longest, longest) float32 from source to target, and bool: which pairs are linked already
-        (padding and self-loops count as linked).
-    """
-    longest = layout.longest
-    source, target = edge_index
-    linked = torch.zeros(layout.num_dialogues, longest, longest, dtype=torch.bool, device=edge_index.device)
-    linked[layout.dialogue[source], layout.position[source], layout.position[target]] = True
-    diagonal = torch.eye(longest, dtype=torch.bool, device=edge_index.device)
-    adjacency = (linked & ~diagonal).float()
-    highest_degree = adjacency.sum(-1).amax(-1).clamp(min=1)
-    beta = (attenuation / highest_degree)[:, None, None]
-    term = proximity = beta * adjacency
-    with torch.autocast(adjacency.device.type, enabled=False):  # half precision would shift scores over the threshold
-        for _ in range(order - 1):
-            term = beta * term @ adjacency
-            proximity = proximity + term
-    real = layout.mask[:, :, None] & layout.mask[:, None, :]
-    linked = linked | diagonal | ~real
-    highest = proximity.masked_fill(linked, 0).amax((1, 2), keepdim=True)
-    return proximity / highest.clamp(min=torch.finfo(torch.float32).tiny), linked
 
 
 def _random_neighbour(nodes: Tensor, layout: DialogueLayout) -> Tensor:

@@ -52,6 +52,7 @@ _NOT_NEGATIVE = (
     "smoothing_rate",
     "num_hidden_layers",
     "max_relative_distance",
+    "context_window",
     "graph_num_layers",
     "graph_max_distance",
     "katz_attenuation",
@@ -72,6 +73,7 @@ _PUBLISHED: dict[str, Any] = {
     "hidden_dropout_prob": 0.3,
     "norm_first": False,
     "max_relative_distance": 0,
+    "context_window": 0,
     "graph_num_layers": 1,
     "graph_residual": False,
     "graph_max_distance": 0,
@@ -115,6 +117,9 @@ class JoyfulConfig(PreTrainedConfig):
         norm_first: normalise before each transformer sub-layer instead of after it (paper and released: after).
         max_relative_distance: utterances that a learnt relative position bias tells apart; 0 leaves out all
             knowledge of order (paper and released).
+        context_window: utterances before and after that each one sees in the context transformer; 0 is all of the
+            dialogue (paper and released), which takes memory quadratic in its length: set it for dialogues of
+            thousands.
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
@@ -179,6 +184,7 @@ class JoyfulConfig(PreTrainedConfig):
     hidden_dropout_prob: float | int = 0.3
     norm_first: bool = True
     max_relative_distance: int = 16
+    context_window: int = 0
 
     graph_encoder: str = "relational"
     graph_hidden_size: int | None = 64

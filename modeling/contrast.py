@@ -3,8 +3,12 @@
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from .packing import DialogueLayout
+
+# Similarities held at a time; beyond it they are computed in rows, and again in the backward pass.
+MAX_SIMILARITIES = 2**23
 
 
 def view_to_view_loss(
@@ -22,14 +26,14 @@ def view_to_view_loss(
     Returns:
         () mean over all utterances. An anchor without any negative adds 0.
     """
-    anchors, others, mask = _blocks(view1, view2, layout, scope)
-    inter = _similarity(anchors, others, temperature)
-    intra = _similarity(anchors, anchors, temperature)
-    positive = inter.diagonal(dim1=1, dim2=2)
-    inter_loss = _log_sum(inter, mask, exclude_self=False) - positive
-    intra_loss = _log_sum(intra, mask, exclude_self) - positive
-    has_negatives = mask & (mask.sum(-1, keepdim=True) > 1)
-    return (0.5 * (inter_loss + intra_loss) * has_negatives).sum() / mask.sum()
+    total = view1.new_zeros((), dtype=torch.float32)
+    for anchors, others, mask in _groups(view1, view2, layout, scope):
+        positive = (anchors * others).sum(-1) / temperature
+        inter = log_sum_similarities(anchors, others, mask, temperature, exclude_self=False)
+        intra = log_sum_similarities(anchors, anchors, mask, temperature, exclude_self)
+        has_negatives = mask & (mask.sum(-1, keepdim=True) > 1)
+        total = total + ((0.5 * (inter + intra) - positive) * has_negatives).sum()
+    return total / layout.num_utterances
 
 
 def info_nce_loss(
@@ -40,35 +44,57 @@ def info_nce_loss(
     Args and result as in `view_to_view_loss`; `exclude_self=False` counts the anchor's similarity with itself
     among the negatives, as the released code does by mistake.
     """
-    block1, block2, mask = _blocks(view1, view2, layout, scope)
-    inter = _similarity(block1, block2, temperature)
-    positive = inter.diagonal(dim1=1, dim2=2)
-    losses = []
-    for anchors, cross in ((block1, inter), (block2, inter.transpose(1, 2))):
-        intra = _similarity(anchors, anchors, temperature)
-        both = torch.logaddexp(_log_sum(cross, mask, False), _log_sum(intra, mask, exclude_self))
-        losses.append(both - positive)
-    return (0.5 * (losses[0] + losses[1]) * mask).sum() / mask.sum()
+    total = view1.new_zeros((), dtype=torch.float32)
+    for first, second, mask in _groups(view1, view2, layout, scope):
+        positive = (first * second).sum(-1) / temperature
+        for anchors, others in ((first, second), (second, first)):
+            inter = log_sum_similarities(anchors, others, mask, temperature, exclude_self=False)
+            intra = log_sum_similarities(anchors, anchors, mask, temperature, exclude_self)
+            total = total + 0.5 * ((torch.logaddexp(inter, intra) - positive) * mask).sum()
+    return total / layout.num_utterances
 
 
-def _blocks(view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit vectors (groups, members, D) of both views and the mask of real members (groups, members)."""
-    views = [functional.normalize(view.float(), dim=-1) for view in (view1, view2)]
-    if scope == "batch":
-        mask = torch.ones(1, view1.size(0), dtype=torch.bool, device=view1.device)
-        return views[0][None], views[1][None], mask
-    return layout.pad(views[0]), layout.pad(views[1]), layout.mask
+def log_sum_similarities(
+    anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, exclude_self: bool
+) -> Tensor:
+    """log sum_j exp(anchor_i . other_j / temperature) over the members j of each group, without all of them at once.
+
+    Args:
+        anchors, others: (groups, members, D).
+        mask: (groups, members), which members are real.
+        exclude_self: leave out j = i.
+
+    Returns:
+        (groups, members).
+    """
+    groups, members = mask.shape
+    if torch.compiler.is_compiling() or groups * members * members <= MAX_SIMILARITIES:
+        return _log_sum_of_rows(anchors, others, mask, temperature, exclude_self, 0)
+    parts, first = [], 0
+    for chunk in anchors.split(max(1, MAX_SIMILARITIES // (groups * members)), dim=1):
+        given = (chunk, others, mask, temperature, exclude_self, first)
+        parts.append(checkpoint(_log_sum_of_rows, *given, use_reentrant=False, preserve_rng_state=False))
+        first += chunk.size(1)
+    return torch.cat(parts, dim=1)
 
 
-def _similarity(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
+def _log_sum_of_rows(
+    anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, exclude_self: bool, first: int
+) -> Tensor:
+    """`log_sum_similarities` of the anchors from number `first` on: (groups, rows, D) -> (groups, rows)."""
     with torch.autocast(anchors.device.type, enabled=False):  # float32 also where the model runs in less
-        return anchors @ others.transpose(1, 2) / temperature
-
-
-def _log_sum(similarity: Tensor, mask: Tensor, exclude_self: bool) -> Tensor:
-    """log sum over the members of a group of exp(similarity): (groups, members)."""
+        similarities = anchors @ others.transpose(1, 2) / temperature
     allowed = mask[:, None, :]
     if exclude_self:
-        allowed = allowed & ~torch.eye(mask.size(1), dtype=torch.bool, device=mask.device)
-    lowest = torch.finfo(similarity.dtype).min
-    return similarity.masked_fill(~allowed, lowest).logsumexp(-1)
+        member = torch.arange(mask.size(1), device=mask.device)
+        allowed = allowed & (member != member[first : first + anchors.size(1), None])
+    return similarities.masked_fill(~allowed, torch.finfo(similarities.dtype).min).logsumexp(-1)
+
+
+def _groups(view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Unit vectors (groups, members, D) of both views and the mask of real members (groups, members)."""
+    first, second = (functional.normalize(view.float(), dim=-1) for view in (view1, view2))
+    if scope == "batch":
+        mask = torch.ones(1, view1.size(0), dtype=torch.bool, device=view1.device)
+        return [(first[None], second[None], mask)]
+    return [(block.pad(first), block.pad(second), block.mask) for block in layout.blocks]

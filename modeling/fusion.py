@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import initialization as init
 
 from .configuration_joyful import JoyfulConfig
 from .context_encoder import DialogueGRU, DialogueTransformer
 from .packing import DialogueLayout
+from .scalar_attention import scalar_attention
 
 
 @dataclass
@@ -208,7 +208,8 @@ class AutoencoderFusion(nn.Module):
         attended = []
         for name in names:
             projected = self.projections[name](features[name])
-            attended.append(self._attend(projected) * present[name].to(projected.dtype))
+            weighted = scalar_attention(self.basis, projected).to(projected.dtype)
+            attended.append(weighted * present[name].to(projected.dtype))
         joined, attended_all = torch.cat([features[name] for name in names], -1), torch.cat(attended, -1)
         global_code, inter_code = self.global_encoder(joined), self.inter_encoder(attended_all)
         fused = torch.cat([global_code, inter_code], dim=-1)
@@ -221,12 +222,6 @@ class AutoencoderFusion(nn.Module):
             self.inter_decoder(inter_code), attended_all, real_projected
         )
         return FusionOutput(fused, loss)
-
-    def _attend(self, projected: Tensor) -> Tensor:
-        """out_i = sum_j softmax_j(basis_i * projected_j) projected_j over feature dimensions: (N, size)."""
-        values = projected[..., None]
-        query = self.basis.to(projected.dtype)[None, :, None].expand(len(projected), -1, -1)
-        return functional.scaled_dot_product_attention(query, values, values, scale=1.0).squeeze(-1)
 
 
 def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> nn.Module:
@@ -241,6 +236,7 @@ def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> nn.Module:
         config.hidden_dropout_prob,
         config.norm_first,
         config.max_relative_distance,
+        config.context_window,
     )
 
 

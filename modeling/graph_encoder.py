@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .attention import RelativePositionBias
 from .augmentation import SpeakerGraph
 from .configuration_joyful import JoyfulConfig
-from .context_encoder import RelativePositionBias
+from .dropout import Dropout
 from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
 
 
@@ -21,7 +22,7 @@ class AggregateCombineEncoder(nn.Module):
         sizes = [in_size] + [self.hidden_size] * config.graph_num_layers
         self.layers = nn.ModuleList(AggregateCombine(before, after) for before, after in pairwise(sizes))
         self.residual = config.graph_residual
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def convolve(self, graph: SpeakerGraph) -> Tensor:
         """(N, in_size) nodes -> (N, hidden_size), what the contrast compares."""
@@ -62,7 +63,7 @@ class RelationalEncoder(nn.Module):
         self.edge_bias = EdgeBias(config) if config.graph_max_distance else None
         if self.residual:
             self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(config.graph_num_layers + 1))
-            self.dropout = nn.Dropout(config.hidden_dropout_prob)
+            self.dropout = Dropout(config.hidden_dropout_prob)
         else:
             self.batch_norm = nn.BatchNorm1d(self.hidden_size)
 

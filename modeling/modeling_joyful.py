@@ -20,6 +20,7 @@ from .augmentation import (
 from .batch_contract import MODALITIES, check_batch, check_labels
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
+from .dropout import Dropout
 from .emotion_recognition import EmotionRecognitionMixin
 from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
 from .graph_encoder import make_graph_encoder
@@ -41,7 +42,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__(config)
-        self.input_dropout = nn.Dropout(config.input_dropout_prob)
+        self.input_dropout = Dropout(config.input_dropout_prob)
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None
         if config.fusion == "autoencoder":
@@ -318,7 +319,7 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
 def make_classifier(in_size: int, hidden_size: int, num_labels: int, dropout: float) -> nn.Sequential:
     """Two linear layers, as in the released code; the paper leaves the classifier open."""
     return nn.Sequential(
-        nn.Linear(in_size, hidden_size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_size, num_labels)
+        nn.Linear(in_size, hidden_size), nn.ReLU(), Dropout(dropout), nn.Linear(hidden_size, num_labels)
     )
 
 

@@ -1,8 +1,43 @@
-"""Packed rows and padded blocks: where each of N utterances lies in a (dialogues, longest) rectangle."""
+"""Packed rows and padded blocks: where each of N utterances lies, and which dialogues are worked on side by side."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from .tracing import as_number
+
+# Cells (pairs of utterances) of padding that cost as much as one more block does by its calls alone; measured.
+_CELLS_OF_A_BLOCK = 2**14
+
+
+class DialogueBlock:
+    """Some dialogues of similar length as one rectangle.
+
+    Args:
+        rows: (n,) packed rows of the block's utterances, dialogue after dialogue.
+        mask: (b, longest) bool, True at real utterances.
+        cells: (n,) where the mask is True, in the flattened rectangle.
+    """
+
+    def __init__(self, rows: Tensor, mask: Tensor, cells: Tensor) -> None:
+        self.rows = rows
+        self.mask = mask
+        self.cells = cells
+
+    @property
+    def longest(self) -> int:
+        """Utterances of the longest dialogue in the block."""
+        return self.mask.size(1)
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """(N, ...) -> (b, longest, ...), zeros where there is no utterance."""
+        rectangle = packed.new_zeros(self.mask.numel(), *packed.shape[1:])
+        rectangle = rectangle.index_copy(0, self.cells, packed.index_select(0, self.rows))
+        return rectangle.view(*self.mask.shape, *packed.shape[1:])
+
+    def unpad(self, rectangle: Tensor) -> Tensor:
+        """(b, longest, ...) -> (n, ...), the rows that `rows` names."""
+        return rectangle.flatten(0, 1).index_select(0, self.cells)
 
 
 class DialogueLayout:
@@ -19,29 +54,101 @@ class DialogueLayout:
         self.num_utterances = num_utterances
         self.starts = dialogue_lengths.cumsum(0) - dialogue_lengths
         """(B,) first row of each dialogue."""
-        self.dialogue = torch.repeat_interleave(dialogue_lengths, output_size=num_utterances)
-        """(N,) index of each row's dialogue."""
         rows = torch.arange(num_utterances, device=dialogue_lengths.device)
+        # Not repeat_interleave: ONNX does not know it with a given size.
+        firsts = torch.zeros_like(rows).scatter(0, self.starts, torch.ones_like(self.starts))
+        self.dialogue = firsts.cumsum(0) - 1
+        """(N,) index of each row's dialogue."""
         self.position = rows - self.starts[self.dialogue]
         """(N,) position of each row in its dialogue."""
-        self.longest = int(dialogue_lengths.max())
-        """Utterances of the longest dialogue; asks the device, once a batch."""
-        self.mask = torch.arange(self.longest, device=dialogue_lengths.device) < dialogue_lengths[:, None]
-        """(B, longest) bool, True at real utterances."""
-        self._cell = self.dialogue * self.longest + self.position
+        self._host_lengths: Tensor | None = None
+        self._longest: int | None = None
+        self._blocks: list[DialogueBlock] | None = None
 
-    def pad(self, rows: Tensor) -> Tensor:
-        """(N, ...) -> (B, longest, ...), zeros where there is no utterance."""
-        cells = rows.new_zeros(self.num_dialogues * self.longest, *rows.shape[1:])
-        cells = cells.index_copy(0, self._cell, rows)
-        return cells.view(self.num_dialogues, self.longest, *rows.shape[1:])
+    @property
+    def host_lengths(self) -> Tensor:
+        """(B,) the lengths on the CPU: the one question to the device that a batch may cost, asked when needed."""
+        if self._host_lengths is None:
+            self._host_lengths = self.lengths.cpu()
+        return self._host_lengths
 
-    def unpad(self, block: Tensor) -> Tensor:
-        """(B, longest, ...) -> (N, ...)."""
-        return block.flatten(0, 1).index_select(0, self._cell)
+    @property
+    def longest(self) -> int:
+        """Utterances of the longest dialogue."""
+        if self._longest is None:
+            if torch.compiler.is_compiling():
+                # At least 2: whether a size is 1, and broadcasts, a compiler has to know beforehand.
+                self._longest = as_number(self.lengths.max().clamp(min=2), 2, self.num_utterances + 1)
+            else:
+                self._longest = int(self.host_lengths.max())
+        return self._longest
+
+    @property
+    def blocks(self) -> list[DialogueBlock]:
+        """All dialogues in blocks of similar length, so that little is padding; one block of all under a compiler."""
+        if self._blocks is None:
+            if torch.compiler.is_compiling():
+                self._blocks = [self._traced_block()]
+            else:
+                self._blocks = [self._block(dialogues) for dialogues in similar_lengths(self.host_lengths)]
+        return self._blocks
+
+    def _block(self, dialogues: Tensor) -> DialogueBlock:
+        lengths = self.host_lengths
+        own = lengths[dialogues]
+        column = torch.arange(int(own.max()))
+        mask = column < own[:, None]
+        first = (lengths.cumsum(0) - lengths)[dialogues]
+        rows = (first[:, None] + column)[mask]
+        cells = mask.flatten().nonzero().squeeze(1)
+        device = self.lengths.device
+        return DialogueBlock(rows.to(device), mask.to(device), cells.to(device))
+
+    def _traced_block(self) -> DialogueBlock:
+        longest = self.longest
+        mask = torch.arange(longest, device=self.lengths.device) < self.lengths[:, None]
+        rows = torch.arange(self.num_utterances, device=self.lengths.device)
+        return DialogueBlock(rows, mask, self.dialogue * longest + self.position)
+
+    def join(self, parts: list[Tensor]) -> Tensor:
+        """The blocks' own rows (n, ...), block by block -> (N, ...) in the order of the batch."""
+        if len(parts) == 1:
+            return parts[0]
+        order = torch.cat([block.rows for block in self.blocks])
+        place = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
+        return torch.cat(parts).index_select(0, place)
+
+    def time_major(self) -> tuple[Tensor, Tensor]:
+        """The order of a `PackedSequence`: all first utterances, all second ones, ..., longest dialogue first.
+
+        Returns:
+            Packed rows (N,) in that order, and how many dialogues have a k-th utterance, (longest,) on the CPU.
+        """
+        lengths, order = self.host_lengths.sort(descending=True, stable=True)
+        starts = self.host_lengths.cumsum(0) - self.host_lengths
+        step = torch.arange(int(lengths[0]))[:, None]
+        real = step < lengths
+        return (step + starts[order])[real].to(self.lengths.device), real.sum(1)
 
     def shift(self, rows: Tensor, steps: int) -> Tensor:
         """Each row (N, ...) becomes the one `steps` utterances before it in its dialogue, zero where none is."""
         shifted = functional.pad(rows, (0, 0) * (rows.dim() - 1) + (steps, 0))[: self.num_utterances]
         before = (self.position >= steps).view(-1, *[1] * (rows.dim() - 1))
         return torch.where(before, shifted, torch.zeros_like(shifted))
+
+
+def similar_lengths(lengths: Tensor) -> list[Tensor]:
+    """Groups of dialogues (B,) whose rectangles hold little padding; one group if more would not pay.
+
+    A group ends where the padding of all shorter dialogues costs more than a block of their own.
+    """
+    ordered, order = lengths.sort(descending=True, stable=True)
+    squares = ordered.square().tolist()
+    cuts, first = [], 0
+    for index, square in enumerate(squares):
+        if (squares[first] - square) * (len(squares) - index) > _CELLS_OF_A_BLOCK:
+            cuts.append(index)
+            first = index
+    if not cuts:
+        return [torch.arange(len(lengths))]
+    return list(order.tensor_split(cuts))

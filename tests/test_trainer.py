@@ -452,6 +452,32 @@ def test_bfloat16_trains_on_the_cpu(tmp_path, family):
     )
 
 
+# Which dialogues share a batch
+
+
+def test_batches_may_hold_dialogues_of_similar_length(tmp_path):
+    trainer = make_trainer(tmp_path, train_sampling_strategy="group_by_length")
+    lengths = [batch["dialogue_lengths"] for batch in trainer.get_train_dataloader()]
+    assert sorted(torch.cat(lengths).tolist()) == list(range(1, 10))
+    spread = sum(int(own.max() - own.min()) for own in lengths)
+    random = [batch["dialogue_lengths"] for batch in make_trainer(tmp_path).get_train_dataloader()]
+    assert spread <= 5 < sum(int(own.max() - own.min()) for own in random)
+
+
+@pytest.mark.parametrize("strategy", ["random", "group_by_length"])
+def test_predictions_come_in_the_order_of_the_data(tmp_path, strategy):
+    trainer = make_trainer(tmp_path, train_sampling_strategy=strategy)
+    expected = trainer.predict(TRAIN[:1]).predictions[0]
+    longest = trainer.predict(TRAIN).predictions
+    np.testing.assert_allclose(longest[0, : len(expected)], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_processes_of_their_own_may_pack_the_batches(tmp_path):
+    ours, theirs = (make_trainer(tmp_path, dataloader_num_workers=number) for number in (0, 2))
+    for one, other in zip(ours.get_eval_dataloader(), theirs.get_eval_dataloader(), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 # The best checkpoint, and when to stop
 
 

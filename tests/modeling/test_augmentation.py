@@ -12,14 +12,14 @@ from torch import Tensor
 from joyful_hf.modeling.augmentation import (
     add_proximate_edges,
     drop_and_add_edges,
-    katz_proximity,
     mask_dimensions,
     mask_elements,
     rewire_edges,
 )
+from joyful_hf.modeling.katz import dense_proximity
 from joyful_hf.modeling.relations import relation_ids
 from joyful_hf.processing import graph as processing
-from tests.helpers import batches_of_lengths, make_graph, make_layout
+from tests.helpers import batches_of_lengths, make_graph
 
 
 def add_proximate(graph, rate, threshold=0.5, attenuation=0.5, order=4):
@@ -173,63 +173,6 @@ class TestEdgePerturbation:
         assert augment(graph, 0.5).nodes is graph.nodes
 
 
-class TestKatzProximity:
-    @staticmethod
-    def by_powers(graph, lengths, attenuation, order):
-        """sum_k beta^k A^k of each dialogue in double precision, over the highest score of an absent edge."""
-        start, results = 0, []
-        for length in lengths:
-            adjacency = torch.zeros(length, length, dtype=torch.float64)
-            for source, target in edges_of(graph):
-                if start <= source < start + length and source != target:
-                    adjacency[source - start, target - start] = 1
-            beta = attenuation / max(1, float(adjacency.sum(1).max()))
-            scores = sum(beta**k * torch.linalg.matrix_power(adjacency, k) for k in range(1, order + 1))
-            linked = (adjacency + torch.eye(length)).bool()
-            highest = float(scores.masked_fill(linked, 0).max())
-            results.append((scores / highest if highest else None, linked))
-            start += length
-        return results
-
-    @given(
-        lengths=batches_of_lengths,
-        window=st.integers(0, 3),
-        attenuation=st.sampled_from([0.1, 0.5, 0.9]),
-        order=st.integers(1, 6),
-    )
-    def test_it_is_the_sum_of_matrix_powers(self, lengths, window, attenuation, order):
-        graph = make_graph(lengths, window=window)
-        proximity, linked = katz_proximity(graph.edge_index, graph.layout, attenuation, order)
-        expected = self.by_powers(graph, lengths, attenuation, order)
-        for index, (length, (scores, known)) in enumerate(zip(lengths, expected, strict=True)):
-            assert torch.equal(linked[index, :length, :length], known)
-            assert linked[index, length:].all()
-            assert linked[index, :, length:].all()
-            if scores is not None:
-                torch.testing.assert_close(proximity[index, :length, :length].double(), scores, rtol=1e-4, atol=1e-6)
-
-    @given(lengths=batches_of_lengths, window=st.integers(0, 12), order=st.integers(1, 5))
-    def test_the_nearest_absent_edge_has_1_and_none_has_more(self, lengths, window, order):
-        graph = make_graph(lengths, window=window)
-        proximity, linked = katz_proximity(graph.edge_index, graph.layout, 0.5, order)
-        assert torch.isfinite(proximity).all()
-        for scores in proximity.masked_fill(linked, 0):
-            assert float(scores.max()) == pytest.approx(1) or not scores.any()
-
-    def test_it_follows_the_direction_of_the_edges(self):
-        layout = make_layout([3])
-        proximity, _ = katz_proximity(torch.tensor([[0, 1], [1, 2]]), layout, 0.5, 3)
-        assert proximity[0, 0, 2] == 1
-        assert proximity[0, 2, 0] == 0
-
-    def test_half_precision_around_it_changes_nothing(self):
-        graph = make_graph((30,), window=3)
-        expected, _ = katz_proximity(graph.edge_index, graph.layout, 0.5, 4)
-        with torch.autocast("cpu", torch.bfloat16):
-            proximity, _ = katz_proximity(graph.edge_index, graph.layout, 0.5, 4)
-        assert torch.equal(proximity, expected)
-
-
 class TestGlobalProximity:
     @given(lengths=batches_of_lengths, threshold=st.sampled_from([0.2, 0.5, 1.0]), rate=rates)
     def test_it_adds_absent_edges_above_the_threshold_and_drops_none(self, lengths, threshold, rate):
@@ -240,14 +183,14 @@ class TestGlobalProximity:
         assert after[: len(before)] == before
         assert len(set(added)) == len(added)
         assert not set(added) & set(before)
-        proximity, _ = katz_proximity(graph.edge_index, graph.layout, 0.5, 4)
+        proximity, _ = dense_proximity(graph.edge_index, graph.layout, 0.5, 4)
         for source, target in added:
             dialogue, position = int(graph.layout.dialogue[source]), graph.layout.position
             assert proximity[dialogue, position[source], position[target]] >= threshold
 
     def test_a_rate_of_1_adds_every_candidate(self):
         graph = make_graph(LENGTHS, window=1)
-        proximity, linked = katz_proximity(graph.edge_index, graph.layout, 0.5, 4)
+        proximity, linked = dense_proximity(graph.edge_index, graph.layout, 0.5, 4)
         candidates = int(((proximity >= 0.5) & ~linked).sum())
         assert len(edges_of(add_proximate(graph, 1.0))) == len(edges_of(graph)) + candidates > len(edges_of(graph))
 

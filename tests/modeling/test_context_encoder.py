@@ -3,10 +3,9 @@
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
-from joyful_hf.modeling.context_encoder import DialogueGRU, DialogueTransformer, RelativePositionBias, TransformerLayer
+from joyful_hf.modeling.context_encoder import DialogueGRU, DialogueTransformer, TransformerLayer
 from tests.helpers import batches_of_lengths, make_layout
 
 SIZE, HEADS, INTERMEDIATE = 12, 3, 20
@@ -76,6 +75,22 @@ class TestDialogueTransformer:
         for dialogue, length, output in zip(rows.split(lengths), lengths, together, strict=True):
             torch.testing.assert_close(encoder(dialogue, make_layout([length])), output, rtol=1e-4, atol=1e-6)
 
+    def test_a_window_of_the_longest_dialogue_is_no_window(self):
+        lengths = [9, 40, 3]
+        whole, rows = make_transformer(max_relative_distance=3), random_rows(lengths)
+        windowed = DialogueTransformer(SIZE, 2, HEADS, INTERMEDIATE, 0.0, max_relative_distance=3, window=40).eval()
+        windowed.load_state_dict(whole.state_dict())
+        layout = make_layout(lengths)
+        torch.testing.assert_close(windowed(rows, layout), whole(rows, layout), rtol=1e-4, atol=1e-6)
+
+    def test_what_lies_beyond_the_window_of_every_layer_does_not_matter(self):
+        encoder = DialogueTransformer(SIZE, 2, HEADS, INTERMEDIATE, 0.0, window=4).eval()
+        rows, layout = random_rows([60]), make_layout([60])
+        changed = rows.clone()
+        changed[20] += 1
+        moved = (encoder(changed, layout) - encoder(rows, layout)).abs().amax(1) > 1e-6
+        assert moved.nonzero().flatten().tolist() == list(range(12, 29))  # two layers of 4 on either side
+
     def test_dropout_is_for_training_only(self):
         encoder = DialogueTransformer(SIZE, 1, HEADS, INTERMEDIATE, dropout=0.5)
         rows, layout = random_rows([6]), make_layout([6])
@@ -91,15 +106,6 @@ class TestDialogueTransformer:
             DialogueTransformer(SIZE, 1, 5, INTERMEDIATE, 0.0)
 
 
-@given(st.integers(1, 5), st.lists(st.integers(-20, 20), min_size=1, max_size=8))
-def test_far_distances_share_the_bias_of_the_farthest(max_distance, distances):
-    bias = RelativePositionBias(num_heads=2, max_distance=max_distance)
-    nn.init.normal_(bias.table)
-    nearest = [max(-max_distance, min(max_distance, distance)) for distance in distances]
-    expected = torch.stack([bias.table[:, distance + max_distance] for distance in nearest], dim=1)
-    assert torch.equal(bias(torch.tensor(distances)), expected)
-
-
 class TestDialogueGRU:
     @given(lengths=batches_of_lengths)
     def test_it_is_torchs_gru_on_each_dialogue_alone(self, lengths):
@@ -109,7 +115,9 @@ class TestDialogueGRU:
         for dialogue in rows.split(lengths):
             block = dialogue[None]
             for layer in encoder.layers:
-                block, _ = layer(block)
+                other = nn.GRU(SIZE, SIZE // 2, batch_first=True, bidirectional=True)
+                other.load_state_dict(layer.state_dict())
+                block, _ = other(block)
             expected.append(block[0])
         torch.testing.assert_close(encoder(rows, make_layout(lengths)), torch.cat(expected), rtol=1e-4, atol=1e-6)
 

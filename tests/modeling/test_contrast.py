@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from joyful_hf.modeling import contrast
 from joyful_hf.modeling.contrast import info_nce_loss, view_to_view_loss
 from tests.helpers import batches_of_lengths, make_layout
 
@@ -119,3 +120,17 @@ def test_it_is_float32_under_autocast(loss):
         value = loss(view1, view2, *arguments)
     assert value.dtype == torch.float32
     assert torch.equal(value, loss(view1, view2, *arguments))
+
+
+@each_loss
+@pytest.mark.parametrize("scope", ["dialogue", "batch"])
+@pytest.mark.parametrize("exclude_self", [True, False])
+def test_in_chunks_the_loss_and_its_gradient_are_the_same(loss, scope, exclude_self, monkeypatch):
+    results = []
+    for limit in (contrast.MAX_SIMILARITIES, 30):
+        monkeypatch.setattr(contrast, "MAX_SIMILARITIES", limit)
+        views = [view.clone().requires_grad_() for view in two_views(18)]
+        value = loss(*views, make_layout([5, 12, 1]), scope, 0.5, exclude_self)
+        results.append((value.detach(), *torch.autograd.grad(value, views)))
+    for whole, chunked in zip(*results, strict=True):
+        torch.testing.assert_close(chunked, whole)

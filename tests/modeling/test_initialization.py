@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from joyful_hf import JoyfulConfig, JoyfulModel
-from joyful_hf.modeling.context_encoder import RelativePositionBias
+from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.fusion import AutoencoderFusion, SpecificBranch
 from joyful_hf.modeling.graph_convolution import RelationalGraphConvolution
 from tests.helpers import make_dialogues

@@ -1,17 +1,28 @@
-"""`DialogueLayout`: packed rows to padded blocks and back."""
+"""`DialogueLayout`: where packed rows lie, blocks of similar length, and the way back."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from joyful_hf.modeling import packing
+from joyful_hf.modeling.packing import DialogueLayout, similar_lengths
 from tests.helpers import batches_of_lengths, make_layout
+
+# Whether more blocks than one pay: never, by the measured cost, and whenever lengths differ.
+costs = st.sampled_from([2**14, 20, 0])
 
 
 def numbered_rows(lengths, *shape):
     """(N, *shape): every row holds its own number, counted from 1."""
     total = sum(lengths)
     return torch.arange(1.0, total + 1).view(total, *[1] * len(shape)).expand(total, *shape).contiguous()
+
+
+@pytest.fixture
+def block_cost(monkeypatch):
+    """Sets what a block costs, in cells."""
+    return lambda cost: monkeypatch.setattr(packing, "_CELLS_OF_A_BLOCK", cost)
 
 
 @given(batches_of_lengths)
@@ -23,21 +34,51 @@ def test_where_each_row_lies(lengths):
     assert (layout.num_dialogues, layout.num_utterances, layout.longest) == (len(lengths), sum(lengths), max(lengths))
 
 
-@given(batches_of_lengths, st.sampled_from([(), (3,), (2, 4)]))
-def test_pad_puts_each_dialogue_in_its_line_with_zeros_behind(lengths, shape):
+@given(lengths=batches_of_lengths, cost=costs, shape=st.sampled_from([(), (3,), (2, 4)]))
+def test_a_block_holds_each_dialogue_in_a_line_with_zeros_behind(block_cost, lengths, cost, shape):
+    block_cost(cost)
     layout, rows = make_layout(lengths), numbered_rows(lengths, *shape)
-    block = layout.pad(rows)
-    assert block.shape == (len(lengths), max(lengths), *shape)
-    for line, real, dialogue in zip(block, layout.mask, rows.split(lengths), strict=True):
-        assert real.tolist() == [True] * len(dialogue) + [False] * (max(lengths) - len(dialogue))
-        assert torch.equal(line[real], dialogue)
-        assert not line[~real].any()
+    dialogues = {int(dialogue.flatten()[0]): dialogue for dialogue in rows.split(lengths)}
+    for block in layout.blocks:
+        rectangle = block.pad(rows)
+        assert rectangle.shape == (*block.mask.shape, *shape)
+        assert block.longest == int(block.mask.sum(1).max())
+        for line, real in zip(rectangle, block.mask, strict=True):
+            assert torch.equal(line[real], dialogues.pop(int(line.flatten()[0])))
+            assert not line[~real].any()
+            assert real.tolist() == sorted(real.tolist(), reverse=True)
+    assert not dialogues
 
 
-@given(batches_of_lengths, st.sampled_from([(), (3,), (2, 4)]))
-def test_unpad_undoes_pad(lengths, shape):
+@given(lengths=batches_of_lengths, cost=costs, shape=st.sampled_from([(), (3,), (2, 4)]))
+def test_joining_the_blocks_undoes_them(block_cost, lengths, cost, shape):
+    block_cost(cost)
     layout, rows = make_layout(lengths), numbered_rows(lengths, *shape)
-    assert torch.equal(layout.unpad(layout.pad(rows)), rows)
+    assert torch.equal(layout.join([block.unpad(block.pad(rows)) for block in layout.blocks]), rows)
+
+
+@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=30), cost=costs)
+def test_similar_lengths_hold_every_dialogue_once_and_little_padding(block_cost, lengths, cost):
+    block_cost(cost)
+    groups = similar_lengths(torch.tensor(lengths))
+    assert sorted(torch.cat(groups).tolist()) == list(range(len(lengths)))
+    for group in groups:
+        own = [lengths[index] for index in group.tolist()]
+        assert sum(max(own) ** 2 - length**2 for length in own) <= max(cost, 0) * max(1, len(own) - 1)
+
+
+def test_dialogues_of_one_length_stay_together_in_their_order():
+    (group,) = similar_lengths(torch.tensor([200] * 9))
+    assert group.tolist() == list(range(9))
+
+
+@given(batches_of_lengths)
+def test_time_major_is_the_order_of_a_packed_sequence(lengths):
+    layout, rows = make_layout(lengths), numbered_rows(lengths)
+    order, batch_sizes = layout.time_major()
+    expected = torch.nn.utils.rnn.pack_sequence(list(rows.split(lengths)), enforce_sorted=False)
+    assert torch.equal(batch_sizes, expected.batch_sizes)
+    assert torch.equal(rows[order], expected.data)
 
 
 @given(batches_of_lengths, st.integers(0, 14))
@@ -54,11 +95,20 @@ def test_shift_looks_back_inside_the_dialogue(lengths, steps):
 def test_the_type_stays(dtype):
     layout = make_layout([3, 1])
     rows = torch.ones(4, 2, dtype=dtype)
-    assert {layout.pad(rows).dtype, layout.unpad(layout.pad(rows)).dtype, layout.shift(rows, 1).dtype} == {dtype}
+    (block,) = layout.blocks
+    assert {block.pad(rows).dtype, block.unpad(block.pad(rows)).dtype, layout.shift(rows, 1).dtype} == {dtype}
 
 
-def test_gradients_come_back_to_their_rows():
+def test_gradients_come_back_to_their_rows(block_cost):
+    block_cost(0)
     layout = make_layout([2, 3])
     rows = numbered_rows([2, 3], 2).requires_grad_()
-    (layout.unpad(layout.pad(rows)) * rows.detach()).sum().backward()
+    (layout.join([block.unpad(block.pad(rows)) for block in layout.blocks]) * rows.detach()).sum().backward()
     assert torch.equal(rows.grad, rows.detach())
+
+
+def test_the_device_is_asked_only_when_lengths_are_needed():
+    layout = DialogueLayout(torch.empty(3, dtype=torch.int64, device="meta"), 7)
+    assert layout.dialogue.shape == layout.position.shape == (7,)
+    with pytest.raises(NotImplementedError):
+        _ = layout.blocks

@@ -1,0 +1,118 @@
+"""Attention between the utterances of a dialogue: over all of it, or over a window at a cost linear in its length."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import initialization as init
+
+from .dropout import Dropout
+from .packing import DialogueLayout
+
+# Fewer rows would leave a matrix product with nothing to do.
+_LEAST_CHUNK = 32
+
+
+class RelativePositionBias(nn.Module):
+    """A learnt bias of the attention scores for each head and each distance between two utterances.
+
+    Distances beyond `max_distance` utterances share the bias of the farthest.
+    """
+
+    def __init__(self, num_heads: int, max_distance: int) -> None:
+        super().__init__()
+        self.max_distance = max_distance
+        self.table = nn.Parameter(torch.empty(num_heads, 2 * max_distance + 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Zero: every distance counts the same until learnt otherwise."""
+        init.zeros_(self.table)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Signed distances, source minus target, any shape -> bias (num_heads, *shape)."""
+        columns = self.column(distance)
+        return self.table.index_select(1, columns.flatten()).view(-1, *columns.shape)
+
+    def column(self, distance: Tensor) -> Tensor:
+        """Signed distances, any shape -> the table's column of each."""
+        return distance.clamp(-self.max_distance, self.max_distance) + self.max_distance
+
+
+class WholeDialogueAttention:
+    """Every utterance sees all of its dialogue. Made once a batch, used by every layer."""
+
+    def __init__(self, layout: DialogueLayout, position_bias: RelativePositionBias | None) -> None:
+        self.layout = layout
+        self.biases = []
+        for block in layout.blocks:
+            no_key = torch.zeros(block.mask.shape, device=block.mask.device).masked_fill(~block.mask, -math.inf)
+            bias = no_key[:, None, None, :]
+            if position_bias is not None:
+                position = torch.arange(block.longest, device=bias.device)
+                bias = bias + position_bias(position[None, :] - position[:, None])
+            self.biases.append(bias.expand(-1, -1, block.longest, -1))
+
+    def __call__(self, query_key_value: Tensor, num_heads: int, dropout: Dropout) -> Tensor:
+        """(N, 3 * size) queries, keys and values -> (N, size)."""
+        parts = []
+        for block, bias in zip(self.layout.blocks, self.biases, strict=True):
+            heads = block.pad(query_key_value).unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
+            attended = attend(*heads.unbind(0), bias, dropout)
+            parts.append(block.unpad(attended.transpose(1, 2).flatten(2)))
+        return self.layout.join(parts)
+
+
+class WindowAttention:
+    """Every utterance sees up to `window` utterances before and after it, in memory linear in their number.
+
+    The packed rows, whatever dialogues they belong to, are cut into chunks no shorter than the window; the keys of a
+    chunk lie in itself and the chunks beside it.
+    """
+
+    def __init__(self, layout: DialogueLayout, window: int, position_bias: RelativePositionBias | None) -> None:
+        self.num_utterances = layout.num_utterances
+        self.chunk = max(window, _LEAST_CHUNK)
+        self.missing = -layout.num_utterances % self.chunk
+        if torch.compiler.is_compiling():
+            self.missing += self.chunk  # never one chunk alone: a compiler takes a size of 1 for a constant
+        # Rows that only fill up see each other; keys beyond the ends are seen by none.
+        dialogue = functional.pad(layout.dialogue, (0, self.missing), value=-1)
+        key_dialogue = functional.pad(dialogue, (self.chunk, self.chunk), value=-2).unfold(
+            0, 3 * self.chunk, self.chunk
+        )
+        place = torch.arange(3 * self.chunk, device=dialogue.device)
+        distance = place[None, :] - (place[: self.chunk, None] + self.chunk)
+        seen = (dialogue.view(-1, self.chunk, 1) == key_dialogue[:, None, :]) & (distance.abs() <= window)
+        bias = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, -math.inf)[:, None]
+        self.bias = bias if position_bias is None else bias + position_bias(distance)
+
+    def __call__(self, query_key_value: Tensor, num_heads: int, dropout: Dropout) -> Tensor:
+        """(N, 3 * size) queries, keys and values -> (N, size)."""
+        rows = functional.pad(query_key_value, (0, 0, 0, self.missing))
+        query, key, value = rows.unflatten(-1, (3, num_heads, -1)).unbind(1)  # (rows, heads, head_size)
+        query = query.unflatten(0, (-1, self.chunk)).transpose(1, 2)
+        key, value = (self._neighbourhoods(part) for part in (key, value))
+        attended = attend(query, key, value, self.bias, dropout)
+        return attended.transpose(1, 2).flatten(0, 1).flatten(1)[: self.num_utterances]
+
+    def _neighbourhoods(self, rows: Tensor) -> Tensor:
+        """(rows, heads, head_size) -> (chunks, heads, 3 * chunk, head_size)."""
+        padded = functional.pad(rows, (0, 0, 0, 0, self.chunk, self.chunk))
+        return padded.unfold(0, 3 * self.chunk, self.chunk).transpose(-1, -2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:
+    """softmax(query key^T / sqrt(head_size) + bias) value: (..., heads, length, head_size).
+
+    Args:
+        bias: (..., 1 or heads, queries, keys), -inf where there is no key.
+        dropout: of the attention weights.
+    """
+    if dropout.training and dropout.p > 0 and query.device.type == "cpu":
+        # On a CPU no fused kernel knows dropout, and ours draws its mask faster.
+        scores = (query * query.size(-1) ** -0.5) @ key.transpose(-1, -2) + bias
+        return dropout(scores.softmax(dim=-1, dtype=torch.float32)).to(value.dtype) @ value
+    rate = dropout.p if dropout.training else 0.0
+    return functional.scaled_dot_product_attention(query, key, value, bias.to(query.dtype), rate)

@@ -1,0 +1,133 @@
+"""Attention over the single dimensions of a vector, as the released fusion has it, without a D x D matrix.
+
+out_i = sum_j softmax_j(b_i p_j) p_j is the derivative of K(t) = log sum_j exp(t p_j) at t = b_i: one smooth function
+of one variable for each vector p, asked for at as many points as the basis b has. Values at a few Chebyshev nodes give
+it everywhere between them, to float32's precision: K' is analytic and bounded in the strip |Im t| < pi / (max p - min
+p), which bounds the error of m nodes before anything is computed. Where that asks for too many nodes, the basis itself
+is the nodes, and nothing is interpolated.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Elements of softmax(t p) that are held at a time: what fits a processor's cache, and what fills a GPU.
+_CPU_ELEMENTS = 2**19
+_DEVICE_ELEMENTS = 2**25
+
+
+def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
+    """out_i = sum_j softmax_j(basis_i * values_j) values_j: (D,), (N, M) -> (N, D), in float32 or the values' float64.
+
+    Under `torch.compile` and in an export this is the plain form, which a compiler can fuse; both agree to the
+    precision of the values' type.
+    """
+    precision = torch.finfo(values.dtype).eps
+    if values.dtype in (torch.bfloat16, torch.float16):
+        precision /= 16  # computed in float32: rounded once, at the end
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    basis, values = basis.to(dtype), values.to(dtype)
+    if torch.compiler.is_compiling():
+        weights = (basis[:, None] * values[:, None, :]).softmax(dim=-1)
+        return (weights * values[:, None, :]).sum(-1)
+    return _ScalarAttention.apply(basis, values, precision)
+
+
+class _ScalarAttention(torch.autograd.Function):
+    """Forward and backward in chunks of utterances; the softmax is computed again in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, basis: Tensor, values: Tensor, precision: float) -> Tensor:
+        with torch.autocast(values.device.type, enabled=False):
+            nodes, interpolation = _nodes(basis, values, precision)
+            derivative = torch.cat([_derivative(nodes, chunk) for chunk in _chunks(nodes, values)])
+            ctx.save_for_backward(values, nodes, interpolation, derivative)
+            return derivative if interpolation is None else derivative @ interpolation.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        values, nodes, interpolation, derivative = ctx.saved_tensors
+        with torch.autocast(values.device.type, enabled=False):
+            at_nodes = gradient if interpolation is None else gradient @ interpolation  # (N, nodes)
+            value_gradients, variances = [], []
+            sizes = [len(chunk) for chunk in _chunks(nodes, values)]
+            parts = (rows.split(sizes) for rows in (values, derivative, at_nodes))
+            for chunk, mean, received in zip(*parts, strict=True):
+                weights = _weights(nodes, chunk)
+                variances.append((weights * chunk.square()[:, None, :]).sum(-1) - mean.square())
+                # d K'(t) / d p_j = softmax_j(t p) (1 + t (p_j - K'(t)))
+                constant = (weights * (received * (1 - nodes * mean))[..., None]).sum(1)
+                slope = weights.mul_((received * nodes)[..., None]).sum(1)
+                value_gradients.append(constant + slope * chunk)
+            variance = torch.cat(variances)  # K'' at the nodes
+            if interpolation is None:
+                basis_gradient = (gradient * variance).sum(0)
+            else:
+                basis_gradient = ((gradient.T @ variance) * interpolation).sum(1)
+            return basis_gradient, torch.cat(value_gradients), None
+
+
+def _weights(nodes: Tensor, values: Tensor) -> Tensor:
+    """softmax_j(t p_j): (nodes,), (n, M) -> (n, nodes, M)."""
+    return (nodes[:, None] * values[:, None, :]).softmax(dim=-1)
+
+
+def _derivative(nodes: Tensor, values: Tensor) -> Tensor:
+    """K' at each node: (nodes,), (n, M) -> (n, nodes)."""
+    return _weights(nodes, values).mul_(values[:, None, :]).sum(-1)
+
+
+def _chunks(nodes: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+    elements = _CPU_ELEMENTS if values.device.type == "cpu" else _DEVICE_ELEMENTS
+    return values.split(max(1, elements // (len(nodes) * values.size(-1))))
+
+
+def _nodes(basis: Tensor, values: Tensor, precision: float) -> tuple[Tensor, Tensor | None]:
+    """Points t (nodes,) at which K' is computed, and the matrix (D, nodes) that takes it from there to the basis."""
+    if not values.numel():
+        return basis, None
+    low, high = values.aminmax(dim=-1)
+    lowest, highest = basis.aminmax()
+    spread, first, last = torch.stack([(high - low).amax(), lowest, highest]).tolist()
+    middle, half_width = (first + last) / 2, (last - first) / 2
+    count = num_nodes(half_width, spread, precision)
+    if count is None or count >= len(basis):
+        return basis, None
+    degree = torch.arange(count, dtype=torch.float64, device=basis.device)
+    angle = (degree + 0.5) * (math.pi / count)
+    nodes = middle + half_width * angle.cos()
+    place = ((basis.double() - middle) / (half_width or 1)).clamp(-1, 1)
+    # The Chebyshev series through the nodes, evaluated at the basis.
+    coefficients = torch.cos(torch.outer(degree, angle)) * (2 / count)
+    coefficients[0] /= 2
+    interpolation = torch.cos(torch.outer(place.acos(), degree)) @ coefficients
+    return nodes.to(basis.dtype), interpolation.to(basis.dtype)
+
+
+def num_nodes(half_width: float, spread: float, tolerance: float) -> int | None:
+    """Chebyshev nodes that give K' on an interval to `tolerance * spread`; None if no number would.
+
+    For f analytic and bounded by M in the ellipse around [-h, h] with half-axis y = h (rho - 1 / rho) / 2 across, the
+    error of m nodes is at most 4 M rho^(1 - m) / (rho - 1). With |Im t| <= y = phi / spread, the terms of
+    sum_j exp(t p_j) lie within an angle phi < pi of each other, so that |K' - centre| <= spread / (2 cos(phi / 2)).
+
+    Args:
+        half_width: h of the interval, half of max basis - min basis.
+        spread: max p - min p.
+    """
+    if not (math.isfinite(half_width) and math.isfinite(spread)):
+        return None
+    if half_width * spread < tolerance:
+        return 1
+    counts = []
+    for share in (0.3, 0.5, 0.7, 0.8, 0.9, 0.95):
+        phi = share * math.pi
+        across = phi / (spread * half_width)
+        growth = across + math.sqrt(1 + across * across)
+        bound = 2 / (math.cos(phi / 2) * (growth - 1) * tolerance)
+        counts.append(1 + max(1, math.ceil(math.log(bound) / math.log(growth))))
+    return min(counts)

@@ -1,0 +1,20 @@
+"""Sizes that depend on values, written so that `torch.compile` and `torch.export` keep them open without a break."""
+
+import torch
+from torch import Tensor
+
+
+def as_number(value: Tensor, lowest: int, highest: int) -> int:
+    """A () tensor as a number between two bounds."""
+    with torch._dynamo.patch_dynamo_config(capture_scalar_outputs=True):
+        number = int(value.item())
+    torch._check(number >= lowest)
+    torch._check(number <= highest)
+    return number
+
+
+def nonzero(mask: Tensor) -> Tensor:
+    """`mask.nonzero()`, (k, dimensions)."""
+    if torch.compiler.is_compiling():
+        return torch.nonzero_static(mask, size=as_number(mask.sum(), 0, mask.numel()))
+    return mask.nonzero()
