@@ -333,14 +333,19 @@ class TestPrecisionAndCompilation:
         assert {part.dtype for part in (output.loss, *output.losses.values())} == {torch.float32}
         assert_trained(model, output)
 
-    def test_compiled_gives_the_same_logits_and_compiles_once(self, family):
+    @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+    def test_compiled_without_a_break_and_once_for_all_sizes(self, family, training):
         model, processor = family.make(make_dialogues())
-        compiled = torch.compile(model, backend="eager", dynamic=True)
+        compiled = torch.compile(model.train(training), backend="eager", fullgraph=True, dynamic=True)
         for again, lengths in enumerate([(5, 9, 2, 1), (4, 7, 3, 6, 5)]):
-            batch = processor(make_dialogues(lengths), return_tensors="pt", return_labels=False)
+            batch = processor(make_dialogues(lengths), return_tensors="pt")
             with torch._dynamo.config.patch(error_on_recompile=bool(again)):
-                logits = run(compiled, batch, return_loss=False).logits
-            torch.testing.assert_close(logits, run(model, batch).logits, **TOLERANCE)
+                output = compiled(**batch)
+            if training:
+                assert_trained(model, output)
+            else:
+                torch.testing.assert_close(output.logits, run(model, batch).logits, **TOLERANCE)
+                torch.testing.assert_close(output.loss, run(model, batch).loss, **TOLERANCE)
         torch.compiler.reset()
 
     @pytest.mark.gpu
