@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .packing import DialogueLayout
+from .precision import full_precision
 from .relations import relation_ids
 
 
@@ -120,7 +121,7 @@ def katz_proximity(
     highest_degree = adjacency.sum(-1).amax(-1).clamp(min=1)
     beta = (attenuation / highest_degree)[:, None, None]
     term = proximity = beta * adjacency
-    with torch.autocast(adjacency.device.type, enabled=False):  # half precision would shift scores over the threshold
+    with full_precision(adjacency):  # half precision would shift scores over the threshold
         for _ in range(order - 1):
             term = beta * term @ adjacency
             proximity = proximity + term

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .packing import DialogueLayout
+from .precision import full_precision
 
 
 def view_to_view_loss(
@@ -61,7 +62,7 @@ def _blocks(view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str) ->
 
 
 def _similarity(anchors: Tensor, others: Tensor, temperature: float) -> Tensor:
-    with torch.autocast(anchors.device.type, enabled=False):  # float32 also where the model runs in less
+    with full_precision(anchors):
         return anchors @ others.transpose(1, 2) / temperature
 
 
