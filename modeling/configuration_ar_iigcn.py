@@ -74,6 +74,8 @@ class ARIIGCNConfig(SpeakerGraphConfig):
     )
     above_zero: ClassVar[tuple[str, ...]] = ("contrastive_temperature",)
 
+    input_dropout_prob: float | int = 0.1
+    modality_dropout_prob: float | int = 0.0
     projection_size: int = 64
     generator: str = "gru"
     discriminator_hidden_size: int = 64

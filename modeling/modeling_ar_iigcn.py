@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from .adversarial import AdversarialGame, Generator
 from .augmentation import SpeakerGraph
 from .batch_contract import MODALITIES, check_batch, check_labels
-from .classifier import make_classifier
 from .configuration_ar_iigcn import ARIIGCNConfig
 from .emotion_recognition import REGRESSION, EmotionRecognitionMixin
 from .graph_encoder import RelationalEncoder
 from .losses import task_loss
+from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
@@ -47,7 +47,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         dims, size = config.modality_dims, config.projection_size
         self.inputs = ModalityInputs(list(dims), config.input_dropout_prob, config.modality_dropout_prob)
         self.projections = nn.ModuleDict(
-            {name: make_classifier(dim, size, size, config.hidden_dropout_prob) for name, dim in dims.items()}
+            {name: make_mlp(dim, size, size, config.hidden_dropout_prob) for name, dim in dims.items()}
         )
         self.generators = nn.ModuleDict(
             {name: Generator(size, config.generator == "gru", config.hidden_dropout_prob) for name in dims}
@@ -176,7 +176,7 @@ class ARIIGCNForEmotionRecognition(EmotionRecognitionMixin, ARIIGCNPreTrainedMod
     def __init__(self, config: ARIIGCNConfig) -> None:
         super().__init__(config)
         self.ar_iigcn = ARIIGCNModel(config)
-        self.classifier = make_classifier(
+        self.classifier = make_mlp(
             self.ar_iigcn.hidden_size,
             config.classifier_hidden_size,
             len(config.id2label or ()),

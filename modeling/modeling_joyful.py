@@ -18,13 +18,13 @@ from .augmentation import (
     rewire_edges,
 )
 from .batch_contract import MODALITIES, check_batch, check_labels
-from .classifier import make_classifier
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
 from .emotion_recognition import EmotionRecognitionMixin
 from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
 from .graph_encoder import make_graph_encoder
 from .losses import task_loss
+from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
@@ -211,10 +211,10 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             size += self.joyful.context_size
         hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
         num_labels = len(config.id2label or ())
-        self.classifier = make_classifier(size, hidden_size, num_labels, config.hidden_dropout_prob)
+        self.classifier = make_mlp(size, hidden_size, num_labels, config.hidden_dropout_prob)
         self.plain_classifier: nn.Sequential | None = None
         if config.plain_path_size:
-            self.plain_classifier = make_classifier(
+            self.plain_classifier = make_mlp(
                 sum(config.modality_dims.values()), config.plain_path_size, num_labels, config.plain_path_dropout_prob
             )
         self.post_init()
