@@ -3,12 +3,13 @@
     python benchmarks/accuracy.py --train-file train.parquet --validation-file validation.parquet \
         --test-file test.parquet --output meld.json
     python benchmarks/accuracy.py --corpus toy --variants recommended no-graph text audio visual --output toy.json
+    python benchmarks/accuracy.py --corpus toy --model ar-iigcn --variants recommended no-adversary no-contrast
     python benchmarks/accuracy.py --train-file train.parquet --folds 5 --variants recommended bigru --output folds.json
 
 Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
 Without a validation file each seed holds out its own tenth of the training dialogues. With --folds the training
-dialogues alone are used: each fold is the test set once, and a cell is the mean over the folds. A cell (variant, seed)
-that is in the output file is not run again.
+dialogues alone are used: each fold is the test set once, and a cell is the mean over the folds. A cell (model,
+variant, seed) that is in the output file is not run again.
 """
 
 import argparse
@@ -29,35 +30,51 @@ from joyful_hf.progress import print_nothing
 from joyful_hf.toy_corpus import accuracy_of_best_decisions, best_possible_accuracy
 from joyful_hf.training_run import RunData, hold_out, make_model_and_processor
 
-# Name -> preset and settings, as `joyful train --preset ... --config-json ...` takes them.
-VARIANTS: dict[str, tuple[str | None, dict[str, Any]]] = {
-    "recommended": (None, {}),
-    "no-graph": (None, {"graph_num_layers": 0}),
-    "no-contrast": (None, {"contrastive_loss_weight": 0}),
-    "no-fusion": (None, {"fusion_branches": []}),
-    "contextual-only": (None, {"fusion_branches": ["contextual"]}),
-    "specific-only": (None, {"fusion_branches": ["specific"]}),
-    "text": (None, {"audio_dim": 0, "visual_dim": 0}),
-    "audio": (None, {"text_dim": 0, "visual_dim": 0}),
-    "visual": (None, {"text_dim": 0, "audio_dim": 0}),
-    # The context encoder alone: what a user could pick instead, trained in the same way.
-    "bigru": (
-        None,
-        {
-            "fusion_branches": ["contextual"],
-            "contextual_size": 128,
-            "num_hidden_layers": 2,
-            "hidden_dropout_prob": 0.5,
-            "graph_num_layers": 0,
-            "fusion_loss_weight": 0,
-            "plain_path_size": 0,
-            "classifier_residual": False,
-            "modality_dropout_prob": 0,
-        },
-    ),
-    "no-plain-path": (None, {"plain_path_size": 0}),
-    "paper": ("paper", {}),
-    "released": ("released", {}),
+# Model -> name -> preset and settings, as `joyful train --preset ... --config-json ...` takes them.
+VARIANTS: dict[str, dict[str, tuple[str | None, dict[str, Any]]]] = {
+    "joyful": {
+        "recommended": (None, {}),
+        "no-graph": (None, {"graph_num_layers": 0}),
+        "no-contrast": (None, {"contrastive_loss_weight": 0}),
+        "no-fusion": (None, {"fusion_branches": []}),
+        "contextual-only": (None, {"fusion_branches": ["contextual"]}),
+        "specific-only": (None, {"fusion_branches": ["specific"]}),
+        "text": (None, {"audio_dim": 0, "visual_dim": 0}),
+        "audio": (None, {"text_dim": 0, "visual_dim": 0}),
+        "visual": (None, {"text_dim": 0, "audio_dim": 0}),
+        # The context encoder alone: what a user could pick instead, trained in the same way.
+        "bigru": (
+            None,
+            {
+                "fusion_branches": ["contextual"],
+                "contextual_size": 128,
+                "num_hidden_layers": 2,
+                "hidden_dropout_prob": 0.5,
+                "graph_num_layers": 0,
+                "fusion_loss_weight": 0,
+                "plain_path_size": 0,
+                "classifier_residual": False,
+                "modality_dropout_prob": 0,
+            },
+        ),
+        "no-plain-path": (None, {"plain_path_size": 0}),
+        "paper": ("paper", {}),
+        "released": ("released", {}),
+    },
+    "ar-iigcn": {
+        "recommended": (None, {}),
+        "no-adversary": (None, {"adversarial_loss_weight": 0}),
+        "no-contrast": (None, {"intra_modal_loss_weight": 0, "inter_modal_loss_weight": 0}),
+        "no-adversary-no-contrast": (
+            None,
+            {"adversarial_loss_weight": 0, "intra_modal_loss_weight": 0, "inter_modal_loss_weight": 0},
+        ),
+        "no-graph": (None, {"graph_num_layers": 0}),
+        "text": (None, {"audio_dim": 0, "visual_dim": 0}),
+        "audio": (None, {"text_dim": 0, "visual_dim": 0}),
+        "visual": (None, {"text_dim": 0, "audio_dim": 0}),
+        "paper": ("paper", {}),
+    },
 }
 METRICS = ("weighted_f1", "accuracy", "unweighted_accuracy")
 
@@ -73,15 +90,16 @@ def main() -> None:
         results["accuracy_of_best_decisions"] = accuracy_of_best_decisions(test)
     for variant in arguments.variants:
         for seed in range(arguments.seeds):
-            cell = f"{variant}/{seed}"
+            cell = f"{arguments.model}/{variant}/{seed}"
             if cell in results["cells"]:
                 continue
-            runs = [run_cell(variant, seed, data) for data in run_data(train, validation, test, seed, arguments.folds)]
+            parts = run_data(train, validation, test, seed, arguments.folds)
+            runs = [run_cell(arguments.model, variant, seed, data) for data in parts]
             results["cells"][cell] = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
             output.write_text(json.dumps(results, indent=1) + "\n")
             print(f"{cell}: test weighted F1 {results['cells'][cell]['test_weighted_f1']:.4f}", flush=True)
     print()
-    print(table(results, arguments.variants, arguments.seeds))
+    print(table(results, arguments.model, arguments.variants, arguments.seeds))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -91,13 +109,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--train-file")
     parser.add_argument("--validation-file")
     parser.add_argument("--test-file")
-    parser.add_argument("--variants", nargs="+", default=["recommended"], choices=list(VARIANTS))
+    parser.add_argument("--model", default="joyful", choices=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=["recommended"], help="any of the model's")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folds", type=int, help="cross-validate over the training dialogues")
     parser.add_argument("--output", default="accuracy.json", help="results; finished cells in it are kept")
     arguments = parser.parse_args()
     if not arguments.corpus and not (arguments.train_file and (arguments.test_file or arguments.folds)):
         parser.error("give --train-file and --test-file, --train-file and --folds, or --corpus toy")
+    for variant in arguments.variants:
+        if variant not in VARIANTS[arguments.model]:
+            known = ", ".join(VARIANTS[arguments.model])
+            parser.error(f"--variants: {arguments.model} has no {variant!r}; choose from {known}")
     return arguments
 
 
@@ -126,11 +149,11 @@ def run_data(
         yield RunData(own_train, own_validation, test, "")
 
 
-def run_cell(variant: str, seed: int, data: RunData) -> dict[str, float]:
+def run_cell(model_name: str, variant: str, seed: int, data: RunData) -> dict[str, float]:
     """Train one variant with one seed; metrics of validation and test, and the number of parameters."""
-    preset, settings = VARIANTS[variant]
+    preset, settings = VARIANTS[model_name][variant]
     set_seed(seed)
-    model, processor = make_model_and_processor(FAMILIES["joyful"], preset, settings, data)
+    model, processor = make_model_and_processor(FAMILIES[model_name], preset, settings, data)
     with tempfile.TemporaryDirectory() as folder:
         args = JoyfulTrainingArguments(folder, seed=seed, disable_tqdm=True, save_only_model=True)
         trainer = JoyfulTrainer(
@@ -147,7 +170,7 @@ def run_cell(variant: str, seed: int, data: RunData) -> dict[str, float]:
     return kept | {"parameters": model.num_parameters(), "seconds": round(seconds, 1)}
 
 
-def table(results: dict[str, Any], variants: Sequence[str], seeds: int) -> str:
+def table(results: dict[str, Any], model_name: str, variants: Sequence[str], seeds: int) -> str:
     """The results as a Markdown table, mean ± standard deviation over the seeds."""
     best = results.get("best_possible_accuracy")
     lines = [
@@ -156,7 +179,7 @@ def table(results: dict[str, Any], variants: Sequence[str], seeds: int) -> str:
         "|---|---|---|---|---|---|" + ("---|" if best else ""),
     ]
     for variant in variants:
-        cells = [results["cells"][f"{variant}/{seed}"] for seed in range(seeds)]
+        cells = [results["cells"][f"{model_name}/{variant}/{seed}"] for seed in range(seeds)]
         row = [
             variant,
             f"{cells[0]['parameters']:,.0f}",

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import registration as _registration
 from .inference import EmotionRecognitionPipeline
-from .modeling import EmotionRecognitionOutput, JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
+from .modeling import (
+    ARIIGCNConfig,
+    ARIIGCNForEmotionRecognition,
+    ARIIGCNModel,
+    EmotionRecognitionOutput,
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+    JoyfulModel,
+)
 from .processing import DialogueError, JoyfulProcessor, batch_to_pyg, pyg_to_batch, summarize_dialogues
 
 if TYPE_CHECKING:
@@ -40,6 +48,9 @@ _LAZY = {
 }
 
 __all__ = [
+    "ARIIGCNConfig",
+    "ARIIGCNForEmotionRecognition",
+    "ARIIGCNModel",
     "DialogueError",
     "EmotionRecognitionOutput",
     "EmotionRecognitionPipeline",

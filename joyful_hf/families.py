@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .modeling import JoyfulConfig, JoyfulForEmotionRecognition
+from .modeling import ARIIGCNConfig, ARIIGCNForEmotionRecognition, JoyfulConfig, JoyfulForEmotionRecognition
 from .processing import JoyfulProcessor
 
 
@@ -21,4 +21,5 @@ class Family:
 
 FAMILIES = {
     "joyful": Family(JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor, ("paper", "released")),
+    "ar-iigcn": Family(ARIIGCNConfig, ARIIGCNForEmotionRecognition, JoyfulProcessor, ("paper",)),
 }

@@ -121,28 +121,29 @@ class WeightAveraging(TrainerCallback):
             averaged.copy_to(self.trainer.model)
 
 
-class LossParts:
-    """The mean of each named part of the loss."""
+class LoggedMeans:
+    """The mean of each part of the loss, as `loss_<part>`, and of each metric of the model."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.count = 0
 
-    def add(self, parts: Mapping[str, Tensor], count: int = 1) -> None:
+    def add(self, values: Mapping[str, Tensor], count: int = 1) -> None:
         """Sums over `count` steps or dialogues."""
-        for name, part in parts.items():
-            self.sums[name] = self.sums.get(name, 0) + part.detach()
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0) + value
         self.count += count
 
     def means(self) -> dict[str, Tensor]:
-        """`loss_<part>` -> () mean."""
-        return {f"loss_{name}": total / self.count for name, total in sorted(self.sums.items())}
+        """Name -> () mean."""
+        return {name: total / self.count for name, total in sorted(self.sums.items())}
 
 
 class JoyfulTrainer(Trainer):
     """Trains and evaluates every family. Everything else is `transformers.Trainer`, trackers and resume included.
 
-    What it adds: the collator of the processor; each part of the loss in the log (`loss_fusion`, ...); the field's
+    What it adds: the collator of the processor; each part of the loss in the log (`loss_fusion`, ...), and the numbers
+    that a model has us watch; learning rates of their own for the parts of a model that ask for them; the field's
     metrics; every utterance counted exactly once in evaluation, on any number of processes; the class weights,
     the averaged weights and the early stopping that `JoyfulTrainingArguments` ask for.
 
@@ -192,8 +193,8 @@ class JoyfulTrainer(Trainer):
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
         self._averaged: AveragedWeights | None = None
         self._resumed_from: str | None = None
-        self._step_parts = LossParts()
-        self._evaluated_parts = LossParts()
+        self._step_means = LoggedMeans()
+        self._evaluated_means = LoggedMeans()
         super().__init__(
             model=model,
             args=args,
@@ -323,6 +324,20 @@ class JoyfulTrainer(Trainer):
         is_over = self.control.should_training_stop or self.state.global_step >= self.state.max_steps
         return super().get_batch_samples(epoch_iterator, 0 if is_over else num_batches, device)
 
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """As in transformers; parts of the model that name a learning rate of their own get it."""
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer = super().create_optimizer(model)
+        for part, rate in self.accelerator.unwrap_model(self.model).learning_rates():
+            of_part = {id(parameter) for parameter in part.parameters()}
+            for group in list(optimizer.param_groups):
+                own = [parameter for parameter in group["params"] if id(parameter) in of_part]
+                if own:
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in of_part]
+                    optimizer.add_param_group({**group, "params": own, "lr": rate})
+        return optimizer
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -330,24 +345,25 @@ class JoyfulTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """As in transformers; keeps the loss parts for the log."""
+        """As in transformers; keeps the loss parts and the model's metrics for the log."""
         loss, outputs = super().compute_loss(model, self._with_labels(inputs), True, num_items_in_batch)
-        parts = outputs.losses or {}
+        values = {f"loss_{name}": part.detach() for name, part in (outputs.losses or {}).items()}
+        values |= outputs.metrics or {}
         if model.training:
-            self._step_parts.add(parts)
-        elif parts:
+            self._step_means.add(values)
+        elif values:
             # Counted as transformers counts the loss: once for each dialogue of the batch.
-            rows = torch.stack([part.detach() for part in parts.values()]).repeat(self.args.eval_batch_size, 1)
+            rows = torch.stack(list(values.values())).repeat(self.args.eval_batch_size, 1)
             rows = self.gather_function(rows)
-            self._evaluated_parts.add(dict(zip(parts, rows.sum(0), strict=True)), len(rows))
+            self._evaluated_means.add(dict(zip(values, rows.sum(0), strict=True)), len(rows))
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in transformers, with `loss_<part>` beside `loss`: means since the last log, over all processes."""
+        """As in transformers, with `loss_<part>` and the model's metrics: means over the steps since the last log."""
         if "loss" in logs:
-            means = self._step_parts.means()
+            means = self._step_means.means()
             logs.update({name: self.accelerator.reduce(mean, reduction="mean").item() for name, mean in means.items()})
-            self._step_parts = LossParts()
+            self._step_means = LoggedMeans()
         super().log(logs, start_time)
 
     def evaluation_loop(
@@ -358,12 +374,15 @@ class JoyfulTrainer(Trainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """As in transformers, with the loss parts; without the losses that need labels if there is not one."""
-        self._evaluated_parts = LossParts()
+        """As in transformers, with the loss parts and the model's metrics.
+
+        Without the losses that need labels if there is not one.
+        """
+        self._evaluated_means = LoggedMeans()
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         metrics = output.metrics if output.metrics is not None else {}
-        parts = self._evaluated_parts.means()
-        metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in parts.items()})
+        means = self._evaluated_means.means()
+        metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in means.items()})
         if isinstance(output.label_ids, np.ndarray) and np.all(output.label_ids == IGNORED_LABEL):
             for name in ("loss", "loss_classification"):
                 metrics.pop(f"{metric_key_prefix}_{name}", None)

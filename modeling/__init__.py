@@ -3,11 +3,17 @@
 if not __name__.startswith("joyful_hf."):
     raise ImportError("import this folder as `joyful_hf.modeling`, not under its own name")
 
+from .configuration_ar_iigcn import ARIIGCNConfig
 from .configuration_joyful import JoyfulConfig
+from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition, ARIIGCNModel, ARIIGCNPreTrainedModel
 from .modeling_joyful import JoyfulForEmotionRecognition, JoyfulModel, JoyfulPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 
 __all__ = [
+    "ARIIGCNConfig",
+    "ARIIGCNForEmotionRecognition",
+    "ARIIGCNModel",
+    "ARIIGCNPreTrainedModel",
     "EmotionRecognitionOutput",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",

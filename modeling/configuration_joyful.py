@@ -1,16 +1,14 @@
 """`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL as presets."""
 
-import difflib
-from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+
+from .configuration_graph import IEMOCAP_DIMS, SpeakerGraphConfig
 
 AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
 
-CHOICES = {
-    "relation_scheme": ("speaker_pair", "same_or_other"),
+CHOICES = SpeakerGraphConfig.choices | {
     "fusion": ("contextual_basis", "autoencoder"),
     "context_encoder": ("transformer", "gru"),
     "graph_encoder": ("aggregate_combine", "relational"),
@@ -18,51 +16,7 @@ CHOICES = {
     "edge_perturb_mode": ("drop_and_add", "rewire"),
     "contrast": ("view_to_view", "anchor_to_views"),
     "contrast_scope": ("dialogue", "batch"),
-    "problem_type": (None, "single_label_classification", "multi_label_classification", "regression"),
 }
-_PROBABILITIES = (
-    "input_dropout_prob",
-    "hidden_dropout_prob",
-    "feature_mask_rate",
-    "edge_perturb_rate",
-    "global_proximity_rate",
-    "global_proximity_threshold",
-    "label_smoothing",
-    "plain_path_dropout_prob",
-    "modality_dropout_prob",
-)
-_SIZES = (
-    "max_speakers",
-    "contextual_size",
-    "projection_size",
-    "basis_size",
-    "autoencoder_size",
-    "bottleneck_size",
-    "num_attention_heads",
-    "intermediate_size",
-    "graph_hidden_size",
-    "graph_num_heads",
-    "katz_order",
-    "classifier_hidden_size",
-)
-_NOT_NEGATIVE = (
-    "text_dim",
-    "audio_dim",
-    "visual_dim",
-    "smoothing_rate",
-    "num_hidden_layers",
-    "max_relative_distance",
-    "context_window",
-    "graph_num_layers",
-    "graph_max_distance",
-    "katz_attenuation",
-    "fusion_loss_weight",
-    "contrastive_loss_weight",
-    "plain_path_size",
-    "path_loss_weight",
-)
-# IEMOCAP's features in the paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
-_PAPER_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
 # What the paper's and the released form have in common: both leave out what is ours.
 _PUBLISHED: dict[str, Any] = {
     "projection_size": 460,
@@ -87,7 +41,7 @@ _PUBLISHED: dict[str, Any] = {
 
 
 @strict
-class JoyfulConfig(PreTrainedConfig):
+class JoyfulConfig(SpeakerGraphConfig):
     """Sizes and choices of a JOYFUL model. `JoyfulConfig()` is what we recommend.
 
     `JoyfulConfig.paper()` is the method of the paper (EMNLP 2023), `JoyfulConfig.released()` the network of the
@@ -160,12 +114,42 @@ class JoyfulConfig(PreTrainedConfig):
     model_type = "joyful"
     keys_to_ignore_at_inference = ["loss", "losses", "features", "fused", "context", "graph", "edge_attention"]
 
-    text_dim: int = 0
-    audio_dim: int = 0
-    visual_dim: int = 0
-    max_speakers: int = 2
-    relation_scheme: str = "speaker_pair"
-    num_relations: int = 0
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = CHOICES
+    probabilities: ClassVar[tuple[str, ...]] = (
+        *SpeakerGraphConfig.probabilities,
+        "feature_mask_rate",
+        "edge_perturb_rate",
+        "global_proximity_rate",
+        "global_proximity_threshold",
+        "plain_path_dropout_prob",
+    )
+    sizes: ClassVar[tuple[str, ...]] = (
+        *SpeakerGraphConfig.sizes,
+        "contextual_size",
+        "projection_size",
+        "basis_size",
+        "autoencoder_size",
+        "bottleneck_size",
+        "num_attention_heads",
+        "intermediate_size",
+        "graph_hidden_size",
+        "graph_num_heads",
+        "katz_order",
+        "classifier_hidden_size",
+    )
+    not_negative: ClassVar[tuple[str, ...]] = (
+        *SpeakerGraphConfig.not_negative,
+        "smoothing_rate",
+        "num_hidden_layers",
+        "max_relative_distance",
+        "context_window",
+        "katz_attenuation",
+        "fusion_loss_weight",
+        "contrastive_loss_weight",
+        "plain_path_size",
+        "path_loss_weight",
+    )
+    above_zero: ClassVar[tuple[str, ...]] = ("contrastive_temperature",)
 
     fusion: str = "contextual_basis"
     fusion_branches: list[str] | tuple[str, ...] = ("contextual", "specific")
@@ -176,22 +160,16 @@ class JoyfulConfig(PreTrainedConfig):
     autoencoder_size: int = 1024
     bottleneck_size: int = 512
 
-    input_dropout_prob: float | int = 0.3
     context_encoder: str = "gru"
     num_hidden_layers: int = 1
     num_attention_heads: int = 4
     intermediate_size: int = 256
-    hidden_dropout_prob: float | int = 0.3
     norm_first: bool = True
     max_relative_distance: int = 16
     context_window: int = 0
 
     graph_encoder: str = "relational"
     graph_hidden_size: int | None = 64
-    graph_num_layers: int = 1
-    graph_num_heads: int = 4
-    graph_residual: bool = True
-    graph_max_distance: int = 8
 
     views: list[list[str] | tuple[str, ...]] | tuple[list[str] | tuple[str, ...], ...] = (
         ["feature_mask", "edge_perturb"],
@@ -217,42 +195,14 @@ class JoyfulConfig(PreTrainedConfig):
     plain_path_size: int = 256
     plain_path_dropout_prob: float | int = 0.5
     path_loss_weight: float | int = 0.5
-    modality_dropout_prob: float | int = 0.3
-    class_weights: list[float | int] | tuple[float | int, ...] | None = None
-    label_smoothing: float | int = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if not (self.text_dim or self.audio_dim or self.visual_dim):
-            for name, dim in _PAPER_DIMS.items():
-                setattr(self, name, dim)
         self.fusion_branches = list(self.fusion_branches)
         self.views = [list(view) for view in self.views]
-        if self.class_weights is not None:
-            self.class_weights = list(self.class_weights)
-        if not self.num_relations:
-            self.num_relations = self._relations_of_scheme()
-        if self.label2id and not self.id2label:  # of the two, transformers reads id2label alone
-            self.id2label = {int(index): label for label, index in self.label2id.items()}
         super().__post_init__(**kwargs)
 
-    def _relations_of_scheme(self) -> int:
-        return 2 * self.max_speakers**2 if self.relation_scheme == "speaker_pair" else 4
-
-    @property
-    def modality_dims(self) -> dict[str, int]:
-        """Modality -> size of its feature vectors, only those that are part of the model."""
-        dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
-        return {name: dim for name, dim in dims.items() if dim}
-
-    def validate_choices(self) -> None:
-        """Every choice is one of its words, every rate lies between 0 and 1."""
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                known = ", ".join(map(str, choices))
-                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+    def validate_branches(self) -> None:
+        """The branches are known ones."""
         unknown = set(self.fusion_branches) - {"contextual", "specific"}
         if unknown:
             raise ValueError(f"unknown fusion_branches {sorted(unknown)}; choose from contextual, specific")
@@ -264,31 +214,6 @@ class JoyfulConfig(PreTrainedConfig):
         unknown = {name for view in self.views for name in view} - set(AUGMENTATIONS)
         if unknown:
             raise ValueError(f"unknown augmentations {sorted(unknown)}; choose from {', '.join(AUGMENTATIONS)}")
-
-    def validate_sizes(self) -> None:
-        """No size is too small, and those that belong together fit."""
-        for least, names in ((1, _SIZES), (0, _NOT_NEGATIVE)):
-            for name in names:
-                value = getattr(self, name)
-                if value is not None and not value >= least:  # NaN is refused too
-                    raise ValueError(f"{name} must be {least} or more, got {value}")
-        if not self.contrastive_temperature > 0:
-            raise ValueError(f"contrastive_temperature must be above 0, got {self.contrastive_temperature}")
-        expected = self._relations_of_scheme()
-        if self.num_relations != expected:
-            raise ValueError(
-                f"num_relations is {self.num_relations}, but {self.relation_scheme} with "
-                f"max_speakers={self.max_speakers} has {expected}; leave num_relations out"
-            )
-
-    def validate_labels(self) -> None:
-        """There are as many labels as the task and the class weights need."""
-        if not self.num_labels:
-            raise ValueError("num_labels must be 1 or more; give num_labels or id2label")
-        if self.problem_type == "regression" and self.num_labels != 1:
-            raise ValueError(f"regression has one value an utterance, got num_labels={self.num_labels}; set it to 1")
-        if self.class_weights is not None and len(self.class_weights) != self.num_labels:
-            raise ValueError(f"class_weights has {len(self.class_weights)} weights for num_labels={self.num_labels}")
 
     @classmethod
     def paper(cls, **overrides: Any) -> "JoyfulConfig":
@@ -321,7 +246,7 @@ class JoyfulConfig(PreTrainedConfig):
             "fusion_loss_weight": 0.06,
             "contrastive_loss_weight": 0.3,
         }
-        return cls(**(_PUBLISHED | config | cls._known(overrides)))
+        return cls.with_defaults(_PUBLISHED | config, overrides)
 
     @classmethod
     def released(cls, **overrides: Any) -> "JoyfulConfig":
@@ -350,23 +275,13 @@ class JoyfulConfig(PreTrainedConfig):
             "fusion_loss_weight": 0.05,
             "contrastive_loss_weight": 0.2,
         }
-        return cls(**(_PUBLISHED | config | cls._known(overrides)))
-
-    @classmethod
-    def _known(cls, overrides: dict[str, Any]) -> dict[str, Any]:
-        """The overrides of a preset, all of them fields: a misspelt one would change nothing, and say nothing."""
-        names = {field.name for field in fields(cls)} | {"num_labels"}
-        for name in overrides.keys() - names:
-            nearest = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise ValueError(f"{cls.__name__} has no field {name!r}{hint}")
-        return overrides
+        return cls.with_defaults(_PUBLISHED | config, overrides)
 
 
 def _contextual_width(overrides: dict[str, Any]) -> int:
-    dims = {name: overrides.get(name, 0) for name in _PAPER_DIMS}
+    dims = {name: overrides.get(name, 0) for name in IEMOCAP_DIMS}
     if not any(dims.values()):
-        dims = _PAPER_DIMS
+        dims = IEMOCAP_DIMS
     return sum(overrides.get("contextual_size") or dim for dim in dims.values() if dim)
 
 

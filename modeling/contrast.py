@@ -6,6 +6,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from .packing import DialogueLayout
+from .precision import full_precision
 
 # Similarities held at a time; beyond it they are computed in rows, and again in the backward pass.
 MAX_SIMILARITIES = 2**23
@@ -82,7 +83,7 @@ def _log_sum_of_rows(
     anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, exclude_self: bool, first: int
 ) -> Tensor:
     """`log_sum_similarities` of the anchors from number `first` on: (groups, rows, D) -> (groups, rows)."""
-    with torch.autocast(anchors.device.type, enabled=False):  # float32 also where the model runs in less
+    with full_precision(anchors):
         similarities = anchors @ others.transpose(1, 2) / temperature
     allowed = mask[:, None, :]
     if exclude_self:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from .attention import RelativePositionBias
 from .augmentation import SpeakerGraph
+from .configuration_graph import SpeakerGraphConfig
 from .configuration_joyful import JoyfulConfig
 from .dropout import Dropout
 from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
@@ -45,27 +46,37 @@ class RelationalEncoder(nn.Module):
 
     In the released form there is one convolution and batch normalisation with leaky ReLU after the attention.
     With `graph_residual` every layer adds to its input, after layer normalisation, and nothing is lost on the way.
+    With `graph_num_heads=0` there are the convolutions alone.
     """
 
-    def __init__(self, config: JoyfulConfig, in_size: int) -> None:
+    def __init__(self, config: SpeakerGraphConfig, in_size: int) -> None:
         super().__init__()
         size = in_size
         heads = config.graph_num_heads
         self.residual = config.graph_residual
-        if self.residual and size % heads:
+        if self.residual and heads and size % heads:
             raise ValueError(f"graph_num_heads={heads} does not divide the graph encoder's width {size}")
         self.convolutions = nn.ModuleList(
             RelationalGraphConvolution(size, size, config.num_relations) for _ in range(config.graph_num_layers)
         )
-        # The released heads have the full width each; with a residual path they share it.
-        self.attention = GraphAttention(size, size // heads if self.residual else size, heads)
-        self.hidden_size = heads * self.attention.head_size
-        self.edge_bias = EdgeBias(config) if config.graph_max_distance else None
+        self.hidden_size = size
+        self.attention: GraphAttention | None = None
+        self.edge_bias: EdgeBias | None = None
+        if heads:
+            # The released heads have the full width each; with a residual path they share it.
+            self.attention = GraphAttention(size, size // heads if self.residual else size, heads)
+            self.hidden_size = heads * self.attention.head_size
+            self.edge_bias = EdgeBias(config) if config.graph_max_distance else None
         if self.residual:
-            self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(config.graph_num_layers + 1))
+            num_norms = config.graph_num_layers + (1 if heads else 0)
+            self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(num_norms))
             self.dropout = Dropout(config.hidden_dropout_prob)
-        else:
+        elif heads:
             self.batch_norm = nn.BatchNorm1d(self.hidden_size)
+
+    def forward(self, graph: SpeakerGraph) -> tuple[Tensor, Tensor | None]:
+        """(N, in_size) nodes -> (N, hidden_size) and the attention (E, heads) if there is any."""
+        return self.attend(self.convolve(graph), graph)
 
     def convolve(self, graph: SpeakerGraph) -> Tensor:
         """(N, in_size) nodes -> (N, in_size), what the contrast compares."""
@@ -78,8 +89,10 @@ class RelationalEncoder(nn.Module):
                 nodes = convolution(torch.relu(nodes) if index else nodes, graph.edge_index, graph.edge_type)
         return nodes
 
-    def attend(self, convolved: Tensor, graph: SpeakerGraph) -> tuple[Tensor, Tensor]:
+    def attend(self, convolved: Tensor, graph: SpeakerGraph) -> tuple[Tensor, Tensor | None]:
         """(N, in_size) -> (N, hidden_size) and the attention (E, heads)."""
+        if self.attention is None:
+            return convolved, None
         bias = None if self.edge_bias is None else self.edge_bias(graph)
         if self.residual:
             attended, attention = self.attention(self.norms[-1](convolved), graph.edge_index, bias)
@@ -97,7 +110,7 @@ class RelationalEncoder(nn.Module):
 class EdgeBias(nn.Module):
     """A learnt bias of each head for each relation and distance: whose utterance, how long ago."""
 
-    def __init__(self, config: JoyfulConfig) -> None:
+    def __init__(self, config: SpeakerGraphConfig) -> None:
         super().__init__()
         self.num_relations = config.num_relations
         self.table = RelativePositionBias(config.graph_num_heads * self.num_relations, config.graph_max_distance)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .packing import DialogueLayout
+from .precision import full_precision
 from .tracing import nonzero
 
 # Pairs of utterances whose scores are held in full; more are computed sparsely, in memory linear in the edges.
@@ -45,7 +46,7 @@ def dense_proximity(
     highest_degree = adjacency.sum(-1).amax(-1).clamp(min=1)
     beta = (attenuation / highest_degree)[:, None, None]
     term = proximity = beta * adjacency
-    with torch.autocast(adjacency.device.type, enabled=False):  # half precision would shift scores over the threshold
+    with full_precision(adjacency):  # half precision would shift scores over the threshold
         for _ in range(order - 1):
             term = beta * term @ adjacency
             proximity = proximity + term
@@ -68,7 +69,7 @@ def sparse_proximity(
     degree = torch.zeros(num_utterances, device=edges.device).index_add(0, edges[0], torch.ones_like(edges[0]).float())
     highest_degree = torch.zeros(layout.num_dialogues, device=edges.device)
     highest_degree = highest_degree.scatter_reduce(0, layout.dialogue, degree, "amax").clamp(min=1)
-    with torch.autocast(edges.device.type, enabled=False):
+    with full_precision(degree):
         beta = (attenuation / highest_degree)[dialogue]
         step = torch.sparse_coo_tensor(edges, beta, shape, is_coalesced=True, check_invariants=False)
         term = proximity = step

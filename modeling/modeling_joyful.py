@@ -20,11 +20,12 @@ from .augmentation import (
 from .batch_contract import MODALITIES, check_batch, check_labels
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
-from .dropout import Dropout
 from .emotion_recognition import EmotionRecognitionMixin
 from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
 from .graph_encoder import make_graph_encoder
 from .losses import task_loss
+from .mlp import make_mlp
+from .modality_inputs import ModalityInputs
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .pretrained import EmotionRecognitionPreTrainedModel
@@ -42,7 +43,9 @@ class JoyfulModel(JoyfulPreTrainedModel):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__(config)
-        self.input_dropout = Dropout(config.input_dropout_prob)
+        self.inputs = ModalityInputs(
+            list(config.modality_dims), config.input_dropout_prob, config.modality_dropout_prob
+        )
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None
         if config.fusion == "autoencoder":
@@ -101,7 +104,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
             error=self.batch_error,
         )
         layout = DialogueLayout(dialogue_lengths, num_utterances)
-        features, present = self._inputs(given, modality_mask)
+        features, present = self.inputs(given, modality_mask, self.dtype)
 
         fusion = self.fusion(features, present, layout, return_loss)
         context = fusion.fused
@@ -135,28 +138,6 @@ class JoyfulModel(JoyfulPreTrainedModel):
             graph=graph,
             edge_attention=attention if output_edge_attention else None,
         )
-
-    def _inputs(
-        self, given: dict[str, Tensor | None], modality_mask: Tensor | None
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The model's modalities, zero where absent, and (N, 1) bool where each is present."""
-        used = {name: given[name] for name in self.config.modality_dims}
-        present = {}
-        for column, name in enumerate(MODALITIES):
-            if (feature := used.get(name)) is not None:
-                here = torch.ones_like(feature[:, :1], dtype=torch.bool)
-                present[name] = here if modality_mask is None else modality_mask[:, column : column + 1]
-        if self.training and self.config.modality_dropout_prob:
-            present = drop_modalities(present, self.config.modality_dropout_prob)
-        features = {}
-        for name, feature in used.items():
-            assert feature is not None  # check_batch has seen to that
-            # where, not a product: what stands in an absent row may be anything, NaN too.
-            kept = torch.where(
-                present[name], feature.to(self.dtype), torch.zeros((), device=feature.device).to(self.dtype)
-            )
-            features[name] = self.input_dropout(kept)
-        return features, present
 
     def _encode_graph(self, clean: SpeakerGraph, return_loss: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Representations (N, hidden), attention over the clean edges (E, heads) or None, and L_ct or None."""
@@ -217,17 +198,6 @@ class JoyfulModel(JoyfulPreTrainedModel):
         return graph
 
 
-def drop_modalities(present: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
-    """Hide each modality of each utterance with probability `rate`, but never the last one that it has.
-
-    Args:
-        present: modality -> (N, 1) bool.
-    """
-    kept = {name: here & (torch.rand(here.shape, device=here.device) >= rate) for name, here in present.items()}
-    something_left = torch.stack(list(kept.values())).any(0)
-    return {name: torch.where(something_left, kept[name], here) for name, here in present.items()}
-
-
 class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel):
     """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
@@ -241,10 +211,10 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             size += self.joyful.context_size
         hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
         num_labels = len(config.id2label or ())
-        self.classifier = make_classifier(size, hidden_size, num_labels, config.hidden_dropout_prob)
+        self.classifier = make_mlp(size, hidden_size, num_labels, config.hidden_dropout_prob)
         self.plain_classifier: nn.Sequential | None = None
         if config.plain_path_size:
-            self.plain_classifier = make_classifier(
+            self.plain_classifier = make_mlp(
                 sum(config.modality_dims.values()), config.plain_path_size, num_labels, config.plain_path_dropout_prob
             )
         self.post_init()
@@ -314,13 +284,6 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             "paths": self.config.path_loss_weight,
         }
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-
-
-def make_classifier(in_size: int, hidden_size: int, num_labels: int, dropout: float) -> nn.Sequential:
-    """Two linear layers, as in the released code; the paper leaves the classifier open."""
-    return nn.Sequential(
-        nn.Linear(in_size, hidden_size), nn.ReLU(), Dropout(dropout), nn.Linear(hidden_size, num_labels)
-    )
 
 
 __all__ = ["JoyfulForEmotionRecognition", "JoyfulModel", "JoyfulPreTrainedModel"]

@@ -14,6 +14,8 @@ class EmotionRecognitionOutput(ModelOutput):
     """() the weighted sum of `losses`; only with labels."""
     losses: dict[str, Tensor] | None = None
     """Each named part of the loss, () and unweighted."""
+    metrics: dict[str, Tensor] | None = None
+    """Named numbers to watch that are no losses, () each."""
     logits: Tensor | None = None
     """(N, num_labels)."""
     features: Tensor | None = None

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .precision import full_precision
+
 # Elements of softmax(t p) that are held at a time: what fits a processor's cache, and what fills a GPU.
 _CPU_ELEMENTS = 2**19
 _DEVICE_ELEMENTS = 2**25
@@ -41,7 +43,7 @@ class _ScalarAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, basis: Tensor, values: Tensor, precision: float) -> Tensor:
-        with torch.autocast(values.device.type, enabled=False):
+        with full_precision(values):
             nodes, interpolation = _nodes(basis, values, precision)
             derivative = torch.cat([_derivative(nodes, chunk) for chunk in _chunks(nodes, values)])
             ctx.save_for_backward(values, nodes, interpolation, derivative)
@@ -51,7 +53,7 @@ class _ScalarAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         values, nodes, interpolation, derivative = ctx.saved_tensors
-        with torch.autocast(values.device.type, enabled=False):
+        with full_precision(values):
             at_nodes = gradient if interpolation is None else gradient @ interpolation  # (N, nodes)
             value_gradients, variances = [], []
             sizes = [len(chunk) for chunk in _chunks(nodes, values)]

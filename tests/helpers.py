@@ -9,7 +9,13 @@ import torch
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor
+from joyful_hf import (
+    ARIIGCNConfig,
+    ARIIGCNForEmotionRecognition,
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+    JoyfulProcessor,
+)
 from joyful_hf.modeling.augmentation import SpeakerGraph
 from joyful_hf.modeling.packing import DialogueLayout
 from joyful_hf.processing.graph import relation_ids, window_edges
@@ -128,10 +134,33 @@ def _released(**kwargs: Any) -> JoyfulConfig:
     return JoyfulConfig.released(**(_SMALL | sizes | kwargs))
 
 
+_AR_IIGCN_SIZES = {
+    "projection_size": 12,
+    "discriminator_hidden_size": 8,
+    "classifier_hidden_size": 16,
+    "hidden_dropout_prob": 0.1,
+}
+
+
+def _ar_iigcn_recommended(**kwargs: Any) -> ARIIGCNConfig:
+    return ARIIGCNConfig(**(_AR_IIGCN_SIZES | {"graph_num_heads": 2} | kwargs))
+
+
+def _ar_iigcn_paper(**kwargs: Any) -> ARIIGCNConfig:
+    return ARIIGCNConfig.paper(**(_AR_IIGCN_SIZES | kwargs))
+
+
 _JOYFUL = (JoyfulForEmotionRecognition, JoyfulProcessor, ("fusion", "contrastive", "classification"))
+_AR_IIGCN = (
+    ARIIGCNForEmotionRecognition,
+    JoyfulProcessor,
+    ("classification", "generator", "discriminator", "intra_modal", "inter_modal"),
+)
 
 FAMILY_CASES = [
     FamilyCase("joyful-recommended", _recommended, *_JOYFUL),
     FamilyCase("joyful-paper", _paper, *_JOYFUL),
     FamilyCase("joyful-released", _released, *_JOYFUL),
+    FamilyCase("ar-iigcn-recommended", _ar_iigcn_recommended, *_AR_IIGCN),
+    FamilyCase("ar-iigcn-paper", _ar_iigcn_paper, *_AR_IIGCN),
 ]

@@ -175,6 +175,21 @@ def test_a_preset_trains(joyful, files, preset):
     assert config["relation_scheme"] == "speaker_pair"
 
 
+@pytest.mark.parametrize("preset", [[], ["--preset", "paper"]], ids=["recommended", "paper"])
+def test_another_family_goes_the_whole_way(joyful, files, preset):
+    small = {"projection_size": 8, "graph_num_heads": 2}
+    arguments = train_options(files, "out", model="ar-iigcn", config_json=json.dumps(small), test_file=files["test"])
+    assert joyful(*arguments, *preset).status == 0
+    assert json.loads(Path("out", "config.json").read_text())["model_type"] == "ar_iigcn"
+    tested = json.loads(Path("out", "test_results.json").read_text())
+    assert tested.keys() >= {"test_weighted_f1", "test_loss_generator", "test_discriminator_accuracy"}
+    assert joyful("evaluate", "out", "--data-file", files["test"], "--output-dir", "scores").status == 0
+    scored = json.loads(Path("scores", "eval_results.json").read_text())
+    assert scored["eval_weighted_f1"] == tested["test_weighted_f1"]
+    assert joyful("predict", "out", "--data-file", files["unlabelled"], "--output-file", "found.jsonl").status == 0
+    assert len(read_jsonl(Path("found.jsonl"))) == len(VALIDATION)
+
+
 def test_another_seed_holds_out_other_dialogues_and_says_so(joyful, files):
     result = joyful(*train_options(files, "out", seed=7))
     assert "held out of 9 (no --validation-file; seed 7)" in result.out
@@ -481,7 +496,7 @@ def test_labels_are_needed_to_train_and_to_evaluate(fails, files, checkpoint):
         (["--metric-for-best-model", "f2"], "--metric-for-best-model: 'f2' is none of the metrics of this run"),
         (["--resume-from-checkpoint", "x"], "--resume-from-checkpoint: a run that was interrupted"),
         (["--neftune-noise-alpha", "1"], "--neftune-noise-alpha: the models have no token embeddings"),
-        (["--model", "bert"], "--model: unknown model 'bert'; choose from joyful"),
+        (["--model", "bert"], "--model: unknown model 'bert'; choose from joyful, ar-iigcn"),
         (["--preset", "best"], "--preset: unknown preset 'best'; choose from paper, released"),
         (["--config-json", "{"], "--config-json is not valid JSON"),
         (["--config-json", "[1]"], "--config-json must be an object"),

@@ -442,6 +442,79 @@ def test_label_smoothing_is_the_models_own_and_keeps_the_other_parts(tmp_path):
     assert {"loss_classification", "loss_fusion", "loss_contrastive"} <= first.keys()
 
 
+AR_IIGCN = next(case for case in FAMILY_CASES if case.name == "ar-iigcn-recommended")
+
+
+def test_the_numbers_that_a_model_has_us_watch_are_logged(tmp_path):
+    trainer = make_trainer(tmp_path, AR_IIGCN, per_device_eval_batch_size=64)
+    trainer.train()
+    training = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert all(0 <= entry["discriminator_accuracy"] <= 1 for entry in training)
+    batch = trainer.processing_class(VALIDATION, return_tensors="pt")
+    with torch.no_grad():
+        expected = trainer.model.eval()(**batch).metrics["discriminator_accuracy"]
+    assert trainer.evaluate()["eval_discriminator_accuracy"] == pytest.approx(expected.item())
+    assert "test_discriminator_accuracy" in trainer.predict(VALIDATION).metrics
+
+
+def test_a_family_without_such_numbers_logs_none(tmp_path):
+    assert not {name for name in make_trainer(tmp_path).evaluate(VALIDATION) if "discriminator" in name}
+
+
+class TestLearningRates:
+    """A part of a model may have a learning rate of its own."""
+
+    @pytest.mark.parametrize("own", [0.25, None])
+    def test_every_parameter_has_one_and_the_right_one(self, tmp_path, own):
+        trainer = make_trainer(tmp_path, AR_IIGCN, settings={"discriminator_learning_rate": own}, learning_rate=0.5)
+        optimizer = trainer.create_optimizer()
+        discriminators = {id(parameter) for parameter in trainer.model.ar_iigcn.game.parameters()}
+        decayed = trainer.get_decay_parameter_names(trainer.model)
+        names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+        found = {}
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                assert id(parameter) not in found
+                found[id(parameter)] = group["lr"]
+                assert group["weight_decay"] == (trainer.args.weight_decay if names[id(parameter)] in decayed else 0)
+        assert found.keys() == names.keys()
+        for parameter, rate in found.items():
+            assert rate == (own if own and parameter in discriminators else 0.5)
+
+    def test_they_follow_the_schedule_and_the_log_shows_that_of_the_rest(self, tmp_path):
+        settings = {"discriminator_learning_rate": 0.01}
+        steps = {"logging_strategy": "steps", "logging_steps": 1, "warmup_steps": 0, "learning_rate": 0.02}
+        trainer = make_trainer(tmp_path, AR_IIGCN, settings=settings, validation=None, **steps)
+        trainer.train()
+        rates = {group["lr"] / group["initial_lr"] for group in trainer.optimizer.param_groups}
+        assert {group["initial_lr"] for group in trainer.optimizer.param_groups} == {0.01, 0.02}
+        assert len(rates) == 1
+        first = next(entry for entry in trainer.state.log_history if "loss" in entry)
+        assert first["learning_rate"] == 0.02
+
+    def test_at_zero_the_part_stays_as_it_is(self, tmp_path):
+        trainer = make_trainer(
+            tmp_path, AR_IIGCN, settings={"discriminator_learning_rate": 0}, weight_averaging_decay=0.0, max_steps=2
+        )
+        before = weights_of(trainer)
+        trainer.train()
+        for name, tensor in weights_of(trainer).items():
+            assert torch.equal(tensor, before[name]) == (".game." in name), name
+
+    def test_an_optimizer_of_the_caller_stays_as_it_is(self, tmp_path):
+        model, processor = AR_IIGCN.make(TRAIN)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+        trainer = JoyfulTrainer(
+            model=model,
+            args=training_args(tmp_path, **NO_VALIDATION),
+            train_dataset=TRAIN,
+            processing_class=processor,
+            optimizers=(optimizer, None),
+        )
+        assert trainer.create_optimizer() is optimizer
+        assert [group["lr"] for group in optimizer.param_groups] == [0.3]
+
+
 def test_bfloat16_trains_on_the_cpu(tmp_path, family):
     trainer = make_trainer(tmp_path, family, bf16=True, use_cpu=True, num_train_epochs=1)
     assert math.isfinite(trainer.train().training_loss)

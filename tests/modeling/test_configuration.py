@@ -1,7 +1,6 @@
 """`JoyfulConfig`: what it refuses, what survives JSON, and that the presets say what the papers say."""
 
 import dataclasses
-import inspect
 import json
 from typing import Any
 
@@ -15,7 +14,9 @@ from joyful_hf.modeling.configuration_joyful import CHOICES
 PRESETS = ("paper", "released")
 INHERITED = {field.name for field in dataclasses.fields(PreTrainedConfig)}
 FIELDS = {field.name: field.default for field in dataclasses.fields(JoyfulConfig) if field.name not in INHERITED}
-FLOATS = [name for name, kind in inspect.get_annotations(JoyfulConfig).items() if "float" in str(kind)]
+FLOATS = [
+    field.name for field in dataclasses.fields(JoyfulConfig) if field.name in FIELDS and "float" in str(field.type)
+]
 SHARES = [name for name in FLOATS if name.endswith(("_rate", "_prob", "_threshold")) and name != "smoothing_rate"]
 # Fields whose values hang together, or that have a form of their own; any other value of its type does for the rest.
 CHOSEN = {

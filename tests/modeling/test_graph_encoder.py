@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from joyful_hf import JoyfulConfig
+from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
 from joyful_hf.modeling.graph_encoder import AggregateCombineEncoder, EdgeBias, RelationalEncoder, make_graph_encoder
 from tests.helpers import make_graph
 
@@ -95,6 +96,23 @@ class TestRelationalEncoder:
         with pytest.raises(ValueError, match=r"graph_num_heads=3 .* width 8"):
             make_encoder("residual", graph_num_heads=3)
         make_encoder("released", graph_num_heads=3)
+
+    @pytest.mark.parametrize("form", ["released", "residual"])
+    def test_without_heads_there_are_the_convolutions_alone(self, form):
+        encoder, graph = make_encoder(form, layers=2), make_graph(LENGTHS)
+        torch.manual_seed(0)
+        config = SpeakerGraphConfig(
+            graph_num_layers=2,
+            graph_num_heads=0,
+            graph_residual=FORMS[form]["graph_residual"],
+            max_speakers=3,
+        )
+        alone = RelationalEncoder(config, SIZE).eval()
+        alone.load_state_dict({name: encoder.state_dict()[name] for name in alone.state_dict()})
+        assert alone.hidden_size == SIZE
+        nodes, attention = alone(graph)
+        assert attention is None
+        torch.testing.assert_close(nodes, encoder.convolve(graph))
 
     def test_relations_tell_edges_apart(self):
         encoder, graph = make_encoder("released"), make_graph(LENGTHS)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from joyful_hf import JoyfulConfig, JoyfulModel
+from joyful_hf import ARIIGCNConfig, ARIIGCNModel, JoyfulConfig, JoyfulModel
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.fusion import AutoencoderFusion, SpecificBranch
 from joyful_hf.modeling.graph_convolution import RelationalGraphConvolution
@@ -21,8 +21,10 @@ def assert_uniform(tensor: torch.Tensor, bound: float) -> None:
         assert tensor.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.15)
 
 
-@pytest.fixture(scope="module", params=["recommended", "paper", "released"])
+@pytest.fixture(scope="module", params=["recommended", "paper", "released", "ar-iigcn"])
 def model(request):
+    if request.param == "ar-iigcn":
+        return ARIIGCNModel(ARIIGCNConfig(text_dim=64, audio_dim=16, visual_dim=32))
     make = {"recommended": JoyfulConfig, "paper": JoyfulConfig.paper, "released": JoyfulConfig.released}
     sizes = {"projection_size": 64, "autoencoder_size": 64, "bottleneck_size": 32, "intermediate_size": 64}
     return JoyfulModel(make[request.param](text_dim=64, audio_dim=16, visual_dim=32, max_speakers=2, **sizes))

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
-from joyful_hf.modeling.modeling_joyful import drop_modalities
 from tests.helpers import FAMILY_CASES, make_dialogues
 
 JOYFUL_CASES = [case for case in FAMILY_CASES if case.model_class is JoyfulForEmotionRecognition]
@@ -159,30 +158,6 @@ class TestPlainPath:
         paths = [model.classifier(graph), model.plain_classifier(output.features)]
         expected = sum(torch.nn.functional.cross_entropy(path, labels) for path in paths)
         torch.testing.assert_close(output.losses["paths"], expected)
-
-
-class TestModalityDropout:
-    def present(self, rows=2000):
-        torch.manual_seed(0)
-        mask = {name: torch.rand(rows, 1) < 0.7 for name in ("text", "audio", "visual")}
-        return mask, drop_modalities(mask, 0.5)
-
-    def test_it_hides_its_share_and_invents_nothing(self):
-        given, kept = self.present()
-        for name, here in kept.items():
-            assert not (here & ~given[name]).any()
-            assert 0.4 < here.sum() / given[name].sum() < 0.75
-
-    def test_no_utterance_loses_its_last_modality(self):
-        given, kept = self.present()
-        had = torch.stack(list(given.values())).any(0)
-        assert torch.equal(torch.stack(list(kept.values())).any(0), had)
-
-    def test_evaluation_sees_every_modality(self):
-        dialogues = make_dialogues()
-        model, processor = FAMILY_CASES[0].make(dialogues, modality_dropout_prob=1.0)
-        batch = processor(dialogues, return_tensors="pt")
-        assert (model(**batch).features != 0).all()
 
 
 class TestViews:

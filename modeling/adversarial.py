@@ -1,0 +1,102 @@
+"""The adversarial game: discriminators tell the modalities apart, generators make that impossible.
+
+AR-IIGCN's abstract says no more than that there are "a generator and a discriminator for the three modal features";
+the losses here are our reconstruction.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from .context_encoder import DialogueGRU
+from .packing import DialogueLayout
+
+
+class Generator(nn.Module):
+    """G_m: moves a modality's features into the space where all modalities are to look alike.
+
+    One linear layer with ReLU, then, with `recurrent`, a GRU over the dialogue: the sister paper AGF-IB, by the same
+    group, has an LSTM there. The features are normalised, for otherwise generators could win by fading away.
+    """
+
+    def __init__(self, size: int, recurrent: bool, dropout: float) -> None:
+        super().__init__()
+        self.layer = nn.Linear(size, size)
+        self.context_encoder = DialogueGRU(size, 1, dropout) if recurrent else None
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
+        """(N, size) -> (N, size)."""
+        rows = torch.relu(self.layer(rows))
+        if self.context_encoder is not None:
+            rows = self.context_encoder(rows, layout)
+        return self.norm(rows)
+
+
+class Discriminator(nn.Sequential):
+    """D_m: the logit of "this is modality m", (..., size) -> (..., 1)."""
+
+    def __init__(self, size: int, hidden_size: int) -> None:
+        super().__init__(nn.Linear(size, hidden_size), nn.LeakyReLU(0.2), nn.Linear(hidden_size, 1))
+
+
+@dataclass
+class GameOutput:
+    """What one round of the game came to."""
+
+    generator_loss: Tensor
+    """() L_G; its gradient reaches the features and no discriminator."""
+    discriminator_loss: Tensor
+    """() L_D; its gradient reaches the discriminators and nothing else."""
+    accuracy: Tensor
+    """() share of features that are judged right, own and foreign ones counting the same: 0.5 is chance."""
+
+
+class AdversarialGame(nn.Module):
+    """One discriminator a modality; both players' losses from one forward pass.
+
+        L_D = sum over m of BCE(D_m(F_m), 1) + mean over k != m of BCE(D_m(F_k), 0), on detached features
+        L_G = sum over m of mean over k != m of BCE(D_m(F_k), 1), against frozen discriminators
+
+    Each term is a mean over the utterances that have the modality.
+    """
+
+    def __init__(self, modalities: list[str], size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleDict({name: Discriminator(size, hidden_size) for name in modalities})
+
+    def forward(self, generated: dict[str, Tensor], present: dict[str, Tensor]) -> GameOutput:
+        """Modality -> (N, size), modality -> (N, 1) bool."""
+        names = list(self.discriminators)
+        features = torch.stack([generated[name] for name in names])
+        real = torch.stack([present[name].squeeze(-1) for name in names]).float()
+        count = real.sum(-1)
+        own = torch.eye(len(names), device=features.device)
+        foreign = (1 - own) / (len(names) - 1)
+
+        def mean(values: Tensor) -> Tensor:
+            return (values * real).sum(-1) / count.clamp(min=1)
+
+        generator_losses, discriminator_losses, hits = [], [], []
+        for index, discriminator in enumerate(self.discriminators.values()):
+            is_own, share = own[index], own[index] + foreign[index]
+            judged = discriminator(features.detach()).squeeze(-1).float()
+            # Frozen: its parameters take no gradient from the generators' loss.
+            frozen = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
+            fooled = cast("Tensor", functional_call(discriminator, frozen, (features,))).squeeze(-1).float()
+            target = is_own[:, None].expand_as(judged)
+            wrong = functional.binary_cross_entropy_with_logits(judged, target, reduction="none")
+            discriminator_losses.append((share * mean(wrong)).sum())
+            generator_losses.append((foreign[index] * mean(functional.softplus(-fooled))).sum())
+            hits.append(share * mean(((judged > 0) == (target > 0)).float()))
+        shares = (own + foreign) * (count > 0)  # a modality that the whole batch lacks cannot be judged
+        accuracy = (torch.stack(hits).sum() / shares.sum().clamp(min=1)).detach()
+        return GameOutput(
+            generator_loss=torch.stack(generator_losses).sum(),
+            discriminator_loss=torch.stack(discriminator_losses).sum(),
+            accuracy=torch.where(shares.sum() > 0, accuracy, torch.full_like(accuracy, 0.5)),
+        )

@@ -1,0 +1,94 @@
+"""What the configurations of the families on the packed graph batch share: modalities, speakers and the graph."""
+
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_base import EmotionRecognitionConfig
+
+# IEMOCAP's features in JOYFUL's paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
+IEMOCAP_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
+
+
+@strict
+class SpeakerGraphConfig(EmotionRecognitionConfig):
+    """Base of the configurations of models that read `JoyfulProcessor`'s batch.
+
+    Args:
+        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
+            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
+        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
+        relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
+        num_relations: follows from the two above, and need not be given.
+        input_dropout_prob: dropout of the feature vectors.
+        modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
+        hidden_dropout_prob: dropout of the hidden layers.
+        graph_num_layers: relational convolutions.
+        graph_num_heads: heads of the graph's attention.
+        graph_residual: add each graph layer's input to its output, normalised.
+        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart;
+            0 leaves the bias out.
+    """
+
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
+        "relation_scheme": ("speaker_pair", "same_or_other")
+    }
+    probabilities: ClassVar[tuple[str, ...]] = (
+        *EmotionRecognitionConfig.probabilities,
+        "input_dropout_prob",
+        "modality_dropout_prob",
+        "hidden_dropout_prob",
+    )
+    sizes: ClassVar[tuple[str, ...]] = ("max_speakers",)
+    not_negative: ClassVar[tuple[str, ...]] = (
+        "text_dim",
+        "audio_dim",
+        "visual_dim",
+        "graph_num_layers",
+        "graph_num_heads",
+        "graph_max_distance",
+    )
+
+    text_dim: int = 0
+    audio_dim: int = 0
+    visual_dim: int = 0
+    max_speakers: int = 2
+    relation_scheme: str = "speaker_pair"
+    num_relations: int = 0
+
+    input_dropout_prob: float | int = 0.3
+    modality_dropout_prob: float | int = 0.3
+    hidden_dropout_prob: float | int = 0.3
+    graph_num_layers: int = 1
+    graph_num_heads: int = 4
+    graph_residual: bool = True
+    graph_max_distance: int = 8
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if not (self.text_dim or self.audio_dim or self.visual_dim):
+            for name, dim in IEMOCAP_DIMS.items():
+                setattr(self, name, dim)
+        if not self.num_relations:
+            self.num_relations = self._relations_of_scheme()
+        super().__post_init__(**kwargs)
+
+    def _relations_of_scheme(self) -> int:
+        return 2 * self.max_speakers**2 if self.relation_scheme == "speaker_pair" else 4
+
+    @property
+    def modality_dims(self) -> dict[str, int]:
+        """Modality -> size of its feature vectors, only those that are part of the model."""
+        dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
+        return {name: dim for name, dim in dims.items() if dim}
+
+    def validate_relations(self) -> None:
+        """The number of relations is that of the scheme."""
+        expected = self._relations_of_scheme()
+        if self.num_relations != expected:
+            raise ValueError(
+                f"num_relations is {self.num_relations}, but {self.relation_scheme} with "
+                f"max_speakers={self.max_speakers} has {expected}; leave num_relations out"
+            )
+
+
+__all__ = ["IEMOCAP_DIMS", "SpeakerGraphConfig"]
