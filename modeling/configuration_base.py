@@ -1,0 +1,83 @@
+"""What the configurations of all families share: labels, and how a value that makes no sense is refused."""
+
+import difflib
+from dataclasses import fields
+from typing import Any, ClassVar, Self
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class EmotionRecognitionConfig(PreTrainedConfig):
+    """Base of every family's configuration.
+
+    Args:
+        class_weights: weight of each class in the classification loss.
+        label_smoothing: share of the target spread over all classes.
+    """
+
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = {
+        "problem_type": (None, "single_label_classification", "multi_label_classification", "regression")
+    }
+    """Field -> the words that it may hold."""
+    probabilities: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+    """Fields between 0 and 1."""
+    sizes: ClassVar[tuple[str, ...]] = ()
+    """Fields of 1 or more, or None."""
+    not_negative: ClassVar[tuple[str, ...]] = ()
+    """Fields of 0 or more, or None."""
+    above_zero: ClassVar[tuple[str, ...]] = ()
+
+    class_weights: list[float | int] | tuple[float | int, ...] | None = None
+    label_smoothing: float | int = 0.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.class_weights is not None:
+            self.class_weights = list(self.class_weights)
+        if self.label2id and not self.id2label:  # of the two, transformers reads id2label alone
+            self.id2label = {int(index): label for label, index in self.label2id.items()}
+        super().__post_init__(**kwargs)
+
+    def validate_choices(self) -> None:
+        """Every choice is one of its words, every rate lies between 0 and 1."""
+        for name, choices in self.choices.items():
+            if getattr(self, name) not in choices:
+                known = ", ".join(map(str, choices))
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        for name in self.probabilities:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+
+    def validate_sizes(self) -> None:
+        """No size is too small."""
+        for least, names in ((1, self.sizes), (0, self.not_negative)):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not value >= least:  # NaN is refused too
+                    raise ValueError(f"{name} must be {least} or more, got {value}")
+        for name in self.above_zero:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def validate_labels(self) -> None:
+        """There are as many labels as the task and the class weights need."""
+        if not self.num_labels:
+            raise ValueError("num_labels must be 1 or more; give num_labels or id2label")
+        if self.problem_type == "regression" and self.num_labels != 1:
+            raise ValueError(f"regression has one value an utterance, got num_labels={self.num_labels}; set it to 1")
+        if self.class_weights is not None and len(self.class_weights) != self.num_labels:
+            raise ValueError(f"class_weights has {len(self.class_weights)} weights for num_labels={self.num_labels}")
+
+    @classmethod
+    def with_defaults(cls, defaults: dict[str, Any], overrides: dict[str, Any]) -> Self:
+        """A preset and what its caller changes of it; a misspelt field would change nothing, and say nothing."""
+        names = {field.name for field in fields(cls)} | {"num_labels"}
+        for name in overrides.keys() - names:
+            nearest = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise ValueError(f"{cls.__name__} has no field {name!r}{hint}")
+        return cls(**(defaults | overrides))
+
+
+__all__ = ["EmotionRecognitionConfig"]
