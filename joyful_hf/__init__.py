@@ -9,11 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from . import registration as _registration
 from .inference import EmotionRecognitionPipeline
-from .modeling import EmotionRecognitionOutput, JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
-from .processing import DialogueError, JoyfulProcessor, batch_to_pyg, pyg_to_batch, summarize_dialogues
+from .modeling import (
+    EmotionRecognitionOutput,
+    FoalNetConfig,
+    FoalNetForEmotionRecognition,
+    FoalNetModel,
+    FoalNetOutput,
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+    JoyfulModel,
+)
+from .processing import (
+    DialogueError,
+    FoalNetProcessor,
+    JoyfulProcessor,
+    batch_to_pyg,
+    pyg_to_batch,
+    summarize_dialogues,
+)
 
 if TYPE_CHECKING:
     from .conversion import convert_released_state_dict
+    from .conversion_foal_net import convert_released_foalnet_state_dict
     from .dialogue_files import load_dialogues
     from .metrics import compute_metrics
     from .toy_corpus import make_toy_corpus
@@ -32,6 +49,7 @@ _LAZY = {
     "JoyfulTrainer": "trainer",
     "JoyfulTrainingArguments": "training_args",
     "compute_metrics": "metrics",
+    "convert_released_foalnet_state_dict": "conversion_foal_net",
     "convert_released_state_dict": "conversion",
     "load_dialogues": "dialogue_files",
     "make_toy_corpus": "toy_corpus",
@@ -41,6 +59,11 @@ __all__ = [
     "DialogueError",
     "EmotionRecognitionOutput",
     "EmotionRecognitionPipeline",
+    "FoalNetConfig",
+    "FoalNetForEmotionRecognition",
+    "FoalNetModel",
+    "FoalNetOutput",
+    "FoalNetProcessor",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
@@ -49,6 +72,7 @@ __all__ = [
     "JoyfulTrainingArguments",
     "batch_to_pyg",
     "compute_metrics",
+    "convert_released_foalnet_state_dict",
     "convert_released_state_dict",
     "load_dialogues",
     "make_toy_corpus",

@@ -48,8 +48,8 @@ def train(
         str | None, typer.Option(help="Chooses the checkpoint. Without it, 10 % of the training dialogues do.")
     ] = None,
     test_file: Annotated[str | None, typer.Option(help="Scored once, with the chosen checkpoint.")] = None,
-    model: Annotated[str, typer.Option(help="Family of the model: joyful.")] = "joyful",
-    preset: Annotated[str | None, typer.Option(help="paper or released; what we recommend without it.")] = None,
+    model: Annotated[str, typer.Option(help="Family of the model: joyful or foal-net.")] = "joyful",
+    preset: Annotated[str | None, typer.Option(help="paper or released, where the family has it.")] = None,
     config_json: Annotated[
         str, typer.Option(help="Fields of the model's config or the processor's parameters, as JSON.")
     ] = "{}",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .modeling import JoyfulConfig, JoyfulForEmotionRecognition
-from .processing import JoyfulProcessor
+from .modeling import FoalNetConfig, FoalNetForEmotionRecognition, JoyfulConfig, JoyfulForEmotionRecognition
+from .processing import EmotionRecognitionProcessor, FoalNetProcessor, JoyfulProcessor
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,12 @@ class Family:
 
     config_class: type[PreTrainedConfig]
     model_class: type[PreTrainedModel]
-    processor_class: type[JoyfulProcessor]
+    processor_class: type[EmotionRecognitionProcessor]
     presets: tuple[str, ...]
     """Class methods of the configuration that give a published form."""
 
 
 FAMILIES = {
     "joyful": Family(JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor, ("paper", "released")),
+    "foal-net": Family(FoalNetConfig, FoalNetForEmotionRecognition, FoalNetProcessor, ("released",)),
 }

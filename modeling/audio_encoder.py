@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 
 from .streams import FrameStream
 
@@ -33,9 +33,17 @@ class UnpaddedGroupNorm(nn.GroupNorm):
 
 
 class AudioEncoder(nn.Module):
-    """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, UniSpeech, ...), built from its config."""
+    """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, UniSpeech, ...), built from its config.
 
-    def __init__(self, config: PreTrainedConfig, freeze_feature_encoder: bool = False) -> None:
+    Args:
+        config: of transformers.
+        freeze_feature_encoder: leave the convolutional front as it is in training.
+
+    Raises:
+        ValueError: a config of something that does not read waveforms.
+    """
+
+    def __init__(self, config: Any, freeze_feature_encoder: bool = False) -> None:
         super().__init__()
         encoder: Any = AutoModel.from_config(copy.deepcopy(config))
         if not hasattr(encoder, "_get_feat_extract_output_lengths") or not hasattr(config, "conv_kernel"):

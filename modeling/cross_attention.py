@@ -1,6 +1,8 @@
 """Cross-attention between two streams: the frames of one gather what the other has to say to them."""
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -57,11 +59,10 @@ class CrossAttention(nn.Module):
 
     def memory(self, stream: FrameStream) -> list[Memory]:
         """Keys and values of each layer: made once, they serve every query that is put to this stream."""
-        return [layer.memory(stream.frames) for layer in self.layers]
+        layers = cast("Iterable[CrossAttentionLayer]", self.layers)
+        return [layer.memory(stream.frames) for layer in layers]
 
-    def forward(
-        self, stream: FrameStream, memory: list[Memory], mask: Tensor, chosen: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, stream: FrameStream, memory: list[Memory], mask: Tensor, chosen: Tensor | None = None) -> Tensor:
         """(B, query size): the mean of the stream's frames after they have looked at the memory.
 
         Args:

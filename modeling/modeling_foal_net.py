@@ -162,9 +162,9 @@ class FoalNetModel(FoalNetPreTrainedModel):
             check_frames(name, frames, mask, dim, self.batch_error)
             assert frames is not None
             streams[name] = FrameStream.of(frames, mask, self.dtype)
-        sizes = {name: stream.frames.size(0) for name, stream in streams.items()}
-        if len(set(sizes.values())) > 1:
-            counts = ", ".join(f"{size} of {name}" for name, size in sizes.items())
+        first, *others = streams.values()
+        if any(other.frames.size(0) != first.frames.size(0) for other in others):
+            counts = ", ".join(f"{stream.frames.size(0)} of {name}" for name, stream in streams.items())
             raise self.batch_error(f"the streams of the batch differ in their number of utterances: {counts}")
         return streams
 
@@ -217,7 +217,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             **settings: fields of `FoalNetConfig`.
         """
         pretrained = AutoModel.from_pretrained(audio_encoder_id)
-        fields = {"freeze_feature_encoder": True, **settings, "audio_config": pretrained.config}
+        fields: dict[str, Any] = {"freeze_feature_encoder": True, **settings, "audio_config": pretrained.config}
         model = cls(FoalNetConfig(**fields))
         encoder = model.foal_net.audio_encoder
         assert encoder is not None
