@@ -42,6 +42,16 @@ class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
     main_input_name = "video_frames"
     utterances_per_batch = 64
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
+        """As in transformers; a front that was frozen when it was saved is frozen again."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for module in model.modules():
+            if isinstance(module, AudioEncoder):
+                module.freeze()
+        return loaded
+
 
 @dataclass
 class FusedStreams:
