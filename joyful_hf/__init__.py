@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .dialogue_files import load_dialogues
     from .metrics import compute_metrics
     from .toy_corpus import make_toy_corpus
+    from .toy_frames import make_toy_frame_corpus
     from .trainer import JoyfulTrainer
     from .training_args import JoyfulTrainingArguments
 
@@ -53,6 +54,7 @@ _LAZY = {
     "convert_released_state_dict": "conversion",
     "load_dialogues": "dialogue_files",
     "make_toy_corpus": "toy_corpus",
+    "make_toy_frame_corpus": "toy_frames",
 }
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "convert_released_state_dict",
     "load_dialogues",
     "make_toy_corpus",
+    "make_toy_frame_corpus",
     "pyg_to_batch",
     "summarize_dialogues",
 ]

@@ -298,21 +298,6 @@ class JoyfulTrainer(Trainer):
         if self._averaged is not None and output_dir is not None and _internal_call and self.args.should_save:
             save_step_weights(self.model, Path(output_dir))
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """As in transformers; what the model says learns at its own pace does, if the arguments give one.
-
-        A group NAME of `model.learning_rate_groups()` has the rate of the argument `NAME_learning_rate`.
-        """
-        if self.optimizer is not None:
-            return super().create_optimizer(model)
-        optimizer = super().create_optimizer(model)
-        find_groups = getattr(self.accelerator.unwrap_model(self.model), "learning_rate_groups", dict)
-        for name, parameters in find_groups().items():
-            rate = getattr(self.args, f"{name}_learning_rate", None)
-            if rate is not None:
-                set_learning_rate(optimizer, parameters, rate)
-        return optimizer
-
     def _averaged_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self._averaged is None else self._averaged.applied_to(self.model)
 
@@ -325,6 +310,20 @@ class JoyfulTrainer(Trainer):
         """
         is_over = self.control.should_training_stop or self.state.global_step >= self.state.max_steps
         return super().get_batch_samples(epoch_iterator, 0 if is_over else num_batches, device)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """As in transformers; parts of the model that name a learning rate of their own get it."""
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer = super().create_optimizer(model)
+        for part, rate in self.accelerator.unwrap_model(self.model).learning_rates():
+            of_part = {id(parameter) for parameter in part.parameters()}
+            for group in list(optimizer.param_groups):
+                own = [parameter for parameter in group["params"] if id(parameter) in of_part]
+                if own:
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in of_part]
+                    optimizer.add_param_group({**group, "params": own, "lr": rate})
+        return optimizer
 
     def compute_loss(
         self,
@@ -413,16 +412,6 @@ def metric_key(args: TrainingArguments) -> str:
     """The name that `metric_for_best_model` has in the results of an evaluation; `eval_None` if there is none."""
     name = str(args.metric_for_best_model)
     return name if name.startswith("eval_") else f"eval_{name}"
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], rate: float) -> None:
-    """Move these parameters into groups with this learning rate; all else stays as their old group has it."""
-    wanted = {id(parameter) for parameter in parameters}
-    for group in list(optimizer.param_groups):
-        moved = [parameter for parameter in group["params"] if id(parameter) in wanted]
-        if moved:
-            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in wanted]
-            optimizer.add_param_group({**group, "params": moved, "lr": rate})
 
 
 def pad_dialogues(rows: Tensor, lengths: list[int]) -> Tensor:

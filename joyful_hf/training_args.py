@@ -22,9 +22,6 @@ class JoyfulTrainingArguments(TrainingArguments):
         default=64, metadata={"help": "Dialogues (Foal-Net: utterances) of an evaluation step."}
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "Highest learning rate of AdamW."})
-    encoder_learning_rate: float | None = field(
-        default=1e-4, metadata={"help": "Highest learning rate of an encoder within the model (Foal-Net's audio)."}
-    )
     weight_decay: float = field(default=0.1, metadata={"help": "Weight decay of AdamW."})
     num_train_epochs: float = field(default=15, metadata={"help": "Epochs, unless stopped early."})
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up, or their share if below 1."})

@@ -41,6 +41,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
         audio_config: the encoder of waveforms: a config of transformers (WavLM, wav2vec 2.0, HuBERT, ...) or its
             fields, of WavLM unless `model_type` says otherwise. WavLM-large if audio_dim is not given either.
         freeze_feature_encoder: leave the encoder's convolutional front as it is in training.
+        encoder_learning_rate: what `JoyfulTrainer` trains the encoder with (released: 1e-4, for all parts); None trains
+            it as the rest.
         projection_size: width of the space in which modalities are aligned.
         projection_dropout_prob: dropout of the projections into it.
         num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.
@@ -84,6 +86,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
         "text_dim",
         "avel_loss_weight",
         "mem_loss_weight",
+        "encoder_learning_rate",
     )
     above_zero: ClassVar[tuple[str, ...]] = ("initial_temperature",)
 
@@ -92,6 +95,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
     text_dim: int = 0
     audio_config: dict | PreTrainedConfig | None = None
     freeze_feature_encoder: bool = False
+    encoder_learning_rate: float | int | None = 1e-4
 
     projection_size: int = 512
     projection_dropout_prob: float | int = 0.5

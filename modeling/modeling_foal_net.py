@@ -234,10 +234,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         encoder.load(pretrained)
         return model
 
-    def learning_rate_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parts with a learning rate of their own: `encoder_learning_rate` of the training arguments."""
-        encoder = self.foal_net.audio_encoder
-        return {} if encoder is None else {"encoder": list(encoder.parameters())}
+    def learning_rates(self) -> list[tuple[nn.Module, float]]:
+        """The audio encoder's, if the config gives one."""
+        encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
+        return [] if encoder is None or rate is None else [(encoder, float(rate))]
 
     def forward(
         self,

@@ -21,6 +21,10 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
     batch_error: type[ValueError] = ValueError
     """What a batch that does not fit raises; `joyful_hf` sets its `DialogueError` here."""
 
+    def learning_rates(self) -> list[tuple[nn.Module, float]]:
+        """Parts of the model that `JoyfulTrainer` gives a learning rate of their own, and which."""
+        return []
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # torch's own defaults, which the originals trained with, instead of transformers' N(0, 0.02).

@@ -101,20 +101,26 @@ def test_the_command_line_goes_on_where_it_stopped_with_an_encoder(joyful, tmp_p
 
 class TestLearningRates:
     @pytest.fixture
-    def model(self, tmp_path):
+    def make_model(self, tmp_path):
         torch.manual_seed(0)
         AutoModel.from_config(AutoConfig.for_model("wavlm", **SMALL_ENCODER)).save_pretrained(tmp_path / "encoder")
         processor = FoalNetProcessor.from_dialogues(waveform_dialogues())
-        settings = SETTINGS | processor.model_kwargs()
-        return FoalNetForEmotionRecognition.from_encoders(str(tmp_path / "encoder"), **settings)
+
+        def make(**settings):
+            torch.manual_seed(0)
+            settings = SETTINGS | processor.model_kwargs() | settings
+            return FoalNetForEmotionRecognition.from_encoders(str(tmp_path / "encoder"), **settings)
+
+        return make
 
     def trainer(self, model, folder, **arguments) -> JoyfulTrainer:
         processor = FoalNetProcessor.from_dialogues(waveform_dialogues())
         args = training_args(folder, **NO_VALIDATION, weight_averaging_decay=0.0, **arguments)
         return JoyfulTrainer(model=model, args=args, train_dataset=waveform_dialogues(), processing_class=processor)
 
-    def test_the_encoder_has_its_own(self, model, tmp_path):
-        trainer = self.trainer(model, tmp_path, learning_rate=0.1, encoder_learning_rate=0.01)
+    def test_the_encoder_has_its_own(self, make_model, tmp_path):
+        model = make_model(encoder_learning_rate=0.01)
+        trainer = self.trainer(model, tmp_path, learning_rate=0.1)
         optimizer = trainer.create_optimizer()
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         encoder = {id(parameter) for parameter in model.foal_net.audio_encoder.parameters()}
@@ -125,25 +131,23 @@ class TestLearningRates:
         assert decays == {0.0, trainer.args.weight_decay}
         assert trainer.create_optimizer() is optimizer
 
-    def test_none_of_its_own_where_it_is_not_given(self, model, tmp_path):
-        optimizer = self.trainer(model, tmp_path, encoder_learning_rate=None).create_optimizer()
+    def test_none_of_its_own_where_it_is_not_given(self, make_model, tmp_path):
+        optimizer = self.trainer(make_model(encoder_learning_rate=None), tmp_path).create_optimizer()
         assert {group["lr"] for group in optimizer.param_groups} == {2e-3}
 
-    def test_at_a_rate_of_0_the_encoder_stays(self, model, tmp_path):
-        trainer = self.trainer(model, tmp_path, encoder_learning_rate=0.0, num_train_epochs=1)
+    def test_at_a_rate_of_0_the_encoder_stays(self, make_model, tmp_path):
+        trainer = self.trainer(make_model(encoder_learning_rate=0), tmp_path, num_train_epochs=1)
         before = weights_of(trainer)
         trainer.train()
         changed = {name for name, tensor in weights_of(trainer).items() if not torch.equal(tensor, before[name])}
         assert changed
         assert not [name for name in changed if "audio_encoder" in name]
 
-    def test_resuming_keeps_them(self, model, tmp_path):
-        start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    def test_resuming_keeps_them(self, make_model, tmp_path):
         every_step = {"save_strategy": "steps", "save_steps": 1, "save_total_limit": None, "num_train_epochs": 1}
-        whole = self.trainer(model, tmp_path / "run", **every_step)
+        whole = self.trainer(make_model(), tmp_path / "run", **every_step)
         whole.train()
         expected = weights_of(whole)
-        model.load_state_dict(start)
-        resumed = self.trainer(model, tmp_path / "run", **every_step)
+        resumed = self.trainer(make_model(), tmp_path / "run", **every_step)
         resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-2"))
         assert_same_weights(weights_of(resumed), expected)

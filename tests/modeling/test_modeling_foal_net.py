@@ -369,13 +369,6 @@ class TestPretrainedEncoder:
         assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
         assert torch.equal(run(loaded.eval(), **batch).logits, expected)
 
-    def test_it_is_the_group_with_a_learning_rate_of_its_own(self, model):
-        groups = model.learning_rate_groups()
-        assert list(groups) == ["encoder"]
-        encoder = {id(parameter) for parameter in model.foal_net.audio_encoder.parameters()}
-        assert {id(parameter) for parameter in groups["encoder"]} == encoder
-        assert make_model().learning_rate_groups() == {}
-
     def test_it_runs_in_mixed_precision(self, model, batch):
         with torch.autocast("cpu", torch.bfloat16):
             output = model.train()(**batch)
