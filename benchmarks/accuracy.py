@@ -70,6 +70,7 @@ VARIANTS: dict[str, dict[str, tuple[str | None, dict[str, Any]]]] = {
     },
     "foal-net": {
         "recommended": (None, {}),
+        "averaged-alignment": (None, {"avel_normalize": True}),
         "no-alignment": (None, {"avel_loss_weight": 0}),
         "no-matching": (None, {"mem_loss_weight": 0}),
         "no-alignment-no-matching": (None, {"avel_loss_weight": 0, "mem_loss_weight": 0}),

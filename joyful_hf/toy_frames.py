@@ -104,9 +104,8 @@ def _posterior(utterance: Mapping[str, Any], streams: tuple[str, ...]) -> np.nda
             of_side = np.array([np.exp(_CUE_STRENGTH * side * leaning).mean() for side in (+1, -1)])
             right = RELIABILITY[key][part]
             likelihood[part] *= np.array([[right, 1 - right], [1 - right, right]]) @ of_side
-    joint = np.array(
-        [np.prod([row[0 if side > 0 else 1] for row, side in zip(likelihood, parts, strict=True)]) for parts in PARTS]
-    )
+    columns = (1 - PARTS) // 2
+    joint = likelihood[0, columns[:, 0]] * likelihood[1, columns[:, 1]]
     return joint / joint.sum()
 
 

@@ -41,8 +41,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
         audio_config: the encoder of waveforms: a config of transformers (WavLM, wav2vec 2.0, HuBERT, ...) or its
             fields, of WavLM unless `model_type` says otherwise. WavLM-large if audio_dim is not given either.
         freeze_feature_encoder: leave the encoder's convolutional front as it is in training.
-        encoder_learning_rate: what `JoyfulTrainer` trains the encoder with (released: 1e-4, for all parts); None trains
-            it as the rest.
+        encoder_learning_rate: what `JoyfulTrainer` trains the encoder with (released: 1e-4, for every part); None
+            trains it as the rest.
         projection_size: width of the space in which modalities are aligned.
         projection_dropout_prob: dropout of the projections into it.
         num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.

@@ -39,8 +39,13 @@ class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
 
     config: FoalNetConfig
     base_model_prefix = "foal_net"
-    main_input_name = "video_frames"
     utterances_per_batch = 64
+
+    def __init__(self, config: FoalNetConfig) -> None:
+        super().__init__(config)
+        first = next(iter(config.frame_dims))
+        reads_waveforms = first == "audio" and config.audio_config is not None
+        self.main_input_name = "input_values" if reads_waveforms else f"{first}_frames"
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
@@ -237,7 +242,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """The audio encoder's, if the config gives one."""
         encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
-        return [] if encoder is None or rate is None else [(encoder, float(rate))]
+        return [] if encoder is None or rate is None else [(encoder, rate)]
 
     def forward(
         self,
