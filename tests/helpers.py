@@ -77,8 +77,8 @@ def hide_modalities(batch: Any, present: torch.Tensor, fill: float | None = None
             if key not in hidden:
                 continue
             shown = present[:, column].view(-1, *[1] * (hidden[key].dim() - 1))
-            mask = key.replace("_frames", "_frame_mask")
-            if mask in hidden:
+            if key.endswith("_frames"):
+                mask = key.replace("_frames", "_frame_mask")
                 hidden[mask] = hidden[mask] & present[:, column, None]
             if fill is not None:
                 hidden[key] = torch.where(shown, hidden[key], fill)
