@@ -87,6 +87,18 @@ def test_the_command_line_trains_evaluates_and_predicts(joyful, tmp_path, preset
     assert np.mean([guess == true for guess, true in pairs]) == pytest.approx(scores["eval_accuracy"])
 
 
+@pytest.mark.parametrize(("options", "batch_size"), [({}, 16), ({"per_device_train_batch_size": 5}, 5)])
+def test_the_command_line_has_its_own_training_defaults(joyful, tmp_path, options, batch_size):
+    for name in ("train", "validation"):
+        write_dialogues(VALIDATION, tmp_path / f"{name}.jsonl")
+    settings = {"lr_scheduler_type": "constant", "logging_strategy": "steps", "logging_steps": 1}
+    joyful(*train_options(SETTINGS, **settings, **options))
+    state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
+    assert state["train_batch_size"] == batch_size
+    rates = [entry["learning_rate"] for entry in state["log_history"] if "learning_rate" in entry]
+    assert max(rates) == 1e-4
+
+
 def test_the_command_line_goes_on_where_it_stopped_with_an_encoder(joyful, tmp_path, capsys):
     """The nested config of the encoder is compared with that of the checkpoint."""
     for name in ("train", "validation"):
