@@ -4,6 +4,7 @@
         --test-file test.parquet --output meld.json
     python benchmarks/accuracy.py --corpus toy --variants recommended no-graph text audio visual --output toy.json
     python benchmarks/accuracy.py --corpus toy --model ar-iigcn --variants recommended no-adversary no-contrast
+    python benchmarks/accuracy.py --corpus toy-frames --model foal-net --variants recommended no-alignment audio video
     python benchmarks/accuracy.py --train-file train.parquet --folds 5 --variants recommended bigru --output folds.json
 
 Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
@@ -24,10 +25,17 @@ from datasets import Dataset
 from transformers import set_seed
 from transformers.utils import logging
 
-from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments, load_dialogues, make_toy_corpus
+from joyful_hf import (
+    JoyfulTrainer,
+    JoyfulTrainingArguments,
+    load_dialogues,
+    make_toy_corpus,
+    make_toy_frame_corpus,
+    toy_corpus,
+    toy_frames,
+)
 from joyful_hf.families import FAMILIES
 from joyful_hf.progress import print_nothing
-from joyful_hf.toy_corpus import accuracy_of_best_decisions, best_possible_accuracy
 from joyful_hf.training_run import RunData, hold_out, make_model_and_processor
 
 # Model -> name -> preset and settings, as `joyful train --preset ... --config-json ...` takes them.
@@ -75,6 +83,16 @@ VARIANTS: dict[str, dict[str, tuple[str | None, dict[str, Any]]]] = {
         "visual": (None, {"text_dim": 0, "audio_dim": 0}),
         "paper": ("paper", {}),
     },
+    "foal-net": {
+        "recommended": (None, {}),
+        "averaged-alignment": (None, {"avel_normalize": True}),
+        "no-alignment": (None, {"avel_loss_weight": 0}),
+        "no-matching": (None, {"mem_loss_weight": 0}),
+        "no-alignment-no-matching": (None, {"avel_loss_weight": 0, "mem_loss_weight": 0}),
+        "audio": (None, {"video_dim": 0}),
+        "video": (None, {"audio_dim": 0}),
+        "released": ("released", {}),
+    },
 }
 METRICS = ("weighted_f1", "accuracy", "unweighted_accuracy")
 
@@ -85,9 +103,10 @@ def main() -> None:
     output = Path(arguments.output)
     results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {"cells": {}}
     train, validation, test = load_corpus(arguments)
-    if arguments.corpus == "toy" and test is not None:
-        results["best_possible_accuracy"] = best_possible_accuracy(test)
-        results["accuracy_of_best_decisions"] = accuracy_of_best_decisions(test)
+    if arguments.corpus and test is not None:
+        toy = toy_frames if arguments.corpus == "toy-frames" else toy_corpus
+        results["best_possible_accuracy"] = toy.best_possible_accuracy(test)
+        results["accuracy_of_best_decisions"] = toy.accuracy_of_best_decisions(test)
     for variant in arguments.variants:
         for seed in range(arguments.seeds):
             cell = f"{arguments.model}/{variant}/{seed}"
@@ -105,7 +124,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", choices=["toy"], help="the toy corpus instead of files")
+    parser.add_argument("--corpus", choices=["toy", "toy-frames"], help="a toy corpus instead of files")
     parser.add_argument("--train-file")
     parser.add_argument("--validation-file")
     parser.add_argument("--test-file")
@@ -116,7 +135,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", default="accuracy.json", help="results; finished cells in it are kept")
     arguments = parser.parse_args()
     if not arguments.corpus and not (arguments.train_file and (arguments.test_file or arguments.folds)):
-        parser.error("give --train-file and --test-file, --train-file and --folds, or --corpus toy")
+        parser.error("give --train-file and --test-file, --train-file and --folds, or --corpus")
     for variant in arguments.variants:
         if variant not in VARIANTS[arguments.model]:
             known = ", ".join(VARIANTS[arguments.model])
@@ -126,8 +145,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def load_corpus(arguments: argparse.Namespace) -> tuple[Dataset, Dataset | None, Dataset | None]:
     """Training dialogues, and those of validation and test where there are any."""
-    if arguments.corpus == "toy":
-        toy = make_toy_corpus()
+    if arguments.corpus:
+        toy = make_toy_corpus() if arguments.corpus == "toy" else make_toy_frame_corpus()
         return toy["train"], toy["validation"], toy["test"]
     validation = load_dialogues(arguments.validation_file) if arguments.validation_file else None
     test = None if arguments.folds else load_dialogues(arguments.test_file)

@@ -14,18 +14,31 @@ from .modeling import (
     ARIIGCNForEmotionRecognition,
     ARIIGCNModel,
     EmotionRecognitionOutput,
+    FoalNetConfig,
+    FoalNetForEmotionRecognition,
+    FoalNetModel,
+    FoalNetOutput,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulModel,
 )
-from .processing import DialogueError, JoyfulProcessor, batch_to_pyg, pyg_to_batch, summarize_dialogues
+from .processing import (
+    DialogueError,
+    FoalNetProcessor,
+    JoyfulProcessor,
+    batch_to_pyg,
+    pyg_to_batch,
+    summarize_dialogues,
+)
 
 if TYPE_CHECKING:
     from .conversion import convert_released_state_dict
+    from .conversion_foal_net import convert_released_foalnet_state_dict
     from .dialogue_files import load_dialogues
     from .export import export_model
     from .metrics import compute_metrics
     from .toy_corpus import make_toy_corpus
+    from .toy_frames import make_toy_frame_corpus
     from .trainer import JoyfulTrainer
     from .training_args import JoyfulTrainingArguments
 
@@ -41,10 +54,12 @@ _LAZY = {
     "JoyfulTrainer": "trainer",
     "JoyfulTrainingArguments": "training_args",
     "compute_metrics": "metrics",
+    "convert_released_foalnet_state_dict": "conversion_foal_net",
     "convert_released_state_dict": "conversion",
     "export_model": "export",
     "load_dialogues": "dialogue_files",
     "make_toy_corpus": "toy_corpus",
+    "make_toy_frame_corpus": "toy_frames",
 }
 
 __all__ = [
@@ -54,6 +69,11 @@ __all__ = [
     "DialogueError",
     "EmotionRecognitionOutput",
     "EmotionRecognitionPipeline",
+    "FoalNetConfig",
+    "FoalNetForEmotionRecognition",
+    "FoalNetModel",
+    "FoalNetOutput",
+    "FoalNetProcessor",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
@@ -62,10 +82,12 @@ __all__ = [
     "JoyfulTrainingArguments",
     "batch_to_pyg",
     "compute_metrics",
+    "convert_released_foalnet_state_dict",
     "convert_released_state_dict",
     "export_model",
     "load_dialogues",
     "make_toy_corpus",
+    "make_toy_frame_corpus",
     "pyg_to_batch",
     "summarize_dialogues",
 ]

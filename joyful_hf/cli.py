@@ -48,8 +48,8 @@ def train(
         str | None, typer.Option(help="Chooses the checkpoint. Without it, 10 % of the training dialogues do.")
     ] = None,
     test_file: Annotated[str | None, typer.Option(help="Scored once, with the chosen checkpoint.")] = None,
-    model: Annotated[str, typer.Option(help="Family of the model: joyful or ar-iigcn.")] = "joyful",
-    preset: Annotated[str | None, typer.Option(help="paper, for joyful also released; our choice without it.")] = None,
+    model: Annotated[str, typer.Option(help="Family of the model: joyful, ar-iigcn or foal-net.")] = "joyful",
+    preset: Annotated[str | None, typer.Option(help="paper or released, where the family has it.")] = None,
     config_json: Annotated[
         str, typer.Option(help="Fields of the model's config or the processor's parameters, as JSON.")
     ] = "{}",
@@ -64,7 +64,8 @@ def train(
     settings = _parse_settings(config_json)
     resume_from = prepare_output_dir(output_dir, overwrite_output_dir)
     own_options = [option for parameter in context.command.params for option in parameter.opts]
-    args = _parse_training_args(["--output_dir", str(output_dir), *context.args], own_options)
+    defaults = _training_defaults(model)
+    args = _parse_training_args(["--output_dir", str(output_dir), *defaults, *context.args], own_options)
     data = load_run_data(train_file, validation_file, test_file, args.seed)
     with _resumable():
         metrics = run_training(args, data, model, preset, settings, resume_from, overwrite_output_dir)
@@ -180,6 +181,14 @@ def _parse_settings(config_json: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise DialogueError("--config-json must be an object, as in '{\"graph_num_layers\": 2}'")
     return settings
+
+
+def _training_defaults(model: str) -> list[str]:
+    """The family's training arguments, which go before the user's: of two, the last one counts."""
+    from .families import FAMILIES
+
+    defaults = FAMILIES[model].training_defaults if model in FAMILIES else {}
+    return [word for name, value in defaults.items() for word in (f"--{name}", str(value))]
 
 
 def _parse_training_args(arguments: list[str], own_options: list[str]) -> Any:

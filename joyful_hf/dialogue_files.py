@@ -14,12 +14,16 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from .processing import FEATURE_KEYS, DialogueError
+from .processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from .processing.dialogues import get_utterances, utterance_name
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _DIALOGUES_PER_CHUNK = 256
-_FEATURE_COLUMNS = {f"utterances.{key}" for key in FEATURE_KEYS.values()}
+# Columns whose type is known, and what messages call it.
+_VECTOR, _VECTORS = pa.list_(pa.float32()), pa.list_(pa.list_(pa.float32()))
+_COLUMN_TYPES = {f"utterances.{key}": _VECTOR for key in FEATURE_KEYS.values()}
+_COLUMN_TYPES |= {f"utterances.{key}": _VECTORS for key in FRAME_KEYS.values()}
+_TYPE_NAMES = {_VECTOR: "a list of numbers", _VECTORS: "a list of vectors of numbers"}
 
 
 def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Dataset:
@@ -193,8 +197,9 @@ def _to_column(column: str, values: list[Any], places: list[str], types: dict[st
             range(len(values)), True, key=lambda last: _to_array(column, values[: last + 1], known_type) is None
         )
         key = column.removeprefix("utterances.")
-        if column in _FEATURE_COLUMNS:
-            raise DialogueError(f"{places[index]}: '{key}' must be a list of numbers, got {values[index]!r:.60}")
+        if column in _COLUMN_TYPES:
+            kind = _TYPE_NAMES[_COLUMN_TYPES[column]]
+            raise DialogueError(f"{places[index]}: '{key}' must be {kind}, got {values[index]!r:.60}")
         before = _merge_types(known_type, pa.array(values[:index]).type)
         reason = "cannot be stored" if before == pa.null() else f"is of another kind than those before it ({before})"
         raise DialogueError(f"{places[index]}: '{key}' is {values[index]!r:.60}, which {reason}")
@@ -205,7 +210,7 @@ def _to_column(column: str, values: list[Any], places: list[str], types: dict[st
 def _to_array(column: str, values: list[Any], known_type: pa.DataType) -> pa.Array | None:
     """The values as an Arrow array, or None if they do not fit each other or the type known so far."""
     try:
-        array = pa.array(values, pa.list_(pa.float32()) if column in _FEATURE_COLUMNS else None)
+        array = pa.array(values, _COLUMN_TYPES.get(column))
         _merge_types(known_type, array.type)
     except (ValueError, TypeError, OverflowError):
         return None

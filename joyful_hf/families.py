@@ -1,11 +1,20 @@
 """The table of families: what `--model NAME` and a checkpoint's `model_type` stand for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .modeling import ARIIGCNConfig, ARIIGCNForEmotionRecognition, JoyfulConfig, JoyfulForEmotionRecognition
-from .processing import JoyfulProcessor
+from .modeling import (
+    ARIIGCNConfig,
+    ARIIGCNForEmotionRecognition,
+    FoalNetConfig,
+    FoalNetForEmotionRecognition,
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+)
+from .processing import EmotionRecognitionProcessor, FoalNetProcessor, JoyfulProcessor
 
 
 @dataclass(frozen=True)
@@ -14,12 +23,22 @@ class Family:
 
     config_class: type[PreTrainedConfig]
     model_class: type[PreTrainedModel]
-    processor_class: type[JoyfulProcessor]
+    processor_class: type[EmotionRecognitionProcessor]
     presets: tuple[str, ...]
     """Class methods of the configuration that give a published form."""
+    training_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Training arguments of `joyful train` that are not those of `JoyfulTrainingArguments`."""
 
 
 FAMILIES = {
     "joyful": Family(JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor, ("paper", "released")),
     "ar-iigcn": Family(ARIIGCNConfig, ARIIGCNForEmotionRecognition, JoyfulProcessor, ("paper",)),
+    "foal-net": Family(
+        FoalNetConfig,
+        FoalNetForEmotionRecognition,
+        FoalNetProcessor,
+        ("released",),
+        # The released code's. At the sizes of WavLM and CLIP, JOYFUL's rate is too high.
+        {"learning_rate": 1e-4, "per_device_train_batch_size": 16},
+    ),
 }

@@ -61,7 +61,7 @@ class EmotionRecognitionPipeline(Pipeline):
         return {}, {}, {}
 
     def preprocess(self, input_: Mapping[str, Any], **_: Any) -> dict[str, Any]:
-        batch = self.processor(input_, return_tensors="pt", return_labels=False)
+        batch = self.processor.pack(self.processor.encode(input_, return_labels=False), return_tensors="pt")
         return {"batch": dict(batch), "dialogue": _Dialogue(input_)}
 
     def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:

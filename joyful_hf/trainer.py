@@ -24,7 +24,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
 from .metrics import compute_metrics
-from .processing import DialogueError, EncodedDialogue, JoyfulProcessor
+from .processing import DialogueError, EmotionRecognitionProcessor, EncodedExample
 from .processing.labels import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from .training_args import JoyfulTrainingArguments
 from .weight_averaging import AveragedWeights, load_step_weights, save_step_weights
@@ -34,33 +34,36 @@ DEFAULT_CLASS_BALANCE = 0.4
 
 
 class EncodedDialogues(Dataset):
-    """A data set of dialogues, checked and turned into arrays once, before the first step is made."""
+    """A data set of dialogues, checked and turned into arrays once, before the first step is made.
 
-    def __init__(self, dialogues: Any, processor: JoyfulProcessor) -> None:
+    Its rows are the processor's examples: dialogues, or utterances for a family that sees one at a time.
+    """
+
+    def __init__(self, dialogues: Any, processor: EmotionRecognitionProcessor) -> None:
         if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
             dialogues = [dialogues[index] for index in range(len(dialogues))]
-        self.encoded: list[EncodedDialogue] = processor.encode(dialogues)
+        self.encoded: list[EncodedExample] = processor.encode(dialogues)
 
     def __len__(self) -> int:
         return len(self.encoded)
 
-    def __getitem__(self, index: int) -> EncodedDialogue:
+    def __getitem__(self, index: int) -> EncodedExample:
         return self.encoded[index]
 
     @property
     def has_labels(self) -> bool:
         """Whether the label of at least one utterance is known."""
-        return any(dialogue.has_labels for dialogue in self.encoded)
+        return any(example.has_labels for example in self.encoded)
 
 
 class DialogueCollator:
-    """Dialogues, encoded or not, -> one packed graph batch of torch tensors."""
+    """Dialogues, encoded or not, -> one batch of torch tensors."""
 
-    def __init__(self, processor: JoyfulProcessor) -> None:
+    def __init__(self, processor: EmotionRecognitionProcessor) -> None:
         self.processor = processor
 
     def __call__(self, dialogues: list[Any]) -> dict[str, Tensor]:
-        if isinstance(dialogues[0], EncodedDialogue):
+        if isinstance(dialogues[0], EncodedExample):
             return self.processor.pack(dialogues, return_tensors="pt").data
         return self.processor(dialogues, return_tensors="pt").data
 
@@ -171,7 +174,7 @@ class JoyfulTrainer(Trainer):
         data_collator: Callable[[list[Any]], dict[str, Any]] | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
-        processing_class: JoyfulProcessor | None = None,
+        processing_class: EmotionRecognitionProcessor | None = None,
         compute_metrics: Callable[[EvalPrediction], dict[str, float]] | None = None,
         callbacks: list[Any] | None = None,
         **kwargs: Any,
@@ -395,29 +398,33 @@ class JoyfulTrainer(Trainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Pads logits and labels to (dialogues, longest, ...) with -100.
+        """Pads packed logits and labels to (dialogues, longest, ...) with -100.
 
-        Accelerate cuts and gathers evaluation results by rows, and a row has to be a dialogue.
+        Accelerate cuts and gathers evaluation results by rows, and a row has to be an example of the data set: a
+        dialogue, or an utterance for a family that sees one at a time, whose rows are left as they are.
         """
         inputs = self._with_labels(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         if logits is None or labels is None:
             return loss, None, None
-        lengths = inputs["dialogue_lengths"].tolist()
-        return loss, pad_dialogues(logits, lengths), pad_dialogues(_mark_unknown(labels), lengths)
+        labels = _mark_unknown(labels)
+        if (packed := inputs.get("dialogue_lengths")) is not None:
+            lengths = packed.tolist()
+            logits, labels = pad_dialogues(logits, lengths), pad_dialogues(labels, lengths)
+        return loss, logits, labels
 
     def _with_labels(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """A batch without any label gets unknown ones: it has a loss too, and each process reports the same parts."""
         if "labels" in inputs:
             return inputs
-        lengths = inputs["dialogue_lengths"]
-        shape = [int(lengths.sum())]
+        first = next(iter(inputs.values()))
+        shape = [int(inputs["dialogue_lengths"].sum()) if "dialogue_lengths" in inputs else first.size(0)]
         if self._problem_type == MULTI_LABEL:
             shape.append(len(self._config.id2label or ()))
         if self._problem_type == SINGLE_LABEL:
-            unknown = torch.full(shape, IGNORED_LABEL, device=lengths.device)
+            unknown = torch.full(shape, IGNORED_LABEL, device=first.device)
         else:
-            unknown = torch.full(shape, torch.nan, device=lengths.device)
+            unknown = torch.full(shape, torch.nan, device=first.device)
         return {**inputs, "labels": unknown}
 
 
@@ -432,7 +439,7 @@ def pad_dialogues(rows: Tensor, lengths: list[int]) -> Tensor:
     return nn.utils.rnn.pad_sequence(list(rows.split(lengths)), batch_first=True, padding_value=IGNORED_LABEL)
 
 
-def balanced_class_weights(dialogues: Iterable[EncodedDialogue], num_labels: int, power: float = 1.0) -> list[float]:
+def balanced_class_weights(examples: Iterable[EncodedExample], num_labels: int, power: float = 1.0) -> list[float]:
     """Weight of each class: the inverse of its frequency among the labelled utterances, to this power.
 
     A class of average frequency has weight 1.
@@ -441,8 +448,8 @@ def balanced_class_weights(dialogues: Iterable[EncodedDialogue], num_labels: int
         DialogueError: labels that are no classes.
     """
     counts = np.zeros(num_labels)
-    for dialogue in dialogues:
-        labels = dialogue.labels
+    for example in examples:
+        labels = example.labels
         if labels is None or labels.dtype != np.int64:
             raise DialogueError("class_balance needs one class label an utterance")
         known = labels[labels != IGNORED_LABEL]

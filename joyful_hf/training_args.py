@@ -16,8 +16,12 @@ class JoyfulTrainingArguments(TrainingArguments):
     mean absolute error for regression.
     """
 
-    per_device_train_batch_size: int = field(default=8, metadata={"help": "Dialogues of a training step."})
-    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Dialogues of an evaluation step."})
+    per_device_train_batch_size: int = field(
+        default=8, metadata={"help": "Dialogues (Foal-Net: utterances) of a training step."}
+    )
+    per_device_eval_batch_size: int = field(
+        default=64, metadata={"help": "Dialogues (Foal-Net: utterances) of an evaluation step."}
+    )
     learning_rate: float = field(default=2e-3, metadata={"help": "Highest learning rate of AdamW."})
     weight_decay: float = field(default=0.1, metadata={"help": "Weight decay of AdamW."})
     num_train_epochs: float = field(default=15, metadata={"help": "Epochs, unless stopped early."})

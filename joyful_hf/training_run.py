@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedCo
 from .dialogue_files import load_dialogues
 from .families import FAMILIES, Family
 from .metrics import compute_metrics
-from .processing import DialogueError, JoyfulProcessor, summarize_dialogues
+from .processing import DialogueError, EmotionRecognitionProcessor, summarize_dialogues
 from .progress import print_epoch_lines
 from .trainer import EncodedDialogues, JoyfulTrainer, metric_key
 from .training_args import JoyfulTrainingArguments
@@ -168,7 +168,7 @@ def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, 
 
 def make_model_and_processor(
     family: Family, preset: str | None, settings: dict[str, Any], data: RunData
-) -> tuple[PreTrainedModel, JoyfulProcessor]:
+) -> tuple[PreTrainedModel, EmotionRecognitionProcessor]:
     """A fresh model and a processor fitted to the training dialogues.
 
     Raises:
@@ -178,13 +178,12 @@ def make_model_and_processor(
         raise DialogueError(f"--preset: unknown preset {preset!r}; choose from {', '.join(family.presets)}")
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
-        # The published relations, with room for the dialogues of every file.
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
-        most = max(summarize_dialogues(part).max_speakers for part in parts)
-        processor_settings = {"relation_scheme": "speaker_pair", "max_speakers": max(2, most)} | processor_settings
+        every_dialogue = (dialogue for part in parts for dialogue in part)
+        processor_settings = family.processor_class.published_parameters(every_dialogue) | processor_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
-    if not any(processor.dims.values()):
-        raise DialogueError("--config-json: a model needs one of text_dim, audio_dim and visual_dim")
+    if not processor.reads_anything:
+        raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
     num_labels = len(processor.label2id or ())
     if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
         raise DialogueError(
@@ -284,7 +283,7 @@ def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDi
         raise DialogueError(f"--metric-for-best-model: {wanted!r} is none of the metrics of this run: {choices}")
 
 
-def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: JoyfulProcessor) -> None:
+def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: EmotionRecognitionProcessor) -> None:
     """Raises a DialogueError unless model and processor of the checkpoint come of the same settings and data."""
     try:
         config, stored_processor = AutoConfig.from_pretrained(checkpoint), AutoProcessor.from_pretrained(checkpoint)
@@ -307,5 +306,5 @@ def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: Joy
 
 
 def _plain(value: Any) -> Any:
-    """What JSON makes of a value: tuples become lists, integer keys strings."""
-    return json.loads(json.dumps(value))
+    """What JSON makes of a value: tuples become lists, integer keys strings, a nested config its fields."""
+    return json.loads(json.dumps(value, default=lambda config: config.to_dict()))

@@ -4,10 +4,12 @@ if not __name__.startswith("joyful_hf."):
     raise ImportError("import this folder as `joyful_hf.modeling`, not under its own name")
 
 from .configuration_ar_iigcn import ARIIGCNConfig
+from .configuration_foal_net import FoalNetConfig
 from .configuration_joyful import JoyfulConfig
 from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition, ARIIGCNModel, ARIIGCNPreTrainedModel
+from .modeling_foal_net import FoalNetForEmotionRecognition, FoalNetModel, FoalNetPreTrainedModel
 from .modeling_joyful import JoyfulForEmotionRecognition, JoyfulModel, JoyfulPreTrainedModel
-from .outputs import EmotionRecognitionOutput
+from .outputs import EmotionRecognitionOutput, FoalNetOutput
 
 __all__ = [
     "ARIIGCNConfig",
@@ -15,6 +17,11 @@ __all__ = [
     "ARIIGCNModel",
     "ARIIGCNPreTrainedModel",
     "EmotionRecognitionOutput",
+    "FoalNetConfig",
+    "FoalNetForEmotionRecognition",
+    "FoalNetModel",
+    "FoalNetOutput",
+    "FoalNetPreTrainedModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",

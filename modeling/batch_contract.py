@@ -6,7 +6,7 @@ from transformers import PreTrainedConfig
 
 MODALITIES = ("text", "audio", "visual")
 
-_WAY_OUT = "load the processor that was saved with this model"
+WAY_OUT = "load the processor that was saved with this model"
 
 
 def check_batch(
@@ -39,11 +39,11 @@ def check_batch(
         if given is None:
             raise error(
                 f"the batch has no {modality}_features, and the model was made with {modality}_dim={expected}; "
-                f"{_WAY_OUT}"
+                f"{WAY_OUT}"
             )
         if given.dim() != 2 or given.size(-1) != expected:
             raise error(
-                f"{modality}_features have shape {tuple(given.shape)}, the model expects (N, {expected}); {_WAY_OUT}"
+                f"{modality}_features have shape {tuple(given.shape)}, the model expects (N, {expected}); {WAY_OUT}"
             )
         if num_utterances is not None and given.size(0) != num_utterances:
             raise error(f"{modality}_features have {given.size(0)} rows, other features have {num_utterances}")
@@ -98,7 +98,7 @@ def _check_values(
         raise error(f"dialogue_lengths hold {int(dialogue_lengths.min())}; a dialogue has at least 1 utterance")
     if edge_index is not None and edge_index.numel() and int(edge_index.max()) >= num_utterances:
         raise error(f"edge_index names utterance {int(edge_index.max())}, the batch has {num_utterances}")
-    scheme = f"({config.relation_scheme}, max_speakers={config.max_speakers}); {_WAY_OUT}"
+    scheme = f"({config.relation_scheme}, max_speakers={config.max_speakers}); {WAY_OUT}"
     if edge_type is not None and edge_type.numel():
         highest = int(edge_type.max())
         if highest >= config.num_relations:

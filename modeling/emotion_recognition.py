@@ -1,7 +1,7 @@
 """What every family's `ForEmotionRecognition` can do: turn logits into scores, and predict dialogues."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -10,8 +10,7 @@ SINGLE_LABEL = "single_label_classification"
 MULTI_LABEL = "multi_label_classification"
 REGRESSION = "regression"
 
-# Enough rows to fill a matrix product, few enough for any device: batches are counted in utterances.
-UTTERANCES_PER_BATCH = 2048
+Item = TypeVar("Item")
 
 
 class EmotionRecognitionMixin:
@@ -23,6 +22,9 @@ class EmotionRecognitionMixin:
     eval: Callable[..., Any]
     train: Callable[..., Any]
     training: bool
+
+    utterances_per_batch = 2048
+    """Of `predict`: enough rows to fill a matrix product, few enough for any device."""
 
     @property
     def problem_type(self) -> str:
@@ -60,14 +62,15 @@ class EmotionRecognitionMixin:
         self,
         dialogues: Mapping[str, Any] | Iterable[Mapping[str, Any]],
         processor: Any,
-        utterances_per_batch: int = UTTERANCES_PER_BATCH,
+        utterances_per_batch: int | None = None,
     ) -> list[dict[str, Any]]:
         """Dialogues in, the same dialogues out with `label` and `scores` in each utterance.
 
         Args:
             dialogues: one dialogue or any iterable of dialogues; labels in them are not read.
             processor: the processor that was saved with this model.
-            utterances_per_batch: dialogues are batched until they hold so many utterances.
+            utterances_per_batch: dialogues are batched until they hold so many utterances; by default what suits
+                the family.
 
         Returns:
             A list of {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores"}, ...]}; keys that
@@ -78,25 +81,29 @@ class EmotionRecognitionMixin:
         """
         if isinstance(dialogues, Mapping):
             dialogues = [cast("Mapping[str, Any]", dialogues)]
+        limit = utterances_per_batch or self.utterances_per_batch
         was_training = self.training
         self.eval()
         try:
             return [
                 prediction
-                for position, batch in _batches(dialogues, utterances_per_batch)
-                for prediction in self._predict_batch(batch, position, processor)
+                for position, batch in _batches(dialogues, limit, _num_utterances)
+                for prediction in self._predict_batch(batch, position, processor, limit)
             ]
         finally:
             self.train(was_training)
 
     def _predict_batch(
-        self, dialogues: list[Mapping[str, Any]], position: int, processor: Any
+        self, dialogues: list[Mapping[str, Any]], position: int, processor: Any, limit: int
     ) -> list[dict[str, Any]]:
-        encoded = processor.encode(dialogues, return_labels=False, first_position=position)
-        batch = processor.pack(encoded, return_tensors="pt").to(self.device)
-        with torch.inference_mode():
-            logits = self(**batch, return_loss=False).logits
-        named = iter(self.name_scores(self.scores(logits)))
+        # Dialogues for a family that reads them whole, utterances for one that does not.
+        encoded: list[Sized] = processor.encode(dialogues, return_labels=False, first_position=position)
+        logits = []
+        for _, examples in _batches(encoded, limit, len):
+            batch = processor.pack(examples, return_tensors="pt").to(self.device)
+            with torch.inference_mode():
+                logits.append(self(**batch, return_loss=False).logits)
+        named = iter(self.name_scores(self.scores(torch.cat(logits))))
         return [with_predictions(dialogue, named) for dialogue in dialogues]
 
 
@@ -110,19 +117,20 @@ def with_predictions(dialogue: Mapping[str, Any], named: Iterator[dict[str, Any]
     return ({} if dialogue_id is None else {"dialogue_id": dialogue_id}) | {"utterances": utterances}
 
 
-def _batches(
-    dialogues: Iterable[Mapping[str, Any]], utterances_per_batch: int
-) -> Iterator[tuple[int, list[Mapping[str, Any]]]]:
-    """Batches of dialogues, each with the position of its first dialogue."""
-    batch: list[Mapping[str, Any]] = []
-    position = num_utterances = 0
-    for dialogue in dialogues:
-        utterances = dialogue.get("utterances") if isinstance(dialogue, Mapping) else None
-        length = len(utterances) if hasattr(utterances, "__len__") else 0  # the processor says what is wrong
-        if batch and num_utterances + length > utterances_per_batch:
+def _num_utterances(dialogue: Mapping[str, Any]) -> int:
+    utterances = dialogue.get("utterances") if isinstance(dialogue, Mapping) else None
+    return len(utterances) if isinstance(utterances, Sized) else 0  # the processor says what is wrong
+
+
+def _batches(items: Iterable[Item], limit: int, length: Callable[[Item], int]) -> Iterator[tuple[int, list[Item]]]:
+    """Batches of items whose lengths sum to `limit` at most, each with the position of its first item."""
+    batch: list[Item] = []
+    position = total = 0
+    for item in items:
+        if batch and total + length(item) > limit:
             yield position, batch
-            position, batch, num_utterances = position + len(batch), [], 0
-        batch.append(dialogue)
-        num_utterances += length
+            position, batch, total = position + len(batch), [], 0
+        batch.append(item)
+        total += length(item)
     if batch:
         yield position, batch

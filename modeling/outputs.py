@@ -28,3 +28,19 @@ class EmotionRecognitionOutput(ModelOutput):
     """(N, graph size): what the graph encoder returns."""
     edge_attention: Tensor | None = None
     """(E, heads): weight of each edge of the batch in the graph's attention; only if asked for."""
+
+
+@dataclass
+class FoalNetOutput(EmotionRecognitionOutput):
+    """Output of the Foal-Net models. B utterances in a padded batch; N is B."""
+
+    audio_embedding: Tensor | None = None
+    """(B, projection_size) unit vectors, the audio of each utterance in the space of all modalities."""
+    video_embedding: Tensor | None = None
+    """(B, projection_size) unit vectors."""
+    text_embedding: Tensor | None = None
+    """(B, projection_size) unit vectors."""
+    match_logits_a2v: Tensor | None = None
+    """(2 B, 2) does the video that the audio looked at belong to it? Own pairs, then pairs with the hard negatives."""
+    match_logits_v2a: Tensor | None = None
+    """(2 B, 2) the same with the video looking at audio."""

@@ -156,3 +156,22 @@ def known_labels(labels: np.ndarray) -> np.ndarray:
         return labels != IGNORED_LABEL
     rows = labels.reshape(len(labels), -1)
     return np.isnan(rows).sum(axis=-1) == 0
+
+
+def join_labels(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """All examples' labels, or None if not one is known. An all-unknown example follows the others' kind."""
+    given = [part for part in parts if part is not None and known_labels(part).any()]
+    if not given:
+        return None
+    kind = given[0]
+    unknown = IGNORED_LABEL if kind.dtype == np.int64 else np.nan
+    joined = []
+    for part in parts:
+        if part is None:
+            raise DialogueError("some dialogues were encoded with labels and some without")
+        if part.dtype != kind.dtype or part.ndim != kind.ndim:
+            if known_labels(part).any():
+                raise DialogueError("the dialogues of one batch mix labels of different kinds; set `problem_type`")
+            part = np.full((len(part), *kind.shape[1:]), unknown, kind.dtype)
+        joined.append(part)
+    return np.concatenate(joined)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
-from transformers import BatchFeature, ProcessorMixin
+from transformers import BatchFeature
 
 from .dialogues import (
     FEATURE_KEYS,
@@ -22,21 +21,14 @@ from .dialogues import (
     utterance_name,
 )
 from .graph import num_relations, relation_ids, window_edges
-from .labels import (
-    IGNORED_LABEL,
-    PROBLEM_TYPES,
-    REGRESSION,
-    SINGLE_LABEL,
-    encode_labels,
-    infer_problem_type,
-    known_labels,
-)
+from .labels import REGRESSION, encode_labels, join_labels
+from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
 from .standardization import feature_statistics
 from .summary import summarize_dialogues
 
 
 @dataclass
-class EncodedDialogue:
+class EncodedDialogue(EncodedExample):
     """One dialogue as arrays, ready to be packed with others. n is its number of utterances."""
 
     features: dict[str, np.ndarray]
@@ -51,13 +43,8 @@ class EncodedDialogue:
     def __len__(self) -> int:
         return len(self.speaker_ids)
 
-    @property
-    def has_labels(self) -> bool:
-        """Whether at least one label is known."""
-        return self.labels is not None and bool(known_labels(self.labels).any())
 
-
-class JoyfulProcessor(ProcessorMixin):
+class JoyfulProcessor(EmotionRecognitionProcessor):
     """Turns dialogues with utterance-level features into one packed graph batch, without padding.
 
     All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
@@ -81,9 +68,6 @@ class JoyfulProcessor(ProcessorMixin):
         ValueError: a parameter that is out of its range.
     """
 
-    # Nothing but "no special tokens": the Trainer asks the tokenizer of every processor for them.
-    tokenizer: Any = SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
-
     def __init__(
         self,
         text_dim: int = 0,
@@ -98,7 +82,7 @@ class JoyfulProcessor(ProcessorMixin):
         problem_type: str | None = None,
         feature_statistics: dict[str, dict[str, list[float]]] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(label2id, problem_type)
         self.text_dim = text_dim
         self.audio_dim = audio_dim
         self.visual_dim = visual_dim
@@ -107,30 +91,19 @@ class JoyfulProcessor(ProcessorMixin):
         self.relation_scheme = relation_scheme
         self.max_speakers = max_speakers
         self.speaker_to_id = speaker_to_id
-        self.label2id = label2id
-        self.problem_type = problem_type
         self.feature_statistics = feature_statistics
         self._check_parameters()
 
     def _check_parameters(self) -> None:
         least = {"text_dim": 0, "audio_dim": 0, "visual_dim": 0, "window_past": -1, "window_future": -1}
-        for name, minimum in (least | {"max_speakers": 1}).items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-                raise ValueError(f"{name} must be an int of at least {minimum}, got {value!r}")
+        self._check_least(least | {"max_speakers": 1})
         num_relations(self.relation_scheme, self.max_speakers)
-        if self.label2id and set(self.label2id.values()) != set(range(len(self.label2id))):
-            raise ValueError(
-                f"label2id must number the labels from 0 to {len(self.label2id) - 1}, got {self.label2id}"
-            )
         for speaker, speaker_id in (self.speaker_to_id or {}).items():
             if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
                 raise ValueError(
                     f"speaker_to_id gives {speaker!r} the id {speaker_id}; ids start at 0, "
                     f"and 'speaker_pair' holds max_speakers={self.max_speakers} of them"
                 )
-        if self.problem_type is not None and self.problem_type not in PROBLEM_TYPES:
-            raise ValueError(f"unknown problem_type {self.problem_type!r}; choose from {', '.join(PROBLEM_TYPES)}")
         for modality, statistics in (self.feature_statistics or {}).items():
             if modality not in MODALITIES or set(statistics) != {"mean", "std"}:
                 raise ValueError(
@@ -149,6 +122,11 @@ class JoyfulProcessor(ProcessorMixin):
     def dims(self) -> dict[str, int]:
         """Modality -> size of its feature vectors."""
         return {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
+
+    @property
+    def reads_anything(self) -> bool:
+        """Whether at least one modality is part of the model."""
+        return any(self.dims.values())
 
     @property
     def num_relations(self) -> int:
@@ -192,18 +170,17 @@ class JoyfulProcessor(ProcessorMixin):
         processor = cls(**(inferred | parameters))
         return processor if "feature_statistics" in parameters else processor.fit(dialogue_list)
 
+    @classmethod
+    def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
+        """The published relations, with room for these dialogues."""
+        most = summarize_dialogues(dialogues).max_speakers
+        return {"relation_scheme": "speaker_pair", "max_speakers": max(2, most)}
+
     def model_kwargs(self) -> dict[str, Any]:
         """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`."""
         shared: dict[str, Any] = {f"{modality}_dim": dim for modality, dim in self.dims.items()}
         shared |= {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
-        if self.problem_type is not None:
-            shared["problem_type"] = self.problem_type
-        if self.label2id:
-            shared["label2id"] = dict(self.label2id)
-            shared["id2label"] = dict(sorted((index, label) for label, index in self.label2id.items()))
-        elif self.problem_type == REGRESSION:
-            shared["num_labels"] = 1
-        return shared
+        return shared | super().model_kwargs()
 
     def fit(self, dialogues: Dialogue | Iterable[Dialogue]) -> Self:
         """Learn each modality's mean and standard deviation from the training dialogues.
@@ -250,21 +227,7 @@ class JoyfulProcessor(ProcessorMixin):
         """
         return self.pack(self.encode(dialogues, return_labels), return_tensors)
 
-    def encode(
-        self, dialogues: Dialogue | Iterable[Dialogue], return_labels: bool = True, first_position: int = 0
-    ) -> list[EncodedDialogue]:
-        """Check the dialogues and turn each into arrays: the part of the work that need not be repeated.
-
-        Args:
-            first_position: what messages call the first dialogue if it has no id, where the list is a part.
-        """
-        named = []
-        for position, dialogue in enumerate(as_dialogue_list(dialogues), first_position):
-            name = dialogue_name(dialogue, position)
-            named.append((name, get_utterances(dialogue, name)))
-        problem_type = None
-        if return_labels:
-            problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
+    def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
         encoded = [self._encode_one(name, utterances, problem_type) for name, utterances in named]
         if not any(one.modality_mask.any() for one in encoded):
             self._refuse_raw_media(named)
@@ -322,7 +285,7 @@ class JoyfulProcessor(ProcessorMixin):
             speaker_ids[index] = speaker_id
         return speaker_ids
 
-    def _refuse_raw_media(self, named: Sequence[tuple[str, Sequence[Utterance]]]) -> None:
+    def _refuse_raw_media(self, named: Sequence[NamedUtterances]) -> None:
         for name, utterances in named:
             for index, utterance in enumerate(utterances):
                 for modality, dim in self.dims.items():
@@ -345,26 +308,7 @@ class JoyfulProcessor(ProcessorMixin):
         batch["speaker_ids"] = speaker_ids
         batch["edge_index"] = edge_index
         batch["edge_type"] = relation_ids(edge_index, speaker_ids, self.relation_scheme, self.max_speakers)
-        labels = _join_labels([one.labels for one in encoded])
+        labels = join_labels([one.labels for one in encoded])
         if labels is not None:
             batch["labels"] = labels
         return BatchFeature(batch, tensor_type=return_tensors)
-
-
-def _join_labels(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """All dialogues' labels, or None if not one is known. An all-unknown dialogue follows the others' kind."""
-    given = [part for part in parts if part is not None and known_labels(part).any()]
-    if not given:
-        return None
-    kind = given[0]
-    unknown = IGNORED_LABEL if kind.dtype == np.int64 else np.nan
-    joined = []
-    for part in parts:
-        if part is None:
-            raise DialogueError("some dialogues were encoded with labels and some without")
-        if part.dtype != kind.dtype or part.ndim != kind.ndim:
-            if known_labels(part).any():
-                raise DialogueError("the dialogues of one batch mix labels of different kinds; set `problem_type`")
-            part = np.full((len(part), *kind.shape[1:]), unknown, kind.dtype)
-        joined.append(part)
-    return np.concatenate(joined)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .dialogues import (
     FEATURE_KEYS,
+    FRAME_KEYS,
     MODALITIES,
     Dialogue,
     DialogueError,
@@ -16,6 +17,7 @@ from .dialogues import (
     get_utterances,
     utterance_name,
 )
+from .frames import get_frames
 from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, get_label
 
 
@@ -31,6 +33,12 @@ class DialogueSummary:
     """Size of each modality's vectors, 0 where no utterance has the modality."""
     modality_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
     """Utterances that have each modality."""
+    frame_sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
+    """Size of each modality's frames, 0 where no utterance has a sequence of them."""
+    frame_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
+    """Utterances that have each modality as a sequence of frames."""
+    num_waveforms: int = 0
+    """Utterances that have `audio`."""
     label_counts: Counter[str] = field(default_factory=Counter)
     """Utterances of each class; empty for regression."""
     problem_type: str | None = None
@@ -45,16 +53,24 @@ class DialogueSummary:
             return {str(index): index for index in range(max(map(int, self.label_counts)) + 1)}
         return {label: index for index, label in enumerate(sorted(self.label_counts))}
 
+    def size_of_frames(self, modality: str) -> int:
+        """Size of a modality's frames where a feature vector counts as one frame, 0 without either."""
+        return self.frame_sizes[modality] or self.feature_sizes[modality]
+
     def __str__(self) -> str:
-        modalities = ", ".join(
-            f"{modality} {self.feature_sizes[modality]} (in {self.modality_counts[modality]})"
-            for modality in MODALITIES
-            if self.feature_sizes[modality]
-        )
+        parts = [f"features: {_listed(self.feature_sizes, self.modality_counts) or 'none'}"]
+        if any(self.frame_sizes.values()):
+            parts.append(f"frames: {_listed(self.frame_sizes, self.frame_counts)}")
+        if self.num_waveforms:
+            parts.append(f"audio: in {self.num_waveforms}")
         return (
             f"{self.num_dialogues} dialogues, {self.num_utterances} utterances, "
-            f"up to {self.max_speakers} speakers, features: {modalities or 'none'}"
+            f"up to {self.max_speakers} speakers, {', '.join(parts)}"
         )
+
+
+def _listed(sizes: dict[str, int], counts: dict[str, int]) -> str:
+    return ", ".join(f"{modality} {size} (in {counts[modality]})" for modality, size in sizes.items() if size)
 
 
 def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSummary:
@@ -62,7 +78,8 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
 
     Raises:
         DialogueError: a feature vector of another size than the first of its modality, labels of different
-            kinds (a string here, a float there), or anything that `get_utterances` or `get_features` refuses.
+            kinds (a string here, a float there), or anything that `get_utterances`, `get_features` or `get_frames`
+            refuses.
     """
     summary = DialogueSummary()
     label_kinds = LabelKinds()
@@ -76,6 +93,8 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
         for index, utterance in enumerate(utterances):
             place = utterance_name(name, index)
             _count_features(summary, utterance, place)
+            _count_frames(summary, utterance, place)
+            summary.num_waveforms += utterance.get("audio") is not None
             label = get_label(utterance)
             if label is not None:
                 label_kinds.add(label, place)
@@ -99,3 +118,13 @@ def _count_features(summary: DialogueSummary, utterance: Utterance, place: str) 
             raise DialogueError(f"{place}: '{key}' has size {size}, the first one had {expected}")
         summary.feature_sizes[modality] = size
         summary.modality_counts[modality] += 1
+
+
+def _count_frames(summary: DialogueSummary, utterance: Utterance, place: str) -> None:
+    for modality, key in FRAME_KEYS.items():
+        if utterance.get(key) is None:
+            continue
+        frames = get_frames(utterance, modality, summary.frame_sizes[modality] or None, place)
+        assert frames is not None
+        summary.frame_sizes[modality] = frames.shape[1]
+        summary.frame_counts[modality] += 1

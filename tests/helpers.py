@@ -12,12 +12,16 @@ from transformers import PreTrainedModel
 from joyful_hf import (
     ARIIGCNConfig,
     ARIIGCNForEmotionRecognition,
+    FoalNetConfig,
+    FoalNetForEmotionRecognition,
+    FoalNetProcessor,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
 )
 from joyful_hf.modeling.augmentation import SpeakerGraph
 from joyful_hf.modeling.packing import DialogueLayout
+from joyful_hf.processing import FRAME_KEYS, MODALITIES, EmotionRecognitionProcessor
 from joyful_hf.processing.graph import relation_ids, window_edges
 
 DIMS = {"text": 12, "audio": 6, "visual": 8}
@@ -32,8 +36,8 @@ def make_dialogue(
     dialogue_id: str | None = None,
     label: Callable[[np.random.Generator], Any] = lambda rng: LABELS[rng.integers(len(LABELS))],
 ) -> dict[str, Any]:
-    """One random dialogue in the record that users write."""
-    rng = np.random.default_rng((seed, length))
+    """One random dialogue in the record that users write, its modalities as vectors and as sequences of frames."""
+    rng, frames_rng = np.random.default_rng((seed, length)), np.random.default_rng((seed, length, 1))
     utterances = []
     for index in range(length):
         utterance: dict[str, Any] = {
@@ -43,6 +47,8 @@ def make_dialogue(
         }
         for modality in modalities:
             utterance[f"{modality}_features"] = rng.normal(size=DIMS[modality]).astype(np.float32).tolist()
+            shape = (frames_rng.integers(1, 6), DIMS[modality])
+            utterance[FRAME_KEYS[modality]] = frames_rng.normal(size=shape).astype(np.float32).tolist()
         utterances.append(utterance)
     return {"dialogue_id": dialogue_id or f"d{seed}", "utterances": utterances}
 
@@ -50,6 +56,35 @@ def make_dialogue(
 def make_dialogues(lengths: Sequence[int] = (5, 9, 1, 23), **kwargs: Any) -> list[dict[str, Any]]:
     """Several random dialogues, of the given lengths."""
     return [make_dialogue(length, seed=index, **kwargs) for index, length in enumerate(lengths)]
+
+
+def without_modality(utterance: dict[str, Any], modality: str) -> dict[str, Any]:
+    """The utterance without this modality, in whichever form."""
+    return {
+        key: value for key, value in utterance.items() if key not in (f"{modality}_features", FRAME_KEYS[modality])
+    }
+
+
+def hide_modalities(batch: Any, present: torch.Tensor, fill: float | None = None) -> dict[str, torch.Tensor]:
+    """A copy of a batch in which an utterance has a modality only where `present` (N, 3) says so.
+
+    Args:
+        fill: what is to stand in the rows that are hidden.
+    """
+    hidden = dict(batch)
+    if "modality_mask" in hidden:
+        hidden["modality_mask"] = hidden["modality_mask"] & present
+    for column, modality in enumerate(MODALITIES):
+        for key in (f"{modality}_features", FRAME_KEYS[modality]):
+            if key not in hidden:
+                continue
+            shown = present[:, column].view(-1, *[1] * (hidden[key].dim() - 1))
+            if key.endswith("_frames"):
+                mask = key.replace("_frames", "_frame_mask")
+                hidden[mask] = hidden[mask] & present[:, column, None]
+            if fill is not None:
+                hidden[key] = torch.where(shown, hidden[key], fill)
+    return hidden
 
 
 # Hypothesis: the lengths of a few dialogues, of one utterance too.
@@ -91,12 +126,32 @@ class FamilyCase:
     name: str
     make_config: Callable[..., Any]
     model_class: type[PreTrainedModel]
-    processor_class: type[JoyfulProcessor]
+    processor_class: type[EmotionRecognitionProcessor]
     loss_parts: tuple[str, ...]
+    modalities: tuple[str, ...] = MODALITIES
+    """What the model reads of an utterance."""
+    reads_dialogues: bool = True
+    """Whether an example is a dialogue, whose graph joins its utterances; else it is an utterance on its own."""
+    loss_parts_of_batch: tuple[str, ...] = ()
+    """Parts of the loss that compare the utterances of a batch: no mean over its dialogues."""
+    processor_parameters: Callable[[list[dict[str, Any]]], dict[str, Any]] = lambda dialogues: {}
+    """What its processor has to be told of these dialogues."""
 
-    def make(self, dialogues: list[dict[str, Any]], seed: int = 0, **overrides: Any) -> tuple[Any, JoyfulProcessor]:
+    @property
+    def train_batch_size(self) -> int:
+        """Examples of a training step in tests: of the dialogues of `tests.training`, five steps are an epoch."""
+        return 2 if self.reads_dialogues else 10
+
+    def examples(self, dialogues: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """The utterances of each example that the dialogues make."""
+        if self.reads_dialogues:
+            return [dialogue["utterances"] for dialogue in dialogues]
+        return [[utterance] for dialogue in dialogues for utterance in dialogue["utterances"]]
+
+    def make(self, dialogues: list[dict[str, Any]], seed: int = 0, **overrides: Any) -> tuple[Any, Any]:
         """A fresh model in evaluation mode and a fitted processor for these dialogues."""
-        processor_parameters = {key: overrides.pop(key) for key in list(overrides) if key.startswith("window_")}
+        processor_parameters = self.processor_parameters(dialogues)
+        processor_parameters |= {key: overrides.pop(key) for key in list(overrides) if key.startswith("window_")}
         processor = self.processor_class.from_dialogues(dialogues, **processor_parameters)
         torch.manual_seed(seed)
         model = self.model_class(self.make_config(**(processor.model_kwargs() | overrides)))
@@ -150,6 +205,18 @@ def _ar_iigcn_paper(**kwargs: Any) -> ARIIGCNConfig:
     return ARIIGCNConfig.paper(**(_AR_IIGCN_SIZES | kwargs))
 
 
+def _foal_net(**kwargs: Any) -> FoalNetConfig:
+    return FoalNetConfig(**({"projection_size": 8, "num_attention_heads": 2} | kwargs))
+
+
+def _foal_net_released(**kwargs: Any) -> FoalNetConfig:
+    return FoalNetConfig.released(**({"projection_size": 8, "num_attention_heads": 2} | kwargs))
+
+
+def _text_dim(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"text_dim": DIMS["text"]} if "text_features" in dialogues[0]["utterances"][0] else {}
+
+
 _JOYFUL = (JoyfulForEmotionRecognition, JoyfulProcessor, ("fusion", "contrastive", "classification"))
 _AR_IIGCN = (
     ARIIGCNForEmotionRecognition,
@@ -157,10 +224,15 @@ _AR_IIGCN = (
     ("classification", "generator", "discriminator", "intra_modal", "inter_modal"),
 )
 
+_FOAL_NET = (FoalNetForEmotionRecognition, FoalNetProcessor, ("classification", "avel", "mem"))
+_OF_UTTERANCES: dict[str, Any] = {"reads_dialogues": False, "loss_parts_of_batch": ("avel", "mem")}
+
 FAMILY_CASES = [
     FamilyCase("joyful-recommended", _recommended, *_JOYFUL),
     FamilyCase("joyful-paper", _paper, *_JOYFUL),
     FamilyCase("joyful-released", _released, *_JOYFUL),
     FamilyCase("ar-iigcn-recommended", _ar_iigcn_recommended, *_AR_IIGCN),
     FamilyCase("ar-iigcn-paper", _ar_iigcn_paper, *_AR_IIGCN),
+    FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
+    FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]

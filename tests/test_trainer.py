@@ -222,7 +222,20 @@ def test_every_utterance_counts_once_whatever_the_batch_size(tmp_path, family, b
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])
+def test_a_row_of_the_predictions_is_an_example(tmp_path, family, batch_size):
+    trainer = make_trainer(tmp_path, family, validation=None, per_device_eval_batch_size=batch_size)
+    output = trainer.predict(TRAIN)
+    examples = family.examples(TRAIN)
+    assert len(output.predictions) == len(output.label_ids) == len(examples)
+    label2id = trainer.model.config.label2id
+    for example, labels in zip(examples, output.label_ids.reshape(len(examples), -1), strict=True):
+        assert labels[labels != -100].tolist() == [label2id[utterance["label"]] for utterance in example]
+
+
+@pytest.mark.parametrize("batch_size", [2, 64])
 def test_predictions_are_padded_to_the_longest_dialogue(tmp_path, family, batch_size):
+    if not family.reads_dialogues:
+        pytest.skip("an utterance is a row of its own")
     trainer = make_trainer(tmp_path, family, validation=None, per_device_eval_batch_size=batch_size)
     output = trainer.predict(TRAIN)
     longest = max(len(dialogue["utterances"]) for dialogue in TRAIN)

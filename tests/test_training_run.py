@@ -191,7 +191,7 @@ def test_settings_go_to_the_config_the_processor_or_both(data):
         ({"graph_num_layers": "two"}, "'graph_num_layers' expected int, got str"),
         ({"fusion": "sum"}, "fusion must be one of"),
         ({"num_labels": 7}, "num_labels is 7, the data have 4 labels"),
-        ({"text_dim": 0, "audio_dim": 0, "visual_dim": 0}, "needs one of text_dim, audio_dim and visual_dim"),
+        ({"text_dim": 0, "audio_dim": 0, "visual_dim": 0}, "every modality has size 0"),
         ({"graph_num_heads": 3}, "graph_num_heads=3 does not divide"),
     ],
     ids=str,

@@ -13,7 +13,8 @@ from tests.helpers import FAMILY_CASES, FamilyCase, make_dialogues
 # Every training begins with a full garbage collection; what the imports have left need not be gone through each time.
 gc.freeze()
 
-# Nine dialogues make five steps an epoch in batches of two, the last one with a single dialogue.
+# Nine dialogues make five steps an epoch in batches of two, the last one with a single dialogue; their 45 utterances
+# do in batches of ten.
 TRAIN = make_dialogues((5, 9, 1, 7, 4, 3, 6, 2, 8))
 VALIDATION = make_dialogues((4, 3, 6))
 STEPS_PER_EPOCH = 5
@@ -60,6 +61,7 @@ def make_trainer(
         **arguments: of `JoyfulTrainingArguments`.
     """
     model, processor = case.make(TRAIN, **(settings or {}))
+    arguments = {"per_device_train_batch_size": case.train_batch_size} | arguments
     if validation is None:
         arguments = {"eval_strategy": "no", "load_best_model_at_end": False} | arguments
     return JoyfulTrainer(

@@ -71,6 +71,7 @@ def test_labels_are_counted():
 
 def test_a_summary_reads_as_one_line():
     assert str(summarize_dialogues(make_dialogues(modalities=["text", "audio"]))) == (
-        "4 dialogues, 38 utterances, up to 2 speakers, features: text 12 (in 38), audio 6 (in 38)"
+        "4 dialogues, 38 utterances, up to 2 speakers, features: text 12 (in 38), audio 6 (in 38), "
+        "frames: text 12 (in 38), audio 6 (in 38)"
     )
     assert str(summarize_dialogues({"utterances": [{"speaker": "A"}]})).endswith("features: none")

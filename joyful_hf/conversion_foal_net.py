@@ -1,0 +1,76 @@
+"""Weights of the authors' released Foal-Net code -> the state dict of a model of this package."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+# Released layer of the cross-attention -> ours.
+_ATTENTION_LAYERS = {"w_q": "query", "w_k": "key", "w_v": "value", "w_concat": "output", "ln": "norm"}
+_DIRECTIONS = {"a2v": "audio_to_video", "v2a": "video_to_audio"}
+_HEADS = {
+    "a2v_head": "matching.audio_to_video",
+    "v2a_head": "matching.video_to_audio",
+    "cls_head": "classifier",
+}
+_PROJECTION_PARAMETERS = {
+    "linear1.weight": "input.weight",
+    "linear2.weight": "correction.weight",
+    "layer_norm.weight": "norm.weight",
+    "layer_norm.bias": "norm.bias",
+}
+_TEMPERATURE = "foal_net.alignment.temperature"
+_INITIAL_TEMPERATURE = math.log(1 / 0.07)
+
+
+def convert_released_foalnet_state_dict(
+    state: Mapping[str, Tensor], temperature: float = _INITIAL_TEMPERATURE
+) -> dict[str, Tensor]:
+    """Released weights -> the state dict of `FoalNetForEmotionRecognition(FoalNetConfig.released(...))`.
+
+    Everything after the audio encoder: the config takes `audio_dim`, the size of the encoder's frames.
+
+    Args:
+        state: state dict of the released network without its encoder.
+        temperature: what divides the similarities, if the state does not hold it (`temp`).
+
+    Raises:
+        ValueError: a parameter is missing or unknown; the message names it.
+    """
+    renamed = _names(_num_layers(state))
+    given = set(state) - {"temp"}
+    if missing := sorted(renamed.keys() - given):
+        raise ValueError(f"this is no released Foal-Net: {_some(missing)} missing")
+    if unknown := sorted(given - renamed.keys()):
+        raise ValueError(f"released Foal-Net has no parameters {_some(unknown)}")
+    converted = {ours: state[released] for released, ours in renamed.items()}
+    divisor = state.get("temp")
+    converted[_TEMPERATURE] = torch.tensor(temperature) if divisor is None else divisor.reshape(())
+    return converted
+
+
+def _num_layers(state: Mapping[str, Tensor]) -> int:
+    numbers = {int(name.split(".")[1]) for name in state if name.startswith("a2v.")}
+    return max(numbers, default=0) + 1
+
+
+def _names(num_layers: int) -> dict[str, str]:
+    """Released name -> ours."""
+    names = {}
+    for released, ours in _DIRECTIONS.items():
+        for index in range(num_layers):
+            for layer, our_layer in _ATTENTION_LAYERS.items():
+                for part in ("weight", "bias"):
+                    target = f"foal_net.cross_attention.{ours}.layers.{index}.{our_layer}.{part}"
+                    names[f"{released}.{index}.{layer}.{part}"] = target
+    for stream in ("audio", "video"):
+        for released, ours in _PROJECTION_PARAMETERS.items():
+            names[f"{stream}_project.{released}"] = f"foal_net.projections.{stream}.{ours}"
+    for released, ours in _HEADS.items():
+        names |= {f"{released}.{part}": f"{ours}.{part}" for part in ("weight", "bias")}
+    return names
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

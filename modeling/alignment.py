@@ -1,0 +1,83 @@
+"""Audio-video emotion alignment (AVEL): utterances of the same emotion lie close to each other across modalities."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import initialization as init
+
+from .configuration_foal_net import FoalNetConfig
+
+# CLIP's own limit: a larger scale makes training unstable.
+_LARGEST_SCALE = 100.0
+
+
+class ProjectionHead(nn.Module):
+    """CLIP's head: a linear layer and a correction of it, normalised."""
+
+    def __init__(self, in_size: int, size: int, dropout: float) -> None:
+        super().__init__()
+        self.input = nn.Linear(in_size, size, bias=False)
+        self.correction = nn.Linear(size, size, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B, in size) -> unit vectors (B, size) float32."""
+        projected = self.input(pooled)
+        corrected = self.dropout(self.correction(functional.gelu(projected)))
+        return functional.normalize(self.norm(projected + corrected).float(), dim=-1)
+
+
+class EmotionAlignment(nn.Module):
+    """Similarities between the utterances of two modalities, and the loss that aligns them by emotion."""
+
+    def __init__(self, config: FoalNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.logit_scale: nn.Parameter | None = None
+        self.temperature: nn.Parameter | None = None
+        if config.temperature_mode == "clip":
+            self.logit_scale = nn.Parameter(torch.empty(()))
+        else:
+            self.temperature = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin with the temperature of the config."""
+        start = self.config.initial_temperature
+        assert start is not None  # the config has filled it in
+        if self.logit_scale is not None:
+            init.constant_(self.logit_scale, math.log(1 / start))
+        if self.temperature is not None:
+            init.constant_(self.temperature, start)
+
+    def similarity(self, anchors: Tensor, others: Tensor) -> Tensor:
+        """(B, size) and (B, size) unit vectors -> (B, B) logits, anchors in the rows."""
+        with torch.autocast(anchors.device.type, enabled=False):  # float32 also where the model runs in less
+            cosines = anchors.float() @ others.float().T
+            if self.logit_scale is not None:
+                return cosines * self.logit_scale.float().exp().clamp(max=_LARGEST_SCALE)
+            assert self.temperature is not None
+            return cosines / self.temperature.float()
+
+    def loss(self, similarity: Tensor, same: Tensor, takes_part: Tensor) -> Tensor:
+        """() mean of both directions over the utterances that take part; 0 if there are none.
+
+        Args:
+            similarity: (B, B).
+            same: (B, B) bool, pairs of the same emotion.
+            takes_part: (B,) bool, utterances with both modalities and a known label.
+        """
+        pairs = takes_part[:, None] & takes_part
+        lowest = torch.finfo(similarity.dtype).min
+        logits = similarity.masked_fill(~takes_part, lowest), similarity.T.masked_fill(~takes_part, lowest)
+        positive = same & pairs
+        return torch.stack([self._one_direction(one, positive, takes_part) for one in logits]).mean()
+
+    def _one_direction(self, logits: Tensor, positive: Tensor, takes_part: Tensor) -> Tensor:
+        of_each = -torch.where(positive, logits.log_softmax(-1), 0.0).sum(-1)
+        if self.config.avel_normalize:
+            of_each = of_each / positive.sum(-1).clamp(min=1)
+        return (of_each * takes_part).sum() / takes_part.sum().clamp(min=1)

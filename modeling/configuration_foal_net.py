@@ -1,0 +1,159 @@
+"""`FoalNetConfig`, with the released code's form of Foal-Net as a preset."""
+
+import math
+from typing import Any, ClassVar, Self
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from .configuration_base import EmotionRecognitionConfig
+
+# microsoft/wavlm-large, which the released code fine-tunes.
+_WAVLM_LARGE: dict[str, Any] = {
+    "model_type": "wavlm",
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+    "activation_dropout": 0.0,
+    "feat_proj_dropout": 0.1,
+    "final_dropout": 0.0,
+}
+# The logit scale with which CLIP begins, as temperature, and what the released code makes of it: see below.
+_CLIP_TEMPERATURE = 0.07
+_RELEASED_TEMPERATURE = math.log(1 / _CLIP_TEMPERATURE)
+
+
+@strict
+class FoalNetConfig(EmotionRecognitionConfig):
+    """Sizes and choices of a Foal-Net model. `FoalNetConfig()` has the sizes of the paper (Interspeech 2024).
+
+    `FoalNetConfig.released()` is the network of the authors' code. The paper gives no sizes: they are that code's.
+
+    Args:
+        audio_dim: size of the audio frames. By default that of `audio_config`; without one, frames of this size come
+            in where waveforms would. 0 leaves audio out.
+        video_dim: size of the video frames (CLIP ViT-L/14: 768); 0 leaves video out.
+        text_dim: size of the text frames; 0, as in the paper, leaves text out.
+        audio_config: the encoder of waveforms: a config of transformers (WavLM, wav2vec 2.0, HuBERT, ...) or its
+            fields, of WavLM unless `model_type` says otherwise. WavLM-large if audio_dim is not given either.
+        freeze_feature_encoder: leave the encoder's convolutional front as it is in training.
+        encoder_learning_rate: what `JoyfulTrainer` trains the encoder with (released: 1e-4, for every part); None
+            trains it as the rest.
+        projection_size: width of the space in which modalities are aligned.
+        projection_dropout_prob: dropout of the projections into it.
+        num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.
+        temperature_mode: `"clip"`, a learnable scale exp(s) of at most 100 multiplies the similarities, or
+            `"released"`, a learnable number divides them.
+        initial_temperature: what divides the similarities at the start: 0.07 for `"clip"`. The released code takes
+            CLIP's *logarithm of the scale* for the divisor, log(1 / 0.07) = 2.66.
+        avel_normalize: average over the utterances of the same emotion, not sum (paper and released: sum).
+        avel_loss_weight: weight of the alignment loss (1.0); 0 switches it off.
+        mem_loss_weight: weight of the matching loss (0.1); 0 switches it off.
+        class_weights: weight of each class in the classification loss.
+        label_smoothing: share of the target spread over all classes. Not in the paper.
+    """
+
+    model_type = "foal_net"
+    keys_to_ignore_at_inference = [
+        "loss",
+        "losses",
+        "features",
+        "fused",
+        "audio_embedding",
+        "video_embedding",
+        "text_embedding",
+        "match_logits_a2v",
+        "match_logits_v2a",
+    ]
+    sub_configs_defaults = {"audio_config": SubConfigSpec(AutoConfig, model_type="wavlm", optional=True)}
+
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
+        "temperature_mode": ("clip", "released")
+    }
+    probabilities: ClassVar[tuple[str, ...]] = (
+        *EmotionRecognitionConfig.probabilities,
+        "projection_dropout_prob",
+        "hidden_dropout_prob",
+    )
+    sizes: ClassVar[tuple[str, ...]] = ("projection_size", "num_hidden_layers", "num_attention_heads")
+    not_negative: ClassVar[tuple[str, ...]] = (
+        "audio_dim",
+        "video_dim",
+        "text_dim",
+        "avel_loss_weight",
+        "mem_loss_weight",
+        "encoder_learning_rate",
+    )
+    above_zero: ClassVar[tuple[str, ...]] = ("initial_temperature",)
+
+    audio_dim: int | None = None
+    video_dim: int = 768
+    text_dim: int = 0
+    audio_config: dict | PreTrainedConfig | None = None
+    freeze_feature_encoder: bool = False
+    encoder_learning_rate: float | int | None = 1e-4
+
+    projection_size: int = 512
+    projection_dropout_prob: float | int = 0.5
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    hidden_dropout_prob: float | int = 0.1
+
+    temperature_mode: str = "clip"
+    initial_temperature: float | int | None = None
+    avel_normalize: bool = False
+    avel_loss_weight: float | int = 1.0
+    mem_loss_weight: float | int = 0.1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.audio_dim is None and self.audio_config is None:
+            self.audio_config = dict(_WAVLM_LARGE)
+        if self.initial_temperature is None:
+            is_clip = self.temperature_mode == "clip"
+            self.initial_temperature = _CLIP_TEMPERATURE if is_clip else _RELEASED_TEMPERATURE
+        super().__post_init__(**kwargs)
+        if self.audio_dim is None:
+            self.audio_dim = self._encoder_size()
+
+    def _encoder_size(self) -> int:
+        encoder = self.audio_config
+        if getattr(encoder, "add_adapter", False):
+            return getattr(encoder, "output_hidden_size", 0)
+        return getattr(encoder, "hidden_size", 0)
+
+    @property
+    def frame_dims(self) -> dict[str, int]:
+        """Stream -> size of its frames, only those that are part of the model."""
+        dims = {"audio": self.audio_dim or 0, "video": self.video_dim, "text": self.text_dim}
+        return {name: dim for name, dim in dims.items() if dim}
+
+    @property
+    def modality_dims(self) -> dict[str, int]:
+        """The same in the words of every family: modality -> size, only those that are part of the model."""
+        dims = {"text": self.text_dim, "audio": self.audio_dim or 0, "visual": self.video_dim}
+        return {name: dim for name, dim in dims.items() if dim}
+
+    def validate_streams(self) -> None:
+        """There is a stream, the heads divide each, and the encoder gives what the audio stream reads."""
+        if not self.frame_dims:
+            raise ValueError("audio_dim, video_dim and text_dim are all 0; a model reads one of them at least")
+        for name, dim in self.frame_dims.items():
+            if dim % self.num_attention_heads:
+                raise ValueError(f"num_attention_heads={self.num_attention_heads} does not divide {name}_dim={dim}")
+        if self.audio_config is not None and self.audio_dim != self._encoder_size():
+            raise ValueError(
+                f"audio_dim is {self.audio_dim}, the encoder of audio_config gives frames of size "
+                f"{self._encoder_size()}; leave audio_dim out"
+            )
+
+    @classmethod
+    def released(cls, **overrides: Any) -> Self:
+        """The network of the authors' code; every field can be overridden."""
+        return cls.with_defaults({"temperature_mode": "released"}, overrides)
+
+
+__all__ = ["FoalNetConfig"]

@@ -1,0 +1,360 @@
+"""Foal-Net: fusion of audio and video after alignment, with label matching, for emotion recognition of utterances.
+
+Li, Gao, Wen, Wang, Li (Interspeech 2024). `FoalNetModel` encodes, aligns and fuses the streams;
+`FoalNetForEmotionRecognition` adds the matching heads, the classifier and the joint objective.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from .alignment import EmotionAlignment, ProjectionHead
+from .audio_encoder import AudioEncoder
+from .batch_contract import check_labels
+from .configuration_foal_net import FoalNetConfig
+from .cross_attention import CrossAttention, Memory
+from .emotion_pairs import known_emotions, same_emotion
+from .emotion_recognition import EmotionRecognitionMixin
+from .losses import task_loss
+from .matching import hard_negatives, matching_loss
+from .outputs import FoalNetOutput
+from .pretrained import EmotionRecognitionPreTrainedModel
+from .streams import FrameStream, check_frames
+
+# The stream that asks and the stream that is looked at.
+Direction = tuple[str, str]
+
+
+def direction_name(direction: Direction) -> str:
+    """`audio_to_video`: audio asks, video is looked at."""
+    return "_to_".join(direction)
+
+
+class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
+    """What all Foal-Net models share."""
+
+    config: FoalNetConfig
+    base_model_prefix = "foal_net"
+    utterances_per_batch = 64
+
+    def __init__(self, config: FoalNetConfig) -> None:
+        super().__init__(config)
+        first = next(iter(config.frame_dims))
+        reads_waveforms = first == "audio" and config.audio_config is not None
+        self.main_input_name = "input_values" if reads_waveforms else f"{first}_frames"
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
+        """As in transformers; a front that was frozen when it was saved is frozen again."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for module in model.modules():
+            if isinstance(module, AudioEncoder):
+                module.freeze()
+        return loaded
+
+
+@dataclass
+class FusedStreams:
+    """What the fusion makes of a batch, and what the matching needs to put other pairs to it."""
+
+    pooled: dict[Direction, Tensor]
+    """(B, size of the asking stream) each."""
+    memories: dict[Direction, list[Memory]]
+
+
+class FoalNetModel(FoalNetPreTrainedModel):
+    """Encoder, alignment and cross-attention: from sequences of frames to one vector an utterance.
+
+    With two streams each looks at the other. A stream that is alone looks at itself; with text as a third, each
+    looks at both others.
+    """
+
+    def __init__(self, config: FoalNetConfig) -> None:
+        super().__init__(config)
+        dims = config.frame_dims
+        names = list(dims)
+        self.pairs = list(combinations(names, 2))
+        self.directions: list[Direction] = list(permutations(names, 2)) if self.pairs else [(names[0], names[0])]
+        self.hidden_sizes = {direction: dims[direction[0]] for direction in self.directions}
+        self.hidden_size = sum(self.hidden_sizes.values())
+        self.audio_encoder: AudioEncoder | None = None
+        if config.audio_config is not None:
+            self.audio_encoder = AudioEncoder(config.audio_config, config.freeze_feature_encoder)
+        self.projections = nn.ModuleDict()
+        self.alignment: EmotionAlignment | None = None
+        if self.pairs:
+            for name, dim in dims.items():
+                self.projections[name] = ProjectionHead(dim, config.projection_size, config.projection_dropout_prob)
+            self.alignment = EmotionAlignment(config)
+        self.cross_attention = nn.ModuleDict(
+            {
+                direction_name(direction): CrossAttention(
+                    dims[direction[0]],
+                    dims[direction[1]],
+                    config.num_hidden_layers,
+                    config.num_attention_heads,
+                    config.hidden_dropout_prob,
+                )
+                for direction in self.directions
+            }
+        )
+        self.post_init()
+
+    def forward(
+        self,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        audio_frames: Tensor | None = None,
+        audio_frame_mask: Tensor | None = None,
+        video_frames: Tensor | None = None,
+        video_frame_mask: Tensor | None = None,
+        text_frames: Tensor | None = None,
+        text_frame_mask: Tensor | None = None,
+    ) -> FoalNetOutput:
+        """A padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
+
+        Args:
+            input_values, attention_mask: (B, S) waveforms and their mask, 1 = real, if the model has an encoder.
+            audio_frames, audio_frame_mask: (B, T, audio_dim) and (B, T), if it has none.
+            video_frames, video_frame_mask: (B, T, video_dim) and (B, T).
+            text_frames, text_frame_mask: (B, T, text_dim) and (B, T).
+
+        Returns:
+            `fused` (B, hidden size) and, with more than one stream, the embedding of each.
+
+        Raises:
+            ValueError: the batch does not fit the model.
+        """
+        streams = self.read(
+            input_values,
+            attention_mask,
+            {
+                "audio": (audio_frames, audio_frame_mask),
+                "video": (video_frames, video_frame_mask),
+                "text": (text_frames, text_frame_mask),
+            },
+        )
+        return self.output_of(self.fuse(streams), self.embed(streams))
+
+    def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
+        """What forward returns of both."""
+        return FoalNetOutput(
+            fused=torch.cat(list(fusion.pooled.values()), dim=-1),
+            audio_embedding=embeddings.get("audio"),
+            video_embedding=embeddings.get("video"),
+            text_embedding=embeddings.get("text"),
+        )
+
+    def read(
+        self,
+        input_values: Tensor | None,
+        attention_mask: Tensor | None,
+        given: dict[str, tuple[Tensor | None, Tensor | None]],
+    ) -> dict[str, FrameStream]:
+        """Check the batch, encode waveforms, and give each stream of the model.
+
+        Args:
+            given: stream -> its frames (B, T, dim) and their mask (B, T).
+        """
+        streams: dict[str, FrameStream] = {}
+        for name, dim in self.config.frame_dims.items():
+            if name == "audio" and self.audio_encoder is not None:
+                if input_values is None:
+                    raise self.batch_error("the batch has no input_values, and the model reads waveforms")
+                if attention_mask is not None and attention_mask.shape != input_values.shape:
+                    raise self.batch_error(
+                        f"attention_mask has shape {tuple(attention_mask.shape)}, "
+                        f"input_values have {tuple(input_values.shape)}"
+                    )
+                streams[name] = self.audio_encoder(input_values, attention_mask, self.dtype)
+                continue
+            frames, mask = given[name]
+            check_frames(name, frames, mask, dim, self.batch_error)
+            assert frames is not None
+            streams[name] = FrameStream.of(frames, mask, self.dtype)
+        first, *others = streams.values()
+        if any(other.frames.size(0) != first.frames.size(0) for other in others):
+            counts = ", ".join(f"{stream.frames.size(0)} of {name}" for name, stream in streams.items())
+            raise self.batch_error(f"the streams of the batch differ in their number of utterances: {counts}")
+        return streams
+
+    def embed(self, streams: dict[str, FrameStream]) -> dict[str, Tensor]:
+        """Stream -> (B, projection_size) unit vectors, zeros for an utterance without it."""
+        embeddings = {}
+        for name, head in self.projections.items():
+            stream = streams[name]
+            embeddings[name] = torch.where(stream.present[:, None], head(stream.mean()), 0.0)
+        return embeddings
+
+    def fuse(self, streams: dict[str, FrameStream]) -> FusedStreams:
+        """Each direction's cross-attention on the utterances' own pairs."""
+        fusion = FusedStreams({}, {})
+        for direction in self.directions:
+            asking, asked = (streams[name] for name in direction)
+            attention: Any = self.cross_attention[direction_name(direction)]
+            fusion.memories[direction] = attention.memory(asked)
+            fusion.pooled[direction] = attention(asking, fusion.memories[direction], asked.mask)
+        return fusion
+
+    def fuse_with(
+        self, direction: Direction, streams: dict[str, FrameStream], fusion: FusedStreams, chosen: Tensor
+    ) -> Tensor:
+        """(B, size of the asking stream): one direction again, with the stream of other utterances (B,)."""
+        asking, asked = (streams[name] for name in direction)
+        attention: Any = self.cross_attention[direction_name(direction)]
+        return attention(asking, fusion.memories[direction], asked.mask, chosen)
+
+
+class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedModel):
+    """Foal-Net with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
+
+    def __init__(self, config: FoalNetConfig) -> None:
+        super().__init__(config)
+        self.foal_net = FoalNetModel(config)
+        self.matching = nn.ModuleDict()
+        if self.foal_net.pairs:
+            for direction, size in self.foal_net.hidden_sizes.items():
+                self.matching[direction_name(direction)] = nn.Linear(size, 2)
+        self.classifier = nn.Linear(self.foal_net.hidden_size, len(config.id2label or ()))
+        self.post_init()
+
+    @classmethod
+    def from_encoders(cls, audio_encoder_id: str, **settings: Any) -> Self:
+        """A fresh model on a pretrained audio encoder, whose convolutional front is frozen.
+
+        Args:
+            audio_encoder_id: folder or Hub id of an encoder of waveforms, "microsoft/wavlm-large" in the paper.
+            **settings: fields of `FoalNetConfig`.
+        """
+        pretrained = AutoModel.from_pretrained(audio_encoder_id)
+        fields: dict[str, Any] = {"freeze_feature_encoder": True, **settings, "audio_config": pretrained.config}
+        model = cls(FoalNetConfig(**fields))
+        encoder = model.foal_net.audio_encoder
+        assert encoder is not None
+        encoder.load(pretrained)
+        return model
+
+    def learning_rates(self) -> list[tuple[nn.Module, float]]:
+        """The audio encoder's, if the config gives one."""
+        encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
+        return [] if encoder is None or rate is None else [(encoder, rate)]
+
+    def forward(
+        self,
+        input_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        audio_frames: Tensor | None = None,
+        audio_frame_mask: Tensor | None = None,
+        video_frames: Tensor | None = None,
+        video_frame_mask: Tensor | None = None,
+        text_frames: Tensor | None = None,
+        text_frame_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        negative_video_index: Tensor | None = None,
+        negative_audio_index: Tensor | None = None,
+        return_loss: bool = True,
+    ) -> FoalNetOutput:
+        """As `FoalNetModel.forward`, with labels and logits.
+
+        Args:
+            labels: (B,) int64 with -100 where unknown; (B, num_labels) float32 for several emotions at once and
+                (B,) float32 for regression, with NaN where unknown.
+            negative_video_index: (B,) whose video is the hard negative of each utterance's audio; drawn by default
+                (in evaluation mode the most similar one of another emotion).
+            negative_audio_index: (B,) whose audio is the hard negative of each utterance's video.
+
+        Returns:
+            `logits` (B, num_labels); with labels also `loss`: L_ce + L_avel + 0.1 L_mem, and the logits of the
+            matching. Without another emotion in the batch there is no negative, and "mem" is 0.
+        """
+        model = self.foal_net
+        streams = model.read(
+            input_values,
+            attention_mask,
+            {
+                "audio": (audio_frames, audio_frame_mask),
+                "video": (video_frames, video_frame_mask),
+                "text": (text_frames, text_frame_mask),
+            },
+        )
+        fusion, embeddings = model.fuse(streams), model.embed(streams)
+        output = model.output_of(fusion, embeddings)
+        output.logits = self.classifier(output.fused)
+        if labels is None or not return_loss:
+            return output
+        check_labels(self.config, labels, output.logits.size(0), self.batch_error)
+        losses = {"classification": self._task_loss(output.logits, labels)}
+        if model.pairs:
+            given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
+            known, same = known_emotions(labels), same_emotion(labels)
+            similarities, avel = self._align(streams, embeddings, known, same)
+            if self.config.avel_loss_weight > 0:
+                losses["avel"] = avel
+            if self.config.mem_loss_weight > 0:
+                losses["mem"] = self._match(streams, fusion, similarities, known, same, given, output)
+        output.losses = losses
+        output.loss = self._weighted_sum(losses)
+        return output
+
+    def _align(
+        self, streams: dict[str, FrameStream], embeddings: dict[str, Tensor], known: Tensor, same: Tensor
+    ) -> tuple[dict[Direction, Tensor], Tensor]:
+        """Similarities (B, B) of each direction, and the alignment loss: a mean over the pairs of streams."""
+        alignment = self.foal_net.alignment
+        assert alignment is not None
+        similarities: dict[Direction, Tensor] = {}
+        losses = []
+        for one, other in self.foal_net.pairs:
+            similarity = alignment.similarity(embeddings[one], embeddings[other])
+            similarities |= {(one, other): similarity, (other, one): similarity.T}
+            takes_part = known & streams[one].present & streams[other].present
+            losses.append(alignment.loss(similarity, same, takes_part))
+        return similarities, torch.stack(losses).mean()
+
+    def _match(
+        self,
+        streams: dict[str, FrameStream],
+        fusion: FusedStreams,
+        similarities: dict[Direction, Tensor],
+        known: Tensor,
+        same: Tensor,
+        given: dict[Direction, Tensor | None],
+        output: FoalNetOutput,
+    ) -> Tensor:
+        """The matching loss, a mean over the directions; own pairs are those that the classifier has seen."""
+        losses = []
+        for direction in self.foal_net.directions:
+            takes_part = known & streams[direction[0]].present & streams[direction[1]].present
+            candidates = takes_part[:, None] & takes_part & ~same
+            chosen = given.get(direction)
+            if chosen is None:
+                chosen = hard_negatives(similarities[direction], candidates, draw=self.training)
+            head = self.matching[direction_name(direction)]
+            own = head(fusion.pooled[direction])
+            other = head(self.foal_net.fuse_with(direction, streams, fusion, chosen))
+            losses.append(matching_loss(own, other, candidates.any(-1)))
+            if direction == ("audio", "video"):
+                output.match_logits_a2v = torch.cat([own, other])
+            elif direction == ("video", "audio"):
+                output.match_logits_v2a = torch.cat([own, other])
+        return torch.stack(losses).mean()
+
+    def _task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        config = self.config
+        return task_loss(logits, labels, self.problem_type, config.class_weights, config.label_smoothing)
+
+    def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
+        weights = {
+            "classification": 1.0,
+            "avel": self.config.avel_loss_weight,
+            "mem": self.config.mem_loss_weight,
+        }
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+__all__ = ["FoalNetForEmotionRecognition", "FoalNetModel", "FoalNetPreTrainedModel"]

@@ -1,0 +1,60 @@
+"""Sequences of frames: an utterance's `audio_frames`, `video_frames` and `text_frames`, and how they are padded."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .dialogues import FEATURE_KEYS, FRAME_KEYS, DialogueError, Utterance, get_features
+
+
+def get_frames(utterance: Utterance, modality: str, size: int | None, place: str) -> np.ndarray | None:
+    """One modality's frames `(T, size)` float32, or None where the utterance lacks it.
+
+    An utterance-level feature vector counts as one frame where there are no frames.
+
+    Raises:
+        DialogueError: frames of another size than `size` (where given), no list of vectors of numbers, or NaN or
+            infinity in them.
+    """
+    key = FRAME_KEYS[modality]
+    value = utterance.get(key)
+    if value is None:
+        vector = get_features(utterance, modality, size, place)
+        return None if vector is None else vector[None]
+    try:
+        numbers = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
+        numbers = None
+    if numbers is None or numbers.dtype.kind not in "biuf":
+        raise DialogueError(f"{place}: '{key}' must be a list of vectors of one size, got {value!r:.60}")
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused below
+        frames = numbers.astype(np.float32)
+    if not frames.size:
+        raise DialogueError(f"{place}: '{key}' is empty; leave the key out where the modality is missing")
+    if frames.ndim != 2:
+        raise DialogueError(
+            f"{place}: '{key}' must be a list of vectors, (frames, size), got an array of shape {frames.shape}; "
+            f"one vector an utterance is '{FEATURE_KEYS[modality]}'"
+        )
+    if size is not None and frames.shape[1] != size:
+        raise DialogueError(f"{place}: '{key}' has frames of size {frames.shape[1]}, expected {size}")
+    if not np.isfinite(frames).all():
+        row, column = (int(where[0]) for where in np.nonzero(~np.isfinite(frames)))
+        raise DialogueError(f"{place}: '{key}'[{row}][{column}] is {frames[row, column]}; leave such frames out")
+    return frames
+
+
+def pad_sequences(
+    sequences: Sequence[np.ndarray | None], item_shape: tuple[int, ...] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences (T_i, *item_shape), None for an absent one -> (B, longest, *item_shape) float32, (B, longest) bool.
+
+    At least one position long, zeros and False where there is nothing.
+    """
+    longest = max((len(one) for one in sequences if one is not None), default=0)
+    padded = np.zeros((len(sequences), max(longest, 1), *item_shape), np.float32)
+    mask = np.zeros(padded.shape[:2], bool)
+    for row, one in enumerate(sequences):
+        if one is not None:
+            padded[row, : len(one)], mask[row, : len(one)] = one, True
+    return padded, mask

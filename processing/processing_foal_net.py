@@ -1,0 +1,277 @@
+"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import numpy as np
+from transformers import BatchFeature
+
+from .dialogues import (
+    FEATURE_KEYS,
+    FRAME_KEYS,
+    MEDIA_KEYS,
+    Dialogue,
+    DialogueError,
+    Utterance,
+    utterance_name,
+)
+from .frames import get_frames, pad_sequences
+from .labels import REGRESSION, encode_labels, join_labels
+from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
+from .summary import summarize_dialogues
+from .waveforms import get_waveform, normalize_loudness
+
+logger = logging.getLogger(__name__)
+
+# Stream of the batch -> modality of the record.
+_STREAMS = {"audio": "audio", "video": "visual", "text": "text"}
+_UTTERANCE_KEYS = {"speaker", "label", *FEATURE_KEYS.values(), *FRAME_KEYS.values(), *MEDIA_KEYS.values()}
+
+
+@dataclass
+class EncodedUtterance(EncodedExample):
+    """One utterance as arrays, ready to be padded with others."""
+
+    streams: dict[str, np.ndarray]
+    """Stream -> (samples,) of a waveform or (frames, dim), those that the utterance has."""
+    labels: np.ndarray | None
+    """(1,) or (1, num_labels), or None where no label was asked for."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+class FoalNetProcessor(EmotionRecognitionProcessor):
+    """Turns the utterances of dialogues into one padded batch: each utterance is a row.
+
+    Of an utterance it reads:
+
+    - `audio`, {"array": (samples,), "sampling_rate": Hz}, mono, if the model has an encoder of waveforms
+      (`audio_dim` is None); other rates than `sampling_rate` are resampled;
+    - otherwise `audio_frames` (T, audio_dim);
+    - `video_frames` (T, video_dim), and `text_frames` (T, text_dim) if the model has a text stream;
+    - `audio_features`, `visual_features`, `text_features`, one vector an utterance, as one frame where there are no
+      frames.
+
+    All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
+
+    Args:
+        audio_dim: size of precomputed audio frames; None reads waveforms, 0 leaves audio out.
+        video_dim, text_dim: size of the frames; 0 leaves the stream out.
+        sampling_rate: of the waveforms that the model reads.
+        max_audio_seconds: longer waveforms are cut (released: 6).
+        normalize_audio: mean 0 and variance 1 for each waveform, as `do_normalize` of WavLM-large's own feature
+            extractor (released: left as they are).
+        max_video_frames: longer sequences are cut (released: 180).
+        label2id: class name -> index; string labels need it.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
+            rest is single-label.
+
+    Raises:
+        ValueError: a parameter that is out of its range.
+    """
+
+    def __init__(
+        self,
+        audio_dim: int | None = None,
+        video_dim: int = 768,
+        text_dim: int = 0,
+        sampling_rate: int = 16000,
+        max_audio_seconds: float | int = 6.0,
+        normalize_audio: bool = True,
+        max_video_frames: int = 180,
+        label2id: dict[str, int] | None = None,
+        problem_type: str | None = None,
+    ) -> None:
+        super().__init__(label2id, problem_type)
+        self.audio_dim = audio_dim
+        self.video_dim = video_dim
+        self.text_dim = text_dim
+        self.sampling_rate = sampling_rate
+        self.max_audio_seconds = max_audio_seconds
+        self.normalize_audio = normalize_audio
+        self.max_video_frames = max_video_frames
+        least = {"video_dim": 0, "text_dim": 0, "sampling_rate": 1, "max_video_frames": 1}
+        self._check_least(least | ({} if audio_dim is None else {"audio_dim": 0}))
+        if not max_audio_seconds > 0:
+            raise ValueError(f"max_audio_seconds must be above 0, got {max_audio_seconds!r}")
+
+    @property
+    def reads_waveforms(self) -> bool:
+        """Whether audio comes as waveforms, not as frames."""
+        return self.audio_dim is None
+
+    @property
+    def dims(self) -> dict[str, int | None]:
+        """Stream -> size of its frames, None for waveforms; only those that are part of the model."""
+        dims = {"audio": self.audio_dim, "video": self.video_dim, "text": self.text_dim}
+        return {name: dim for name, dim in dims.items() if dim != 0}
+
+    @property
+    def reads_anything(self) -> bool:
+        """Whether at least one stream is part of the model."""
+        return bool(self.dims)
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Keys of a batch, in order."""
+        return [key for name in self.dims for key in self._keys(name)] + ["labels"]
+
+    def _keys(self, stream: str) -> tuple[str, str]:
+        if self.dims[stream] is None:
+            return "input_values", "attention_mask"
+        return f"{stream}_frames", f"{stream}_frame_mask"
+
+    @classmethod
+    def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
+        """A processor made to measure for a training set: sizes, labels and task.
+
+        Audio comes as frames if any utterance has frames or features, as waveforms otherwise. Text takes part only
+        if `text_dim` is given, as in the paper.
+
+        Args:
+            dialogues: the training dialogues.
+            **parameters: any parameter of the processor; what is given is not inferred.
+
+        Raises:
+            DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
+        """
+        summary = summarize_dialogues(dialogues)
+        sizes = {name: summary.size_of_frames(modality) for name, modality in _STREAMS.items()}
+        audio_dim = sizes["audio"] or (None if summary.num_waveforms else 0)
+        inferred: dict[str, Any] = {
+            "audio_dim": audio_dim,
+            "video_dim": sizes["video"],
+            "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
+            "problem_type": summary.problem_type,
+        }
+        processor = cls(**(inferred | parameters))
+        if not processor.reads_anything:
+            raise DialogueError(
+                "no utterance has audio, audio_frames or video_frames (or audio_features or visual_features); "
+                "this processor reads waveforms and sequences of frames"
+            )
+        return processor
+
+    def model_kwargs(self) -> dict[str, Any]:
+        """What a model's config must share with this processor: `FoalNetConfig(**processor.model_kwargs())`."""
+        shared: dict[str, Any] = {"video_dim": self.video_dim, "text_dim": self.text_dim}
+        if not self.reads_waveforms:
+            shared["audio_dim"] = self.audio_dim
+        return shared | super().model_kwargs()
+
+    def __call__(
+        self,
+        dialogues: Dialogue | Utterance | Iterable[Dialogue | Utterance],
+        return_tensors: str | None = None,
+        return_labels: bool = True,
+    ) -> BatchFeature:
+        """Dialogues or utterances -> one padded batch; each of the B utterances is a row.
+
+        In this order, those of the model: `input_values` (B, samples) and `attention_mask` (B, samples), or
+        `audio_frames` (B, T_a, audio_dim) and `audio_frame_mask` (B, T_a); `video_frames` (B, T_v, video_dim) and
+        `video_frame_mask` (B, T_v); `text_frames` and `text_frame_mask`; and `labels` if any utterance has one.
+        Masks are 1 where there is something.
+
+        Args:
+            dialogues: records with `utterances`, see the README, or the utterances themselves.
+            return_tensors: `"pt"` for torch tensors, None for numpy arrays.
+            return_labels: False leaves labels out, also such as the processor does not know.
+
+        Raises:
+            DialogueError: bad input; the message names the dialogue and the utterance.
+        """
+        given = [dialogues] if isinstance(dialogues, Mapping) else dialogues
+        if isinstance(given, list | tuple) and given and all(map(_is_utterance, given)):
+            utterances = cast("Sequence[Utterance]", given)
+            return self.pack(self.encode_named([("the list given", utterances)], return_labels), return_tensors)
+        return super().__call__(cast("Any", dialogues), return_tensors, return_labels)
+
+    def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedUtterance]:
+        cuts = Cuts()
+        encoded = [
+            one for name, utterances in named for one in self._encode_dialogue(name, utterances, problem_type, cuts)
+        ]
+        if cuts.waveforms:
+            logger.warning(
+                "%d of %d utterances have audio of more than max_audio_seconds=%g, which was cut",
+                *(cuts.waveforms, len(encoded), self.max_audio_seconds),
+            )
+        if cuts.videos:
+            logger.warning(
+                "%d of %d utterances have more than max_video_frames=%d, which were cut",
+                *(cuts.videos, len(encoded), self.max_video_frames),
+            )
+        return encoded
+
+    def _encode_dialogue(
+        self, name: str, utterances: Sequence[Utterance], problem_type: str | None, cuts: "Cuts"
+    ) -> list[EncodedUtterance]:
+        labels = encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None
+        return [
+            EncodedUtterance(
+                streams=self._encode_streams(utterance, utterance_name(name, index), cuts),
+                labels=None if labels is None else labels[index : index + 1],
+            )
+            for index, utterance in enumerate(utterances)
+        ]
+
+    def _encode_streams(self, utterance: Utterance, place: str, cuts: "Cuts") -> dict[str, np.ndarray]:
+        streams = {}
+        for stream, dim in self.dims.items():
+            if dim is None:
+                sequence = self._waveform(utterance, place, cuts)
+            else:
+                modality = _STREAMS[stream]
+                sequence = get_frames(utterance, modality, dim, place)
+                if sequence is None and stream != "text" and utterance.get(MEDIA_KEYS[modality]) is not None:
+                    raise DialogueError(
+                        f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
+                        f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"
+                    )
+            if stream == "video" and sequence is not None and len(sequence) > self.max_video_frames:
+                sequence = sequence[: self.max_video_frames]
+                cuts.videos += 1
+            if sequence is not None:
+                streams[stream] = sequence
+        return streams
+
+    def _waveform(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
+        waveform = get_waveform(utterance, self.sampling_rate, place)
+        if waveform is None:
+            return None
+        longest = max(1, int(self.max_audio_seconds * self.sampling_rate))
+        if len(waveform) > longest:
+            waveform = waveform[:longest]
+            cuts.waveforms += 1
+        return normalize_loudness(waveform) if self.normalize_audio else waveform
+
+    def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
+        """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""
+        batch: dict[str, np.ndarray] = {}
+        for stream, dim in self.dims.items():
+            sequences, mask = pad_sequences(
+                [one.streams.get(stream) for one in encoded], () if dim is None else (dim,)
+            )
+            key, mask_key = self._keys(stream)
+            batch[key] = sequences
+            batch[mask_key] = mask.astype(np.int64) if dim is None else mask
+        labels = join_labels([one.labels for one in encoded])
+        if labels is not None:
+            batch["labels"] = labels
+        return BatchFeature(batch, tensor_type=return_tensors)
+
+
+@dataclass
+class Cuts:
+    """How many utterances were longer than the processor reads."""
+
+    waveforms: int = 0
+    videos: int = 0
+
+
+def _is_utterance(record: Any) -> bool:
+    """Whether a record is an utterance on its own, and not a dialogue, however misspelt."""
+    return isinstance(record, Mapping) and "utterances" not in record and bool(_UTTERANCE_KEYS & record.keys())
