@@ -8,6 +8,8 @@ from torch.nn import functional
 from transformers import initialization as init
 
 from .configuration_foal_net import FoalNetConfig
+from .dropout import Dropout
+from .precision import full_precision
 
 # CLIP's own limit: a larger scale makes training unstable.
 _LARGEST_SCALE = 100.0
@@ -20,7 +22,7 @@ class ProjectionHead(nn.Module):
         super().__init__()
         self.input = nn.Linear(in_size, size, bias=False)
         self.correction = nn.Linear(size, size, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(size)
 
     def forward(self, pooled: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ class EmotionAlignment(nn.Module):
 
     def similarity(self, anchors: Tensor, others: Tensor) -> Tensor:
         """(B, size) and (B, size) unit vectors -> (B, B) logits, anchors in the rows."""
-        with torch.autocast(anchors.device.type, enabled=False):  # float32 also where the model runs in less
+        with full_precision(anchors):
             cosines = anchors.float() @ others.float().T
             if self.logit_scale is not None:
                 return cosines * self.logit_scale.float().exp().clamp(max=_LARGEST_SCALE)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .dropout import Dropout
 from .streams import FrameStream
 
 # Keys and values of one layer, each (B, heads, S, head size).
@@ -24,7 +25,7 @@ class CrossAttentionLayer(nn.Module):
         self.key = nn.Linear(memory_size, query_size)
         self.value = nn.Linear(memory_size, query_size)
         self.output = nn.Linear(query_size, query_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(query_size)
 
     def memory(self, frames: Tensor) -> Memory:

@@ -10,22 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .losses import IGNORED_LABEL
+from .emotion_pairs import known_emotions, same_emotion
 from .precision import full_precision
-
-
-def same_emotion(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which utterances share an emotion (N, N) bool, and of which it is known (N,) bool.
-
-    Args:
-        labels: (N,) int64 with -100 where unknown, or (N, num_labels) float with NaN where unknown: of several
-            emotions at once, one in common is enough.
-    """
-    if labels.is_floating_point():
-        known = ~labels.isnan().any(-1)
-        emotions = labels.nan_to_num().float()
-        return emotions @ emotions.T > 0, known
-    return labels[:, None] == labels[None, :], labels != IGNORED_LABEL
 
 
 def supervised_contrastive_loss(
@@ -57,9 +43,9 @@ def intra_modal_loss(
     Args:
         rows: modality -> (N, D).
         present: modality -> (N, 1) bool.
-        labels: as in `same_emotion`.
+        labels: as in `emotion_pairs.same_emotion`.
     """
-    positives, known = same_emotion(labels)
+    positives, known = same_emotion(labels), known_emotions(labels)
     others = ~torch.eye(known.size(0), dtype=torch.bool, device=known.device)
     losses = []
     for name, nodes in rows.items():
@@ -76,7 +62,7 @@ def inter_modal_loss(
 
     An utterance's own node in the other modality is one of its positives. Args as in `intra_modal_loss`.
     """
-    positives, known = same_emotion(labels)
+    positives, known = same_emotion(labels), known_emotions(labels)
     losses = []
     for one, other in permutations(rows, 2):
         anchors, candidates = (known & present[name].squeeze(-1) for name in (one, other))

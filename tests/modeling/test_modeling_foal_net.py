@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModel
 from joyful_hf import DialogueError, FoalNetConfig, FoalNetForEmotionRecognition, FoalNetModel, FoalNetOutput
 from joyful_hf.modeling.alignment import EmotionAlignment
 from joyful_hf.modeling.cross_attention import CrossAttention
-from joyful_hf.modeling.emotion_pairs import known_emotions, same_emotion
+from joyful_hf.modeling.emotion_pairs import same_emotion
 from joyful_hf.modeling.matching import hard_negatives, matching_loss
 from joyful_hf.modeling.streams import FrameStream
 from tests.modeling.test_audio_encoder import SMALL as SMALL_ENCODER
@@ -149,23 +149,6 @@ class TestAlignment:
         output = run(model, **batch)
         similarity, same = output.audio_embedding @ output.video_embedding.T, same_emotion(LABELS)
         assert similarity[same].min() > similarity[~same].max()
-
-
-class TestPairs:
-    def test_classes(self):
-        labels = torch.tensor([0, 1, 0, -100])
-        assert known_emotions(labels).tolist() == [True, True, True, False]
-        assert same_emotion(labels)[0].tolist() == [True, False, True, False]
-
-    def test_several_at_once(self):
-        labels = torch.tensor([[1.0, 0], [1, 1], [1, 0], [math.nan, 0]])
-        assert known_emotions(labels).tolist() == [True, True, True, False]
-        assert same_emotion(labels)[0].tolist() == [True, False, True, False]
-
-    def test_sentiment(self):
-        labels = torch.tensor([-1.5, 0.0, -0.1, math.nan])
-        assert known_emotions(labels).tolist() == [True, True, True, False]
-        assert same_emotion(labels)[0, :3].tolist() == [True, False, True]
 
 
 class TestMatching:

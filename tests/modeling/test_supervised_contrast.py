@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from joyful_hf.modeling.supervised_contrast import (
     inter_modal_loss,
     intra_modal_loss,
-    same_emotion,
     supervised_contrastive_loss,
 )
 
@@ -108,14 +107,6 @@ def test_it_is_lowest_where_emotions_lie_together():
     mixed = dict.fromkeys(NAMES, torch.eye(2).repeat(2, 1))
     for loss in (intra_modal_loss, inter_modal_loss):
         assert loss(together, present, labels, 0.5) < loss(mixed, present, labels, 0.5)
-
-
-def test_several_emotions_at_once_are_the_same_with_one_in_common():
-    labels = torch.tensor([[1.0, 0, 1], [0, 0, 1], [0, 1, 0], [0, 0, 0], [torch.nan, 0, 1]])
-    positives, known = same_emotion(labels)
-    assert known.tolist() == [True, True, True, True, False]
-    expected = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    assert positives[:4, :4].int().tolist() == expected
 
 
 def test_it_is_computed_in_full_precision_under_autocast():
