@@ -59,11 +59,11 @@ class JoyfulTrainingArguments(TrainingArguments):
             "0 leaves it out."
         },
     )
-    dataloader_num_workers: int | None = field(
-        default=None,
+    dataloader_num_workers: int = field(
+        default=-1,
         metadata={
-            "help": "Processes that pack batches ahead of the model: 2 beside a GPU, none on a CPU, whose cores are "
-            "busy, unless given."
+            "help": "Processes that pack batches ahead of the model; -1 is 2 beside a GPU, and none on a CPU, whose "
+            "cores are busy."
         },
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "The processor reads raw columns."})
@@ -72,7 +72,7 @@ class JoyfulTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        if self.dataloader_num_workers is None:
+        if self.dataloader_num_workers < 0:
             self.dataloader_num_workers = 2 if torch.cuda.is_available() and not self.use_cpu else 0
         if self.eval_strategy == "epoch" and not self.eval_delay and self.max_steps <= 0:
             # At least the last epoch is validated, and a run of one epoch too.

@@ -41,7 +41,10 @@ class RelativePositionBias(nn.Module):
 
 
 class WholeDialogueAttention:
-    """Every utterance sees all of its dialogue. Made once a batch, used by every layer."""
+    """Every utterance sees all of its dialogue. Made once a batch, used by every layer.
+
+    Between `begin` and `end` the rows lie in the order of the layout's blocks.
+    """
 
     def __init__(self, layout: DialogueLayout, position_bias: RelativePositionBias | None) -> None:
         self.layout = layout
@@ -54,14 +57,22 @@ class WholeDialogueAttention:
                 bias = bias + position_bias(position[None, :] - position[:, None])
             self.biases.append(bias.expand(-1, -1, block.longest, -1))
 
+    def begin(self, rows: Tensor) -> Tensor:
+        """(N, size) rows in the order of the batch -> as the layers get them."""
+        return self.layout.arrange(rows)
+
+    def end(self, rows: Tensor) -> Tensor:
+        """(N, size) rows as the layers leave them -> in the order of the batch."""
+        return self.layout.restore(rows)
+
     def __call__(self, query_key_value: Tensor, num_heads: int, dropout: Dropout) -> Tensor:
         """(N, 3 * size) queries, keys and values -> (N, size)."""
         parts = []
-        for block, bias in zip(self.layout.blocks, self.biases, strict=True):
-            heads = block.pad(query_key_value).unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
+        for block, bias, own in zip(self.layout.blocks, self.biases, self.layout.split(query_key_value), strict=True):
+            heads = block.pad(own).unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
             attended = attend(*heads.unbind(0), bias, dropout)
             parts.append(block.unpad(attended.transpose(1, 2).flatten(2)))
-        return self.layout.join(parts)
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 class WindowAttention:
@@ -96,6 +107,12 @@ class WindowAttention:
         key, value = (self._neighbourhoods(part) for part in (key, value))
         attended = attend(query, key, value, self.bias, dropout)
         return attended.transpose(1, 2).flatten(0, 1).flatten(1)[: self.num_utterances]
+
+    def begin(self, rows: Tensor) -> Tensor:
+        """The rows (N, size) as they are: a window needs no other order."""
+        return rows
+
+    end = begin
 
     def _neighbourhoods(self, rows: Tensor) -> Tensor:
         """(rows, heads, head_size) -> (chunks, heads, 3 * chunk, head_size)."""

@@ -84,9 +84,10 @@ class DialogueTransformer(nn.Module):
             attention = WindowAttention(layout, self.window, self.position_bias)
         else:
             attention = WholeDialogueAttention(layout, self.position_bias)
+        rows = attention.begin(rows)
         for layer in self.layers:
             rows = layer(rows, attention)
-        return self.final_norm(rows)
+        return self.final_norm(attention.end(rows))
 
 
 class DialogueGRU(nn.Module):

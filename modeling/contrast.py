@@ -98,4 +98,7 @@ def _groups(view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str) ->
     if scope == "batch":
         mask = torch.ones(1, view1.size(0), dtype=torch.bool, device=view1.device)
         return [(first[None], second[None], mask)]
-    return [(block.pad(first), block.pad(second), block.mask) for block in layout.blocks]
+    parts = (layout.split(layout.arrange(view)) for view in (first, second))
+    return [
+        (block.pad(one), block.pad(other), block.mask) for block, one, other in zip(layout.blocks, *parts, strict=True)
+    ]

@@ -9,20 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-
-def sum_at_targets(messages: Tensor, target: Tensor, num_nodes: int) -> Tensor:
-    """Sum of the messages (E, ...) that arrive at each node: (num_nodes, ...)."""
-    return messages.new_zeros(num_nodes, *messages.shape[1:]).index_add(0, target, messages)
-
-
-def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor:
-    """Softmax of the edge scores (E, heads) over the edges that arrive at the same node, in float32."""
-    scores = scores.float()
-    index = target[:, None].expand_as(scores)
-    highest = scores.new_full((num_nodes, scores.size(1)), -math.inf)
-    highest = highest.scatter_reduce(0, index, scores.detach(), "amax")
-    weights = (scores - highest.index_select(0, target)).exp()
-    return weights / sum_at_targets(weights, target, num_nodes).index_select(0, target)
+from .edge_attention import edge_attention, sum_at_targets
 
 
 class RelationalGraphConvolution(nn.Module):
@@ -83,15 +70,10 @@ class GraphAttention(nn.Module):
             edge_bias: (E, num_heads), added to the scores.
         """
         num_nodes = nodes.size(0)
-        source, target = edge_index
         heads = (num_nodes, self.num_heads, self.head_size)
         query, key, value = (part(nodes).view(heads) for part in (self.query, self.key, self.value))
-        scores = (query.index_select(0, target) * key.index_select(0, source)).sum(-1) / math.sqrt(self.head_size)
-        if edge_bias is not None:
-            scores = scores + edge_bias
-        attention = softmax_at_targets(scores, target, num_nodes)
-        messages = value.index_select(0, source) * attention.to(value.dtype)[..., None]
-        return self.skip(nodes) + sum_at_targets(messages, target, num_nodes).flatten(1), attention
+        attended, attention = edge_attention(query, key, value, edge_index, edge_bias)
+        return self.skip(nodes) + attended.flatten(1), attention
 
 
 class AggregateCombine(nn.Module):

@@ -29,14 +29,17 @@ class DialogueBlock:
         """Utterances of the longest dialogue in the block."""
         return self.mask.size(1)
 
-    def pad(self, packed: Tensor) -> Tensor:
-        """(N, ...) -> (b, longest, ...), zeros where there is no utterance."""
-        rectangle = packed.new_zeros(self.mask.numel(), *packed.shape[1:])
-        rectangle = rectangle.index_copy(0, self.cells, packed.index_select(0, self.rows))
-        return rectangle.view(*self.mask.shape, *packed.shape[1:])
+    def pad(self, own: Tensor) -> Tensor:
+        """The block's rows (n, ...) -> (b, longest, ...), zeros where there is no utterance."""
+        if self.mask.size(0) == 1 and not torch.compiler.is_compiling():
+            return own[None]
+        rectangle = own.new_zeros(self.mask.numel(), *own.shape[1:]).index_copy(0, self.cells, own)
+        return rectangle.view(*self.mask.shape, *own.shape[1:])
 
     def unpad(self, rectangle: Tensor) -> Tensor:
-        """(b, longest, ...) -> (n, ...), the rows that `rows` names."""
+        """(b, longest, ...) -> (n, ...)."""
+        if self.mask.size(0) == 1 and not torch.compiler.is_compiling():
+            return rectangle[0]
         return rectangle.flatten(0, 1).index_select(0, self.cells)
 
 
@@ -110,13 +113,28 @@ class DialogueLayout:
         rows = torch.arange(self.num_utterances, device=self.lengths.device)
         return DialogueBlock(rows, mask, self.dialogue * longest + self.position)
 
-    def join(self, parts: list[Tensor]) -> Tensor:
-        """The blocks' own rows (n, ...), block by block -> (N, ...) in the order of the batch."""
-        if len(parts) == 1:
-            return parts[0]
-        order = torch.cat([block.rows for block in self.blocks])
+    def arrange(self, rows: Tensor) -> Tensor:
+        """(N, ...) in the order of the batch -> in the order of the blocks, each block's rows together."""
+        if len(self.blocks) == 1:
+            return rows
+        return rows.index_select(0, self._block_order())
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """Undoes `arrange`."""
+        if len(self.blocks) == 1:
+            return rows
+        order = self._block_order()
         place = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
-        return torch.cat(parts).index_select(0, place)
+        return rows.index_select(0, place)
+
+    def _block_order(self) -> Tensor:
+        return torch.cat([block.rows for block in self.blocks])
+
+    def split(self, arranged: Tensor) -> list[Tensor]:
+        """Rows in the order of the blocks (N, ...) -> each block's own (n, ...)."""
+        if len(self.blocks) == 1:
+            return [arranged]
+        return list(arranged.split([len(block.rows) for block in self.blocks]))
 
     def time_major(self) -> tuple[Tensor, Tensor]:
         """The order of a `PackedSequence`: all first utterances, all second ones, ..., longest dialogue first.

@@ -3,8 +3,9 @@
 out_i = sum_j softmax_j(b_i p_j) p_j is the derivative of K(t) = log sum_j exp(t p_j) at t = b_i: one smooth function
 of one variable for each vector p, asked for at as many points as the basis b has. Values at a few Chebyshev nodes give
 it everywhere between them, to float32's precision: K' is analytic and bounded in the strip |Im t| < pi / (max p - min
-p), which bounds the error of m nodes before anything is computed. Where that asks for too many nodes, the basis itself
-is the nodes, and nothing is interpolated.
+p), which bounds the error of m nodes before anything is computed. A third of them is nearly always enough, which the
+end of the Chebyshev series shows. Where even the bound asks for too many, the basis itself is the nodes, and nothing
+is interpolated.
 """
 
 import math
@@ -44,8 +45,7 @@ class _ScalarAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, basis: Tensor, values: Tensor, precision: float) -> Tensor:
         with full_precision(values):
-            nodes, interpolation = _nodes(basis, values, precision)
-            derivative = torch.cat([_derivative(nodes, chunk) for chunk in _chunks(nodes, values)])
+            nodes, interpolation, derivative = _interpolate(basis, values, precision)
             ctx.save_for_backward(values, nodes, interpolation, derivative)
             return derivative if interpolation is None else derivative @ interpolation.T
 
@@ -78,9 +78,9 @@ def _weights(nodes: Tensor, values: Tensor) -> Tensor:
     return (nodes[:, None] * values[:, None, :]).softmax(dim=-1)
 
 
-def _derivative(nodes: Tensor, values: Tensor) -> Tensor:
-    """K' at each node: (nodes,), (n, M) -> (n, nodes)."""
-    return _weights(nodes, values).mul_(values[:, None, :]).sum(-1)
+def _derivatives(nodes: Tensor, values: Tensor) -> Tensor:
+    """K' at each node: (nodes,), (N, M) -> (N, nodes)."""
+    return torch.cat([_weights(nodes, chunk).mul_(chunk[:, None, :]).sum(-1) for chunk in _chunks(nodes, values)])
 
 
 def _chunks(nodes: Tensor, values: Tensor) -> tuple[Tensor, ...]:
@@ -88,26 +88,42 @@ def _chunks(nodes: Tensor, values: Tensor) -> tuple[Tensor, ...]:
     return values.split(max(1, elements // (len(nodes) * values.size(-1))))
 
 
-def _nodes(basis: Tensor, values: Tensor, precision: float) -> tuple[Tensor, Tensor | None]:
-    """Points t (nodes,) at which K' is computed, and the matrix (D, nodes) that takes it from there to the basis."""
+def _interpolate(basis: Tensor, values: Tensor, precision: float) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Points t (nodes,), the matrix (D, nodes) that takes K' from there to the basis, and K' there (N, nodes)."""
     if not values.numel():
-        return basis, None
+        return basis, None, values.new_zeros(len(values), len(basis))
     low, high = values.aminmax(dim=-1)
     lowest, highest = basis.aminmax()
     spread, first, last = torch.stack([(high - low).amax(), lowest, highest]).tolist()
+    enough = num_nodes((last - first) / 2, spread, precision)
+    if enough is None:
+        return basis, None, _derivatives(basis, values)
+    for count in (enough // 3, enough):
+        if not 1 <= count < len(basis):
+            continue
+        nodes, series, interpolation = _chebyshev(basis, first, last, count)
+        derivative = _derivatives(nodes, values)
+        # What is cut off is a few times the last terms of the series, which fall geometrically.
+        if count == enough or float((derivative @ series[:, -2:]).abs().amax()) <= 0.1 * precision * spread:
+            return nodes, interpolation, derivative
+    return basis, None, _derivatives(basis, values)
+
+
+def _chebyshev(basis: Tensor, first: float, last: float, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Nodes on [first, last], and the matrices that take values at them to their Chebyshev series and to the basis.
+
+    Returns:
+        (count,), (count, count) with a term of the series in each column, and (D, count).
+    """
     middle, half_width = (first + last) / 2, (last - first) / 2
-    count = num_nodes(half_width, spread, precision)
-    if count is None or count >= len(basis):
-        return basis, None
     degree = torch.arange(count, dtype=torch.float64, device=basis.device)
     angle = (degree + 0.5) * (math.pi / count)
-    nodes = middle + half_width * angle.cos()
     place = ((basis.double() - middle) / (half_width or 1)).clamp(-1, 1)
-    # The Chebyshev series through the nodes, evaluated at the basis.
-    coefficients = torch.cos(torch.outer(degree, angle)) * (2 / count)
-    coefficients[0] /= 2
-    interpolation = torch.cos(torch.outer(place.acos(), degree)) @ coefficients
-    return nodes.to(basis.dtype), interpolation.to(basis.dtype)
+    series = torch.cos(torch.outer(angle, degree)) * (2 / count)
+    series[:, 0] /= 2
+    interpolation = torch.cos(torch.outer(place.acos(), degree)) @ series.T
+    nodes = middle + half_width * angle.cos()
+    return nodes.to(basis.dtype), series.to(basis.dtype), interpolation.to(basis.dtype)
 
 
 def num_nodes(half_width: float, spread: float, tolerance: float) -> int | None:

@@ -446,7 +446,7 @@ ALLOWED = {
     # Once a batch the lengths of the dialogues; the rest is arithmetic with them on the CPU.
     "packing.py": {"host_lengths", "longest", "_block", "time_major", "similar_lengths"},
     "recurrence.py": {"forward"},  # a size that lies on the CPU
-    "scalar_attention.py": {"_nodes"},  # once a modality, how far the values spread; in the released fusion only
+    "scalar_attention.py": {"_interpolate"},  # how far the values spread; in the released fusion only
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
     "batch_contract.py": {"_check_values", "check_labels"},  # on the CPU alone
     "emotion_recognition.py": {"name_scores"},  # the result itself

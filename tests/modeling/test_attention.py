@@ -48,6 +48,10 @@ def plain(rows: Tensor, lengths, window: int, bias: RelativePositionBias | None)
     return torch.cat(attended)
 
 
+def attended_by(attention, rows: Tensor, dropout: Dropout) -> Tensor:
+    return attention.end(attention(attention.begin(rows), HEADS, dropout))
+
+
 def no_dropout() -> Dropout:
     return Dropout(0.0)
 
@@ -55,7 +59,7 @@ def no_dropout() -> Dropout:
 @given(lengths=batches_of_lengths, max_distance=st.sampled_from([0, 2]))
 def test_the_whole_dialogue_is_seen(lengths, max_distance):
     rows, bias = random_rows(lengths), make_bias(max_distance)
-    attended = WholeDialogueAttention(make_layout(lengths), bias)(rows, HEADS, no_dropout())
+    attended = attended_by(WholeDialogueAttention(make_layout(lengths), bias), rows, no_dropout())
     torch.testing.assert_close(attended, plain(rows, lengths, 0, bias))
 
 
@@ -66,15 +70,15 @@ def test_the_whole_dialogue_is_seen(lengths, max_distance):
 )
 def test_a_window_sees_its_neighbours_and_nothing_else(lengths, window, max_distance):
     rows, bias = random_rows(lengths), make_bias(max_distance)
-    attended = WindowAttention(make_layout(lengths), window, bias)(rows, HEADS, no_dropout())
+    attended = attended_by(WindowAttention(make_layout(lengths), window, bias), rows, no_dropout())
     torch.testing.assert_close(attended, plain(rows, lengths, window, bias))
 
 
 def test_a_window_as_long_as_the_dialogue_is_the_whole_dialogue():
     lengths = [70, 3, 45]
     rows, layout = random_rows(lengths), make_layout(lengths)
-    windowed = WindowAttention(layout, 70, None)(rows, HEADS, no_dropout())
-    torch.testing.assert_close(windowed, WholeDialogueAttention(layout, None)(rows, HEADS, no_dropout()))
+    windowed = attended_by(WindowAttention(layout, 70, None), rows, no_dropout())
+    torch.testing.assert_close(windowed, attended_by(WholeDialogueAttention(layout, None), rows, no_dropout()))
 
 
 @pytest.mark.parametrize("window", [0, 5])

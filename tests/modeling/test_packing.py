@@ -19,6 +19,12 @@ def numbered_rows(lengths, *shape):
     return torch.arange(1.0, total + 1).view(total, *[1] * len(shape)).expand(total, *shape).contiguous()
 
 
+def through_blocks(layout, rows):
+    """Into the rectangles and back."""
+    parts = zip(layout.blocks, layout.split(layout.arrange(rows)), strict=True)
+    return layout.restore(torch.cat([block.unpad(block.pad(own)) for block, own in parts]))
+
+
 @pytest.fixture
 def block_cost(monkeypatch):
     """Sets what a block costs, in cells."""
@@ -39,8 +45,9 @@ def test_a_block_holds_each_dialogue_in_a_line_with_zeros_behind(block_cost, len
     block_cost(cost)
     layout, rows = make_layout(lengths), numbered_rows(lengths, *shape)
     dialogues = {int(dialogue.flatten()[0]): dialogue for dialogue in rows.split(lengths)}
-    for block in layout.blocks:
-        rectangle = block.pad(rows)
+    for block, own in zip(layout.blocks, layout.split(layout.arrange(rows)), strict=True):
+        assert torch.equal(own, rows[block.rows])
+        rectangle = block.pad(own)
         assert rectangle.shape == (*block.mask.shape, *shape)
         assert block.longest == int(block.mask.sum(1).max())
         for line, real in zip(rectangle, block.mask, strict=True):
@@ -51,10 +58,10 @@ def test_a_block_holds_each_dialogue_in_a_line_with_zeros_behind(block_cost, len
 
 
 @given(lengths=batches_of_lengths, cost=costs, shape=st.sampled_from([(), (3,), (2, 4)]))
-def test_joining_the_blocks_undoes_them(block_cost, lengths, cost, shape):
+def test_unpad_and_restore_undo_arrange_and_pad(block_cost, lengths, cost, shape):
     block_cost(cost)
     layout, rows = make_layout(lengths), numbered_rows(lengths, *shape)
-    assert torch.equal(layout.join([block.unpad(block.pad(rows)) for block in layout.blocks]), rows)
+    assert torch.equal(through_blocks(layout, rows), rows)
 
 
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=30), cost=costs)
@@ -103,7 +110,7 @@ def test_gradients_come_back_to_their_rows(block_cost):
     block_cost(0)
     layout = make_layout([2, 3])
     rows = numbered_rows([2, 3], 2).requires_grad_()
-    (layout.join([block.unpad(block.pad(rows)) for block in layout.blocks]) * rows.detach()).sum().backward()
+    (through_blocks(layout, rows) * rows.detach()).sum().backward()
     assert torch.equal(rows.grad, rows.detach())
 
 

@@ -59,6 +59,13 @@ def test_the_promised_nodes_suffice(half_width, spread, exponent):
     )
 
 
+def test_a_single_wide_vector_is_enough_to_ask_for_more_nodes():
+    basis, values = random_case(0.1)
+    with torch.no_grad():
+        values[3] *= 40
+    torch.testing.assert_close(scalar_attention(basis, values).double(), plain(basis, values), rtol=0, atol=1e-5)
+
+
 def test_few_nodes_stand_for_many_points():
     assert num_nodes(1.8, 4.0, torch.finfo(torch.float32).eps) < 60
     assert num_nodes(1.8, 0.0, 1e-7) == num_nodes(0.0, 4.0, 1e-7) == 1

@@ -1,0 +1,100 @@
+"""Attention over edges without a row for each edge: gathered, weighed and summed in chunks that stay in cache."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Elements of the rows that are gathered at a time: what fits a processor's cache, and what fills a GPU.
+_CPU_ELEMENTS = 2**19
+_DEVICE_ELEMENTS = 2**26
+
+
+def sum_at_targets(messages: Tensor, target: Tensor, num_nodes: int) -> Tensor:
+    """Sum of the messages (E, ...) that arrive at each node: (num_nodes, ...)."""
+    return messages.new_zeros(num_nodes, *messages.shape[1:]).index_add(0, target, messages)
+
+
+def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor:
+    """Softmax of the edge scores (E, heads) over the edges that arrive at the same node, in float32."""
+    scores = scores.float()
+    index = target[:, None].expand_as(scores)
+    highest = scores.new_full((num_nodes, scores.size(1)), -math.inf)
+    highest = highest.scatter_reduce(0, index, scores.detach(), "amax")
+    weights = (scores - highest.index_select(0, target)).exp()
+    return weights / sum_at_targets(weights, target, num_nodes).index_select(0, target)
+
+
+def edge_attention(
+    query: Tensor, key: Tensor, value: Tensor, edge_index: Tensor, edge_bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """sum_j softmax_j(q_i k_j / sqrt(head_size) + bias_ij) v_j over the edges j -> i.
+
+    Args:
+        query, key, value: (N, heads, head_size).
+        edge_index: (2, E).
+        edge_bias: (E, heads).
+
+    Returns:
+        (N, heads, head_size) and the attention (E, heads) float32, which has no gradient of its own. Under
+        `torch.compile` and in an export the plain form, which a compiler can fuse.
+    """
+    source, target = edge_index
+    num_nodes = query.size(0)
+    if not torch.compiler.is_compiling():
+        bias = query.new_zeros(()) if edge_bias is None else edge_bias
+        return _EdgeAttention.apply(query, key, value, bias, source, target)
+    scores = (query.index_select(0, target) * key.index_select(0, source)).sum(-1) / math.sqrt(query.size(-1))
+    attention = softmax_at_targets(scores if edge_bias is None else scores + edge_bias, target, num_nodes)
+    messages = value.index_select(0, source) * attention.to(value.dtype)[..., None]
+    return sum_at_targets(messages, target, num_nodes), attention.detach()
+
+
+class _EdgeAttention(torch.autograd.Function):
+    """Rows are gathered again in the backward pass; only the weights, one number an edge and head, are kept."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, source: Tensor, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        scores = query.new_empty(len(source), query.size(1), dtype=torch.float32)
+        for edges in _chunks(source, query):
+            scores[edges] = (query.index_select(0, target[edges]) * key.index_select(0, source[edges])).sum(-1)
+        attention = softmax_at_targets(scores / math.sqrt(query.size(-1)) + bias, target, query.size(0))
+        attended = torch.zeros_like(value)
+        for edges in _chunks(source, value):
+            weights = attention[edges, :, None].to(value.dtype)
+            attended.index_add_(0, target[edges], value.index_select(0, source[edges]) * weights)
+        ctx.save_for_backward(query, key, value, bias, source, target, attention)
+        ctx.mark_non_differentiable(attention)
+        return attended, attention
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, received: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, bias, source, target, attention = ctx.saved_tensors
+        query_gradient, key_gradient, value_gradient = (torch.zeros_like(rows) for rows in (query, key, value))
+        weight_gradient = torch.empty_like(attention)
+        for edges in _chunks(source, value):
+            arrived = received.index_select(0, target[edges])
+            weight_gradient[edges] = (arrived * value.index_select(0, source[edges])).sum(-1).float()
+            value_gradient.index_add_(0, source[edges], arrived * attention[edges, :, None].to(value.dtype))
+        weighted = attention * weight_gradient
+        mean = sum_at_targets(weighted, target, query.size(0)).index_select(0, target)
+        score_gradient = weighted - attention * mean
+        scaled = (score_gradient / math.sqrt(query.size(-1))).to(query.dtype)[..., None]
+        for edges in _chunks(source, query):
+            here, there = target[edges], source[edges]
+            query_gradient.index_add_(0, here, scaled[edges] * key.index_select(0, there))
+            key_gradient.index_add_(0, there, scaled[edges] * query.index_select(0, here))
+        bias_gradient = score_gradient.to(bias.dtype) if bias.dim() else None
+        return query_gradient, key_gradient, value_gradient, bias_gradient, None, None
+
+
+def _chunks(source: Tensor, rows: Tensor) -> list[slice]:
+    """Slices of the edges whose rows are gathered together."""
+    elements = _CPU_ELEMENTS if rows.device.type == "cpu" else _DEVICE_ELEMENTS
+    step = max(1, elements // rows[0].numel()) if len(rows) else 1
+    return [slice(first, first + step) for first in range(0, len(source), step)]
