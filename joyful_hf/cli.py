@@ -122,8 +122,8 @@ def export(
     from .export import export_model
 
     _refuse_existing(output)
-    model, _ = load_checkpoint(checkpoint)
-    export_model(model, output)
+    model, processor = load_checkpoint(checkpoint)
+    export_model(model, processor, output)
     print(f"exported model: {output}")
 
 

@@ -1,15 +1,19 @@
 """A model's prediction path for machines without this package: an exported program, or ONNX."""
 
 import copy
+import inspect
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
 from .processing import DialogueError
+from .processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
 
 EXPORT_FORMATS = {".pt2": "a program for torch.export.load", ".onnx": "ONNX, for onnxruntime and others"}
 # What differs more from the model's own logits is not written.
@@ -17,46 +21,32 @@ TOLERANCE = 1e-4
 
 
 class PredictionPath(nn.Module):
-    """A packed graph batch in, logits out: what is exported."""
+    """A batch without labels in, logits out: what is exported."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         super().__init__()
         self.model = model
+        # What an export calls its inputs it reads from the signature, and every family has its own.
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
-    def forward(
-        self,
-        dialogue_lengths: Tensor,
-        text_features: Tensor | None = None,
-        audio_features: Tensor | None = None,
-        visual_features: Tensor | None = None,
-        modality_mask: Tensor | None = None,
-        speaker_ids: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        edge_type: Tensor | None = None,
-    ) -> Tensor:
-        """The tensors of a batch, without labels -> logits (N, num_labels)."""
-        output = self.model(
-            dialogue_lengths=dialogue_lengths,
-            text_features=text_features,
-            audio_features=audio_features,
-            visual_features=visual_features,
-            modality_mask=modality_mask,
-            speaker_ids=speaker_ids,
-            edge_index=edge_index,
-            edge_type=edge_type,
-            return_loss=False,
-        )
-        return output.logits
+        def forward(**batch: Tensor) -> Tensor:
+            """The tensors of a batch -> logits, one row an utterance."""
+            return self.model(**batch, return_loss=False).logits
+
+        forward.__signature__ = signature  # ty: ignore[unresolved-attribute]
+        self.forward = forward
 
 
-def export_model(model: Any, output: str | Path) -> Path:
-    """Write the prediction path of a model, with any number of dialogues, utterances and edges.
+def export_model(model: Any, processor: Any, output: str | Path) -> Path:
+    """Write the prediction path of a model, for batches of any size.
 
-    Inputs are the tensors that the model's processor makes, under their names; the output is `logits`
-    (num_utterances, num_labels). The file is tried on a batch of other sizes before it appears under its name.
+    Inputs are the tensors that the processor makes, under their names; the output is `logits` (num_utterances,
+    num_labels). The file is tried on a batch of other sizes before it appears under its name.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
+        processor: the one that was saved with it; it makes the batches that the export is traced and tried with.
         output: a file that ends in `.pt2` or `.onnx`.
 
     Raises:
@@ -68,15 +58,19 @@ def export_model(model: Any, output: str | Path) -> Path:
     if output.suffix not in EXPORT_FORMATS:
         known = ", ".join(f"{suffix} ({meaning})" for suffix, meaning in EXPORT_FORMATS.items())
         raise DialogueError(f"{output}: the ending of the file says what to export; choose from {known}")
-    path = PredictionPath(copy.deepcopy(model).eval().float().to("cpu"))
     # Longer than any window: what a tracer sees only once, it takes for a constant.
     many = 100 + 4 * getattr(model.config, "context_window", 0)
-    batch, other = example_batch(model.config, (many, 5)), example_batch(model.config, (7, 1, 4))
+    batch, other = (example_batch(processor, lengths) for lengths in ((many, 5), (7, 1, 4)))
+    path = PredictionPath(copy.deepcopy(model).eval().float().to("cpu"), batch)
+    dynamic_shapes = {
+        name: {axis: Dim.DYNAMIC for axis, size in enumerate(tensor.shape) if size != other[name].size(axis)}
+        for name, tensor in batch.items()
+    }
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f"{output.stem}.part{output.suffix}")
     try:
         with torch.no_grad():
-            program = torch.export.export(path, (), batch, dynamic_shapes=_dynamic_shapes(batch), strict=True)
+            program = torch.export.export(path, (), batch, dynamic_shapes=dynamic_shapes, strict=True)
             if output.suffix == ".pt2":
                 torch.export.save(program, part)
                 exported = torch.export.load(part).module()(**other)
@@ -92,24 +86,32 @@ def export_model(model: Any, output: str | Path) -> Path:
     return output
 
 
-def example_batch(config: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]:
-    """A batch of random features for dialogues of these lengths, every utterance linked with its neighbours."""
-    generator = torch.Generator().manual_seed(0)
-    total = sum(lengths)
-    batch = {"dialogue_lengths": torch.tensor(lengths)}
-    for name, dim in config.modality_dims.items():
-        batch[f"{name}_features"] = torch.randn(total, dim, generator=generator)
-    dialogue = torch.repeat_interleave(batch["dialogue_lengths"])
-    near = (dialogue[:, None] == dialogue) & ((torch.arange(total)[:, None] - torch.arange(total)).abs() <= 2)
-    batch["modality_mask"] = torch.ones(total, 3, dtype=torch.bool)
-    batch["speaker_ids"] = torch.arange(total) % min(2, config.max_speakers)
-    batch["edge_index"] = near.nonzero().T.contiguous()
-    batch["edge_type"] = torch.arange(batch["edge_index"].size(1)) % config.num_relations
-    return batch
+def example_batch(processor: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]:
+    """What the processor makes of dialogues of these lengths, of two speakers and with random features."""
+    rng = np.random.default_rng(len(lengths))
+    dialogues = [
+        {"utterances": [_example_utterance(processor, index, length, rng) for index in range(length)]}
+        for length in lengths
+    ]
+    return dict(processor(dialogues, return_tensors="pt", return_labels=False))
 
 
-def _dynamic_shapes(batch: dict[str, Tensor]) -> dict[str, Any]:
-    return {name: {1 if name == "edge_index" else 0: Dim.DYNAMIC} for name in batch}
+def _example_utterance(processor: Any, index: int, length: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Each modality that the processor reads as a vector and as a sequence of frames, or as a waveform."""
+    utterance: dict[str, Any] = {"speaker": f"speaker {index % 2}"}
+    for number, (name, dim) in enumerate(processor.dims.items()):
+        modality = "visual" if name == "video" else name
+        if dim is None:
+            samples = (2 + index + length) * processor.sampling_rate // 20
+            utterance[MEDIA_KEYS[modality]] = {
+                "array": rng.normal(size=samples),
+                "sampling_rate": processor.sampling_rate,
+            }
+        elif dim:
+            utterance[FEATURE_KEYS[modality]] = rng.normal(size=dim)
+            frames = 2 + number + (index + length) % 20
+            utterance[FRAME_KEYS[modality]] = rng.normal(size=(frames, dim))
+    return utterance
 
 
 def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
