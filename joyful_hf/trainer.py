@@ -472,6 +472,12 @@ def _patience(args: TrainingArguments, callbacks: list[Any]) -> int:
 
 def _with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     """A copy of the arguments with what dialogues need, whatever the caller's defaults were."""
+    if args.torch_compile and args.torch_compile_backend == "inductor" and args.device.type == "cpu":
+        # Measured with torch 2.13: in training its fused kernels give other logits than the model, without an error.
+        raise ValueError(
+            "torch_compile: on a CPU, torch's inductor miscompiles this package's graph layers in training; leave it "
+            "out, or set torch_compile_backend to 'aot_eager'"
+        )
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name
     args.label_names = ["labels"]

@@ -353,6 +353,7 @@ class TestPrecisionAndCompilation:
             with torch._dynamo.config.patch(error_on_recompile=bool(again)):
                 output = compiled(**batch)
             if training:
+                output.loss.backward()
                 assert_trained(model, output)
             else:
                 torch.testing.assert_close(output.logits, run(model, batch).logits, **TOLERANCE)

@@ -19,6 +19,7 @@ from tests.training import (
 )
 
 EVERY_STEP = {
+    "early_stopping_patience": 20,
     "eval_strategy": "steps",
     "eval_steps": 1,
     "save_strategy": "steps",

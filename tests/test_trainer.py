@@ -148,6 +148,12 @@ def test_a_missing_processor_is_named(tmp_path):
         JoyfulTrainer(model=model, args=training_args(tmp_path, **NO_VALIDATION), train_dataset=TRAIN)
 
 
+def test_a_compiler_that_gives_wrong_results_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"inductor miscompiles .* torch_compile_backend to 'aot_eager'"):
+        make_trainer(tmp_path, torch_compile=True, use_cpu=True)
+    make_trainer(tmp_path, torch_compile=True, torch_compile_backend="aot_eager", use_cpu=True)
+
+
 def test_the_arguments_of_the_caller_are_left_as_they_were(tmp_path):
     args = TrainingArguments(str(tmp_path), accelerator_config={"dispatch_batches": True}, label_names=["other"])
     before = args.to_dict()
@@ -544,11 +550,11 @@ def test_bfloat16_trains_on_the_cpu(tmp_path, family):
 def test_batches_may_hold_dialogues_of_similar_length(tmp_path):
     spread = {}
     for strategy in ("random", "group_by_length"):
-        trainer = make_trainer(tmp_path, train_sampling_strategy=strategy)
-        lengths = [batch["dialogue_lengths"] for _ in range(10) for batch in trainer.get_train_dataloader()]
-        assert sorted(torch.cat(lengths).tolist()) == sorted([*range(1, 10)] * 10)
+        trainer = make_trainer(tmp_path, train=TRAIN * 8, train_sampling_strategy=strategy)
+        lengths = [batch["dialogue_lengths"] for batch in trainer.get_train_dataloader()]
+        assert sorted(torch.cat(lengths).tolist()) == sorted([*range(1, 10)] * 8)
         spread[strategy] = sum(int(own.max() - own.min()) for own in lengths)
-    assert spread["group_by_length"] < spread["random"] / 1.3
+    assert spread["group_by_length"] < spread["random"] / 2
 
 
 @pytest.mark.parametrize("strategy", ["random", "group_by_length"])
