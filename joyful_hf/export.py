@@ -34,7 +34,7 @@ class PredictionPath(nn.Module):
             """The tensors of a batch -> logits, one row an utterance."""
             return self.model(**batch, return_loss=False).logits
 
-        forward.__signature__ = signature  # ty: ignore[unresolved-attribute]
+        forward.__signature__ = signature  # ty: ignore[missing-attribute]
         self.forward = forward
 
 
