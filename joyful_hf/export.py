@@ -2,8 +2,10 @@
 
 import copy
 import inspect
+import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +122,24 @@ def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError(f"ONNX needs {error.name}: pip install 'joyful-hf[export]'") from error
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet("torch.onnx", "onnx_ir"):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             program, (), output, dynamo=True, output_names=["logits"], external_data=False, verbose=False
         )
+
+
+@contextmanager
+def _quiet(*names: str) -> Generator[None, None, None]:
+    """Only the errors of these loggers: the exporter tells of packages and types that play no part here."""
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _run_onnx(path: Path, batch: dict[str, Tensor]) -> Tensor:
