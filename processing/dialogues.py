@@ -90,6 +90,22 @@ def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
     return utterances
 
 
+def as_numbers(value: Any, kind: str, place: str) -> np.ndarray:
+    """What a record holds as a float32 array of any shape; numbers beyond float32 become infinite.
+
+    Raises:
+        DialogueError: no numbers, or lists of different lengths in one; the message asks for `kind`.
+    """
+    try:
+        numbers = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
+        numbers = None
+    if numbers is None or numbers.dtype.kind not in "biuf":
+        raise DialogueError(f"{place} must be {kind}, got {value!r:.60}")
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)
+
+
 def get_features(utterance: Utterance, modality: str, size: int | None, place: str) -> np.ndarray | None:
     """One modality's feature vector `(size,)` float32, or None where the utterance lacks it.
 
@@ -101,14 +117,7 @@ def get_features(utterance: Utterance, modality: str, size: int | None, place: s
     value = utterance.get(key)
     if value is None:
         return None
-    try:
-        numbers = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
-        numbers = None
-    if numbers is None or numbers.dtype.kind not in "biuf":
-        raise DialogueError(f"{place}: '{key}' must be a list of numbers, got {value!r:.60}")
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused below
-        features = numbers.astype(np.float32)
+    features = as_numbers(value, "a list of numbers", f"{place}: '{key}'")
     if features.ndim != 1:
         raise DialogueError(
             f"{place}: '{key}' must be one vector an utterance, got an array of shape {features.shape}"

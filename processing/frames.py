@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .dialogues import FEATURE_KEYS, FRAME_KEYS, DialogueError, Utterance, get_features
+from .dialogues import FEATURE_KEYS, FRAME_KEYS, DialogueError, Utterance, as_numbers, get_features
 
 
 def get_frames(utterance: Utterance, modality: str, size: int | None, place: str) -> np.ndarray | None:
@@ -21,14 +21,7 @@ def get_frames(utterance: Utterance, modality: str, size: int | None, place: str
     if value is None:
         vector = get_features(utterance, modality, size, place)
         return None if vector is None else vector[None]
-    try:
-        numbers = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
-        numbers = None
-    if numbers is None or numbers.dtype.kind not in "biuf":
-        raise DialogueError(f"{place}: '{key}' must be a list of vectors of one size, got {value!r:.60}")
-    with np.errstate(over="ignore"):  # becomes infinite, which is refused below
-        frames = numbers.astype(np.float32)
+    frames = as_numbers(value, "a list of vectors of one size", f"{place}: '{key}'")
     if not frames.size:
         raise DialogueError(f"{place}: '{key}' is empty; leave the key out where the modality is missing")
     if frames.ndim != 2:
