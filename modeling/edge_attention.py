@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Elements of the rows that are gathered at a time: what fits a processor's cache, and what fills a GPU.
-_CPU_ELEMENTS = 2**19
-_DEVICE_ELEMENTS = 2**26
+from .chunks import rows_at_a_time
 
 
 def sum_at_targets(messages: Tensor, target: Tensor, num_nodes: int) -> Tensor:
@@ -95,6 +93,5 @@ class _EdgeAttention(torch.autograd.Function):
 
 def _chunks(source: Tensor, rows: Tensor) -> list[slice]:
     """Slices of the edges whose rows are gathered together."""
-    elements = _CPU_ELEMENTS if rows.device.type == "cpu" else _DEVICE_ELEMENTS
-    step = max(1, elements // rows[0].numel()) if len(rows) else 1
+    step = rows_at_a_time(rows.size(1) * rows.size(2), rows.device)
     return [slice(first, first + step) for first in range(0, len(source), step)]

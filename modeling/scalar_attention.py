@@ -15,11 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .chunks import rows_at_a_time
 from .precision import full_precision
-
-# Elements of softmax(t p) that are held at a time: what fits a processor's cache, and what fills a GPU.
-_CPU_ELEMENTS = 2**19
-_DEVICE_ELEMENTS = 2**25
 
 
 def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
@@ -84,8 +81,7 @@ def _derivatives(nodes: Tensor, values: Tensor) -> Tensor:
 
 
 def _chunks(nodes: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-    elements = _CPU_ELEMENTS if values.device.type == "cpu" else _DEVICE_ELEMENTS
-    return values.split(max(1, elements // (len(nodes) * values.size(-1))))
+    return values.split(rows_at_a_time(len(nodes) * values.size(-1), values.device))
 
 
 def _interpolate(basis: Tensor, values: Tensor, precision: float) -> tuple[Tensor, Tensor | None, Tensor]:

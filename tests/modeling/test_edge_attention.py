@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joyful_hf.modeling import edge_attention as module
+from joyful_hf.modeling import chunks
 from joyful_hf.modeling.edge_attention import edge_attention, softmax_at_targets, sum_at_targets
 
 HEADS, HEAD_SIZE = 2, 3
@@ -34,7 +34,7 @@ def plain(query, key, value, edge_index, bias):
 
 @given(graph=graphs(), elements=st.sampled_from([1, 20, 2**19]))
 def test_values_and_gradients_are_those_of_the_formula(monkeypatch, graph, elements):
-    monkeypatch.setattr(module, "_CPU_ELEMENTS", elements)
+    monkeypatch.setattr(chunks, "CPU_ELEMENTS", elements)
     num_nodes, edge_index = graph
     generator = torch.Generator().manual_seed(num_nodes)
     inputs = [torch.randn(num_nodes, HEADS, HEAD_SIZE, generator=generator).requires_grad_() for _ in range(3)]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from joyful_hf.modeling import chunks
 from joyful_hf.modeling import scalar_attention as module
 from joyful_hf.modeling.scalar_attention import num_nodes, scalar_attention
 
@@ -83,7 +84,7 @@ def test_chunks_change_nothing(monkeypatch):
     basis, values = random_case(1.0, rows=11)
     whole = scalar_attention(basis, values)
     (expected,) = torch.autograd.grad(whole.square().sum(), values)
-    monkeypatch.setattr(module, "_CPU_ELEMENTS", 1)
+    monkeypatch.setattr(chunks, "CPU_ELEMENTS", 1)
     parts = scalar_attention(basis, values)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(torch.autograd.grad(parts.square().sum(), values)[0], expected)
