@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .dialogue_files import load_dialogues
     from .export import export_model
     from .metrics import compute_metrics
+    from .streaming import StreamingRecognizer
     from .toy_corpus import make_toy_corpus
     from .toy_frames import make_toy_frame_corpus
     from .trainer import JoyfulTrainer
@@ -51,6 +52,7 @@ _registration.register()
 
 # Loaded when first asked for: they bring in datasets, the Trainer or scikit-learn.
 _LAZY = {
+    "StreamingRecognizer": "streaming",
     "JoyfulTrainer": "trainer",
     "JoyfulTrainingArguments": "training_args",
     "compute_metrics": "metrics",
@@ -80,6 +82,7 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",
     "convert_released_foalnet_state_dict",

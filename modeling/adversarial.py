@@ -19,14 +19,15 @@ from .packing import DialogueLayout
 class Generator(nn.Module):
     """G_m: moves a modality's features into the space where all modalities are to look alike.
 
-    One linear layer with ReLU, then, with `recurrent`, a GRU over the dialogue: the sister paper AGF-IB, by the same
-    group, has an LSTM there. The features are normalised, for otherwise generators could win by fading away.
+    One linear layer with ReLU, then, with `recurrent`, a GRU over the dialogue, in both directions unless `causal`:
+    the sister paper AGF-IB, by the same group, has an LSTM there. The features are normalised, for otherwise
+    generators could win by fading away.
     """
 
-    def __init__(self, size: int, recurrent: bool, dropout: float) -> None:
+    def __init__(self, size: int, recurrent: bool, dropout: float, causal: bool = False) -> None:
         super().__init__()
         self.layer = nn.Linear(size, size)
-        self.context_encoder = DialogueGRU(size, 1, dropout) if recurrent else None
+        self.context_encoder = DialogueGRU(size, 1, dropout, causal) if recurrent else None
         self.norm = nn.LayerNorm(size)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:

@@ -41,19 +41,23 @@ class RelativePositionBias(nn.Module):
 
 
 class WholeDialogueAttention:
-    """Every utterance sees all of its dialogue. Made once a batch, used by every layer.
+    """Every utterance sees all of its dialogue, or its past and itself. Made once a batch, used by every layer.
 
     Between `begin` and `end` the rows lie in the order of the layout's blocks.
     """
 
-    def __init__(self, layout: DialogueLayout, position_bias: RelativePositionBias | None) -> None:
+    def __init__(
+        self, layout: DialogueLayout, position_bias: RelativePositionBias | None, causal: bool = False
+    ) -> None:
         self.layout = layout
         self.biases = []
         for block in layout.blocks:
-            no_key = torch.zeros(block.mask.shape, device=block.mask.device).masked_fill(~block.mask, -math.inf)
-            bias = no_key[:, None, None, :]
+            position = torch.arange(block.longest, device=block.mask.device)
+            seen = block.mask[:, None, None, :]
+            if causal:
+                seen = seen & (position[None, :] <= position[:, None])
+            bias = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, -math.inf)
             if position_bias is not None:
-                position = torch.arange(block.longest, device=bias.device)
                 bias = bias + position_bias(position[None, :] - position[:, None])
             self.biases.append(bias.expand(-1, -1, block.longest, -1))
 
@@ -78,24 +82,33 @@ class WholeDialogueAttention:
 class WindowAttention:
     """Every utterance sees up to `window` utterances before and after it, in memory linear in their number.
 
+    With `causal` only those before it.
+
     The packed rows, whatever dialogues they belong to, are cut into chunks no shorter than the window; the keys of a
     chunk lie in itself and the chunks beside it.
     """
 
-    def __init__(self, layout: DialogueLayout, window: int, position_bias: RelativePositionBias | None) -> None:
+    def __init__(
+        self,
+        layout: DialogueLayout,
+        window: int,
+        position_bias: RelativePositionBias | None,
+        causal: bool = False,
+    ) -> None:
         self.num_utterances = layout.num_utterances
         self.chunk = max(window, _LEAST_CHUNK)
+        self.after = 0 if causal else self.chunk
         self.missing = -layout.num_utterances % self.chunk
         if torch.compiler.is_compiling():
             self.missing += self.chunk  # never one chunk alone: a compiler takes a size of 1 for a constant
         # Rows that only fill up see each other; keys beyond the ends are seen by none.
         dialogue = functional.pad(layout.dialogue, (0, self.missing), value=-1)
-        key_dialogue = functional.pad(dialogue, (self.chunk, self.chunk), value=-2).unfold(
-            0, 3 * self.chunk, self.chunk
-        )
-        place = torch.arange(3 * self.chunk, device=dialogue.device)
+        num_keys = 2 * self.chunk + self.after
+        key_dialogue = functional.pad(dialogue, (self.chunk, self.after), value=-2).unfold(0, num_keys, self.chunk)
+        place = torch.arange(num_keys, device=dialogue.device)
         distance = place[None, :] - (place[: self.chunk, None] + self.chunk)
-        seen = (dialogue.view(-1, self.chunk, 1) == key_dialogue[:, None, :]) & (distance.abs() <= window)
+        near = (distance >= -window) & (distance <= (0 if causal else window))
+        seen = (dialogue.view(-1, self.chunk, 1) == key_dialogue[:, None, :]) & near
         bias = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, -math.inf)[:, None]
         self.bias = bias if position_bias is None else bias + position_bias(distance)
 
@@ -115,9 +128,9 @@ class WindowAttention:
     end = begin
 
     def _neighbourhoods(self, rows: Tensor) -> Tensor:
-        """(rows, heads, head_size) -> (chunks, heads, 3 * chunk, head_size)."""
-        padded = functional.pad(rows, (0, 0, 0, 0, self.chunk, self.chunk))
-        return padded.unfold(0, 3 * self.chunk, self.chunk).transpose(-1, -2)
+        """(rows, heads, head_size) -> (chunks, heads, 2 or 3 * chunk, head_size)."""
+        padded = functional.pad(rows, (0, 0, 0, 0, self.chunk, self.after))
+        return padded.unfold(0, 2 * self.chunk + self.after, self.chunk).transpose(-1, -2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: Dropout) -> Tensor:

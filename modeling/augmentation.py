@@ -29,6 +29,8 @@ class SpeakerGraph:
     layout: DialogueLayout
     relation_scheme: str
     max_speakers: int
+    causal: bool = False
+    """Whether edges run from the past alone, also those that are added or moved."""
 
     def with_edges(self, edge_index: Tensor, edge_type: Tensor | None = None) -> "SpeakerGraph":
         """The same nodes with other edges, whose relations are found anew if not given."""
@@ -65,7 +67,8 @@ def drop_and_add_edges(graph: SpeakerGraph, rate: float) -> SpeakerGraph:
         return graph
     kept = torch.randperm(num_edges, device=edge_index.device)[num_moved:]
     target = edge_index[1, torch.randint(num_edges, (num_moved,), device=edge_index.device)]
-    added = torch.stack([_random_neighbour(target, graph.layout), target])
+    first, last = graph.layout.bounds(target)
+    added = torch.stack([_random_row(first, target if graph.causal else last), target])
     return graph.with_edges(
         torch.cat([edge_index[:, kept], added], dim=1),
         torch.cat([edge_type[kept], graph.relations_of(added)]),
@@ -77,7 +80,8 @@ def rewire_edges(graph: SpeakerGraph, rate: float) -> SpeakerGraph:
     source, target = graph.edge_index
     num_edges = source.size(0)
     moved = torch.randperm(num_edges, device=source.device)[: round(rate * num_edges)]
-    target = target.index_copy(0, moved, _random_neighbour(source[moved], graph.layout))
+    first, last = graph.layout.bounds(source[moved])
+    target = target.index_copy(0, moved, _random_row(source[moved] if graph.causal else first, last))
     return graph.with_edges(torch.stack([source, target]))
 
 
@@ -86,16 +90,18 @@ def add_proximate_edges(
 ) -> SpeakerGraph:
     """GP: add a random `rate` of the absent edges whose Katz proximity reaches the threshold (Appendix A)."""
     near = proximate_pairs(graph.edge_index, graph.layout, threshold, attenuation, order)
-    added = near[:, torch.rand(near.size(1), device=near.device) < rate]
+    chosen = torch.rand(near.size(1), device=near.device) < rate
+    if graph.causal:  # a threshold of 0 lets in pairs that no path joins
+        chosen = chosen & (near[0] < near[1])
+    added = near[:, chosen]
     return graph.with_edges(
         torch.cat([graph.edge_index, added], dim=1),
         torch.cat([graph.edge_type, graph.relations_of(added)]),
     )
 
 
-def _random_neighbour(nodes: Tensor, layout: DialogueLayout) -> Tensor:
-    """A random utterance of the same dialogue for each node (k,) -> (k,)."""
-    dialogue = layout.dialogue[nodes]
-    lengths = layout.lengths[dialogue]
-    offset = (torch.rand(nodes.shape, device=nodes.device) * lengths).long()
-    return layout.starts[dialogue] + torch.minimum(offset, lengths - 1)
+def _random_row(first: Tensor, last: Tensor) -> Tensor:
+    """A random row from `first` to `last`, (k,) each -> (k,)."""
+    count = last - first + 1
+    offset = (torch.rand(first.shape, device=first.device) * count).long()
+    return first + torch.minimum(offset, count - 1)

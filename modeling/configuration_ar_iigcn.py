@@ -28,7 +28,9 @@ class ARIIGCNConfig(SpeakerGraphConfig):
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
         projection_size: width of each modality's space, from its MLP to its graph.
         hidden_dropout_prob: dropout of all hidden layers.
-        generator: `"mlp"`, or `"gru"` with a bidirectional GRU over the dialogue in each generator.
+        generator: `"mlp"`, or `"gru"` with a GRU over the dialogue, bidirectional unless `causal`, in each generator.
+        causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
+            utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         discriminator_hidden_size: hidden layer of each discriminator.
         discriminator_learning_rate: of the discriminators in `JoyfulTrainer`; None is that of the rest.
         adversarial_loss_weight: of the generators' loss; at 0 the discriminators learn, and nobody plays against
@@ -98,6 +100,7 @@ class ARIIGCNConfig(SpeakerGraphConfig):
             "input_dropout_prob": 0.0,
             "modality_dropout_prob": 0.0,
             "hidden_dropout_prob": 0.5,
+            "causal": False,
             "generator": "mlp",
             "discriminator_hidden_size": 64,
             "discriminator_learning_rate": 1e-4,

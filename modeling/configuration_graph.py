@@ -23,6 +23,8 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         input_dropout_prob: dropout of the feature vectors.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
         hidden_dropout_prob: dropout of the hidden layers.
+        causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
+            utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         graph_num_layers: relational convolutions.
         graph_num_heads: heads of the graph's attention.
         graph_residual: add each graph layer's input to its output, normalised.
@@ -59,6 +61,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
     input_dropout_prob: float | int = 0.3
     modality_dropout_prob: float | int = 0.3
     hidden_dropout_prob: float | int = 0.3
+    causal: bool = False
     graph_num_layers: int = 1
     graph_num_heads: int = 4
     graph_residual: bool = True

@@ -25,6 +25,7 @@ _PUBLISHED: dict[str, Any] = {
     "num_hidden_layers": 4,
     "intermediate_size": 2048,
     "hidden_dropout_prob": 0.3,
+    "causal": False,
     "norm_first": False,
     "max_relative_distance": 0,
     "context_window": 0,
@@ -65,7 +66,9 @@ class JoyfulConfig(SpeakerGraphConfig):
         smoothing_rate: eta of the topic vector (paper: 0.2).
         autoencoder_size, bottleneck_size: hidden and code size of the released auto-encoders (1024, 512).
         input_dropout_prob: dropout of the feature vectors. Not in the paper.
-        context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional.
+        context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional unless `causal`.
+        causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
+            utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         num_hidden_layers, num_attention_heads, intermediate_size, hidden_dropout_prob: of the context encoder.
             Not in the paper; the released code has 4, 8, 2048 and 0.3.
         norm_first: normalise before each transformer sub-layer instead of after it (paper and released: after).
@@ -73,7 +76,7 @@ class JoyfulConfig(SpeakerGraphConfig):
             knowledge of order (paper and released).
         context_window: utterances before and after that each one sees in the context transformer; 0 is all of the
             dialogue (paper and released), which takes memory quadratic in its length: set it for dialogues of
-            thousands.
+            thousands. With `causal` those before it alone.
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from .dropout import Dropout
 from .packing import DialogueLayout
-from .recurrence import BidirectionalGRU
+from .recurrence import PackedGRU
 
 
 class TransformerLayer(nn.Module):
@@ -56,6 +56,7 @@ class DialogueTransformer(nn.Module):
         max_relative_distance: utterances that the relative position bias tells apart; 0 leaves it out, and the
             order of the utterances with it, as in the papers.
         window: utterances before and after that each one sees; 0 is the whole dialogue.
+        causal: each one sees those before it alone.
     """
 
     def __init__(
@@ -68,22 +69,31 @@ class DialogueTransformer(nn.Module):
         norm_first: bool = False,
         max_relative_distance: int = 0,
         window: int = 0,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             TransformerLayer(hidden_size, num_heads, intermediate_size, dropout, norm_first) for _ in range(num_layers)
         )
         self.window = window
+        self.causal = causal
         self.position_bias = RelativePositionBias(num_heads, max_relative_distance) if max_relative_distance else None
         self.final_norm = nn.LayerNorm(hidden_size) if norm_first else nn.Identity()
+
+    @property
+    def reach(self) -> int | None:
+        """Utterances before one that its row depends on; None where it is any number of them, or later ones."""
+        if len(self.layers) and not (self.causal and self.window):
+            return None
+        return self.window * len(self.layers)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, hidden_size) -> (N, hidden_size)."""
         attention: WholeDialogueAttention | WindowAttention
         if self.window:
-            attention = WindowAttention(layout, self.window, self.position_bias)
+            attention = WindowAttention(layout, self.window, self.position_bias, self.causal)
         else:
-            attention = WholeDialogueAttention(layout, self.position_bias)
+            attention = WholeDialogueAttention(layout, self.position_bias, self.causal)
         rows = attention.begin(rows)
         for layer in self.layers:
             rows = layer(rows, attention)
@@ -91,30 +101,41 @@ class DialogueTransformer(nn.Module):
 
 
 class DialogueGRU(nn.Module):
-    """Bidirectional GRU layers over the utterances of each dialogue.
+    """GRU layers over the utterances of each dialogue.
 
     Args:
-        hidden_size: of input and output; each direction has half of it.
+        hidden_size: of input and output; of two directions each has half of it.
+        causal: from the first utterance to the last alone, instead of in both directions.
     """
 
-    def __init__(self, hidden_size: int, num_layers: int, dropout: float) -> None:
+    def __init__(self, hidden_size: int, num_layers: int, dropout: float, causal: bool = False) -> None:
         super().__init__()
-        if hidden_size % 2:
+        if hidden_size % 2 and not causal:
             raise ValueError(f"a GRU of two directions needs an even width, got {hidden_size}; set contextual_size")
-        self.layers = nn.ModuleList(BidirectionalGRU(hidden_size) for _ in range(num_layers))
+        self.layers = nn.ModuleList(PackedGRU(hidden_size, bidirectional=not causal) for _ in range(num_layers))
+        self.causal = causal
         self.dropout = Dropout(dropout)
+
+    @property
+    def reach(self) -> int | None:
+        """As the transformer's; the layers' states before an utterance stand for all that came before it."""
+        return 0 if self.causal or not len(self.layers) else None
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, hidden_size) -> (N, hidden_size)."""
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() and layout.recurrent_states is None:
             (block,) = layout.blocks
             steps = block.pad(rows).transpose(0, 1)
-            for layer in cast("Iterable[BidirectionalGRU]", self.layers):
+            for layer in cast("Iterable[PackedGRU]", self.layers):
                 steps = layer.scan(self.dropout(steps), block.mask.T[..., None])
             return block.unpad(steps.transpose(0, 1))
         order, batch_sizes = layout.time_major()
         steps = rows.index_select(0, order)
+        states = layout.recurrent_states if self.causal else None
         for layer in self.layers:
-            steps = layer(self.dropout(steps), batch_sizes)
+            before = None if states is None else states.get(layer)
+            steps = layer(self.dropout(steps), batch_sizes, before)
+            if states is not None:
+                states[layer] = steps
         place = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
         return steps.index_select(0, place)

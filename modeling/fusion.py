@@ -224,10 +224,10 @@ class AutoencoderFusion(nn.Module):
         return FusionOutput(fused, loss)
 
 
-def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> nn.Module:
+def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> DialogueGRU | DialogueTransformer:
     """The encoder over a dialogue's utterances that the config asks for; rows and layout in, rows out."""
     if config.context_encoder == "gru":
-        return DialogueGRU(hidden_size, config.num_hidden_layers, config.hidden_dropout_prob)
+        return DialogueGRU(hidden_size, config.num_hidden_layers, config.hidden_dropout_prob, config.causal)
     return DialogueTransformer(
         hidden_size,
         config.num_hidden_layers,
@@ -237,6 +237,7 @@ def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> nn.Module:
         config.norm_first,
         config.max_relative_distance,
         config.context_window,
+        config.causal,
     )
 
 

@@ -25,6 +25,11 @@ class AggregateCombineEncoder(nn.Module):
         self.residual = config.graph_residual
         self.dropout = Dropout(config.hidden_dropout_prob)
 
+    @property
+    def num_steps(self) -> int:
+        """Edges that lie between a node and the farthest one that it depends on."""
+        return len(self.layers)
+
     def convolve(self, graph: SpeakerGraph) -> Tensor:
         """(N, in_size) nodes -> (N, hidden_size), what the contrast compares."""
         nodes = graph.nodes
@@ -73,6 +78,11 @@ class RelationalEncoder(nn.Module):
             self.dropout = Dropout(config.hidden_dropout_prob)
         elif heads:
             self.batch_norm = nn.BatchNorm1d(self.hidden_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Edges that lie between a node and the farthest one that it depends on."""
+        return len(self.convolutions) + (self.attention is not None)
 
     def forward(self, graph: SpeakerGraph) -> tuple[Tensor, Tensor | None]:
         """(N, in_size) nodes -> (N, hidden_size) and the attention (E, heads) if there is any."""

@@ -50,7 +50,10 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
             {name: make_mlp(dim, size, size, config.hidden_dropout_prob) for name, dim in dims.items()}
         )
         self.generators = nn.ModuleDict(
-            {name: Generator(size, config.generator == "gru", config.hidden_dropout_prob) for name in dims}
+            {
+                name: Generator(size, config.generator == "gru", config.hidden_dropout_prob, config.causal)
+                for name in dims
+            }
         )
         self.game = AdversarialGame(list(dims), size, config.discriminator_hidden_size) if len(dims) > 1 else None
         self.graph_encoders: nn.ModuleDict | None = None
@@ -74,6 +77,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         labels: Tensor | None = None,
         output_edge_attention: bool = False,
         return_loss: bool = True,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
     ) -> EmotionRecognitionOutput:
         """A packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -87,6 +91,9 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
             output_edge_attention: return the graph attentions' weights, those of all modalities side by side.
             return_loss: compute "generator" and "discriminator" in `losses`, and, in training with labels,
                 "intra_modal" and "inter_modal", which compare the utterances of all dialogues of the batch.
+            recurrent_states: for a causal model that gets a dialogue piece by piece (one dialogue a batch): the
+                state of each recurrent layer before the first utterance, none at the dialogue's beginning. Each
+                is replaced by the layer's states after every utterance, (N, size).
 
         Returns:
             `fused` (N, modalities * projection_size): the separate spaces; `context`, of the same size: what the
@@ -107,7 +114,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
             edge_type=edge_type,
             error=self.batch_error,
         )
-        layout = DialogueLayout(dialogue_lengths, num_utterances)
+        layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
         features, present = self.inputs(given, modality_mask, self.dtype)
         # An absent modality yields zeros, whatever the bias.
         spaces = {
@@ -132,6 +139,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
                 layout=layout,
                 relation_scheme=self.config.relation_scheme,
                 max_speakers=self.config.max_speakers,
+                causal=self.config.causal,
             )
             nodes, attention = self._encode_graphs(generated, graph)
         if self.training and return_loss and labels is not None:
@@ -197,6 +205,7 @@ class ARIIGCNForEmotionRecognition(EmotionRecognitionMixin, ARIIGCNPreTrainedMod
         labels: Tensor | None = None,
         output_edge_attention: bool = False,
         return_loss: bool = True,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
     ) -> EmotionRecognitionOutput:
         """As `ARIIGCNModel.forward`, with logits.
 
@@ -221,6 +230,7 @@ class ARIIGCNForEmotionRecognition(EmotionRecognitionMixin, ARIIGCNPreTrainedMod
             labels=labels,
             output_edge_attention=output_edge_attention,
             return_loss=return_loss,
+            recurrent_states=recurrent_states,
         )
         output.logits = self.classifier(output.graph)
         if labels is not None and return_loss:

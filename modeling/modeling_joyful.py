@@ -75,6 +75,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         edge_type: Tensor | None = None,
         output_edge_attention: bool = False,
         return_loss: bool = True,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
     ) -> EmotionRecognitionOutput:
         """A packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -88,6 +89,9 @@ class JoyfulModel(JoyfulPreTrainedModel):
             speaker_ids: (N,); edge_index: (2, E); edge_type: (E,). Needed unless the graph is off.
             output_edge_attention: return the graph attention's weights.
             return_loss: compute the self-supervised losses, in `losses` as "fusion" and "contrastive".
+            recurrent_states: for a causal model that gets a dialogue piece by piece (one dialogue a batch): the
+                state of each recurrent layer before the first utterance, none at the dialogue's beginning. Each
+                is replaced by the layer's states after every utterance, (N, size).
 
         Raises:
             ValueError: the batch does not fit the model.
@@ -103,7 +107,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
             edge_type=edge_type,
             error=self.batch_error,
         )
-        layout = DialogueLayout(dialogue_lengths, num_utterances)
+        layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
         features, present = self.inputs(given, modality_mask, self.dtype)
 
         fusion = self.fusion(features, present, layout, return_loss)
@@ -126,6 +130,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
                 layout=layout,
                 relation_scheme=self.config.relation_scheme,
                 max_speakers=self.config.max_speakers,
+                causal=self.config.causal,
             )
             graph, attention, contrastive = self._encode_graph(clean, return_loss)
             if contrastive is not None:
@@ -232,6 +237,7 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
         labels: Tensor | None = None,
         output_edge_attention: bool = False,
         return_loss: bool = True,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
     ) -> EmotionRecognitionOutput:
         """As `JoyfulModel.forward`, with labels and logits.
 
@@ -254,6 +260,7 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             edge_type=edge_type,
             output_edge_attention=output_edge_attention,
             return_loss=return_loss,
+            recurrent_states=recurrent_states,
         )
         classified = output.graph
         if self.context_norm is not None:

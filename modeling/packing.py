@@ -1,7 +1,7 @@
 """Packed rows and padded blocks: where each of N utterances lies, and which dialogues are worked on side by side."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from .tracing import as_number
@@ -49,10 +49,18 @@ class DialogueLayout:
     Args:
         dialogue_lengths: (B,) int64.
         num_utterances: N, the sum of the lengths, known from the features' shape without asking the device.
+        recurrent_states: for a piece of one dialogue, the state (1, size) of each recurrent layer of a causal model
+            before the first row, which the layer replaces by its states after each row (N, size).
     """
 
-    def __init__(self, dialogue_lengths: Tensor, num_utterances: int) -> None:
+    def __init__(
+        self,
+        dialogue_lengths: Tensor,
+        num_utterances: int,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
+    ) -> None:
         self.lengths = dialogue_lengths
+        self.recurrent_states = recurrent_states
         self.num_dialogues = dialogue_lengths.size(0)
         self.num_utterances = num_utterances
         self.starts = dialogue_lengths.cumsum(0) - dialogue_lengths
@@ -67,6 +75,12 @@ class DialogueLayout:
         self._host_lengths: Tensor | None = None
         self._longest: int | None = None
         self._blocks: list[DialogueBlock] | None = None
+
+    def bounds(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """First and last row of the dialogues that these rows (k,) belong to, (k,) each."""
+        dialogue = self.dialogue[rows]
+        first = self.starts[dialogue]
+        return first, first + self.lengths[dialogue] - 1
 
     @property
     def host_lengths(self) -> Tensor:

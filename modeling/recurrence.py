@@ -1,4 +1,4 @@
-"""A GRU in both directions, which runs on a packed sequence, and as a scan where a compiler or an export looks on."""
+"""A GRU in one direction or both, on a packed sequence, and as a scan where a compiler or an export looks on."""
 
 from typing import cast
 
@@ -8,26 +8,35 @@ from torch._higher_order_ops.scan import scan
 from torch.nn import functional
 
 
-class BidirectionalGRU(nn.RNNBase):
-    """`torch.nn.GRU(size, size // 2, bidirectional=True)`, with its parameters.
+class PackedGRU(nn.RNNBase):
+    """`torch.nn.GRU(size, size)`, or `torch.nn.GRU(size, size // 2, bidirectional=True)`, with its parameters.
 
     Not that class itself: `torch.compile` refuses to trace one.
     """
 
-    def __init__(self, size: int) -> None:
-        super().__init__("GRU", size, size // 2, bidirectional=True)
+    def __init__(self, size: int, bidirectional: bool = True) -> None:
+        super().__init__("GRU", size, size // 2 if bidirectional else size, bidirectional=bidirectional)
 
-    def forward(self, steps: Tensor, batch_sizes: Tensor) -> Tensor:
-        """(N, size) of a `PackedSequence`, time-major, and its batch sizes (longest,) on the CPU -> (N, size)."""
-        state = steps.new_zeros(2, int(batch_sizes[0]), self.hidden_size)
-        packed = torch._VF.gru(
-            steps, batch_sizes, state, cast("list[Tensor]", self._flat_weights), True, 1, 0.0, self.training, True
-        )
+    def forward(self, steps: Tensor, batch_sizes: Tensor, before: Tensor | None = None) -> Tensor:
+        """(N, size) of a `PackedSequence`, time-major, and its batch sizes (longest,) on the CPU -> (N, size).
+
+        Args:
+            before: (dialogues, size) state of a GRU of one direction before the first utterances; zeros by default.
+                What comes out are its states after each.
+        """
+        if before is None:
+            state = steps.new_zeros(1 + self.bidirectional, int(batch_sizes[0]), self.hidden_size)
+        else:
+            state = before[None].to(steps)
+        weights = cast("list[Tensor]", self._flat_weights)
+        packed = torch._VF.gru(steps, batch_sizes, state, weights, True, 1, 0.0, self.training, self.bidirectional)
         return packed[0]
 
     def scan(self, steps: Tensor, real: Tensor) -> Tensor:
         """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances."""
         forwards = self._scan_one_way(steps, real, "")
+        if not self.bidirectional:
+            return forwards
         return torch.cat([forwards, self._scan_one_way(steps, real, "_reverse")], dim=-1)
 
     def _scan_one_way(self, steps: Tensor, real: Tensor, suffix: str) -> Tensor:

@@ -233,7 +233,34 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             self._refuse_raw_media(named)
         return encoded
 
-    def _encode_one(self, name: str, utterances: Sequence[Utterance], problem_type: str | None) -> EncodedDialogue:
+    def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> EncodedDialogue:
+        """As in the base class: a dialogue of this utterance alone, whose speaker has the id of the whole."""
+        begins = not speakers
+        utterances = get_utterances({"utterances": [utterance]}, name)
+        encoded = self._encode_one(name, utterances, None, speakers)
+        if begins and not encoded.modality_mask.any():
+            self._refuse_raw_media([(name, utterances)])
+        return encoded
+
+    def join(self, encoded: Sequence[EncodedDialogue]) -> list[EncodedDialogue]:
+        """As in the base class: one dialogue."""
+        features = {name: np.concatenate([one.features[name] for one in encoded]) for name in encoded[0].features}
+        return [
+            EncodedDialogue(
+                features=features,
+                modality_mask=np.concatenate([one.modality_mask for one in encoded]),
+                speaker_ids=np.concatenate([one.speaker_ids for one in encoded]),
+                labels=None,
+            )
+        ]
+
+    def _encode_one(
+        self,
+        name: str,
+        utterances: Sequence[Utterance],
+        problem_type: str | None,
+        speakers: dict[str, int] | None = None,
+    ) -> EncodedDialogue:
         features: dict[str, np.ndarray] = {}
         modality_mask = np.zeros((len(utterances), len(MODALITIES)), bool)
         for column, (modality, dim) in enumerate(self.dims.items()):
@@ -242,7 +269,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return EncodedDialogue(
             features=features,
             modality_mask=modality_mask,
-            speaker_ids=self._encode_speakers(utterances, name),
+            speaker_ids=self._encode_speakers(utterances, name, {} if speakers is None else speakers),
             labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
         )
 
@@ -263,16 +290,15 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             features[present] = (features[present] - mean) / std
         return features, present
 
-    def _encode_speakers(self, utterances: Sequence[Utterance], name: str) -> np.ndarray:
-        by_appearance: dict[str, int] = {}
+    def _encode_speakers(self, utterances: Sequence[Utterance], name: str, speakers: dict[str, int]) -> np.ndarray:
         speaker_ids = np.empty(len(utterances), np.int64)
         for index, utterance in enumerate(utterances):
             speaker = utterance["speaker"]
             place = utterance_name(name, index)
             if self.speaker_to_id is None:
-                speaker_id = by_appearance.setdefault(speaker, len(by_appearance))
+                speaker_id = speakers.setdefault(speaker, len(speakers))
             elif speaker in self.speaker_to_id:
-                speaker_id = self.speaker_to_id[speaker]
+                speaker_id = speakers[speaker] = self.speaker_to_id[speaker]
             else:
                 known = ", ".join(self.speaker_to_id)
                 raise DialogueError(f"{place}: unknown speaker {speaker!r}; known speakers: {known}")

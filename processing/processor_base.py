@@ -133,6 +133,22 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[Any]:
         raise NotImplementedError
 
+    def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> Any:
+        """One more utterance of a dialogue whose earlier ones need not be at hand -> an example of it alone.
+
+        Args:
+            name: what messages call the dialogue.
+            speakers: the ids of those who have spoken in it; a new speaker is entered.
+
+        Raises:
+            DialogueError: bad input; the message calls the utterance the dialogue's first.
+        """
+        return self.encode_named([(name, get_utterances({"utterances": [utterance]}, name))], return_labels=False)[0]
+
+    def join(self, encoded: Sequence[Any]) -> list[Any]:
+        """What `encode_next` made of utterances that follow each other -> examples as `encode` makes them."""
+        return list(encoded)
+
     def pack(self, encoded: Sequence[Any], return_tensors: str | None = None) -> BatchFeature:
         """Join examples into one batch; the keys and shapes are those of `__call__`."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Small dialogues and small models that many tests share, and the table of families that they run over."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from joyful_hf import (
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
 )
+from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.augmentation import SpeakerGraph
 from joyful_hf.modeling.packing import DialogueLayout
 from joyful_hf.processing import FRAME_KEYS, MODALITIES, EmotionRecognitionProcessor
@@ -103,10 +104,11 @@ def make_graph(
     speakers: int = 3,
     relation_scheme: str = "speaker_pair",
     seed: int = 0,
+    causal: bool = False,
 ) -> SpeakerGraph:
     """A packed batch of windowed graphs with random nodes and random speakers."""
     rng = np.random.default_rng(seed)
-    edge_index = window_edges(np.asarray(lengths), window, window)
+    edge_index = window_edges(np.asarray(lengths), window, 0 if causal else window)
     speaker_ids = rng.integers(speakers, size=sum(lengths))
     return SpeakerGraph(
         nodes=torch.from_numpy(rng.normal(size=(sum(lengths), size)).astype(np.float32)),
@@ -116,6 +118,7 @@ def make_graph(
         layout=make_layout(lengths),
         relation_scheme=relation_scheme,
         max_speakers=speakers,
+        causal=causal,
     )
 
 
@@ -236,3 +239,38 @@ FAMILY_CASES = [
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
+
+_TRANSFORMER = {"context_encoder": "transformer", "max_relative_distance": 2}
+_CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
+    "gru": (0, {}),
+    "two-grus": (0, {"num_hidden_layers": 2, "graph_num_layers": 2}),
+    "transformer": (0, _TRANSFORMER),
+    "window": (0, _TRANSFORMER | {"context_window": 2, "num_hidden_layers": 2}),
+    "no-graph": (0, {"graph_num_layers": 0}),
+    "no-context": (0, {"fusion_branches": ["specific"]}),
+    "plain-features": (0, {"fusion_branches": [], "graph_num_layers": 2, "graph_residual": False}),
+    "aggregate-combine": (0, {"graph_encoder": "aggregate_combine", "graph_num_layers": 2, "plain_path_size": 0}),
+    "paper": (1, {}),
+    "paper-window": (1, {"context_window": 3}),
+    "released": (2, {}),
+    "released-gru": (2, {"context_encoder": "gru", "relation_scheme": "same_or_other"}),
+    "released-window": (2, _TRANSFORMER | {"context_window": 1, "norm_first": True}),
+    "ar-iigcn": (3, {}),
+    "ar-iigcn-mlp": (4, {}),
+}
+CAUSAL_CASES = [(FAMILY_CASES[index], name, fields) for name, (index, fields) in _CAUSAL_FORMS.items()]
+"""Every fusion, context encoder and graph encoder in a form that sees the past alone: family, name, fields."""
+
+
+def make_causal(case: tuple[FamilyCase, str, dict[str, Any]], **overrides: Any) -> tuple[Any, Any]:
+    """A model and a processor that see the past alone; whatever is learnt of distances counts."""
+    family, _, fields = case
+    scheme = fields.get("relation_scheme", "speaker_pair")
+    sizes = {"relation_scheme": scheme, "max_speakers": 3}
+    relations = replace(family, processor_parameters=lambda dialogues: sizes)
+    settings = {"causal": True, "window_past": 3, "window_future": 0} | fields | overrides
+    model, processor = relations.make(make_dialogues(), **settings)
+    for module in model.modules():
+        if isinstance(module, RelativePositionBias):
+            torch.nn.init.normal_(module.table)
+    return model, processor

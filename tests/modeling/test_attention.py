@@ -29,7 +29,7 @@ def make_bias(max_distance: int) -> RelativePositionBias | None:
     return bias
 
 
-def plain(rows: Tensor, lengths, window: int, bias: RelativePositionBias | None) -> Tensor:
+def plain(rows: Tensor, lengths, window: int, bias: RelativePositionBias | None, causal: bool) -> Tensor:
     """Each dialogue alone, each head alone; window 0 is all of it."""
     attended = []
     for dialogue in rows.split(list(lengths)):
@@ -43,6 +43,8 @@ def plain(rows: Tensor, lengths, window: int, bias: RelativePositionBias | None)
                 scores = scores + bias(distance)[head]
             if window:
                 scores = scores.masked_fill(distance.abs() > window, -torch.inf)
+            if causal:
+                scores = scores.masked_fill(distance > 0, -torch.inf)
             parts.append(scores.softmax(-1) @ value)
         attended.append(torch.cat(parts, -1))
     return torch.cat(attended)
@@ -56,22 +58,27 @@ def no_dropout() -> Dropout:
     return Dropout(0.0)
 
 
+past_alone = pytest.mark.parametrize("causal", [False, True])
+
+
+@past_alone
 @given(lengths=batches_of_lengths, max_distance=st.sampled_from([0, 2]))
-def test_the_whole_dialogue_is_seen(lengths, max_distance):
+def test_the_whole_dialogue_is_seen(causal, lengths, max_distance):
     rows, bias = random_rows(lengths), make_bias(max_distance)
-    attended = attended_by(WholeDialogueAttention(make_layout(lengths), bias), rows, no_dropout())
-    torch.testing.assert_close(attended, plain(rows, lengths, 0, bias))
+    attended = attended_by(WholeDialogueAttention(make_layout(lengths), bias, causal), rows, no_dropout())
+    torch.testing.assert_close(attended, plain(rows, lengths, 0, bias, causal))
 
 
+@past_alone
 @given(
     lengths=st.lists(st.integers(1, 90), min_size=1, max_size=4),
     window=st.sampled_from([1, 3, 31, 32, 40, 200]),
     max_distance=st.sampled_from([0, 2]),
 )
-def test_a_window_sees_its_neighbours_and_nothing_else(lengths, window, max_distance):
+def test_a_window_sees_its_neighbours_and_nothing_else(causal, lengths, window, max_distance):
     rows, bias = random_rows(lengths), make_bias(max_distance)
-    attended = attended_by(WindowAttention(make_layout(lengths), window, bias), rows, no_dropout())
-    torch.testing.assert_close(attended, plain(rows, lengths, window, bias))
+    attended = attended_by(WindowAttention(make_layout(lengths), window, bias, causal), rows, no_dropout())
+    torch.testing.assert_close(attended, plain(rows, lengths, window, bias, causal))
 
 
 def test_a_window_as_long_as_the_dialogue_is_the_whole_dialogue():

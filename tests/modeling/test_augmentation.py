@@ -1,6 +1,7 @@
 """Graph augmentation (section 3.4.2, Appendix A): each on copies, inside the dialogues, with relations that fit."""
 
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,6 +74,14 @@ class TestEveryAugmentation:
         assert torch.equal(graph.layout.dialogue[source], graph.layout.dialogue[target])
         expected = processing.relation_ids(view.edge_index.numpy(), graph.speaker_ids.numpy(), relation_scheme, 3)
         assert view.edge_type.tolist() == expected.tolist()
+
+    @pytest.mark.parametrize("augment", [*EDGE_PERTURBATIONS, partial(add_proximate, threshold=0.0)])
+    @given(lengths=batches_of_lengths, rate=rates)
+    def test_in_a_causal_graph_nothing_comes_from_the_future(self, augment, lengths, rate):
+        view = augment(make_graph(lengths, causal=True), rate)
+        source, target = view.edge_index
+        assert (source <= target).all()
+        assert torch.equal(view.layout.dialogue[source], view.layout.dialogue[target])
 
     @each_augmentation
     def test_the_same_seed_gives_the_same_view_and_another_seed_another(self, augment):

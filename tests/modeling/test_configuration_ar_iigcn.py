@@ -22,6 +22,7 @@ CHOSEN = {
     "generator": "mlp",
     "relation_scheme": "speaker_pair",
     "graph_residual": False,
+    "causal": True,
     "class_weights": [0.5, 1, 2.0],
 }
 # What belongs to the data: of these a preset takes the defaults.

@@ -90,6 +90,16 @@ class TestDialogueTransformer:
         changed[20] += 1
         moved = (encoder(changed, layout) - encoder(rows, layout)).abs().amax(1) > 1e-6
         assert moved.nonzero().flatten().tolist() == list(range(12, 29))  # two layers of 4 on either side
+        assert encoder.reach is None
+
+    def test_a_causal_one_reaches_back_alone(self):
+        encoder = DialogueTransformer(SIZE, 2, HEADS, INTERMEDIATE, 0.0, window=4, causal=True).eval()
+        rows, layout = random_rows([60]), make_layout([60])
+        changed = rows.clone()
+        changed[20] += 1
+        moved = (encoder(changed, layout) - encoder(rows, layout)).abs().amax(1) > 1e-6
+        assert moved.nonzero().flatten().tolist() == list(range(20, 29))
+        assert encoder.reach == 8
 
     def test_dropout_is_for_training_only(self):
         encoder = DialogueTransformer(SIZE, 1, HEADS, INTERMEDIATE, dropout=0.5)
@@ -107,15 +117,16 @@ class TestDialogueTransformer:
 
 
 class TestDialogueGRU:
+    @pytest.mark.parametrize("causal", [False, True])
     @given(lengths=batches_of_lengths)
-    def test_it_is_torchs_gru_on_each_dialogue_alone(self, lengths):
+    def test_it_is_torchs_gru_on_each_dialogue_alone(self, causal, lengths):
         torch.manual_seed(0)
-        encoder, rows = DialogueGRU(SIZE, 2, 0.0).eval(), random_rows(lengths)
+        encoder, rows = DialogueGRU(SIZE, 2, 0.0, causal).eval(), random_rows(lengths)
         expected = []
         for dialogue in rows.split(lengths):
             block = dialogue[None]
             for layer in encoder.layers:
-                other = nn.GRU(SIZE, SIZE // 2, batch_first=True, bidirectional=True)
+                other = nn.GRU(SIZE, SIZE if causal else SIZE // 2, batch_first=True, bidirectional=not causal)
                 other.load_state_dict(layer.state_dict())
                 block, _ = other(block)
             expected.append(block[0])
@@ -124,3 +135,4 @@ class TestDialogueGRU:
     def test_an_odd_width_is_refused(self):
         with pytest.raises(ValueError, match="even width, got 13; set contextual_size"):
             DialogueGRU(13, 1, 0.0)
+        DialogueGRU(13, 1, 0.0, causal=True)
