@@ -85,9 +85,11 @@ class UnsafePickleError(ValueError):
     """A pickle that could act without asking `find_class`, or end the process. The message says how."""
 
 
-# Feature files and checkpoints nest tuples fewer than 10 deep. As the key of a dict, many thousands would end the
-# process.
-_DEEPEST_TUPLE = 100
+# Feature files and checkpoints stay below 10. As the key of a dict, many thousands would end the process.
+_DEEPEST_TUPLE = 1000
+
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
 
 
 def check_opcodes(file: IO[bytes], size: int) -> None:
@@ -101,17 +103,41 @@ def check_opcodes(file: IO[bytes], size: int) -> None:
     """
     depths = _TupleDepths()
     for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name.startswith("EXT"):
+        name = opcode.name
+        if name.startswith("EXT"):
             raise UnsafePickleError(f"asks for a copyreg extension ({argument})")
         # The memo is a table as long as its highest index: four bytes could ask for all memory there is.
-        if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > size:
+        if name in _PUTS and isinstance(argument, int) and argument > size:
             raise UnsafePickleError(f"is damaged (memo index {argument})")
-        if depths.after(opcode, argument) > _DEEPEST_TUPLE:
+        if depths.after(name, argument) > _DEEPEST_TUPLE:
             raise UnsafePickleError(f"holds tuples nested more than {_DEEPEST_TUPLE} deep")
 
 
+@dataclass(frozen=True)
+class _StackEffect:
+    """What an opcode does to the stack."""
+
+    takes_to_mark: bool
+    taken: int
+    """Values taken, after those up to the mark."""
+    made: int
+    makes_mark: bool
+    makes_tuple: bool
+
+    @classmethod
+    def of(cls, opcode: pickletools.OpcodeInfo) -> "_StackEffect":
+        before, after = opcode.stack_before, opcode.stack_after
+        takes_to_mark = pickletools.markobject in before
+        taken = before.index(pickletools.markobject) if takes_to_mark else len(before)
+        makes_mark = pickletools.markobject in after
+        return cls(takes_to_mark, taken, len(after), makes_mark, opcode.name.startswith("TUPLE"))
+
+
+_STACK_EFFECTS = {opcode.name: _StackEffect.of(opcode) for opcode in pickletools.opcodes}
+
+
 class _TupleDepths:
-    """How deep tuples lie in each other, for each value that the unpickler would have on its stack."""
+    """At most how deep tuples lie in each other, for each value that the unpickler would have on its stack."""
 
     _MARK = -1
 
@@ -119,39 +145,35 @@ class _TupleDepths:
         self._stack: list[int] = []
         self._memo: dict[Any, int] = {}
 
-    def after(self, opcode: pickletools.OpcodeInfo, argument: Any) -> int:
-        """The depth of the value on top of the stack once this opcode has run; 0 for all but tuples."""
-        name = opcode.name
-        if name == "MEMOIZE":
-            self._memo[len(self._memo)] = self._top()
-        elif name.endswith("PUT"):
+    def after(self, name: str, argument: Any) -> int:
+        """The depth of the value on top of the stack once this opcode has run."""
+        if name in _PUTS:
             self._memo[argument] = self._top()
-        elif name.endswith("GET"):
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = self._top()
+        elif name in _GETS:
             self._stack.append(self._memo.get(argument, 0))
         elif name == "DUP":
             self._stack.append(self._top())
         else:
-            taken = self._take(opcode)
-            is_tuple = name.startswith("TUPLE")
-            for made in opcode.stack_after:
-                mark = made is pickletools.markobject
-                self._stack.append(self._MARK if mark else 1 + max(taken, default=0) if is_tuple else 0)
+            effect = _STACK_EFFECTS[name]
+            # What is made may be what was taken: BUILD and SETITEMS without anything to do leave a tuple as it is.
+            depth = self._take(effect) + effect.makes_tuple
+            self._stack += [self._MARK if effect.makes_mark else depth] * effect.made
         return self._top()
 
     def _top(self) -> int:
         return self._stack[-1] if self._stack else 0
 
-    def _take(self, opcode: pickletools.OpcodeInfo) -> list[int]:
-        """Remove from the stack what the opcode uses up."""
-        taken: list[int] = []
-        before = opcode.stack_before
-        if pickletools.markobject in before:
+    def _take(self, effect: _StackEffect) -> int:
+        """Remove from the stack what the opcode uses up; the largest depth in it."""
+        deepest = 0
+        if effect.takes_to_mark:
             while self._stack and (depth := self._stack.pop()) != self._MARK:
-                taken.append(depth)
-            before = before[: before.index(pickletools.markobject)]
-        for _ in before[: len(self._stack)]:
-            taken.append(self._stack.pop())
-        return taken
+                deepest = max(deepest, depth)
+        for _ in range(min(effect.taken, len(self._stack))):
+            deepest = max(deepest, self._stack.pop())
+        return deepest
 
 
 @dataclass(eq=False)

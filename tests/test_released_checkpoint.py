@@ -378,7 +378,7 @@ def test_memory_beyond_the_file_is_not_touched(data, tmp_path):
 
 def test_tuples_nested_so_deep_that_hashing_them_ends_the_process_are_refused(tmp_path):
     data = b"\x80\x02}N" + b"\x85" * 1_000_000 + b"Ns."
-    with pytest.raises(CheckpointError, match="nested more than 100 deep"):
+    with pytest.raises(CheckpointError, match="nested more than 1000 deep"):
         read_released_checkpoint(write_archive(tmp_path / "bad.pt", data))
 
 
