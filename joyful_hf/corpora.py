@@ -80,8 +80,8 @@ def _known(name: str, known: Iterable[str], what: str) -> str:
     known = list(known)
     if name in known:
         return name
-    nearest = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    nearest = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
     raise DialogueError(f"unknown {what} {name!r}{hint} (known: {', '.join(known)})")
 
 
