@@ -7,19 +7,17 @@ are then read from what the stand-ins remember. A name that no such checkpoint n
 """
 
 import math
-import pickle
-import pickletools
 import sys
 import zipfile
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from .restricted_pickle import RestrictedUnpickler, StandIn, UnsafePickleError, check_opcodes
 
 
 class CheckpointError(ValueError):
@@ -40,36 +38,6 @@ class ReleasedCheckpoint:
     """The plain values of the training script's command line, if the file has them."""
 
 
-class StandIn:
-    """In place of an object whose class is not imported, or of a result whose function is not called.
-
-    Stand-ins are what `find_class` gives out, so they stay inert under every opcode: as a class a stand-in can only
-    be instantiated, and an instance can only be given its state.
-    """
-
-    __slots__ = ("arguments", "state")
-    path: ClassVar[str]
-    """The name that it stands for."""
-    arguments: tuple[Any, ...]
-    state: Any
-
-    def __new__(cls, *arguments: Any, **keywords: Any) -> "StandIn":
-        del keywords
-        instance = super().__new__(cls)
-        instance.arguments = arguments
-        instance.state = None
-        return instance
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-# The only names that become the thing itself: containers, which can do no harm.
-_CONTAINERS = {
-    "builtins.set": set,
-    "builtins.frozenset": frozenset,
-    "collections.OrderedDict": OrderedDict,
-}
 # All that lies below these is stood in for: the authors' modules and the libraries they are made of.
 _STOOD_IN_PACKAGES = (
     "joyful",
@@ -122,8 +90,6 @@ _STOOD_IN_NAMES = frozenset(
     ]
 )
 
-# A released checkpoint has fewer than 1,000.
-_MOST_TUPLES = 20_000
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 
 
@@ -170,29 +136,20 @@ class _Storage:
     size: int
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds containers and stand-ins, and nothing else."""
+class _Unpickler(RestrictedUnpickler):
+    """Also knows where the tensors lie, and refuses a name that no released checkpoint needs."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         super().__init__(BytesIO(data))
         self._path = path
-        self._stand_ins: dict[str, type[StandIn]] = {}
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """What stands for a name; it is never imported."""
-        # torch.save pickles with protocol 2, which gives the standard library the names that it had in Python 2.
-        module = IMPORT_MAPPING.get(module_name, module_name)
-        name = ".".join(NAME_MAPPING.get((module_name, global_name), (module, global_name)))
-        if name in _CONTAINERS:
-            return _CONTAINERS[name]
+    def check_name(self, name: str) -> None:
+        """Raises an UnsafeCheckpointError for a name outside of the list."""
         if name not in _STOOD_IN_NAMES and not name.startswith(tuple(f"{package}." for package in _STOOD_IN_PACKAGES)):
             raise UnsafeCheckpointError(
                 f"{self._path}: the checkpoint asks for {name}, which no released checkpoint needs; "
                 "it is refused, and nothing in it was run"
             )
-        if name not in self._stand_ins:
-            self._stand_ins[name] = type("StandIn", (StandIn,), {"__slots__": (), "path": name})
-        return self._stand_ins[name]
 
     def persistent_load(self, pid: Any, /) -> _Storage:
         """A tensor's storage, by its key; the bytes are read later and only if they are needed."""
@@ -221,7 +178,10 @@ class _Reader:
     def read(self) -> ReleasedCheckpoint:
         """All that is recognised at the top of the file; the rest, such as a learning rate, is left."""
         data = self._bytes("data.pkl")
-        self._check_opcodes(data)
+        try:
+            check_opcodes(BytesIO(data), len(data))
+        except UnsafePickleError as error:
+            raise UnsafeCheckpointError(f"{self._path}: the checkpoint {error}") from None
         content = _Unpickler(data, self._path).load()
         checkpoint = ReleasedCheckpoint()
         for part in [content, *content.values()] if isinstance(content, dict) else [content]:
@@ -236,20 +196,6 @@ class _Reader:
                     checkpoint.states.append(self._state_of(part))
         checkpoint.states = [state for state in checkpoint.states if state]
         return checkpoint
-
-    def _check_opcodes(self, data: bytes) -> None:
-        """Refuse what the unpickler would act upon without asking `find_class`."""
-        tuples = 0
-        for opcode, argument, _ in pickletools.genops(data):
-            tuples += opcode.name.startswith("TUPLE")
-            if opcode.name.startswith("EXT"):
-                raise UnsafeCheckpointError(f"{self._path}: the checkpoint asks for a copyreg extension ({argument})")
-            # The memo is a table as long as its highest index: four bytes could ask for all memory there is.
-            if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
-                raise CheckpointError(f"{self._path}: the checkpoint is damaged (memo index {argument})")
-        # As the key of a dict, tuples that are nested this deep would end the process.
-        if tuples > _MOST_TUPLES:
-            raise CheckpointError(f"{self._path}: the checkpoint holds {tuples} tuples, which no released one does")
 
     def _bytes(self, name: str) -> bytes:
         info = self._archive.getinfo(self._folder + name)
