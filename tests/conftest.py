@@ -66,3 +66,13 @@ def family(request):
 def dialogues():
     """Four random dialogues of 5, 9, 1 and 23 utterances, two speakers, all modalities, four emotions."""
     return make_dialogues()
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory):
+    """Modality -> folder of a tiny pretrained encoder, as a string."""
+    from tests.media import make_image_encoder, make_speech_encoder, make_text_encoder  # only where they are needed
+
+    folder = tmp_path_factory.mktemp("encoders")
+    makers = {"text": make_text_encoder, "audio": make_speech_encoder, "visual": make_image_encoder}
+    return {modality: str(make(folder / modality)) for modality, make in makers.items()}
