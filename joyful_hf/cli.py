@@ -76,6 +76,7 @@ def train(
     """
     from .training_run import extract_run_data, load_run_data, prepare_output_dir, run_training
 
+    _hide_bars_in_files()
     settings = _parse_settings(config_json)
     settings = _with_extractors(settings, _extractors(text_extractor, audio_extractor, video_extractor), model)
     resume_from = prepare_output_dir(output_dir, overwrite_output_dir)
@@ -103,6 +104,7 @@ def evaluate(
     """Score a checkpoint on labelled dialogues."""
     from .evaluation import evaluate_checkpoint
 
+    _hide_bars_in_files()
     if output_dir is not None:
         _refuse_existing(output_dir / "eval_results.json")
     metrics = evaluate_checkpoint(checkpoint, data_file, num_proc, strict)
@@ -126,6 +128,7 @@ def predict(
     from .extraction import extract_for
 
     _refuse_existing(output_file)
+    _hide_bars_in_files()
     dialogues = load_dialogues(data_file)
     model, processor = load_checkpoint(checkpoint)
     dialogues = extract_for(processor, dialogues, num_proc, strict)
@@ -151,6 +154,7 @@ def extract(
     from .dialogue_files import load_dialogues, write_dialogues
     from .extraction import extract_features, processor_with
 
+    _hide_bars_in_files()
     _refuse_existing(output_file)
     if output_file.suffix not in (".parquet", ".jsonl"):
         raise DialogueError(f"{output_file}: unknown kind of file {output_file.suffix!r}; give .parquet or .jsonl")
@@ -209,6 +213,14 @@ def main() -> None:
         _fail(format_message())
     if status:  # of a typer.Exit
         sys.exit(status)
+
+
+def _hide_bars_in_files() -> None:
+    """Progress bars are for terminals: in a file, or for another program, standard error holds what went wrong."""
+    from datasets import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
 
 
 def _fail(message: str) -> NoReturn:

@@ -19,8 +19,9 @@ from .processing import (
     JoyfulProcessor,
 )
 from .processing.dialogues import as_dialogue_list, dialogue_name, get_utterances
-from .processing.extractors import ExtractionFailure, add_features, check_origin, same_extractor
+from .processing.extractors import ExtractionFailure, add_features, check_origin, load_extractor, same_extractor
 from .processing.feature_cache import FeatureCache
+from .processing.media import as_source
 
 _DIALOGUES_PER_BATCH = 16
 _MEDIA = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
@@ -92,6 +93,9 @@ def extract_features(
     processor.pin_extractors(modalities)
     extractors = {modality: processor.extractors[modality] for modality in modalities}
     several = num_proc is not None and num_proc > 1
+    device = "cpu" if several else None
+    for modality, extractor in extractors.items():
+        load_extractor(modality, extractor, device)  # once, before any process starts, or not at all
     extracted = dataset.map(
         _extract_batch,
         batched=True,
@@ -102,7 +106,7 @@ def extract_features(
         fn_kwargs={
             "extractors": extractors,
             "cache": FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir)),
-            "device": "cpu" if several else None,
+            "device": device,
         },
         # `datasets` does not see it when a media file changes, the feature cache does.
         keep_in_memory=True,
@@ -157,9 +161,29 @@ def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
         return dialogues.with_format(None)
     try:
-        return Dataset.from_list([dict(dialogue) for dialogue in as_dialogue_list(dialogues)])
+        return Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues)))
     except (pa.ArrowException, TypeError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
+
+
+def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
+    """Dialogues whose media are all of one kind: a column holds either paths, or bytes, or tables of either."""
+    names = [dialogue_name(dialogue, position) for position, dialogue in enumerate(dialogues)]
+    rows = [
+        dict(dialogue) | {"utterances": [dict(utterance) for utterance in get_utterances(dialogue, name)]}
+        for name, dialogue in zip(names, dialogues, strict=True)
+    ]
+    everyone = [utterance for row in rows for utterance in row["utterances"]]
+    for key in ("audio", "video"):
+        having = [utterance for utterance in everyone if utterance.get(key) is not None]
+        for utterance in having:
+            if isinstance(source := as_source(utterance[key]), Path):
+                utterance[key] = str(source)
+        if len({type(utterance[key]) for utterance in having}) > 1:
+            for utterance in having:
+                kind = {str: "path", bytes: "bytes"}.get(type(utterance[key]))
+                utterance[key] = utterance[key] if kind is None else {kind: utterance[key]}
+    return rows
 
 
 def _check_origin(dataset: Dataset, processor: JoyfulProcessor) -> None:
@@ -170,25 +194,26 @@ def _check_origin(dataset: Dataset, processor: JoyfulProcessor) -> None:
 
 def _modalities_to_extract(dataset: Dataset, extractors: Mapping[str, str]) -> list[str]:
     """The modalities with an extractor whose medium some utterances have, and whose features some lack."""
-    num_utterances = sum(map(len, _utterances(dataset)))
+    if not extractors:
+        return []
+    utterances = _utterances(dataset)
     return [
         modality
         for modality in extractors
-        if _count(dataset, FEATURE_KEYS[modality]) < num_utterances
-        and any(_count(dataset, key) for key in _MEDIA[modality])
+        if _count(utterances, FEATURE_KEYS[modality]) < sum(map(len, utterances))
+        and any(_count(utterances, key) for key in _MEDIA[modality])
     ]
 
 
 def _utterances(dataset: Dataset) -> list[pa.StructArray]:
     """The utterances of all dialogues, in the chunks that they are stored in."""
-    dataset = dataset.select_columns("utterances")
-    table = (dataset if dataset._indices is None else dataset.flatten_indices(keep_in_memory=True)).data
+    table = dataset.select_columns("utterances").with_format("arrow")[:]
     return [chunk.flatten() for chunk in table.column("utterances").chunks]
 
 
-def _count(dataset: Dataset, key: str) -> int:
+def _count(utterances: list[pa.StructArray], key: str) -> int:
     """How many utterances have a key."""
-    columns = [one.field(key) for one in _utterances(dataset) if one.type.get_field_index(key) >= 0]
+    columns = [one.field(key) for one in utterances if one.type.get_field_index(key) >= 0]
     return sum(len(column) - column.null_count for column in columns)
 
 
@@ -243,6 +268,7 @@ def _plain(value: Any) -> Any:
 
 
 def _report(extracted: Dataset) -> ExtractionReport:
-    counts = {modality: _count(extracted, key) for modality, key in FEATURE_KEYS.items()}
+    utterances = _utterances(extracted)
+    counts = {modality: _count(utterances, key) for modality, key in FEATURE_KEYS.items()}
     failures = [ExtractionFailure(**one) for of_batch in extracted[_FAILURES] for one in of_batch]
-    return ExtractionReport(sum(map(len, _utterances(extracted))), counts, failures)
+    return ExtractionReport(sum(map(len, utterances)), counts, failures)

@@ -201,7 +201,7 @@ def extractors_of(dialogues: Sequence[Dialogue]) -> dict[str, str]:
     found: dict[str, str] = {}
     for position, dialogue in enumerate(dialogues):
         made_by = _made_by(dialogue)
-        _refuse_others(made_by, found, dialogue_name(dialogue, position), "those of other dialogues are")
+        _refuse_others(made_by, found, dialogue_name(dialogue, position), "other dialogues")
         found = made_by | found
     return found
 
@@ -213,7 +213,7 @@ def check_origin(dialogues: Sequence[Dialogue], extractors: Mapping[str, str], f
         DialogueError: such a dialogue.
     """
     for position, dialogue in enumerate(dialogues, first_position):
-        _refuse_others(_made_by(dialogue), extractors, dialogue_name(dialogue, position), "this processor's are")
+        _refuse_others(_made_by(dialogue), extractors, dialogue_name(dialogue, position), "this processor")
 
 
 def _made_by(dialogue: Dialogue) -> dict[str, str]:
@@ -228,8 +228,8 @@ def _refuse_others(made_by: dict[str, str], extractors: Mapping[str, str], name:
         other = extractors.get(modality, extractor)
         if not same_extractor(extractor, other):
             raise DialogueError(
-                f"{name}: its {FEATURE_KEYS[modality]} were extracted by {extractor!r}, and {whose} {other!r}'s; "
-                "extract all dialogues with the same one"
+                f"{name}: its {FEATURE_KEYS[modality]} were extracted by {extractor!r}, "
+                f"and those of {whose} by {other!r}; extract all dialogues with the same one"
             )
 
 

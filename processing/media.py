@@ -33,7 +33,7 @@ def as_source(medium: Any) -> Source | None:
 
     `datasets` holds undecoded media as {"bytes", "path"}; bytes go first, as there.
     """
-    if isinstance(medium, Mapping) and medium.keys() & {"bytes", "path"} and "array" not in medium:
+    if isinstance(medium, Mapping) and medium.keys() & {"bytes", "path"} and medium.get("array") is None:
         medium = medium.get("path") if medium.get("bytes") is None else medium["bytes"]
     if isinstance(medium, bytes | bytearray | memoryview):
         return bytes(medium)

@@ -152,7 +152,7 @@ class TestLogMel:
 
     def test_a_file_gives_what_its_array_gives(self):
         of_array, of_file = extract("audio", "logmel", sound(tone(1)), {"audio": wav_bytes(tone(1))})
-        np.testing.assert_allclose(of_array, of_file, atol=0.01)
+        np.testing.assert_allclose(of_array, of_file, atol=0.1)
 
 
 class TestSpeechEncoder:
