@@ -118,7 +118,7 @@ def _with_found_media(utterances: pa.ChunkedArray, folder: Path) -> pa.ChunkedAr
     """The column of utterances, relative paths of media replaced by those of the files in the folder."""
     fields = utterances.type.value_type
     keys = [key for key in _MEDIA_FILE_KEYS if fields.get_field_index(key) >= 0]
-    keys = [key for key in keys if pa.types.is_string(fields.field(key).type)]
+    keys = [key for key in keys if fields.field(key).type in (pa.string(), pa.large_string())]
     if not keys:
         return utterances
     return pa.chunked_array([_chunk_with_found_media(one, keys, folder) for one in utterances.chunks])
@@ -130,10 +130,11 @@ def _chunk_with_found_media(dialogues: Any, keys: list[str], folder: Path) -> An
     columns = [utterances.field(name) for name in names]
     for key in keys:
         paths = columns[names.index(key)].to_pylist()
-        columns[names.index(key)] = pa.array([_found(path, folder) for path in paths], pa.string())
-    offsets = np.cumsum([0, *dialogues.value_lengths().fill_null(0).to_pylist()])
+        columns[names.index(key)] = pa.array([_found(path, folder) for path in paths], utterances.type[key].type)
+    lengths = dialogues.value_lengths().fill_null(0)
+    offsets = pa.array(np.cumsum([0, *lengths.to_pylist()]), lengths.type)
     structs = pa.StructArray.from_arrays(columns, names, mask=utterances.is_null())
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs, mask=dialogues.is_null())
+    return type(dialogues).from_arrays(offsets, structs, mask=dialogues.is_null())
 
 
 def _found(path: Any, folder: Path) -> Any:

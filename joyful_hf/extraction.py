@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import huggingface_hub
 import pyarrow as pa
+import torch
 from datasets import Dataset, List, Value
 
 from .checkpoints import load_checkpoint
@@ -243,7 +244,9 @@ def _extract_batch(
     cache: FeatureCache,
     device: str | None,
 ) -> dict[str, list[Any]]:
-    """One batch of `datasets.map`: columns in, columns out."""
+    """One batch of `datasets.map`: columns in, columns out. A device is given in one of several processes."""
+    if device is not None:
+        torch.set_num_threads(1)  # as in torch's own worker processes: threads do not survive a fork
     dialogues = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
     names = [dialogue_name(one, position) for one, position in zip(dialogues, positions, strict=True)]
     named = [(name, get_utterances(one, name)) for name, one in zip(names, dialogues, strict=True)]

@@ -145,7 +145,7 @@ def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: floa
         if not container.streams.video:
             raise MediaError("there are no pictures")
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+        stream.thread_type = "NONE"  # starting threads takes longer than most clips; several processes do better
         duration = _duration(container, stream)
         if start > 0 or end is not None:
             check_cut(start, end, duration)
@@ -162,8 +162,9 @@ def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: floa
         if shown is None:
             raise MediaError("there are no pictures")
         chosen += [shown] * (num_frames - len(chosen))
-        size = {"width": chosen[0].width, "height": chosen[0].height}
-        return np.stack([np.rot90(one.to_ndarray(format="rgb24", **size), one.rotation // 90) for one in chosen])
+        convert = import_optional("av.video.reformatter", "media", "decoding video").VideoReformatter().reformat
+        form = {"width": chosen[0].width, "height": chosen[0].height, "format": "rgb24"}
+        return np.stack([np.rot90(convert(one, **form).to_ndarray(), one.rotation // 90) for one in chosen])
 
 
 def get_pictures(utterance: Utterance, num_frames: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, LargeList, Value
 from transformers import pipeline
 
 from joyful_hf import (
@@ -216,6 +216,15 @@ class TestDataSet:
         for key, value in fitted(extracted).items():
             np.testing.assert_array_equal(value, direct(raw)[key], err_msg=key)
 
+    def test_of_several_processes_after_the_encoder_has_run_in_this_one(self, raw, extract, encoders, tmp_path):
+        processor = JoyfulProcessor(text_extractor=encoders["text"], video_extractor=encoders["visual"])
+        alone = extract(raw, processor)
+        together = extract(raw, processor, num_proc=2, cache_dir=tmp_path / "another cache")
+        for one, other in zip(alone, together, strict=True):
+            for utterance, same in zip(one["utterances"], other["utterances"], strict=True):
+                np.testing.assert_allclose(utterance["text_features"], same["text_features"], atol=1e-5)
+                np.testing.assert_array_equal(utterance["visual_features"], same["visual_features"])
+
     def test_keeps_everything_but_the_media(self, raw, extract):
         extracted = extract(raw, JoyfulProcessor(**EXTRACTORS))
         for one, other in zip(extracted, raw, strict=True):
@@ -297,9 +306,7 @@ class TestDataSet:
     def test_a_change_of_the_extractor_is_refused(self, raw, extract):
         extracted = extract(raw, JoyfulProcessor(text_extractor="hashing"))
         other = JoyfulProcessor(text_dim=512, text_extractor="user/model")
-        message = (
-            "dialogue 'd0': its text_features were extracted by 'hashing', and those of this processor by 'user"
-        )
+        message = "dialogue 'd0': its text_features were extracted by 'hashing', and those of this processor by 'user"
         for use in (other, other.fit, lambda data: extract(data, other)):
             with pytest.raises(DialogueError) as caught:
                 use(extracted)
@@ -432,9 +439,14 @@ class TestCommandLine:
         )
         assert "its text_features were extracted by 'hashing', and those of this processor by 'user/model'" in message
 
-    def test_parquet_files_may_have_relative_paths_too(self, train_file, raw):
+    @pytest.mark.parametrize("large", [False, True], ids=["", "large"])
+    def test_parquet_files_may_have_relative_paths_too(self, train_file, raw, large):
         file = train_file.with_suffix(".parquet")
-        Dataset.from_list(raw).to_parquet(file)
+        dataset = Dataset.from_list(raw)
+        if large:
+            utterance = dataset.features["utterances"].feature | {"video": Value("large_string")}
+            dataset = dataset.cast(Features(dataset.features | {"utterances": LargeList(utterance)}))
+        dataset.to_parquet(file)
         for dialogue in load_dialogues(file):
             for utterance in dialogue["utterances"]:
                 assert utterance["video"] == str(train_file.parent / "clips" / "good.mp4")

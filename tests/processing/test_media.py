@@ -1,9 +1,12 @@
 """Decoding: every format gives its sound and its pictures, cut where told, and every bad file is named."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from joyful_hf.processing import media
 from joyful_hf.processing.media import MediaError, decode_audio, decode_frames, get_pictures
@@ -64,6 +67,14 @@ class TestSound:
             whole, rate = decode_audio(recordings[suffix])
             cut, _ = decode_audio(recordings[suffix], 1.5, 2.25)
             np.testing.assert_array_equal(cut, whole[round(1.5 * rate) : round(2.25 * rate)])
+
+    @given(cut=st.tuples(st.floats(0, 0.9), st.floats(0.02, 1)))
+    def test_a_cut_is_that_part_of_the_whole_wherever_it_lies(self, cut):
+        start, end = cut[0], min(1.0, cut[0] + cut[1])
+        noise = np.random.default_rng(0).uniform(-1, 1, RATE).astype(np.float32)
+        whole, _ = decode_audio(wav_bytes(noise))
+        found, _ = decode_audio(wav_bytes(noise), start, end)
+        np.testing.assert_array_equal(found, whole[round(start * RATE) : round(end * RATE)])
 
     def test_bytes_are_as_good_as_a_path(self, recordings):
         for suffix in SUFFIXES:
@@ -129,10 +140,22 @@ class TestPictures:
         path = write_recording(tmp_path / "short.mp4", pictures=pictures_that_brighten(2))
         np.testing.assert_allclose(brightness(decode_frames(path, 4)), [0, 0, 1, 1], atol=0.05)
 
+    def test_a_video_that_was_filmed_sideways_is_set_upright(self, tmp_path):
+        pictures = np.zeros((5, 32, 64, 3), np.uint8)
+        pictures[:, :16] = 255
+        path = write_recording(tmp_path / "upright.mp4", pictures=pictures)
+        turned = bytearray(path.read_bytes())
+        matrix = turned.index(b"tkhd") + 4 + 40  # the track's header: what it is turned by for display
+        numbers = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)  # clockwise by 90 degrees
+        turned[matrix : matrix + 36] = struct.pack(">9i", *numbers)
+        found = decode_frames(bytes(turned), 2)
+        assert found.shape == (2, 64, 32, 3)
+        np.testing.assert_array_equal(found, np.rot90(decode_frames(path, 2), -1, axes=(1, 2)))
+
     def test_an_array(self):
         video = pictures_that_brighten(80)
-        for given in (video, video.tolist()):
-            pictures = get_pictures({"video": given, "start": 100.0}, 4)
+        for array in (video, video.tolist()):
+            pictures = get_pictures({"video": array, "start": 100.0}, 4)
             np.testing.assert_array_equal(pictures, video[[10, 30, 50, 70]])
 
 
