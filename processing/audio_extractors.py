@@ -34,6 +34,8 @@ class AudioExtractor(FeatureExtractor):
         sampling_rate: Hz, which every recording is brought to.
     """
 
+    example = {"audio": {"array": np.sin(np.arange(4000.0)), "sampling_rate": 16000}}
+
     def __init__(self, sampling_rate: int) -> None:
         self.sampling_rate = sampling_rate
 

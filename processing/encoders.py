@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 
 def best_device() -> str:
@@ -19,13 +19,12 @@ def split_revision(encoder: str) -> tuple[str, str | None]:
 
 
 def commit_of(name: str, revision: str | None) -> str | None:
-    """The commit that a Hub id and a revision stand for, or None where the Hub does not tell.
+    """The commit that a Hub id and a revision stand for, as the folder of its files in the cache is called.
 
     Raises:
         OSError: there is no such model.
     """
-    config: dict[str, Any] = PreTrainedConfig.get_config_dict(name, revision=revision)[0]
-    return config.get("_commit_hash")
+    return extract_commit_hash(cached_file(name, "config.json", revision=revision), None)
 
 
 def encoder_of(model: Any, device: str) -> Any:

@@ -40,7 +40,10 @@ EXTRACTOR_KEYS = {"text": "text_extractor", "audio": "audio_extractor", "visual"
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 OPENSMILE = "opensmile:"
-OPENSMILE_FEATURE_SETS = ("eGeMAPSv02", "ComParE_2016", "emobase", "GeMAPSv01b", "eGeMAPSv01b")
+OPENSMILE_FEATURE_SETS = (
+    *("eGeMAPSv02", "GeMAPSv01b", "ComParE_2016", "emobase"),
+    *("IS09", "IS10", "IS11", "IS12", "IS13"),
+)
 
 _NAMES = {
     "text": ("hashing",),
@@ -58,6 +61,9 @@ Extracted = np.ndarray | DialogueError
 
 class FeatureExtractor:
     """Utterances that have a modality -> one vector each."""
+
+    example: Utterance
+    """An utterance that can be read."""
 
     def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
         """One result after the other, in order; here each utterance is read on its own."""
@@ -113,11 +119,13 @@ def load_extractor(modality: str, extractor: str, device: str | None = None) -> 
 
     where = split_revision(extractor)
     try:
-        return _encoder(modality, *where, device or best_device())
+        encoder = _encoder(modality, *where, device or best_device())
+        list(encoder([encoder.example]))  # an encoder of another modality may fail only when it runs
     except DialogueError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError) as error:
         raise _unloadable(modality, extractor, error) from None
+    return encoder
 
 
 def _built_in(modality: str, extractor: str) -> FeatureExtractor:

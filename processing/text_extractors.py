@@ -30,6 +30,8 @@ _POOLING_SWITCHES = {
 class TextExtractor(FeatureExtractor):
     """Base of extractors that read many texts at once."""
 
+    example = {"text": "a"}
+
     def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
         texts = [utterance["text"] for utterance in utterances]
         vectors = iter(self.encode([text for text in texts if isinstance(text, str)]))

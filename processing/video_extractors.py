@@ -21,6 +21,8 @@ NUM_FRAMES = 8
 class VideoExtractor(FeatureExtractor):
     """Base of extractors of pictures."""
 
+    example = {"video": np.zeros((1, 64, 64, 3), np.uint8)}
+
     def extract(self, utterance: Utterance) -> np.ndarray:
         if is_table(utterance["video"]):
             raise MediaError(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,13 +165,20 @@ class TestProcessor:
             JoyfulProcessor(text_extractor="hashin")
 
     def test_it_saves_the_commit_of_a_hub_id(self, encoders, monkeypatch, tmp_path):
-        commit = "c" * 40
-        monkeypatch.setattr("joyful_hf.processing.encoders.commit_of", lambda name, revision: commit)
-        monkeypatch.setattr("joyful_hf.processing.encoders.split_revision", lambda name: (encoders["text"], None))
+        commit, repository = "c" * 40, tmp_path / "hub" / "models--user--tiny"
+        shutil.copytree(encoders["text"], repository / "snapshots" / commit)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(commit)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
         dialogue = {"utterances": [{"speaker": "A", "text": "hm", "label": "joy"}]}
-        JoyfulProcessor.from_dialogues([dialogue], text_extractor="user/model").save_pretrained(tmp_path)
+        JoyfulProcessor.from_dialogues([dialogue], text_extractor="user/tiny").save_pretrained(tmp_path)
+        (repository / "refs" / "main").write_text("d" * 40)
         loaded = JoyfulProcessor.from_pretrained(tmp_path)
-        assert loaded.text_extractor == f"{encoders['text']}@{commit}"
+        assert loaded.text_extractor == f"user/tiny@{commit}"
+        assert loaded(dialogue)["modality_mask"].tolist() == [[True, False, False]]
+        loaded.text_extractor = f"user/tiny@{'d' * 40}"
+        with pytest.raises(DialogueError, match=f"user/tiny@{'d' * 40}' is none of hashing, and no encoder"):
+            loaded(dialogue)
 
     def test_encoders_of_every_modality(self, raw, encoders):
         extractors = {key: encoders[modality] for modality, key in zip(SIZES, EXTRACTORS, strict=True)}

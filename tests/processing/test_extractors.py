@@ -1,5 +1,6 @@
 """Extractors: what each makes of text, sound and pictures, and how a wrong name is answered."""
 
+import itertools
 import json
 import shutil
 import sys
@@ -321,8 +322,9 @@ class TestNames:
             assert "\n" not in str(caught.value)
 
     def test_an_encoder_of_another_modality(self, encoders):
-        with pytest.raises(DialogueError, match=r"audio_extractor: .* can be loaded"):
-            load_extractor("audio", encoders["text"])
+        for modality, other in itertools.permutations(encoders, 2):
+            with pytest.raises(DialogueError, match=r"_extractor: .* can be loaded"):
+                load_extractor(modality, encoders[other])
 
     def test_a_folder_and_what_needs_no_download_have_no_revision(self, encoders):
         assert pinned("text", "hashing") == "hashing"
