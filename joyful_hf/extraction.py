@@ -62,6 +62,7 @@ def extract_features(
     cache_dir: str | Path | None = None,
     strict: bool = False,
     verbose: bool = True,
+    name: str = "",
 ) -> Dataset:
     """The dialogues with features in place of `audio` and `video`, and beside `text`; features that are there stay.
 
@@ -79,7 +80,8 @@ def extract_features(
         num_proc: processes; encoders run on a GPU, where there is one, in a single process only.
         cache_dir: by default `joyful_hf/features` under `HF_HOME`.
         strict: raise an error if a medium cannot be read, instead of masking the modality.
-        verbose: show a progress bar, and print how many utterances have which modality and what could not be read.
+        verbose: print how many utterances have which modality and what could not be read.
+        name: what the progress bar and the report call the dialogues.
 
     Raises:
         DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, or, if
@@ -93,8 +95,8 @@ def extract_features(
         return dataset
     processor.pin_extractors(modalities)
     extractors = {modality: processor.extractors[modality] for modality in modalities}
-    several = num_proc is not None and num_proc > 1
-    device = "cpu" if several else None
+    num_proc = min(num_proc or 1, len(dataset))
+    device = "cpu" if num_proc > 1 else None
     for modality, extractor in extractors.items():
         load_extractor(modality, extractor, device)  # once, before any process starts, or not at all
     extracted = dataset.map(
@@ -102,7 +104,7 @@ def extract_features(
         batched=True,
         batch_size=_DIALOGUES_PER_BATCH,
         with_indices=True,
-        num_proc=min(num_proc, len(dataset)) if num_proc is not None and several else None,
+        num_proc=num_proc if num_proc > 1 else None,
         features=_features_after(dataset, extractors),
         fn_kwargs={
             "extractors": extractors,
@@ -112,14 +114,14 @@ def extract_features(
         # `datasets` does not see it when a media file changes, the feature cache does.
         keep_in_memory=True,
         load_from_cache_file=False,
-        desc="extracting features",
+        desc=f"extracting {name} features" if name else "extracting features",
     )
     report = _report(extracted)
     if strict and report.failures:
         more = f" ({len(report.failures)} media cannot be read in all)" if len(report.failures) > 1 else ""
         raise DialogueError(f"{report.failures[0]}{more}")
     if verbose:
-        print(report, flush=True)
+        print(f"{name} {report}".lstrip(), flush=True)
     return extracted.remove_columns(_FAILURES)
 
 

@@ -92,11 +92,15 @@ def extract_run_data(
     extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
     processor = JoyfulProcessor(**extractors)
 
-    def extracted(dialogues: Dataset) -> Dataset:
-        return extract_features(dialogues, processor, num_proc, strict=strict, verbose=verbose)
+    def extracted(dialogues: Dataset, name: str) -> Dataset:
+        return extract_features(dialogues, processor, num_proc, strict=strict, verbose=verbose, name=name)
 
-    test = None if data.test is None else extracted(data.test)
-    return RunData(extracted(data.train), extracted(data.validation), test, data.validation_source)
+    return RunData(
+        train=extracted(data.train, "training"),
+        validation=extracted(data.validation, "validation"),
+        test=None if data.test is None else extracted(data.test, "test"),
+        validation_source=data.validation_source,
+    )
 
 
 def hold_out(dialogues: Dataset, seed: int, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:

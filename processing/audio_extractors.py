@@ -132,7 +132,7 @@ class OpenSmileFunctionals(AudioExtractor):
 class SpeechEncoder(AudioExtractor):
     """The mean over time of a speech encoder of transformers: wav2vec 2.0, HuBERT, WavLM, Whisper, ...
 
-    One sound at a time, without padding: a sound's vector depends on nothing else.
+    One sound at a time, without padding: a sound's vector depends on nothing else. Whisper's hears the first 30 s.
 
     Args:
         name: folder or Hub id.

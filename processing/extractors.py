@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -252,8 +252,14 @@ class ExtractionFailure:
     """Path of the file, or what messages call it."""
     reason: str
 
+    @classmethod
+    def of(cls, error: DialogueError, utterance: Utterance, modality: str, place: str) -> Self:
+        """The failure that an error tells of; its message may begin with the medium."""
+        medium = "the text given" if modality == "text" else medium_name(medium_of(utterance, modality))
+        return cls(place, modality, medium, str(error).removeprefix(f"{medium}: "))
+
     def __str__(self) -> str:
-        return f"{self.place}: {self.modality}: {self.reason}"
+        return f"{self.place}: {self.modality}: {self.medium}: {self.reason}"
 
 
 def warn_of(failures: Sequence[ExtractionFailure]) -> None:
@@ -302,8 +308,7 @@ def add_features(
         vectors = _extract([one for _, one in todo], modality, extractors[modality], cache, device)
         for (place, utterance), vector in zip(todo, vectors, strict=True):
             if isinstance(vector, DialogueError):
-                medium = "the text given" if modality == "text" else medium_name(medium_of(utterance, modality))
-                failures.append(ExtractionFailure(place, modality, medium, str(vector)))
+                failures.append(ExtractionFailure.of(vector, utterance, modality, place))
             else:
                 utterance[FEATURE_KEYS[modality]] = vector
     return list(filled), failures

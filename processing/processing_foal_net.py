@@ -20,7 +20,7 @@ from .dialogues import (
 from .extractors import ExtractionFailure, warn_of
 from .frames import get_frames, pad_sequences
 from .labels import REGRESSION, encode_labels, join_labels
-from .media import MediaError, audio_of, medium_name
+from .media import MediaError
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
 from .summary import summarize_dialogues
 from .waveforms import get_waveform, normalize_loudness
@@ -246,7 +246,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         try:
             waveform = get_waveform(utterance, self.sampling_rate)
         except MediaError as error:
-            cuts.failures.append(ExtractionFailure(place, "audio", medium_name(audio_of(utterance)), str(error)))
+            cuts.failures.append(ExtractionFailure.of(error, utterance, "audio", place))
             return None
         except DialogueError as error:
             raise DialogueError(f"{place}: {error}") from None

@@ -155,6 +155,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return {modality: extractor for modality, extractor in named.items() if extractor is not None}
 
     @property
+    def _modalities_read(self) -> list[str]:
+        return [modality for modality, dim in self.dims.items() if dim]
+
+    @property
     def reads_anything(self) -> bool:
         """Whether at least one modality is part of the model."""
         return any(self.dims.values())
@@ -211,7 +215,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             for modality, extractor in reader.extractors.items()
         }
         processor = cls(**(inferred | parameters))
-        return processor if "feature_statistics" in parameters else processor.fit(dialogue_list)
+        return processor if "feature_statistics" in parameters else processor._fit_extracted(dialogue_list)
 
     @classmethod
     def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
@@ -232,9 +236,11 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """
         dialogue_list = as_dialogue_list(dialogues)
         check_origin(dialogue_list, self.extractors)
-        dialogue_list = self._extracted(dialogue_list, {modality for modality, dim in self.dims.items() if dim})
+        return self._fit_extracted(self._extracted(dialogue_list, self._modalities_read))
+
+    def _fit_extracted(self, dialogues: Sequence[Dialogue]) -> Self:
         self.feature_statistics = {
-            modality: feature_statistics(self._raw_vectors(dialogue_list, modality), dim)
+            modality: feature_statistics(self._raw_vectors(dialogues, modality), dim)
             for modality, dim in self.dims.items()
             if dim
         }
@@ -316,7 +322,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return self.pack(self.encode(dialogues, return_labels), return_tensors)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
-        named = self._with_features(named, {modality for modality, dim in self.dims.items() if dim})
+        named = self._with_features(named, self._modalities_read)
         encoded = [self._encode_one(name, utterances, problem_type) for name, utterances in named]
         if not any(one.modality_mask.any() for one in encoded):
             self._refuse_raw_media(named)

@@ -80,7 +80,7 @@ FAILURES = {
     "dialogue 'd1', utterances[1]: audio: {}/mute.mp4: there is no sound track",
     "dialogue 'd1', utterances[2]: audio: {}/bad.mp4: cannot be decoded (Invalid data found when processing input)",
     "dialogue 'd1', utterances[2]: visual: {}/bad.mp4: cannot be decoded (Invalid data found when processing input)",
-    "dialogue 'd1', utterances[3]: audio: is silent",
+    "dialogue 'd1', utterances[3]: audio: {}/silent.wav: is silent",
     "dialogue 'd1', utterances[4]: audio: {}/loud.wav: 'start' (7 s) is past the end of the recording (0.50 s)",
     "dialogue 'd1', utterances[5]: audio: {}/gone.wav: there is no such file",
 }
@@ -149,6 +149,12 @@ class TestProcessor:
         message = record.getMessage()
         assert message.startswith("6 media cannot be read and are masked: ")
         assert {one.format(clips) for one in FAILURES} == set(message.partition("masked: ")[2].split("; "))
+
+    def test_what_cannot_be_read_is_tried_once_when_a_processor_is_made(self, failing, raw, caplog):
+        with caplog.at_level(logging.WARNING, "joyful_hf"):
+            processor = JoyfulProcessor.from_dialogues([*raw, failing], **EXTRACTORS)
+        assert len(caplog.records) == 1
+        assert processor.dims == SIZES
 
     def test_a_dialogue_of_nothing_but_failures_is_masked_too(self, clips, caplog):
         processor = JoyfulProcessor(audio_dim=87, audio_extractor="logmel")
@@ -262,7 +268,7 @@ class TestDataSet:
             "features: text in 6, audio in 1, visual in 2 of 7 utterances",
             "6 media could not be read and are masked:",
         ]
-        row = f"  dialogue 'd1', utterances[1]  audio   {clips}/mute.mp4    {clips}/mute.mp4: there is no sound track"
+        row = f"  dialogue 'd1', utterances[1]  audio   {clips}/mute.mp4    there is no sound track"
         assert row in lines
         assert len(lines) == 8
         masks = [[u[f"{m}_features"] is not None for m in SIZES] for u in extracted[0]["utterances"]]
@@ -395,7 +401,8 @@ class TestCommandLine:
     def checkpoint(self, joyful, train_file, tmp_path):
         result = joyful("train", "--train-file", train_file, "--output-dir", tmp_path / "out", *OPTIONS, *SMALL)
         assert result.status == 0, result.err
-        assert "features: text in 10, audio in 10, visual in 10 of 10 utterances" in result.out
+        assert "training features: text in 10, audio in 10, visual in 10 of 10 utterances" in result.out
+        assert "validation features: text in 2, audio in 2, visual in 2 of 2 utterances" in result.out
         return tmp_path / "out"
 
     def test_the_whole_way(self, joyful, fails, train_file, checkpoint, no_decoding, tmp_path, clips):

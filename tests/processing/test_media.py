@@ -181,11 +181,12 @@ def bad_files(folder: Path) -> dict[str, tuple[str | bytes, str]]:
 CASES = ("missing", "a folder", "empty", "empty bytes", "unreadable", "unreadable bytes", "cut off", "an address")
 
 
-class TestBadFiles:
-    @pytest.fixture(scope="class")
-    def files(self, tmp_path_factory):
-        return bad_files(tmp_path_factory.mktemp("bad"))
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return bad_files(tmp_path_factory.mktemp("bad"))
 
+
+class TestBadFiles:
     @pytest.mark.parametrize("case", CASES)
     def test_are_named(self, files, case):
         medium, message = files[case]
