@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from .conversion_foal_net import convert_released_foalnet_state_dict
     from .dialogue_files import load_dialogues
     from .export import export_model
+    from .extraction import extract_features
     from .metrics import compute_metrics
+    from .recordings import load_recordings
     from .streaming import StreamingRecognizer
     from .toy_corpus import make_toy_corpus
     from .toy_frames import make_toy_frame_corpus
@@ -59,7 +61,9 @@ _LAZY = {
     "convert_released_foalnet_state_dict": "conversion_foal_net",
     "convert_released_state_dict": "conversion",
     "export_model": "export",
+    "extract_features": "extraction",
     "load_dialogues": "dialogue_files",
+    "load_recordings": "recordings",
     "make_toy_corpus": "toy_corpus",
     "make_toy_frame_corpus": "toy_frames",
 }
@@ -88,7 +92,9 @@ __all__ = [
     "convert_released_foalnet_state_dict",
     "convert_released_state_dict",
     "export_model",
+    "extract_features",
     "load_dialogues",
+    "load_recordings",
     "make_toy_corpus",
     "make_toy_frame_corpus",
     "pyg_to_batch",

@@ -1,4 +1,4 @@
-"""The command line: `joyful train`, `evaluate`, `predict`, `prepare`, `export`, `convert`, `demo`."""
+"""The command line: `joyful train`, `evaluate`, `predict`, `prepare`, `extract`, `export`, `convert`, `demo`."""
 
 import difflib
 import json
@@ -24,7 +24,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_DATA_HELP = "JSONL, Parquet, or the id of a data set on the Hub."
+_DATA_HELP = "JSONL, Parquet, a folder of recordings, or the id of a data set on the Hub."
+_EXTRACTOR_HELP = "Reads {}: {}, or the folder or Hub id of {} encoder."
+TextExtractor = Annotated[str | None, typer.Option(help=_EXTRACTOR_HELP.format("text", "hashing", "a text"))]
+AudioExtractor = Annotated[
+    str | None, typer.Option(help=_EXTRACTOR_HELP.format("audio", "logmel, opensmile:eGeMAPSv02", "a speech"))
+]
+VideoExtractor = Annotated[
+    str | None, typer.Option(help=_EXTRACTOR_HELP.format("video", "frame-statistics, openface (CSV)", "an image"))
+]
+NumProc = Annotated[int, typer.Option(help="Processes that read raw media.", min=1)]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop if a medium cannot be read, instead of masking it.")]
 
 
 @app.command()
@@ -54,20 +64,29 @@ def train(
         str, typer.Option(help="Fields of the model's config or the processor's parameters, as JSON.")
     ] = "{}",
     overwrite_output_dir: Annotated[bool, typer.Option(help="Replace a finished run in this folder.")] = False,
+    text_extractor: TextExtractor = None,
+    audio_extractor: AudioExtractor = None,
+    video_extractor: VideoExtractor = None,
+    num_proc: NumProc = 1,
+    strict: Strict = False,
 ) -> None:
     """Train a model. Takes any field of transformers' TrainingArguments too, as --learning-rate 1e-3.
 
     A run that was interrupted goes on where it stopped when the same command is given again.
     """
-    from .training_run import load_run_data, prepare_output_dir, run_training
+    from .training_run import extract_run_data, load_run_data, prepare_output_dir, run_training
 
+    _hide_bars_in_files()
     settings = _parse_settings(config_json)
+    settings = _with_extractors(settings, _extractors(text_extractor, audio_extractor, video_extractor), model)
     resume_from = prepare_output_dir(output_dir, overwrite_output_dir)
     own_options = [option for parameter in context.command.params for option in parameter.opts]
     defaults = _training_defaults(model)
     args = _parse_training_args(["--output_dir", str(output_dir), *defaults, *context.args], own_options)
     data = load_run_data(train_file, validation_file, test_file, args.seed)
     with _resumable():
+        with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
+            data = extract_run_data(data, settings, num_proc, strict, verbose=args.process_index == 0)
         metrics = run_training(args, data, model, preset, settings, resume_from, overwrite_output_dir)
     if args.process_index == 0:
         _print_metrics(metrics)
@@ -79,13 +98,16 @@ def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
     data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
     output_dir: Annotated[Path | None, typer.Option(help="Also write eval_results.json into this folder.")] = None,
+    num_proc: NumProc = 1,
+    strict: Strict = False,
 ) -> None:
     """Score a checkpoint on labelled dialogues."""
     from .evaluation import evaluate_checkpoint
 
+    _hide_bars_in_files()
     if output_dir is not None:
         _refuse_existing(output_dir / "eval_results.json")
-    metrics = evaluate_checkpoint(checkpoint, data_file)
+    metrics = evaluate_checkpoint(checkpoint, data_file, num_proc, strict)
     _print_metrics(metrics)
     if output_dir is not None:
         with _written_whole(output_dir / "eval_results.json") as part:
@@ -97,14 +119,19 @@ def predict(
     checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
     data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
     output_file: Annotated[Path, typer.Option(help="JSONL: one dialogue a line, label and scores an utterance.")],
+    num_proc: NumProc = 1,
+    strict: Strict = False,
 ) -> None:
     """Find the emotion of every utterance. Labels in the data are not read."""
     from .checkpoints import load_checkpoint
     from .dialogue_files import load_dialogues, write_dialogues
+    from .extraction import extract_for
 
     _refuse_existing(output_file)
+    _hide_bars_in_files()
     dialogues = load_dialogues(data_file)
     model, processor = load_checkpoint(checkpoint)
+    dialogues = extract_for(processor, dialogues, num_proc, strict)
     predictions = model.predict(dialogues, processor)
     with _written_whole(output_file) as part:
         write_dialogues(predictions, part)
@@ -128,6 +155,35 @@ def prepare(
     from .corpora import prepare_corpus
 
     print(prepare_corpus(corpus, source, output, label_scheme, split))
+
+
+@app.command()
+def extract(
+    data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
+    output_file: Annotated[Path, typer.Option(help="Parquet or JSONL: the dialogues, with features.")],
+    checkpoint: Annotated[str | None, typer.Option(help="Folder or Hub id: extract as it was trained.")] = None,
+    text_extractor: TextExtractor = None,
+    audio_extractor: AudioExtractor = None,
+    video_extractor: VideoExtractor = None,
+    num_proc: NumProc = 1,
+    strict: Strict = False,
+) -> None:
+    """Turn text, audio and video into a file of features, which every other command reads."""
+    from .dialogue_files import load_dialogues, write_dialogues
+    from .extraction import extract_features, processor_with
+
+    _hide_bars_in_files()
+    _refuse_existing(output_file)
+    if output_file.suffix not in (".parquet", ".jsonl"):
+        raise DialogueError(f"{output_file}: unknown kind of file {output_file.suffix!r}; give .parquet or .jsonl")
+    processor = processor_with(_extractors(text_extractor, audio_extractor, video_extractor), checkpoint)
+    dialogues = extract_features(load_dialogues(data_file), processor, num_proc, strict=strict)
+    with _written_whole(output_file) as part:
+        if output_file.suffix == ".parquet":
+            dialogues.to_parquet(part)
+        else:
+            write_dialogues(dialogues, part)
+    print(f"{len(dialogues)} dialogues with features: {output_file}")
 
 
 @app.command()
@@ -177,6 +233,14 @@ def main() -> None:
         sys.exit(status)
 
 
+def _hide_bars_in_files() -> None:
+    """Progress bars are for terminals: in a file, or for another program, standard error holds what went wrong."""
+    from datasets import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+
+
 def _fail(message: str) -> NoReturn:
     if message:  # without a command, click has printed the help and has nothing to add
         print(f"joyful: error: {' '.join(message.split())}", file=sys.stderr)
@@ -199,6 +263,25 @@ def _parse_settings(config_json: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise DialogueError("--config-json must be an object, as in '{\"graph_num_layers\": 2}'")
     return settings
+
+
+def _extractors(text: str | None, audio: str | None, video: str | None) -> dict[str, str]:
+    """Parameters of the processor, of the extractors that were given."""
+    given = {"text_extractor": text, "audio_extractor": audio, "video_extractor": video}
+    return {name: extractor for name, extractor in given.items() if extractor is not None}
+
+
+def _with_extractors(settings: dict[str, Any], extractors: dict[str, str], model: str) -> dict[str, Any]:
+    from .families import FAMILIES
+    from .processing import JoyfulProcessor
+
+    for name, extractor in extractors.items():
+        option = f"--{name.replace('_', '-')}"
+        if model in FAMILIES and FAMILIES[model].processor_class is not JoyfulProcessor:
+            raise DialogueError(f"{option}: the processor of {model} has no extractors")
+        if settings.get(name, extractor) != extractor:
+            raise DialogueError(f"{option} is {extractor!r}, and --config-json says {settings[name]!r}")
+    return settings | extractors
 
 
 def _training_defaults(model: str) -> list[str]:

@@ -16,9 +16,11 @@ from huggingface_hub.utils import validate_repo_id
 
 from .processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from .processing.dialogues import get_utterances, utterance_name
+from .recordings import find_recordings, load_recordings
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _DIALOGUES_PER_CHUNK = 256
+_MEDIA_FILE_KEYS = {"audio", "video"}
 # Columns whose type is known, and what messages call it.
 _VECTOR, _VECTORS = pa.list_(pa.float32()), pa.list_(pa.list_(pa.float32()))
 _COLUMN_TYPES = {f"utterances.{key}": _VECTOR for key in FEATURE_KEYS.values()}
@@ -29,9 +31,12 @@ _TYPE_NAMES = {_VECTOR: "a list of numbers", _VECTORS: "a list of vectors of num
 def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Dataset:
     """Read dialogues, one a line or row, in the record that the README shows.
 
+    A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and otherwise left
+    as it is.
+
     Args:
-        path_or_hub_id: a `.jsonl` or `.parquet` file, a folder with `<split>.jsonl` or `<split>.parquet`, or the id
-            of a data set on the Hub.
+        path_or_hub_id: a `.jsonl` or `.parquet` file, a folder with `<split>.jsonl` or `<split>.parquet`, a folder of
+            recordings (see `load_recordings`), or the id of a data set on the Hub.
         split: which part of a folder or a Hub data set; "train" by default.
 
     Returns:
@@ -43,7 +48,10 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
     """
     path = Path(path_or_hub_id)
     if path.is_dir():
-        path = _file_of_split(path, split or "train")
+        file = _file_of_split(path, split or "train")
+        if file is None:
+            return load_recordings(path)
+        path = file
     if path.is_file():
         if _SUFFIXES.get(path.suffix.lower()) == "parquet":
             return _read_parquet(path)
@@ -77,10 +85,13 @@ def _without_none(record: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _file_of_split(folder: Path, split: str) -> Path:
+def _file_of_split(folder: Path, split: str) -> Path | None:
+    """The file of a split, or None in a folder of recordings."""
     for suffix in _SUFFIXES:
         if (file := folder / f"{split}{suffix}").is_file():
             return file
+    if find_recordings(folder):
+        return None
     found = ", ".join(sorted(one.name for one in folder.iterdir())) or "nothing"
     raise DialogueError(f"{folder}: no {split}.jsonl or {split}.parquet in this folder, which holds {found}")
 
@@ -96,7 +107,41 @@ def _read_parquet(path: Path) -> Dataset:
         dataset = Dataset(table)
     except (ValueError, NotImplementedError) as error:
         raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
-    return _with_utterances(dataset, str(path))
+    dataset = _with_utterances(dataset, str(path))
+    table = dataset.data.table
+    utterances = _with_found_media(table.column("utterances"), path.parent)
+    index = table.column_names.index("utterances")
+    return Dataset(table.set_column(index, "utterances", utterances), info=dataset.info)
+
+
+def _with_found_media(utterances: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
+    """The column of utterances, relative paths of media replaced by those of the files in the folder."""
+    fields = utterances.type.value_type
+    keys = [key for key in _MEDIA_FILE_KEYS if fields.get_field_index(key) >= 0]
+    keys = [key for key in keys if fields.field(key).type in (pa.string(), pa.large_string())]
+    if not keys:
+        return utterances
+    return pa.chunked_array([_chunk_with_found_media(one, keys, folder) for one in utterances.chunks])
+
+
+def _chunk_with_found_media(dialogues: Any, keys: list[str], folder: Path) -> Any:
+    utterances = dialogues.flatten()
+    names = [field.name for field in utterances.type]
+    columns = [utterances.field(name) for name in names]
+    for key in keys:
+        paths = columns[names.index(key)].to_pylist()
+        columns[names.index(key)] = pa.array([_found(path, folder) for path in paths], utterances.type[key].type)
+    lengths = dialogues.value_lengths().fill_null(0)
+    offsets = pa.array(np.cumsum([0, *lengths.to_pylist()]), lengths.type)
+    structs = pa.StructArray.from_arrays(columns, names, mask=utterances.is_null())
+    return type(dialogues).from_arrays(offsets, structs, mask=dialogues.is_null())
+
+
+def _found(path: Any, folder: Path) -> Any:
+    """A path of a medium as it can be opened from here."""
+    if isinstance(path, str) and path and not Path(path).is_absolute() and (folder / path).is_file():
+        return str(folder / path)
+    return path
 
 
 def _with_utterances(dataset: Dataset, name: str) -> Dataset:
@@ -145,6 +190,8 @@ def _jsonl_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             except (ValueError, RecursionError) as error:
                 raise DialogueError(f"{place}: not valid JSON ({error})") from None
             get_utterances(record, place)
+            for utterance in record["utterances"]:
+                utterance |= {key: _found(utterance[key], path.parent) for key in _MEDIA_FILE_KEYS & utterance.keys()}
             if record.get("dialogue_id") is not None:
                 record["dialogue_id"] = str(record["dialogue_id"])
             yield place, record

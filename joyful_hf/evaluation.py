@@ -4,20 +4,27 @@ import tempfile
 
 from .checkpoints import load_checkpoint
 from .dialogue_files import load_dialogues
+from .extraction import extract_for
 from .processing import DialogueError
 from .progress import print_nothing
 from .trainer import EncodedDialogues, JoyfulTrainer
 from .training_args import JoyfulTrainingArguments
 
 
-def evaluate_checkpoint(checkpoint: str, data_file: str) -> dict[str, float]:
+def evaluate_checkpoint(
+    checkpoint: str, data_file: str, num_proc: int | None = None, strict: bool = False
+) -> dict[str, float]:
     """The `eval_...` metrics of a checkpoint on the dialogues of a file.
+
+    Args:
+        num_proc, strict: of `extract_features`, where the data have raw media.
 
     Raises:
         DialogueError: bad input, an unknown label, or no label at all.
     """
     dialogues = load_dialogues(data_file, split="test")
     model, processor = load_checkpoint(checkpoint)
+    dialogues = extract_for(processor, dialogues, num_proc, strict)
     encoded = EncodedDialogues(dialogues, processor)
     if not encoded.has_labels:
         raise DialogueError(f"{data_file}: not one utterance has a label; `joyful predict` needs none")

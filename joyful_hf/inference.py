@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import GeneratorType
 from typing import Any
 
@@ -50,7 +51,14 @@ class EmotionRecognitionPipeline(Pipeline):
             raise ValueError(f"the {TASK} pipeline needs the processor that was saved with the model: processor=...")
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; any iterable of dialogues is several of them, a `datasets.Dataset` too."""
+        """As in transformers; any iterable of dialogues is several of them, a `datasets.Dataset` too.
+
+        A path is that of a file of dialogues or of a folder of recordings.
+        """
+        if isinstance(inputs, str | Path):
+            from .dialogue_files import load_dialogues
+
+            inputs = load_dialogues(inputs)
         if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | list | str | GeneratorType):
             inputs = list(inputs)
         return super().__call__(inputs, *args, **kwargs)

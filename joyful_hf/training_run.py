@@ -15,9 +15,16 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedConfig, PreTrainedModel, set_seed
 
 from .dialogue_files import load_dialogues
+from .extraction import extract_features
 from .families import FAMILIES, Family
 from .metrics import compute_metrics
-from .processing import DialogueError, EmotionRecognitionProcessor, summarize_dialogues
+from .processing import (
+    EXTRACTOR_KEYS,
+    DialogueError,
+    EmotionRecognitionProcessor,
+    JoyfulProcessor,
+    summarize_dialogues,
+)
 from .progress import print_epoch_lines
 from .trainer import EncodedDialogues, JoyfulTrainer, metric_key
 from .training_args import JoyfulTrainingArguments
@@ -71,6 +78,29 @@ def load_run_data(train_file: str, validation_file: str | None, test_file: str |
         f"{len(validation)} dialogues held out of {len(train) + len(validation)} (no --validation-file; seed {seed})"
     )
     return RunData(train, validation, test, source)
+
+
+def extract_run_data(
+    data: RunData, settings: dict[str, Any], num_proc: int | None = None, strict: bool = False, verbose: bool = True
+) -> RunData:
+    """The same dialogues with features in place of raw media, by the extractors that the settings name.
+
+    Args:
+        settings: as of `run_training`.
+        num_proc, strict, verbose: as of `extract_features`.
+    """
+    extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
+    processor = JoyfulProcessor(**extractors)
+
+    def extracted(dialogues: Dataset, name: str) -> Dataset:
+        return extract_features(dialogues, processor, num_proc, strict=strict, verbose=verbose, name=name)
+
+    return RunData(
+        train=extracted(data.train, "training"),
+        validation=extracted(data.validation, "validation"),
+        test=None if data.test is None else extracted(data.test, "test"),
+        validation_source=data.validation_source,
+    )
 
 
 def hold_out(dialogues: Dataset, seed: int, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
 import numpy as np
@@ -17,8 +17,10 @@ from .dialogues import (
     Utterance,
     utterance_name,
 )
+from .extractors import ExtractionFailure, warn_of
 from .frames import get_frames, pad_sequences
 from .labels import REGRESSION, encode_labels, join_labels
+from .media import MediaError
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
 from .summary import summarize_dialogues
 from .waveforms import get_waveform, normalize_loudness
@@ -48,8 +50,9 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
     Of an utterance it reads:
 
-    - `audio`, {"array": (samples,), "sampling_rate": Hz}, mono, if the model has an encoder of waveforms
-      (`audio_dim` is None); other rates than `sampling_rate` are resampled;
+    - `audio`, a path, bytes, or {"array": (samples,), "sampling_rate": Hz}, mono, if the model has an encoder of
+      waveforms (`audio_dim` is None), and without it the sound track of `video`; `start` and `end` cut it, and other
+      rates than `sampling_rate` are resampled. A recording that cannot be read is masked, with a warning;
     - otherwise `audio_frames` (T, audio_dim);
     - `video_frames` (T, video_dim), and `text_frames` (T, text_dim) if the model has a text stream;
     - `audio_features`, `visual_features`, `text_features`, one vector an utterance, as one frame where there are no
@@ -204,6 +207,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 "%d of %d utterances have more than max_video_frames=%d, which were cut",
                 *(cuts.videos, len(encoded), self.max_video_frames),
             )
+        warn_of(cuts.failures)
         return encoded
 
     def _encode_dialogue(
@@ -239,7 +243,13 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return streams
 
     def _waveform(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
-        waveform = get_waveform(utterance, self.sampling_rate, place)
+        try:
+            waveform = get_waveform(utterance, self.sampling_rate)
+        except MediaError as error:
+            cuts.failures.append(ExtractionFailure.of(error, utterance, "audio", place))
+            return None
+        except DialogueError as error:
+            raise DialogueError(f"{place}: {error}") from None
         if waveform is None:
             return None
         longest = max(1, int(self.max_audio_seconds * self.sampling_rate))
@@ -266,10 +276,11 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
 @dataclass
 class Cuts:
-    """How many utterances were longer than the processor reads."""
+    """How many utterances were longer than the processor reads, and which recordings could not be read."""
 
     waveforms: int = 0
     videos: int = 0
+    failures: list[ExtractionFailure] = field(default_factory=list)
 
 
 def _is_utterance(record: Any) -> bool:

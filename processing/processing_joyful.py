@@ -1,6 +1,6 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,6 +19,16 @@ from .dialogues import (
     get_features,
     get_utterances,
     utterance_name,
+)
+from .extractors import (
+    EXTRACTOR_KEYS,
+    add_features,
+    check_extractor,
+    check_origin,
+    extractors_of,
+    needed_extractors,
+    pinned,
+    warn_of,
 )
 from .graph import num_relations, relation_ids, window_edges
 from .labels import REGRESSION, encode_labels, join_labels
@@ -47,6 +57,9 @@ class EncodedDialogue(EncodedExample):
 class JoyfulProcessor(EmotionRecognitionProcessor):
     """Turns dialogues with utterance-level features into one packed graph batch, without padding.
 
+    With extractors it reads `text`, `audio` and `video` of utterances that lack the features. What cannot be read is
+    masked, with a warning; for whole data sets, `extract_features` does the same with a cache and a report.
+
     All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
 
     Args:
@@ -63,6 +76,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             rest is single-label.
         feature_statistics: modality -> {"mean": [...], "std": [...]}, learnt by `fit`; features are
             standardised with it. None leaves them as they are.
+        text_extractor: `"hashing"`, or folder or Hub id of a text encoder; None reads features only. Extractors
+            are loaded when first needed, and a Hub id is saved with the commit that it stood for.
+        audio_extractor: `"logmel"`, `"opensmile:eGeMAPSv02"` and the like, or folder or Hub id of a speech encoder.
+        video_extractor: `"frame-statistics"`, `"openface"` (CSV files), or folder or Hub id of an image encoder.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -81,6 +98,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         label2id: dict[str, int] | None = None,
         problem_type: str | None = None,
         feature_statistics: dict[str, dict[str, list[float]]] | None = None,
+        text_extractor: str | None = None,
+        audio_extractor: str | None = None,
+        video_extractor: str | None = None,
     ) -> None:
         super().__init__(label2id, problem_type)
         self.text_dim = text_dim
@@ -92,6 +112,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         self.max_speakers = max_speakers
         self.speaker_to_id = speaker_to_id
         self.feature_statistics = feature_statistics
+        self.text_extractor = text_extractor
+        self.audio_extractor = audio_extractor
+        self.video_extractor = video_extractor
         self._check_parameters()
 
     def _check_parameters(self) -> None:
@@ -117,11 +140,23 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 )
             if not all(deviation > 0 for deviation in statistics["std"]):
                 raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
+        for modality, extractor in self.extractors.items():
+            check_extractor(modality, extractor)
 
     @property
     def dims(self) -> dict[str, int]:
         """Modality -> size of its feature vectors."""
         return {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
+
+    @property
+    def extractors(self) -> dict[str, str]:
+        """Modality -> its extractor, where there is one."""
+        named = {modality: getattr(self, key) for modality, key in EXTRACTOR_KEYS.items()}
+        return {modality: extractor for modality, extractor in named.items() if extractor is not None}
+
+    @property
+    def _modalities_read(self) -> list[str]:
+        return [modality for modality, dim in self.dims.items() if dim]
 
     @property
     def reads_anything(self) -> bool:
@@ -143,6 +178,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
         """A processor made to measure for a training set: sizes, labels, task and standardisation.
 
+        Extractors that are given read raw media here; those of dialogues that come from `extract_features` are known.
         Relations default to `"same_or_other"`, which never meets a dialogue with too many speakers.
 
         Args:
@@ -154,11 +190,17 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             DialogueError: no features at all, or anything that `summarize_dialogues` refuses.
         """
         dialogue_list = as_dialogue_list(dialogues)
+        known = extractors_of(dialogue_list)
+        extractors = {key: parameters.get(key, known.get(modality)) for modality, key in EXTRACTOR_KEYS.items()}
+        reader = cls(**extractors)
+        check_origin(dialogue_list, reader.extractors)
+        switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
+        dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)
         summary = summarize_dialogues(dialogue_list)
         if not any(summary.feature_sizes.values()):
             raise DialogueError(
                 "no utterance has text_features, audio_features or visual_features; "
-                "this processor reads utterance-level features"
+                f"raw media are read with {', '.join(EXTRACTOR_KEYS.values())}"
             )
         inferred: dict[str, Any] = {f"{modality}_dim": size for modality, size in summary.feature_sizes.items()}
         inferred |= {
@@ -167,8 +209,13 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
             "problem_type": summary.problem_type,
         }
+        sizes = {modality: (inferred | parameters)[f"{modality}_dim"] for modality in MODALITIES}
+        parameters |= {
+            EXTRACTOR_KEYS[modality]: extractor if sizes[modality] else None
+            for modality, extractor in reader.extractors.items()
+        }
         processor = cls(**(inferred | parameters))
-        return processor if "feature_statistics" in parameters else processor.fit(dialogue_list)
+        return processor if "feature_statistics" in parameters else processor._fit_extracted(dialogue_list)
 
     @classmethod
     def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
@@ -188,8 +235,12 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         Utterances that lack a modality take no part in its statistics. Returns the processor itself.
         """
         dialogue_list = as_dialogue_list(dialogues)
+        check_origin(dialogue_list, self.extractors)
+        return self._fit_extracted(self._extracted(dialogue_list, self._modalities_read))
+
+    def _fit_extracted(self, dialogues: Sequence[Dialogue]) -> Self:
         self.feature_statistics = {
-            modality: feature_statistics(self._raw_vectors(dialogue_list, modality), dim)
+            modality: feature_statistics(self._raw_vectors(dialogues, modality), dim)
             for modality, dim in self.dims.items()
             if dim
         }
@@ -203,6 +254,49 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 features = get_features(utterance, modality, self.dims[modality], place)
                 if features is not None:
                     yield features
+
+    def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
+        """Name the commit that the Hub id of each of these extractors stands for today, if it does not yet.
+
+        Raises:
+            DialogueError: there is no such extractor.
+        """
+        for modality in modalities:
+            if modality in self.extractors:
+                setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
+
+    def _extracted(self, dialogues: Sequence[Dialogue], modalities: Collection[str]) -> Sequence[Dialogue]:
+        """The dialogues with features of these modalities in place of raw media."""
+        if not self.extractors:
+            return dialogues
+        names = [dialogue_name(dialogue, position) for position, dialogue in enumerate(dialogues)]
+        named = [(name, get_utterances(one, name)) for name, one in zip(names, dialogues, strict=True)]
+        filled = self._with_features(named, modalities)
+        return [dict(one) | {"utterances": utterances} for one, (_, utterances) in zip(dialogues, filled, strict=True)]
+
+    def _with_features(
+        self, named: Sequence[NamedUtterances], modalities: Collection[str]
+    ) -> Sequence[NamedUtterances]:
+        """The utterances with features of these modalities where they have raw media; what fails is warned of."""
+        needed = needed_extractors(named, self.extractors) & set(modalities)
+        if not needed:
+            return named
+        self.pin_extractors(needed)
+        filled, failures = add_features(named, {modality: self.extractors[modality] for modality in needed})
+        warn_of(failures)
+        return filled
+
+    def encode(
+        self, dialogues: Dialogue | Iterable[Dialogue], return_labels: bool = True, first_position: int = 0
+    ) -> list[EncodedDialogue]:
+        """As in every processor; raw media are read where there are extractors.
+
+        Raises:
+            DialogueError: bad input, or features of another extractor than this processor's.
+        """
+        dialogue_list = as_dialogue_list(dialogues)
+        check_origin(dialogue_list, self.extractors, first_position)
+        return super().encode(dialogue_list, return_labels, first_position)
 
     def __call__(
         self,
@@ -228,6 +322,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return self.pack(self.encode(dialogues, return_labels), return_tensors)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
+        named = self._with_features(named, self._modalities_read)
         encoded = [self._encode_one(name, utterances, problem_type) for name, utterances in named]
         if not any(one.modality_mask.any() for one in encoded):
             self._refuse_raw_media(named)
@@ -315,10 +410,12 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         for name, utterances in named:
             for index, utterance in enumerate(utterances):
                 for modality, dim in self.dims.items():
-                    if dim and utterance.get(MEDIA_KEYS[modality]) is not None:
+                    raw = utterance.get(MEDIA_KEYS[modality]) is not None and modality not in self.extractors
+                    if dim and raw:
                         raise DialogueError(
                             f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
-                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {dim} only"
+                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {dim} only: "
+                            f"it has no {EXTRACTOR_KEYS[modality]}"
                         )
 
     def pack(self, encoded: Sequence[EncodedDialogue], return_tensors: str | None = None) -> BatchFeature:

@@ -8,51 +8,61 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
+from .media import as_source, audio_of, cut_of, cut_samples, decode_audio
 
-_FORM = '{"array": (samples,) float, "sampling_rate": Hz}'
+_FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
 
 
-def get_waveform(utterance: Utterance, sampling_rate: int, place: str) -> np.ndarray | None:
+def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
     """The waveform `(samples,)` float32 at `sampling_rate`, or None where the utterance has none.
 
+    Without `audio`, the sound track of `video` is the utterance's. `start` and `end` cut files and arrays alike.
+
     Raises:
-        DialogueError: `audio` is no mono waveform with its sampling rate, or is empty, or holds NaN or infinity.
+        MediaError: a recording that cannot be read, or that ends before the cut.
+        DialogueError: `audio` is neither a recording nor a mono waveform with its rate, or it is empty, or holds
+            NaN or infinity.
     """
-    audio = utterance.get("audio")
+    audio = audio_of(utterance)
     if audio is None:
         return None
-    if isinstance(audio, str | bytes) or hasattr(audio, "__fspath__"):
-        raise DialogueError(
-            f"{place}: 'audio' is {'bytes' if isinstance(audio, bytes) else 'a path'}, and this processor does not "
-            f"decode files; give {_FORM}"
-        )
+    start, end = cut_of(utterance)
+    source = as_source(audio)
+    if source is None:
+        waveform, rate = _of_array(audio)
+        waveform = cut_samples(waveform, rate, start, end)
+    else:
+        waveform, rate = decode_audio(source, start, end)
+    return waveform if rate == sampling_rate else resample(waveform, rate, sampling_rate)
+
+
+def _of_array(audio: Any) -> tuple[np.ndarray, int]:
     if not isinstance(audio, Mapping) or audio.get("array") is None or audio.get("sampling_rate") is None:
-        raise DialogueError(f"{place}: 'audio' must be {_FORM}, got {audio!r:.60}")
+        raise DialogueError(f"'audio' must be {_FORM}, got {audio!r:.60}")
     rate = audio["sampling_rate"]
     if not isinstance(rate, Integral) or isinstance(rate, bool) or rate <= 0:
-        raise DialogueError(f"{place}: the sampling rate of 'audio' must be an int above 0, got {rate!r}")
-    waveform = _as_samples(audio["array"], place)
-    return waveform if rate == sampling_rate else resample(waveform, int(rate), sampling_rate)
+        raise DialogueError(f"the sampling rate of 'audio' must be an int above 0, got {rate!r}")
+    return _as_samples(audio["array"]), int(rate)
 
 
-def _as_samples(array: Any, place: str) -> np.ndarray:
+def _as_samples(array: Any) -> np.ndarray:
     try:
         numbers = np.asarray(array)
     except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
         numbers = None
     if numbers is None or numbers.dtype.kind not in "iuf":
-        raise DialogueError(f"{place}: the array of 'audio' must hold numbers, got {array!r:.60}")
+        raise DialogueError(f"the array of 'audio' must hold numbers, got {array!r:.60}")
     if numbers.ndim != 1:
         raise DialogueError(
-            f"{place}: the array of 'audio' has shape {numbers.shape}, and a waveform is mono, (samples,); "
+            f"the array of 'audio' has shape {numbers.shape}, and a waveform is mono, (samples,); "
             "average its channels first"
         )
     if not numbers.size:
-        raise DialogueError(f"{place}: the array of 'audio' is empty; leave the key out where there is no audio")
+        raise DialogueError("the array of 'audio' is empty; leave the key out where there is no audio")
     waveform = numbers.astype(np.float32)
     if not np.isfinite(waveform).all():
         where = int(np.flatnonzero(~np.isfinite(waveform))[0])
-        raise DialogueError(f"{place}: sample {where} of 'audio' is {waveform[where]}")
+        raise DialogueError(f"sample {where} of 'audio' is {waveform[where]}")
     return waveform
 
 

@@ -7,6 +7,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import logging
+import sys
 
 import pytest
 import torch
@@ -66,3 +67,55 @@ def family(request):
 def dialogues():
     """Four random dialogues of 5, 9, 1 and 23 utterances, two speakers, all modalities, four emotions."""
     return make_dialogues()
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory):
+    """Modality -> folder of a tiny pretrained encoder, as a string."""
+    from tests.media import make_image_encoder, make_speech_encoder, make_text_encoder  # only where they are needed
+
+    folder = tmp_path_factory.mktemp("encoders")
+    makers = {"text": make_text_encoder, "audio": make_speech_encoder, "visual": make_image_encoder}
+    return {modality: str(make(folder / modality)) for modality, make in makers.items()}
+
+
+class Result:
+    """How a command ended."""
+
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def joyful(monkeypatch, capsys, tmp_path):
+    """Runs `joyful` with these arguments, in a folder of its own."""
+    from joyful_hf import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments) -> Result:
+        monkeypatch.setattr(sys, "argv", ["joyful", *map(str, arguments)])
+        capsys.readouterr()
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code
+        return Result(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def fails(joyful):
+    """Runs `joyful` and gives the one line that says what is wrong."""
+
+    def run(*arguments) -> str:
+        result = joyful(*arguments)
+        assert result.status == 2
+        assert result.err.startswith("joyful: error: ")
+        assert result.err.count("\n") == 1, result.err
+        assert result.err.endswith("\n")
+        return result.err.removeprefix("joyful: error: ").rstrip("\n")
+
+    return run

@@ -16,46 +16,6 @@ from tests.training import SMALL_SETTINGS, TRAIN, VALIDATION, InterruptAt, Inter
 SCORES = {"weighted_f1", "accuracy", "unweighted_accuracy", *(f"f1_{label}" for label in LABELS)}
 
 
-class Result:
-    """How a command ended."""
-
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
-@pytest.fixture
-def joyful(monkeypatch, capsys, tmp_path):
-    """Runs `joyful` with these arguments, in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments) -> Result:
-        monkeypatch.setattr(sys, "argv", ["joyful", *map(str, arguments)])
-        capsys.readouterr()
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code
-        return Result(status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def fails(joyful):
-    """Runs `joyful` and gives the one line that says what is wrong."""
-
-    def run(*arguments) -> str:
-        result = joyful(*arguments)
-        assert result.status == 2
-        assert result.err.startswith("joyful: error: ")
-        assert result.err.count("\n") == 1, result.err
-        assert result.err.endswith("\n")
-        return result.err.removeprefix("joyful: error: ").rstrip("\n")
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Training, validation and test dialogues; those to predict have no labels."""

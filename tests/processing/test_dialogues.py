@@ -226,7 +226,7 @@ def test_raw_media_without_any_features_are_refused(key, features):
     bad = dialogue({"speaker": "A"}, {"speaker": "A", key: "raw"})
     assert re.fullmatch(
         rf"dialogue 'd7', utterances\[1\]: there is '{key}' but no '{features}', "
-        r"and this processor reads features of size \d only",
+        rf"and this processor reads features of size \d only: it has no {key}_extractor",
         refusal(make_processor(), bad),
     )
 

@@ -199,8 +199,6 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("audio", "message"),
         [
-            ("a.wav", "'audio' is a path.*does not decode files"),
-            (b"RIFF", "'audio' is bytes.*does not decode files"),
             ([0.0, 0.1], "'audio' must be"),
             ({"array": [0.0, 0.1]}, "'audio' must be"),
             ({"array": [0.0, 0.1], "sampling_rate": 0}, "sampling rate of 'audio' must be an int above 0"),

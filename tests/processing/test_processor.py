@@ -28,6 +28,9 @@ PARAMETERS = {
     "label2id": {"neutral": 0, "joy": 2, "anger": 1},
     "problem_type": "multi_label_classification",
     "feature_statistics": {"visual": {"mean": [0.1], "std": [1e-3]}},
+    "text_extractor": "hashing",
+    "audio_extractor": "user/model@main",
+    "video_extractor": "openface",
 }
 RESHAPING = ("text_dim", "audio_dim", "visual_dim")
 

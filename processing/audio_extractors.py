@@ -1,0 +1,155 @@
+"""Sound -> vectors: statistics of log-mel bands, energy and pitch, openSMILE's, or a speech encoder's mean."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoFeatureExtractor, AutoModel
+from transformers.audio_utils import mel_filter_bank
+
+from .dialogues import Utterance
+from .encoders import encoder_of
+from .extractors import FeatureExtractor
+from .media import MediaError
+from .optional_imports import import_optional
+from .waveforms import get_waveform
+
+SILENCE = 1e-4
+"""A sound that never gets louder than this, of 1 at most (-80 dB), is none."""
+
+# Shorter sounds are followed by silence: less than this, in seconds, no encoder and no statistics can read.
+_SHORTEST = 0.1
+
+# Of a band: what the rounding of 16-bit samples adds is below it.
+_LEAST_POWER = 1e-6
+
+# Quieter frames than this, in dB below the loudest, have no pitch.
+_PITCHED_RANGE = 30.0
+
+
+class AudioExtractor(FeatureExtractor):
+    """Base of extractors of sound.
+
+    Args:
+        sampling_rate: Hz, which every recording is brought to.
+    """
+
+    example = {"audio": {"array": np.sin(np.arange(4000.0)), "sampling_rate": 16000}}
+
+    def __init__(self, sampling_rate: int) -> None:
+        self.sampling_rate = sampling_rate
+
+    def extract(self, utterance: Utterance) -> np.ndarray:
+        waveform = get_waveform(utterance, self.sampling_rate)
+        assert waveform is not None, "the caller has looked for it"
+        if np.abs(waveform).max() < SILENCE:
+            raise MediaError("is silent")
+        missing = round(_SHORTEST * self.sampling_rate) - len(waveform)
+        return self.encode(np.pad(waveform, (0, missing)) if missing > 0 else waveform)
+
+    def encode(self, waveform: np.ndarray) -> np.ndarray:
+        """(samples,) -> (size,) float32."""
+        raise NotImplementedError
+
+
+class LogMelStatistics(AudioExtractor):
+    """87 statistics of a sound at 16 kHz, without a download.
+
+    Mean and standard deviation over time of 40 log-mel bands (80 numbers); mean, standard deviation and the range from
+    the 5th to the 95th percentile of the loudness in dB (3) and of the pitch in semitones above 55 Hz, where there is
+    one (3); and the share of the time that has a pitch (1). Frames of 25 ms (pitch: 40 ms) every 10 ms.
+    """
+
+    _bands, _step = 40, 160
+    _pitches = (60.0, 500.0)  # Hz
+    _least_periodicity = 0.5  # of a frame that has a pitch: correlation with itself, one period later
+
+    def __init__(self) -> None:
+        super().__init__(16000)
+        self._filters = mel_filter_bank(257, self._bands, 20.0, 7600.0, self.sampling_rate, mel_scale="slaney")
+
+    def encode(self, waveform: np.ndarray) -> np.ndarray:
+        short, long = (_framed(waveform, length, self._step) for length in (400, 640))
+        power = np.abs(np.fft.rfft(short * np.hanning(400), 512)) ** 2
+        bands = np.log10(np.maximum(power @ self._filters, _LEAST_POWER))
+        loudness = 10 * np.log10((long**2).mean(-1) + 1e-10)
+        pitch = np.where(loudness > loudness.max() - _PITCHED_RANGE, self._pitch(long), 0.0)
+        voiced = pitch[pitch > 0]
+        semitones = 12 * np.log2(voiced / 55) if len(voiced) else np.zeros(1)
+        parts = [bands.mean(0), bands.std(0), _spread(loudness), _spread(semitones), [len(voiced) / len(pitch)]]
+        return np.concatenate(parts).astype(np.float32)
+
+    def _pitch(self, frames: np.ndarray) -> np.ndarray:
+        """(frames, samples) -> (frames,) Hz, 0 where there is no pitch: the first high peak of the autocorrelation."""
+        window = np.hanning(frames.shape[1])
+        correlation = _autocorrelation(frames * window)
+        # What the window takes away at longer lags is given back.
+        correlation /= np.maximum(correlation[:, :1], 1e-12) * _autocorrelation(window[None])
+        correlation *= (window**2).sum()
+        shortest, longest = (int(self.sampling_rate / pitch) for pitch in reversed(self._pitches))
+        lags = correlation[:, shortest : longest + 1]
+        best = lags.max(-1, keepdims=True)
+        # Of a period and its multiples, whose peaks are about as high, the period.
+        is_peak = (lags >= 0.9 * best) & (lags >= np.roll(lags, 1, -1)) & (lags >= np.roll(lags, -1, -1))
+        period = shortest + is_peak.argmax(-1)
+        return np.where(best[:, 0] > self._least_periodicity, self.sampling_rate / period, 0.0)
+
+
+def _framed(waveform: np.ndarray, length: int, step: int) -> np.ndarray:
+    """(samples,) -> (frames, length)."""
+    return np.lib.stride_tricks.sliding_window_view(waveform.astype(np.float64), length)[::step]
+
+
+def _autocorrelation(frames: np.ndarray) -> np.ndarray:
+    """(frames, samples) -> (frames, samples), by lag."""
+    length = frames.shape[1]
+    power = np.abs(np.fft.rfft(frames, 2 * length)) ** 2
+    return np.fft.irfft(power)[:, :length]
+
+
+def _spread(values: np.ndarray) -> list[float]:
+    """Mean, standard deviation, and range of most values."""
+    low, high = np.percentile(values, (5, 95))
+    return [float(values.mean()), float(values.std()), float(high - low)]
+
+
+class OpenSmileFunctionals(AudioExtractor):
+    """A feature set of openSMILE, one value a feature for the whole sound, at 16 kHz.
+
+    Args:
+        feature_set: `eGeMAPSv02`, `ComParE_2016`, `emobase`, ...
+    """
+
+    def __init__(self, feature_set: str) -> None:
+        super().__init__(16000)
+        opensmile = import_optional("opensmile", "opensmile", f"audio_extractor 'opensmile:{feature_set}'")
+        self._smile = opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel.Functionals)
+
+    def encode(self, waveform: np.ndarray) -> np.ndarray:
+        return self._smile.process_signal(waveform, self.sampling_rate).to_numpy(np.float32)[0]
+
+
+class SpeechEncoder(AudioExtractor):
+    """The mean over time of a speech encoder of transformers: wav2vec 2.0, HuBERT, WavLM, Whisper, ...
+
+    One sound at a time, without padding: a sound's vector depends on nothing else. Whisper's hears the first 30 s.
+
+    Args:
+        name: folder or Hub id.
+        revision: of a Hub id.
+        device: as in torch.
+    """
+
+    def __init__(self, name: str, revision: str | None, device: str) -> None:
+        self._inputs: Any = AutoFeatureExtractor.from_pretrained(name, revision=revision)
+        super().__init__(self._inputs.sampling_rate)
+        self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
+
+    @torch.inference_mode()
+    def encode(self, waveform: np.ndarray) -> np.ndarray:
+        inputs = self._inputs(waveform, sampling_rate=self.sampling_rate, return_tensors="pt")
+        frames = self._model(inputs[self._inputs.model_input_names[0]].to(self._model.device)).last_hidden_state[0]
+        # Whisper's reads a piece of a fixed length, mostly padding.
+        if padded_to := getattr(self._inputs, "n_samples", None):
+            frames = frames[: max(1, round(len(frames) * len(waveform) / padded_to))]
+        return frames.mean(0).cpu().numpy()

@@ -1,0 +1,153 @@
+"""Texts -> vectors: hashed words, or the mean of a pretrained encoder's tokens."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils.hub import cached_file
+
+from .dialogues import DialogueError, Utterance
+from .encoders import encoder_of
+from .extractors import Extracted, FeatureExtractor
+
+_TEXTS_PER_BATCH = 32
+_MOST_TOKENS = 8192
+# The switches of sentence-transformers' poolings, in the order in which several are joined.
+_POOLING_SWITCHES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+
+
+class TextExtractor(FeatureExtractor):
+    """Base of extractors that read many texts at once."""
+
+    example = {"text": "a"}
+
+    def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
+        texts = [utterance["text"] for utterance in utterances]
+        vectors = iter(self.encode([text for text in texts if isinstance(text, str)]))
+        for text in texts:
+            yield (
+                next(vectors)
+                if isinstance(text, str)
+                else DialogueError(f"'text' must be a string, got {type(text).__name__}")
+            )
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """Texts -> (texts, size) float32."""
+        raise NotImplementedError
+
+
+class HashedWords(TextExtractor):
+    """Counts of hashed words and pieces of words, 512 numbers, without a vocabulary and a download.
+
+    Lower-cased words, marks such as ! and ?, and pairs of them are hashed to 256 numbers, pieces of words of 2 to 4
+    characters to the other 256; each half has length 1.
+    """
+
+    def __init__(self) -> None:
+        from sklearn.feature_extraction.text import HashingVectorizer  # takes long to import
+
+        self._vectorizers = (
+            HashingVectorizer(n_features=256, ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]"),
+            HashingVectorizer(n_features=256, ngram_range=(2, 4), analyzer="char_wb"),
+        )
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        if not texts:
+            return np.zeros((0, 512), np.float32)
+        return np.hstack([one.transform(texts).toarray() for one in self._vectorizers]).astype(np.float32)
+
+
+class TextEncoder(TextExtractor):
+    """A text encoder of transformers; its tokens are pooled as a sentence-transformers folder says, else averaged.
+
+    Args:
+        name: folder or Hub id.
+        revision: of a Hub id.
+        device: as in torch.
+    """
+
+    def __init__(self, name: str, revision: str | None, device: str) -> None:
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision)
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
+        self._pooling, self._normalize = _sentence_settings(name, revision)
+        longest = (_read_json(name, revision, "sentence_bert_config.json") or {}).get("max_seq_length")
+        # Some encoders keep two of their positions for themselves.
+        positions = getattr(self._model.config, "max_position_embeddings", 0) - 2
+        limits = (longest, positions, self._tokenizer.model_max_length, _MOST_TOKENS)
+        self._max_length = min(limit for limit in limits if limit is not None and limit > 0)
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        vectors: list[Any] = [None] * len(texts)
+        for first in range(0, len(order), _TEXTS_PER_BATCH):
+            part = order[first : first + _TEXTS_PER_BATCH]
+            for index, vector in zip(part, self._encode_batch([texts[index] for index in part]), strict=True):
+                vectors[index] = vector
+        return np.array(vectors, np.float32)
+
+    @torch.inference_mode()
+    def _encode_batch(self, texts: list[str]) -> np.ndarray:
+        inputs = self._tokenizer(
+            texts, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt"
+        ).to(self._model.device)
+        tokens = self._model(**inputs).last_hidden_state
+        pooled = torch.cat([_pool(tokens, inputs["attention_mask"], mode) for mode in self._pooling], dim=-1)
+        return (torch.nn.functional.normalize(pooled) if self._normalize else pooled).cpu().numpy()
+
+
+def _pool(tokens: Tensor, mask: Tensor, mode: str) -> Tensor:
+    """(B, T, size) and (B, T), 1 = real, at either side -> (B, size)."""
+    rows = torch.arange(len(tokens), device=tokens.device)
+    if mode == "cls":
+        return tokens[rows, mask.argmax(-1)]
+    if mode == "lasttoken":
+        return tokens[rows, mask.size(-1) - 1 - mask.flip(-1).argmax(-1)]
+    real = mask[..., None].bool()
+    if mode == "max":
+        return tokens.masked_fill(~real, -torch.inf).amax(1)
+    count = mask.sum(-1, keepdim=True).clamp(min=1)
+    return tokens.masked_fill(~real, 0).sum(1) / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)
+
+
+def _sentence_settings(name: str, revision: str | None) -> tuple[list[str], bool]:
+    """How a sentence-transformers folder pools its tokens, and whether vectors have length 1; else the mean, no.
+
+    Raises:
+        DialogueError: a pooling of another kind.
+    """
+    modules = _read_json(name, revision, "modules.json") or []
+    kinds = {module["type"].rpartition(".")[2]: module["path"] for module in modules}
+    if "Pooling" not in kinds:
+        return ["mean"], "Normalize" in kinds
+    settings = _read_json(name, revision, str(PurePosixPath(kinds["Pooling"]) / "config.json")) or {}
+    named = settings.get("pooling_mode")  # of newer folders
+    poolings = [pooling for switch, pooling in _POOLING_SWITCHES.items() if settings.get(switch) or named == pooling]
+    if not poolings:
+        raise DialogueError(f"{name}: pools its tokens in another way than {', '.join(_POOLING_SWITCHES.values())}")
+    return poolings, "Normalize" in kinds
+
+
+def _read_json(name: str, revision: str | None, file: str) -> Any:
+    path = cached_file(
+        *(name, file),
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as opened:
+        return json.load(opened)

@@ -1,0 +1,85 @@
+"""Pictures -> vectors: statistics of brightness, colour and movement, or an image encoder's mean."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+from transformers import AutoImageProcessor, AutoModel
+
+from .dialogues import Utterance
+from .encoders import encoder_of
+from .extractors import FeatureExtractor
+from .media import MediaError, get_pictures, is_table
+from .optional_imports import import_optional
+
+NUM_FRAMES = 8
+"""Pictures of an utterance, spread evenly over its time."""
+
+
+class VideoExtractor(FeatureExtractor):
+    """Base of extractors of pictures."""
+
+    example = {"video": np.zeros((1, 64, 64, 3), np.uint8)}
+
+    def extract(self, utterance: Utterance) -> np.ndarray:
+        if is_table(utterance["video"]):
+            raise MediaError(
+                f"{utterance['video']}: is no video; OpenFace's CSV files are for video_extractor='openface'"
+            )
+        return self.encode(get_pictures(utterance, NUM_FRAMES))
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        """(pictures, height, width, 3) uint8 -> (size,) float32."""
+        raise NotImplementedError
+
+
+class FrameStatistics(VideoExtractor):
+    """198 statistics of a video, without a download.
+
+    Over a grid of 8 x 8 cells, from the top left on: the mean brightness, its standard deviation within the cell, and
+    how much a cell's brightness changes from one picture to the next (64 numbers each); and the mean and standard
+    deviation of red, green and blue (6). From 0 to 1.
+    """
+
+    _grid = (8, 8)
+
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        colours = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+        grey = colours.mean(1, keepdim=True)
+        brightness = adaptive_avg_pool2d(grey, self._grid)
+        variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
+        change = brightness.diff(dim=0).abs()
+        cells = [brightness.mean(0), variance.clamp(min=0).sqrt().mean(0), change.mean(0)]
+        return torch.cat([*(one.flatten() for one in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]).numpy()
+
+
+class ImageEncoder(VideoExtractor):
+    """The mean over pictures of an image encoder of transformers: CLIP, SigLIP, DINO, ...
+
+    Of a model of images and texts, the vector in which it compares them; of any other, the mean over the picture.
+
+    Args:
+        name: folder or Hub id.
+        revision: of a Hub id.
+        device: as in torch.
+    """
+
+    def __init__(self, name: str, revision: str | None, device: str) -> None:
+        import_optional("PIL", "media", "video_extractor with an image encoder")
+        self._inputs: Any = AutoImageProcessor.from_pretrained(name, revision=revision)
+        self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
+
+    @torch.inference_mode()
+    def encode(self, pictures: np.ndarray) -> np.ndarray:
+        pixels = self._inputs(list(pictures), return_tensors="pt")["pixel_values"].to(self._model.device)
+        return self._vectors(pixels).mean(0).cpu().numpy()
+
+    def _vectors(self, pixels: Tensor) -> Tensor:
+        """(B, channels, height, width) -> (B, size)."""
+        if hasattr(self._model, "get_image_features"):
+            features = self._model.get_image_features(pixel_values=pixels)
+            return features if isinstance(features, Tensor) else features.pooler_output
+        places = self._model(pixel_values=pixels).last_hidden_state
+        return places.mean((2, 3)) if places.dim() == 4 else places.mean(1)

@@ -1,0 +1,394 @@
+"""Extractors: what each makes of text, sound and pictures, and how a wrong name is answered."""
+
+import itertools
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from joyful_hf import DialogueError
+from joyful_hf.processing import extractors
+from joyful_hf.processing.encoders import split_revision
+from joyful_hf.processing.extractors import (
+    EXTRACTOR_KEYS,
+    add_features,
+    check_extractor,
+    load_extractor,
+    pinned,
+    same_extractor,
+)
+from joyful_hf.processing.media import MediaError, get_pictures
+from joyful_hf.processing.openface import COLUMNS
+from tests.media import RATE, pictures_that_brighten, tone, wav_bytes, write_clip
+
+
+def sound(waveform: np.ndarray) -> dict:
+    return {"audio": {"array": waveform, "sampling_rate": RATE}}
+
+
+def extract(modality: str, name: str, *utterances: dict) -> np.ndarray:
+    return np.stack(list(load_extractor(modality, name)(utterances)))
+
+
+class TestHashing:
+    def test_says_the_same_of_the_same_words_in_any_case(self):
+        first, second, third = extract("text", "hashing", *({"text": t} for t in ("I'm fine!", "i'M FINE!", "No.")))
+        assert (first.shape, first.dtype) == ((512,), np.float32)
+        np.testing.assert_array_equal(first, second)
+        assert first @ third < 0.2
+
+    def test_hears_marks_and_order(self):
+        texts = ("fine", "fine!", "fine?", "not fine", "fine not")
+        vectors = extract("text", "hashing", *({"text": text} for text in texts))
+        assert len(np.unique(vectors, axis=0)) == len(texts)
+
+    def test_a_text_that_is_none_is_an_error_of_its_own(self):
+        given = [{"text": "fine"}, {"text": 3}, {"text": "well"}]
+        first, second, third = load_extractor("text", "hashing")(given)
+        assert isinstance(second, DialogueError)
+        np.testing.assert_array_equal(np.stack([first, third]), extract("text", "hashing", given[0], given[2]))
+
+
+class TestTextEncoder:
+    TEXTS = ("i am fine", "no", "a longer sentence, of more words than the others!", "no")
+
+    def reference(self, folder, text):
+        """The tokens of one text alone."""
+        extractor = load_extractor("text", folder)
+        ids = extractor._tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            return AutoModel.from_pretrained(folder).eval()(input_ids=ids).last_hidden_state[0]
+
+    def test_is_the_mean_of_the_tokens_whatever_else_is_read(self, encoders):
+        vectors = extract("text", encoders["text"], *({"text": text} for text in self.TEXTS))
+        assert vectors.shape == (4, 16)
+        for vector, text in zip(vectors, self.TEXTS, strict=True):
+            expected = self.reference(encoders["text"], text).mean(0)
+            np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("settings", "pool"),
+        [
+            ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, lambda tokens: tokens[0]),
+            ({"pooling_mode_max_tokens": True}, lambda tokens: tokens.amax(0)),
+            ({"pooling_mode_mean_sqrt_len_tokens": True}, lambda tokens: tokens.sum(0) / len(tokens) ** 0.5),
+            ({"pooling_mode_lasttoken": True, "include_prompt": True}, lambda tokens: tokens[-1]),
+            ({"pooling_mode": "cls"}, lambda tokens: tokens[0]),
+            (
+                {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
+                lambda tokens: torch.cat([tokens[0], tokens.mean(0)]),
+            ),
+        ],
+        ids=["cls", "max", "sqrt", "last", "named", "two"],
+    )
+    @pytest.mark.parametrize("normalize", [False, True], ids=["", "normalised"])
+    def test_is_pooled_as_a_sentence_transformers_folder_says(self, encoders, tmp_path, settings, pool, normalize):
+        folder = sentence_transformer(tmp_path, encoders["text"], settings, normalize)
+        vectors = extract("text", folder, *({"text": text} for text in self.TEXTS))
+        for vector, text in zip(vectors, self.TEXTS, strict=True):
+            expected = pool(self.reference(folder, text))
+            expected = torch.nn.functional.normalize(expected, dim=0) if normalize else expected
+            np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+    def test_another_pooling_is_refused(self, encoders, tmp_path):
+        folder = sentence_transformer(tmp_path, encoders["text"], {"pooling_mode_weightedmean_tokens": True})
+        with pytest.raises(DialogueError, match="pools its tokens in another way than cls, max, mean"):
+            load_extractor("text", folder)
+
+    def test_long_texts_are_cut_where_the_encoder_ends(self, encoders, tmp_path):
+        assert extract("text", encoders["text"], {"text": "long " * 100}).shape == (1, 16)
+        folder = sentence_transformer(tmp_path, encoders["text"], {"pooling_mode_mean_tokens": True})
+        (Path(folder) / "sentence_bert_config.json").write_text('{"max_seq_length": 3}')
+        same = extract("text", folder, {"text": "abcdef"}, {"text": "abcxyz"})
+        np.testing.assert_allclose(same[0], same[1], atol=1e-6)
+
+
+def sentence_transformer(folder: Path, encoder: str, pooling: dict, normalize: bool = False) -> str:
+    shutil.copytree(encoder, folder, dirs_exist_ok=True)
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
+    paths = ["", "1_Pooling", "2_Normalize"]
+    modules = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (kind, path) in enumerate(zip(kinds, paths, strict=False))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 16} | pooling))
+    return str(folder)
+
+
+class TestLogMel:
+    # Where its statistics lie: 40 means, 40 deviations, loudness (3), pitch (3), share with a pitch.
+    LOUDNESS, PITCH, PITCHED = 80, 83, 86
+
+    def test_has_87_finite_numbers_of_any_sound(self):
+        noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+        click = np.zeros(RATE, np.float32)
+        click[100] = 1
+        vectors = extract("audio", "logmel", *map(sound, (noise, click, tone(0.001), tone(3), np.ones(9) / 2)))
+        assert (vectors.shape, vectors.dtype) == ((5, 87), np.float32)
+        assert np.isfinite(vectors).all()
+
+    @pytest.mark.parametrize("frequency", [80, 110, 220, 440])
+    def test_hears_the_pitch(self, frequency):
+        voice = sum(tone(1, frequency * k, loudness=0.3 / k) for k in (1, 2, 3, 4))
+        (vector,) = extract("audio", "logmel", sound(voice))
+        assert vector[self.PITCH] == pytest.approx(12 * np.log2(frequency / 55), abs=0.5)
+        assert vector[self.PITCH + 1] < 0.2
+        assert vector[self.PITCHED] > 0.9
+
+    def test_hears_no_pitch_in_noise(self):
+        noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+        (vector,) = extract("audio", "logmel", sound(noise))
+        assert vector[self.PITCHED] < 0.1
+
+    def test_hears_how_loud_it_is(self):
+        loud, soft = extract("audio", "logmel", sound(tone(1, loudness=0.8)), sound(tone(1, loudness=0.08)))
+        assert loud[self.LOUDNESS] - soft[self.LOUDNESS] == pytest.approx(20, abs=0.1)
+
+    def test_a_file_gives_what_its_array_gives(self):
+        of_array, of_file = extract("audio", "logmel", sound(tone(1)), {"audio": wav_bytes(tone(1))})
+        np.testing.assert_allclose(of_array, of_file, atol=0.1)
+
+
+class TestSpeechEncoder:
+    def test_is_the_mean_over_time_whatever_else_is_read(self, encoders):
+        sounds = [sound(tone(seconds, 100 + 400 * seconds)) for seconds in (1, 0.3, 0.5)]
+        together = extract("audio", encoders["audio"], *sounds)
+        assert together.shape == (3, 16)
+        for vector, one in zip(together, sounds, strict=True):
+            np.testing.assert_array_equal(extract("audio", encoders["audio"], one)[0], vector)
+        waveform = torch.from_numpy(sounds[0]["audio"]["array"])[None]
+        waveform = (waveform - waveform.mean()) / (waveform.var(correction=0) + 1e-7).sqrt()
+        with torch.inference_mode():
+            expected = AutoModel.from_pretrained(encoders["audio"]).eval()(waveform).last_hidden_state.mean(1)[0]
+        np.testing.assert_allclose(together[0], expected, atol=1e-4)
+
+    def test_a_sound_too_short_for_it_is_followed_by_silence(self, encoders):
+        assert np.isfinite(extract("audio", encoders["audio"], sound(tone(0.0005)))).all()
+
+
+@pytest.mark.parametrize("name", ["logmel", "encoder"])
+def test_silence_is_no_sound(encoders, name):
+    name = encoders["audio"] if name == "encoder" else name
+    (result,) = load_extractor("audio", name)([{"audio": wav_bytes(np.zeros(RATE, np.float32))}])
+    assert isinstance(result, MediaError)
+    assert str(result) == "is silent"
+
+
+class TestOpenSmile:
+    def test_without_it_the_line_that_installs_it_is_given(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "opensmile", None)
+        with pytest.raises(ImportError) as caught:
+            load_extractor("audio", "opensmile:eGeMAPSv02")
+        assert str(caught.value) == (
+            "audio_extractor 'opensmile:eGeMAPSv02' needs opensmile, which is not installed: "
+            'pip install "joyful-hf[opensmile]"'
+        )
+
+
+class TestFrameStatistics:
+    def test_where_it_is_bright_and_what_moves(self):
+        still = np.zeros((4, 64, 80, 3), np.uint8)
+        still[:, :8, 10:20] = 255  # the second cell of the first row
+        moving = still.copy()
+        moving[::2] = 0
+        first, second = extract("visual", "frame-statistics", {"video": still}, {"video": moving})
+        assert (first.shape, first.dtype) == ((198,), np.float32)
+        assert np.flatnonzero(first[:64]).tolist() == [1]
+        assert not first[64:192].any()
+        assert second[1] == pytest.approx(0.5)
+        assert np.flatnonzero(second[128:192]).tolist() == [1]
+
+    def test_colours(self):
+        red = np.zeros((2, 4, 4, 3), np.uint8)
+        red[..., 0] = 255
+        (vector,) = extract("visual", "frame-statistics", {"video": red})
+        np.testing.assert_allclose(vector[192:], [1, 0, 0, 0, 0, 0], atol=1e-6)
+
+
+class TestImageEncoder:
+    def test_is_the_mean_over_pictures_of_what_clip_compares_texts_with(self, encoders):
+        video = pictures_that_brighten(8, size=40)
+        (vector,) = extract("visual", encoders["visual"], {"video": video})
+        assert vector.shape == (12,)
+        extractor = load_extractor("visual", encoders["visual"])
+        pixels = extractor._inputs(list(get_pictures({"video": video}, 8)), return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            model = AutoModel.from_pretrained(encoders["visual"]).eval()
+            expected = model.visual_projection(model.vision_model(pixels).pooler_output).mean(0)
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
+class TestOpenFace:
+    @staticmethod
+    def table(folder: Path, rows: int = 20, **columns) -> str:
+        """Frames at 10 a second; gaze_angle_x is the time."""
+        values = {"frame": np.arange(rows), "face_id": np.zeros(rows, int), "timestamp": np.arange(rows) / 10}
+        values |= {"confidence": np.full(rows, 0.98), "success": np.ones(rows, int)}
+        values |= {name: np.zeros(rows) for name in COLUMNS} | {"gaze_angle_x": np.arange(rows) / 10} | columns
+        lines = [", ".join(values), *(", ".join(map(str, row)) for row in zip(*values.values(), strict=True))]
+        path = folder / "clip.csv"
+        path.write_text("\n".join(lines) + "\n")
+        return str(path)
+
+    COLUMN = COLUMNS.index("gaze_angle_x")
+
+    def test_mean_and_deviation_of_each_column(self, tmp_path):
+        (vector,) = extract("visual", "openface", {"video": self.table(tmp_path)})
+        assert (vector.shape, vector.dtype) == ((98,), np.float32)
+        assert vector[self.COLUMN] == pytest.approx(0.95)
+        assert vector[49 + self.COLUMN] == pytest.approx(np.std(np.arange(20) / 10))
+        assert np.count_nonzero(vector) == 2
+
+    def test_a_cut(self, tmp_path):
+        (vector,) = extract("visual", "openface", {"video": self.table(tmp_path), "start": 0.95, "end": 1.55})
+        assert vector[self.COLUMN] == pytest.approx(1.25)
+
+    def test_only_frames_with_a_face_count_and_only_those_of_one(self, tmp_path):
+        success = np.arange(20) >= 10
+        confidence = np.where(np.arange(20) < 15, 0.98, 0.2)
+        face = np.where(np.arange(20) == 12, 1, 0)
+        path = self.table(tmp_path, success=success.astype(int), confidence=confidence, face_id=face)
+        (vector,) = extract("visual", "openface", {"video": path})
+        assert vector[self.COLUMN] == pytest.approx((1.0 + 1.1 + 1.3 + 1.4) / 4)
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda f: TestOpenFace.table(f, success=np.zeros(20, int)), "no face was found in any frame"),
+            (lambda f: TestOpenFace.table(f, rows=0), "the file holds no frames"),
+            (lambda f: TestOpenFace.table(f, AU06_r=["?"] * 20), "is no OpenFace CSV file"),
+            (lambda f: str(f / "missing.csv"), "there is no such file"),
+            (lambda f: write_text(f / "other.csv", "a,b\n1,2\n"), "no column 'timestamp'"),
+            (lambda f: write_text(f / "empty.csv", ""), "is no OpenFace CSV file"),
+            (lambda f: str(write_clip(f / "clip.mp4", 0.3)), "is no OpenFace CSV file"),
+            (lambda f: pictures_that_brighten(2), "must be the path of an OpenFace CSV file"),
+        ],
+        ids=["no face", "no frames", "no number", "missing", "another table", "empty", "a video", "an array"],
+    )
+    def test_what_it_cannot_read(self, tmp_path, make, message):
+        (result,) = load_extractor("visual", "openface")([{"video": make(tmp_path)}])
+        assert isinstance(result, MediaError)
+        assert message in str(result)
+
+    def test_a_cut_past_its_end(self, tmp_path):
+        (result,) = load_extractor("visual", "openface")([{"video": self.table(tmp_path), "start": 7}])
+        assert "'start' (7 s) is past the end of the recording (1.90 s)" in str(result)
+
+    def test_its_files_are_nothing_to_other_extractors(self, tmp_path):
+        (result,) = load_extractor("visual", "frame-statistics")([{"video": self.table(tmp_path)}])
+        assert "OpenFace's CSV files are for video_extractor='openface'" in str(result)
+
+
+def write_text(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("modality", "name", "message"),
+        [
+            ("audio", "logmell", "audio_extractor: unknown extractor 'logmell', did you mean logmel?"),
+            ("text", "hash", "text_extractor: unknown extractor 'hash', did you mean hashing?"),
+            ("visual", "OpenFace", "video_extractor: unknown extractor 'OpenFace', did you mean openface?"),
+            ("visual", "frames-statistics", "did you mean frame-statistics?"),
+            ("audio", "opensmile:egemaps", "did you mean opensmile:eGeMAPS"),
+            ("audio", "opensmile:x", "did you mean opensmile:"),
+            ("audio", "", "audio_extractor must be a name or None, got ''"),
+            ("text", 3, "text_extractor must be a name or None, got 3"),
+        ],
+    )
+    def test_an_unknown_one_is_answered_with_the_nearest(self, modality, name, message):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - held against the message
+            check_extractor(modality, name)
+        assert message in str(caught.value)
+
+    @pytest.mark.parametrize("modality", EXTRACTOR_KEYS)
+    @pytest.mark.parametrize("name", ["nobody/nothing", "bert-tiny", "nobody/nothing@main"])
+    def test_one_that_may_be_on_the_hub_and_is_not(self, modality, name):
+        check_extractor(modality, name)
+        for call in (load_extractor, pinned):
+            with pytest.raises(DialogueError) as caught:
+                call(modality, name)
+            assert f"{EXTRACTOR_KEYS[modality]}: {name!r} is none of" in str(caught.value)
+            assert "and no encoder of this folder or Hub id can be loaded (" in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+    def test_an_encoder_of_another_modality(self, encoders):
+        for modality, other in itertools.permutations(encoders, 2):
+            with pytest.raises(DialogueError, match=r"_extractor: .* can be loaded"):
+                load_extractor(modality, encoders[other])
+
+    def test_a_folder_and_what_needs_no_download_have_no_revision(self, encoders):
+        assert pinned("text", "hashing") == "hashing"
+        assert pinned("text", encoders["text"]) == encoders["text"]
+
+    def test_a_hub_id_is_pinned_once(self, monkeypatch):
+        asked = []
+
+        def commit_of(name, revision):
+            asked.append((name, revision))
+            return "0" * 40
+
+        monkeypatch.setattr("joyful_hf.processing.encoders.commit_of", commit_of)
+        name = pinned("text", "user/model@main")
+        assert name == f"user/model@{'0' * 40}"
+        assert pinned("text", name) == name
+        assert asked == [("user/model", "main")]
+        assert split_revision(name) == ("user/model", "0" * 40)
+
+    @pytest.mark.parametrize(
+        ("one", "other", "same"),
+        [
+            ("hashing", "hashing", True),
+            ("user/model", "user/model@abc", True),
+            ("user/model@abc", "user/model@def", False),
+            ("user/model", "user/other", False),
+        ],
+    )
+    def test_a_name_without_a_revision_stands_for_any(self, one, other, same):
+        assert same_extractor(one, other) is same_extractor(other, one) is same
+
+
+class TestAddFeatures:
+    EXTRACTORS = {"text": "hashing", "audio": "logmel", "visual": "frame-statistics"}
+
+    def test_features_go_before_raw_media_and_nothing_is_invented(self):
+        given = [1.0, 2.0]
+        utterances = [
+            {"speaker": "A", "text": "hm", "text_features": given, "audio_features": given, "audio": "no such file"},
+            {"speaker": "A", "text": " "},
+        ]
+        ((_, filled),), failures = add_features([("d", utterances)], self.EXTRACTORS)
+        assert filled == utterances
+        assert not failures
+
+    def test_only_what_is_needed_is_loaded(self, monkeypatch):
+        loaded = []
+        load = extractors.load_extractor
+        monkeypatch.setattr(extractors, "load_extractor", lambda *args: loaded.append(args[0]) or load(*args))
+        add_features([("d", [{"speaker": "A", "text": "hm"}])], self.EXTRACTORS)
+        assert loaded == ["text"]
+
+    def test_the_records_are_left_as_they_were(self):
+        utterance = {"speaker": "A", "text": "hm"}
+        add_features([("d", [utterance])], self.EXTRACTORS)
+        assert utterance == {"speaker": "A", "text": "hm"}
+
+    def test_a_failure_names_place_modality_file_and_reason(self):
+        utterances = [{"speaker": "A", "video": "a.mp4"}, {"speaker": "A", "text": "hm"}]
+        ((_, filled),), failures = add_features([("dialogue 'd1'", utterances)], self.EXTRACTORS)
+        assert [(one.place, one.modality, one.medium) for one in failures] == [
+            ("dialogue 'd1', utterances[0]", "audio", "a.mp4"),
+            ("dialogue 'd1', utterances[0]", "visual", "a.mp4"),
+        ]
+        assert str(failures[0]) == "dialogue 'd1', utterances[0]: audio: a.mp4: there is no such file"
+        assert filled[0] == utterances[0]
+        assert filled[1].keys() == {"speaker", "text", "text_features"}

@@ -1,0 +1,263 @@
+"""Decoding: every format gives its sound and its pictures, cut where told, and every bad file is named."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from joyful_hf.processing import media
+from joyful_hf.processing.media import MediaError, decode_audio, decode_frames, get_pictures
+from joyful_hf.processing.waveforms import get_waveform
+from tests.media import (
+    AUDIO_CODECS,
+    RATE,
+    VIDEO_CODECS,
+    pictures_that_brighten,
+    tone,
+    wav_bytes,
+    write_clip,
+    write_recording,
+)
+
+SUFFIXES = [*AUDIO_CODECS, *VIDEO_CODECS]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory) -> dict[str, Path]:
+    """Four seconds of each format: a second each of 200, 400, 600 and 800 Hz; the videos brighten."""
+    folder = tmp_path_factory.mktemp("recordings")
+    sound = np.concatenate([tone(1, frequency, 48000) for frequency in (200, 400, 600, 800)])
+    pictures = pictures_that_brighten(40)
+    return {
+        suffix: write_recording(folder / f"Ses01: a{suffix}", sound, pictures if suffix in VIDEO_CODECS else None)
+        for suffix in SUFFIXES
+    }
+
+
+def main_frequency(waveform: np.ndarray, rate: int) -> float:
+    return float(np.fft.rfftfreq(len(waveform), 1 / rate)[np.abs(np.fft.rfft(waveform)).argmax()])
+
+
+def brightness(pictures: np.ndarray) -> np.ndarray:
+    return pictures.mean((1, 2, 3)) / 255
+
+
+class TestSound:
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_of_every_format(self, recordings, suffix):
+        waveform, rate = decode_audio(recordings[suffix])
+        assert rate == 48000
+        assert waveform.dtype == np.float32
+        assert len(waveform) / rate == pytest.approx(4, abs=0.1)
+        assert waveform.std() == pytest.approx(0.5 / 2**0.5, abs=0.02)
+
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    @pytest.mark.parametrize(("start", "frequency"), [(0, 200), (1, 400), (3, 800)])
+    def test_a_cut_of_every_format(self, recordings, suffix, start, frequency):
+        waveform, rate = decode_audio(recordings[suffix], start + 0.1, start + 0.9)
+        assert len(waveform) / rate == pytest.approx(0.8, abs=0.01)
+        for part in np.array_split(waveform, 4):
+            assert main_frequency(part, rate) == pytest.approx(frequency, abs=10)
+
+    def test_a_cut_is_that_part_of_the_whole(self, recordings):
+        for suffix in (".wav", ".flac", ".mkv"):
+            whole, rate = decode_audio(recordings[suffix])
+            cut, _ = decode_audio(recordings[suffix], 1.5, 2.25)
+            np.testing.assert_array_equal(cut, whole[round(1.5 * rate) : round(2.25 * rate)])
+
+    @given(cut=st.tuples(st.floats(0, 0.9), st.floats(0.02, 1)))
+    def test_a_cut_is_that_part_of_the_whole_wherever_it_lies(self, cut):
+        start, end = cut[0], min(1.0, cut[0] + cut[1])
+        noise = np.random.default_rng(0).uniform(-1, 1, RATE).astype(np.float32)
+        whole, _ = decode_audio(wav_bytes(noise))
+        found, _ = decode_audio(wav_bytes(noise), start, end)
+        np.testing.assert_array_equal(found, whole[round(start * RATE) : round(end * RATE)])
+
+    def test_bytes_are_as_good_as_a_path(self, recordings):
+        for suffix in SUFFIXES:
+            expected, _ = decode_audio(recordings[suffix], 1, 2)
+            np.testing.assert_array_equal(decode_audio(recordings[suffix].read_bytes(), 1, 2)[0], expected)
+
+    def test_channels_are_averaged(self):
+        stereo = np.stack([tone(0.1), -tone(0.1) / 2], axis=1)
+        np.testing.assert_allclose(decode_audio(wav_bytes(stereo))[0], tone(0.1) / 4, atol=1e-4)
+
+    def test_a_file_and_its_array_are_one(self):
+        array = {"array": tone(0.5, rate=44100), "sampling_rate": 44100}
+        utterances = [{"audio": audio} for audio in (array, wav_bytes(array["array"], 44100))]
+        for cut in ({}, {"start": 0.1, "end": 0.3}, {"start": 0.2}):
+            of_array, of_file = (get_waveform(one | cut, RATE) for one in utterances)
+            assert of_array.shape == of_file.shape
+            np.testing.assert_allclose(of_array, of_file, atol=1e-3)
+
+    def test_it_is_brought_to_the_rate_that_is_asked_for(self):
+        waveform = get_waveform({"audio": wav_bytes(tone(1, 300, 22050), 22050)}, RATE)
+        assert len(waveform) == RATE
+        assert main_frequency(waveform, RATE) == 300
+
+    def test_a_video_brings_its_own(self, recordings):
+        video = str(recordings[".mp4"])
+        assert len(get_waveform({"video": video, "start": 1, "end": 2}, RATE)) == RATE
+        audio = wav_bytes(tone(0.1))
+        assert len(get_waveform({"video": video, "audio": audio}, RATE)) == RATE / 10
+
+    def test_without_any(self):
+        assert get_waveform({}, RATE) is None
+        assert get_waveform({"video": pictures_that_brighten(3)}, RATE) is None
+        assert get_waveform({"video": "openface.csv"}, RATE) is None
+
+    def test_a_table_of_bytes_and_path_as_data_sets_hold_it(self, recordings):
+        expected = get_waveform({"audio": str(recordings[".wav"])}, RATE)
+        for audio in (
+            {"bytes": recordings[".wav"].read_bytes(), "path": None},
+            {"bytes": None, "path": str(recordings[".wav"])},
+        ):
+            np.testing.assert_array_equal(get_waveform({"audio": audio}, RATE), expected)
+
+    def test_an_end_a_little_past_the_file_is_the_file_s(self):
+        audio = wav_bytes(tone(1))
+        assert len(decode_audio(audio, 0.5, 1 + media.END_TOLERANCE / 2)[0]) == RATE / 2
+
+
+class TestPictures:
+    @pytest.mark.parametrize("suffix", VIDEO_CODECS)
+    def test_of_every_format(self, recordings, suffix):
+        pictures = decode_frames(recordings[suffix], 4)
+        assert (pictures.shape, pictures.dtype) == ((4, 32, 32, 3), np.uint8)
+        np.testing.assert_allclose(brightness(pictures), [1 / 8, 3 / 8, 5 / 8, 7 / 8], atol=0.05)
+
+    @pytest.mark.parametrize("suffix", VIDEO_CODECS)
+    def test_a_cut_of_every_format(self, recordings, suffix):
+        pictures = decode_frames(recordings[suffix], 2, 2, 3)
+        np.testing.assert_allclose(brightness(pictures), [2.25 / 4, 2.75 / 4], atol=0.05)
+        of_bytes = decode_frames(recordings[suffix].read_bytes(), 2, 2, 3)
+        np.testing.assert_array_equal(of_bytes, pictures)
+
+    def test_a_video_of_few_pictures_repeats_them(self, tmp_path):
+        path = write_recording(tmp_path / "short.mp4", pictures=pictures_that_brighten(2))
+        np.testing.assert_allclose(brightness(decode_frames(path, 4)), [0, 0, 1, 1], atol=0.05)
+
+    def test_a_video_that_was_filmed_sideways_is_set_upright(self, tmp_path):
+        pictures = np.zeros((5, 32, 64, 3), np.uint8)
+        pictures[:, :16] = 255
+        path = write_recording(tmp_path / "upright.mp4", pictures=pictures)
+        turned = bytearray(path.read_bytes())
+        matrix = turned.index(b"tkhd") + 4 + 40  # the track's header: what it is turned by for display
+        numbers = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)  # clockwise by 90 degrees
+        turned[matrix : matrix + 36] = struct.pack(">9i", *numbers)
+        found = decode_frames(bytes(turned), 2)
+        assert found.shape == (2, 64, 32, 3)
+        np.testing.assert_array_equal(found, np.rot90(decode_frames(path, 2), -1, axes=(1, 2)))
+
+    def test_an_array(self):
+        video = pictures_that_brighten(80)
+        for array in (video, video.tolist()):
+            pictures = get_pictures({"video": array, "start": 100.0}, 4)
+            np.testing.assert_array_equal(pictures, video[[10, 30, 50, 70]])
+
+
+def bad_files(folder: Path) -> dict[str, tuple[str | bytes, str]]:
+    """Case -> what `audio` and `video` hold, and what is said of it."""
+    (folder / "empty.wav").touch()
+    (folder / "text.mp4").write_text("not a video at all " * 100)
+    write_recording(folder / "none.wav", np.zeros(0, np.float32))
+    whole = write_clip(folder / "whole.mp4").read_bytes()
+    (folder / "cut off.mp4").write_bytes(whole[: len(whole) // 3])
+    return {
+        "missing": (str(folder / "missing.wav"), "missing.wav: there is no such file"),
+        "a folder": (str(folder), ": is no file"),
+        "empty": (str(folder / "empty.wav"), "empty.wav: the file is empty"),
+        "empty bytes": (b"", "the bytes given: are empty"),
+        "unreadable": (str(folder / "text.mp4"), "text.mp4: cannot be decoded"),
+        "unreadable bytes": (b"RIFF and so on", "the bytes given: cannot be decoded"),
+        "cut off": (str(folder / "cut off.mp4"), "cut off.mp4: cannot be decoded"),
+        "an address": ("https://example.org/clip.mp4", "clip.mp4: there is no such file"),
+    }
+
+
+CASES = ("missing", "a folder", "empty", "empty bytes", "unreadable", "unreadable bytes", "cut off", "an address")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return bad_files(tmp_path_factory.mktemp("bad"))
+
+
+class TestBadFiles:
+    @pytest.mark.parametrize("case", CASES)
+    def test_are_named(self, files, case):
+        medium, message = files[case]
+        for read in (lambda: get_waveform({"audio": medium}, RATE), lambda: get_pictures({"video": medium}, 2)):
+            with pytest.raises(MediaError) as caught:
+                read()
+            assert message in str(caught.value)
+
+    def test_sound_of_no_length(self, tmp_path):
+        path = write_recording(tmp_path / "none.wav", np.zeros(0, np.float32))
+        with pytest.raises(MediaError, match=r"none\.wav: "):
+            decode_audio(path)
+
+    def test_a_video_without_a_sound_track(self, tmp_path):
+        path = write_recording(tmp_path / "mute.mp4", pictures=pictures_that_brighten(5))
+        with pytest.raises(MediaError, match=r"mute\.mp4: there is no sound track"):
+            decode_audio(path)
+
+    def test_a_sound_without_pictures(self, recordings):
+        with pytest.raises(MediaError, match="there are no pictures"):
+            decode_frames(recordings[".wav"], 2)
+
+    @pytest.mark.parametrize("suffix", [".wav", ".mp4"])
+    @pytest.mark.parametrize(
+        ("cut", "message"),
+        [
+            ({"start": 2, "end": 1}, r"'end' \(1 s\) is not after 'start' \(2 s\)"),
+            ({"start": 1, "end": 1}, r"'end' \(1 s\) is not after 'start' \(1 s\)"),
+            ({"start": 9}, r"'start' \(9 s\) is past the end of the recording \(4\.\d+ s\)"),
+            ({"start": 9, "end": 10}, r"'start' \(9 s\) is past the end of the recording \(4\.\d+ s\)"),
+            ({"start": 3, "end": 10}, r"'end' \(10 s\) is past the end of the recording \(4\.\d+ s\)"),
+            ({"start": -1}, "'start' must be a number of seconds of at least 0, got -1"),
+            ({"end": float("nan")}, "'end' must be a number of seconds of at least 0, got nan"),
+            ({"start": "1:30"}, "'start' must be a number of seconds of at least 0, got '1:30'"),
+        ],
+        ids=str,
+    )
+    def test_a_cut_that_is_not_there(self, recordings, suffix, cut, message):
+        path = str(recordings[suffix])
+        with pytest.raises(MediaError, match=message):
+            get_waveform({"audio": path} | cut, RATE)
+        if suffix == ".mp4":
+            with pytest.raises(MediaError, match=message):
+                get_pictures({"video": path} | cut, 2)
+
+    @pytest.mark.parametrize(
+        ("video", "message"),
+        [
+            (np.zeros((3, 8, 8), np.uint8), r"must be a path, bytes, or \(frames, height, width, 3\) uint8"),
+            (np.zeros((3, 8, 8, 3), np.float32), "must be a path, bytes, or"),
+            (np.zeros((0, 8, 8, 3), np.uint8), "is empty"),
+            (np.full((1, 8, 8, 3), 256), "numbers from 0 to 255, got 256 to 256"),
+            (3, "must be a path, bytes, or"),
+        ],
+        ids=["no colours", "floats", "empty", "too large", "a number"],
+    )
+    def test_an_array_that_is_no_video(self, video, message):
+        with pytest.raises(MediaError, match=message):
+            get_pictures({"video": video}, 2)
+
+    def test_a_playlist_opens_no_address(self, tmp_path):
+        playlist = tmp_path / "list.m3u8"
+        playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
+        with pytest.raises(MediaError, match="cannot be decoded"):
+            decode_audio(playlist)
+
+
+def test_without_pyav_the_line_that_installs_it_is_given(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(ImportError) as caught:
+        decode_audio(wav_bytes(tone(0.1)))
+    assert str(caught.value) == (
+        'decoding audio and video needs av, which is not installed: pip install "joyful-hf[media]"'
+    )
