@@ -1,16 +1,19 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from transformers import BatchFeature
+from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from .dialogues import (
     FEATURE_KEYS,
     MEDIA_KEYS,
     MODALITIES,
+    TOKEN_KEYS,
     Dialogue,
     DialogueError,
     Utterance,
@@ -25,6 +28,7 @@ from .labels import REGRESSION, encode_labels, join_labels
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
 from .standardization import feature_statistics
 from .summary import summarize_dialogues
+from .tokens import DEFAULT_MAX_LENGTH, Tokens, tokenize
 
 
 @dataclass
@@ -39,6 +43,8 @@ class EncodedDialogue(EncodedExample):
     """(n,) int64."""
     labels: np.ndarray | None
     """As `labels` of the batch, or None where no label was asked for."""
+    tokens: Tokens | None = None
+    """Of each utterance's text, if the processor has a tokenizer."""
 
     def __len__(self) -> int:
         return len(self.speaker_ids)
@@ -47,7 +53,9 @@ class EncodedDialogue(EncodedExample):
 class JoyfulProcessor(EmotionRecognitionProcessor):
     """Turns dialogues with utterance-level features into one packed graph batch, without padding.
 
-    All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
+    With a tokenizer it reads the utterances' raw `text`, for a model with an encoder of text; text_features are not
+    read then. All parameters survive `save_pretrained` and `from_pretrained`, as plain JSON and, the tokenizer, in
+    files of its own.
 
     Args:
         text_dim, audio_dim, visual_dim: size of each modality's feature vectors. A modality of size 0 is not
@@ -63,6 +71,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             rest is single-label.
         feature_statistics: modality -> {"mean": [...], "std": [...]}, learnt by `fit`; features are
             standardised with it. None leaves them as they are.
+        tokenizer: of transformers, the one of the model's encoder of text. It is kept as `text_tokenizer`: to
+            `tokenizer`, which the Trainer asks for, it would fit the encoder's config.
+        text_max_length: most tokens of an utterance that are read; by default 128, or the tokenizer's own maximum if
+            that is less. Longer texts are cut.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -81,6 +93,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         label2id: dict[str, int] | None = None,
         problem_type: str | None = None,
         feature_statistics: dict[str, dict[str, list[float]]] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        text_max_length: int | None = None,
     ) -> None:
         super().__init__(label2id, problem_type)
         self.text_dim = text_dim
@@ -92,11 +106,23 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         self.max_speakers = max_speakers
         self.speaker_to_id = speaker_to_id
         self.feature_statistics = feature_statistics
+        self.text_tokenizer = tokenizer
+        if tokenizer is not None and text_max_length is None:
+            text_max_length = min(DEFAULT_MAX_LENGTH, tokenizer.model_max_length)
+        self.text_max_length = text_max_length
         self._check_parameters()
 
     def _check_parameters(self) -> None:
         least = {"text_dim": 0, "audio_dim": 0, "visual_dim": 0, "window_past": -1, "window_future": -1}
         self._check_least(least | {"max_speakers": 1})
+        if self.text_tokenizer is not None:
+            self._check_least({"text_max_length": self.text_tokenizer.num_special_tokens_to_add() + 1})
+            if self.text_dim:
+                raise ValueError(
+                    f"text_dim is {self.text_dim}, and with a tokenizer text_features are not read; leave text_dim out"
+                )
+        elif self.text_max_length is not None:
+            raise ValueError("text_max_length is of a tokenizer, and there is none; give tokenizer or text_dim")
         num_relations(self.relation_scheme, self.max_speakers)
         for speaker, speaker_id in (self.speaker_to_id or {}).items():
             if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
@@ -120,13 +146,13 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @property
     def dims(self) -> dict[str, int]:
-        """Modality -> size of its feature vectors."""
+        """Modality -> size of its feature vectors; 0 for text that is read as tokens."""
         return {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
 
     @property
     def reads_anything(self) -> bool:
         """Whether at least one modality is part of the model."""
-        return any(self.dims.values())
+        return any(self.dims.values()) or self.text_tokenizer is not None
 
     @property
     def num_relations(self) -> int:
@@ -137,7 +163,34 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
         features = [FEATURE_KEYS[modality] for modality, dim in self.dims.items() if dim]
-        return ["dialogue_lengths", *features, "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
+        tokens = [] if self.text_tokenizer is None else list(TOKEN_KEYS)
+        graph = ["modality_mask", "speaker_ids", "edge_index", "edge_type"]
+        return ["dialogue_lengths", *tokens, *features, *graph, "labels"]
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """None: what transformers finds here it asks for in every checkpoint, and the tokenizer is optional."""
+        return []
+
+    @classmethod
+    def get_processor_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in transformers, with the tokenizer if one was saved."""
+        parameters, others = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        if parameters.get("text_max_length") is not None:
+            where = {name: value for name, value in kwargs.items() if name not in others}
+            parameters["tokenizer"] = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **where)
+        return parameters, others
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
+        """As in transformers; the tokenizer goes into its own files."""
+        files = super().save_pretrained(save_directory)
+        if self.text_tokenizer is not None:
+            self.text_tokenizer.save_pretrained(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+        return files
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
@@ -151,16 +204,22 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 leaves features as they are.
 
         Raises:
-            DialogueError: no features at all, or anything that `summarize_dialogues` refuses.
+            DialogueError: no features at all, no text with a tokenizer, or anything that `summarize_dialogues`
+                refuses.
         """
         dialogue_list = as_dialogue_list(dialogues)
         summary = summarize_dialogues(dialogue_list)
-        if not any(summary.feature_sizes.values()):
+        reads_text = parameters.get("tokenizer") is not None
+        if reads_text and not summary.num_texts:
+            raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
+        if not reads_text and not any(summary.feature_sizes.values()):
             raise DialogueError(
                 "no utterance has text_features, audio_features or visual_features; "
                 "this processor reads utterance-level features"
             )
         inferred: dict[str, Any] = {f"{modality}_dim": size for modality, size in summary.feature_sizes.items()}
+        if reads_text:
+            inferred["text_dim"] = 0
         inferred |= {
             "relation_scheme": "same_or_other",
             "max_speakers": max(2, summary.max_speakers),
@@ -177,8 +236,13 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return {"relation_scheme": "speaker_pair", "max_speakers": max(2, most)}
 
     def model_kwargs(self) -> dict[str, Any]:
-        """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`."""
+        """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
+
+        With a tokenizer it is the model's encoder that decides on text_dim: `from_encoders(encoder, **...)`.
+        """
         shared: dict[str, Any] = {f"{modality}_dim": dim for modality, dim in self.dims.items()}
+        if self.text_tokenizer is not None:
+            del shared["text_dim"]
         shared |= {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
         return shared | super().model_kwargs()
 
@@ -212,10 +276,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     ) -> BatchFeature:
         """One dialogue or a list of dialogues -> the packed graph batch.
 
-        With N utterances, E edges and B dialogues, in this order:
-        `dialogue_lengths` (B,); `text_features`, `audio_features`, `visual_features` (N, dim), those with
-        dim > 0; `modality_mask` (N, 3); `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and
-        `labels` if any utterance has one.
+        With N utterances, E edges and B dialogues, in this order: `dialogue_lengths` (B,); with a tokenizer
+        `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
+        `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
+        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
 
         Args:
             dialogues: records with `utterances`, see the README.
@@ -239,11 +303,16 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         for column, (modality, dim) in enumerate(self.dims.items()):
             if dim:
                 features[modality], modality_mask[:, column] = self._encode_features(utterances, modality, name)
+        tokens = None
+        if self.text_tokenizer is not None and self.text_max_length is not None:
+            tokens = tokenize(utterances, self.text_tokenizer, self.text_max_length, name)
+            modality_mask[:, MODALITIES.index("text")] = tokens.lengths > 0
         return EncodedDialogue(
             features=features,
             modality_mask=modality_mask,
             speaker_ids=self._encode_speakers(utterances, name),
             labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
+            tokens=tokens,
         )
 
     def _encode_features(
@@ -301,6 +370,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         speaker_ids = np.concatenate([one.speaker_ids for one in encoded])
         edge_index = window_edges(dialogue_lengths, self.window_past, self.window_future)
         batch: dict[str, np.ndarray] = {"dialogue_lengths": dialogue_lengths}
+        if self.text_tokenizer is not None:
+            tokens = Tokens.join([one.tokens for one in encoded if one.tokens is not None])
+            batch |= zip(TOKEN_KEYS, tokens.pad(self.text_tokenizer.pad_token_id or 0), strict=True)
         for modality, dim in self.dims.items():
             if dim:
                 batch[FEATURE_KEYS[modality]] = np.concatenate([one.features[modality] for one in encoded])
