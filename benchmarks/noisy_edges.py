@@ -20,7 +20,7 @@ from joyful_hf.processing.graph import relation_ids, window_edges
 from joyful_hf.trainer import DialogueCollator
 
 
-@dataclass
+@dataclass(kw_only=True)
 class NoisyDialogue(EncodedDialogue):
     """An encoded dialogue with more edges than its window gives."""
 

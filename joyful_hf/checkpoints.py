@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
-from transformers import PreTrainedConfig
+from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
 
 from .families import FAMILIES
 from .processing import DialogueError
@@ -17,6 +17,8 @@ _PARTS = {
     "config.json": "the model's configuration",
     "processor_config.json": "the processor",
 }
+# What transformers raises of files that are missing, cut off, or of something else.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _MISFITS = {
     "missing_keys": "the weights lack {} tensors of the model",
@@ -46,7 +48,7 @@ def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
         raise DialogueError(f"{name!r} is neither a checkpoint folder nor the id of a model on the Hub") from None
     except StrictDataclassError as error:
         raise DialogueError(f"{name}: the checkpoint cannot be loaded ({error.__cause__ or error})") from None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except _UNREADABLE as error:
         what = "the checkpoint" if folder.is_dir() else "there is no such folder, and a model of this id"
         raise DialogueError(f"{name}: {what} cannot be loaded ({error or type(error).__name__})") from None
     return model.eval(), processor
@@ -68,6 +70,26 @@ def _load(name: str) -> tuple[Any, Any]:
             misfit = message.format(len(report[kind]))
             raise DialogueError(f"{name}: {misfit}, among them {first}; config.json is of another model")
     return model, family.processor_class.from_pretrained(name)
+
+
+def load_text_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
+    """A pretrained encoder of text and its tokenizer, of a local folder or a Hub id.
+
+    Raises:
+        DialogueError: no such folder or repository, or a part of it is missing or unreadable.
+    """
+    name = str(path_or_hub_id)
+    is_folder = Path(path_or_hub_id).is_dir()
+    if not is_folder and (Path(path_or_hub_id).exists() or Path(name).is_absolute() or name.startswith(".")):
+        raise DialogueError(f"{name}: there is no such folder of an encoder")
+    try:
+        with _without_load_report():
+            return AutoModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    except HFValidationError:
+        raise DialogueError(f"{name!r} is neither a folder nor the id of a model on the Hub") from None
+    except _UNREADABLE as error:
+        what = "the encoder" if is_folder else "there is no such folder, and an encoder of this id"
+        raise DialogueError(f"{name}: {what} cannot be loaded ({error or type(error).__name__})") from None
 
 
 @contextmanager

@@ -60,6 +60,10 @@ def train(
     test_file: Annotated[str | None, typer.Option(help="Scored once, with the chosen checkpoint.")] = None,
     model: Annotated[str, typer.Option(help="Family of the model: joyful, ar-iigcn or foal-net.")] = "joyful",
     preset: Annotated[str | None, typer.Option(help="paper or released, where the family has it.")] = None,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(help="Folder or Hub id of a pretrained encoder: the model reads raw text, and no text_features."),
+    ] = None,
     config_json: Annotated[
         str, typer.Option(help="Fields of the model's config or the processor's parameters, as JSON.")
     ] = "{}",
@@ -87,7 +91,7 @@ def train(
     with _resumable():
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             data = extract_run_data(data, settings, num_proc, strict, verbose=args.process_index == 0)
-        metrics = run_training(args, data, model, preset, settings, resume_from, overwrite_output_dir)
+        metrics = run_training(args, data, model, preset, settings, text_encoder, resume_from, overwrite_output_dir)
     if args.process_index == 0:
         _print_metrics(metrics)
         print(f"checkpoint and results: {output_dir}")

@@ -100,7 +100,9 @@ def example_batch(processor: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]
 
 def _example_utterance(processor: Any, index: int, length: int, rng: np.random.Generator) -> dict[str, Any]:
     """Each modality that the processor reads as a vector and as a sequence of frames, or as a waveform."""
-    utterance: dict[str, Any] = {"speaker": f"speaker {index % 2}"}
+    # A long dialogue has longer texts than a short one, so that their longest differ.
+    words = " ".join(map(str, range(1 + index // 10)))
+    utterance: dict[str, Any] = {"speaker": f"speaker {index % 2}", MEDIA_KEYS["text"]: words}
     for number, (name, dim) in enumerate(processor.dims.items()):
         modality = "visual" if name == "video" else name
         if dim is None:

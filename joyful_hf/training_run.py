@@ -6,18 +6,28 @@ import json
 import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import numpy as np
 from datasets import Dataset
 from huggingface_hub.dataclasses import type_validator
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedConfig, PreTrainedModel, set_seed
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    EvalPrediction,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
+from .checkpoints import load_text_encoder
 from .dialogue_files import load_dialogues
 from .extraction import extract_features
 from .families import FAMILIES, Family
 from .metrics import compute_metrics
+from .modeling.pretrained_graph import text_encoder_settings
 from .processing import (
     EXTRACTOR_KEYS,
     DialogueError,
@@ -40,6 +50,8 @@ _RUN_FILES = (
     _WEIGHTS,
     "config.json",
     "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
     "training_args.bin",
     _TRAINER_STATE,
     "all_results.json",
@@ -168,7 +180,7 @@ def _setting_names(family: Family) -> tuple[set[str], set[str]]:
     """What can be set of the family's configuration and of its processor."""
     of_every_config = {field.name for field in fields(PreTrainedConfig)}
     of_config = {field.name for field in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
-    return of_config, set(inspect.signature(family.processor_class).parameters)
+    return of_config, set(inspect.signature(family.processor_class).parameters) - {"tokenizer"}
 
 
 def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -197,12 +209,16 @@ def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, 
 
 
 def make_model_and_processor(
-    family: Family, preset: str | None, settings: dict[str, Any], data: RunData
+    family: Family, preset: str | None, settings: dict[str, Any], data: RunData, text_encoder: str | None = None
 ) -> tuple[PreTrainedModel, EmotionRecognitionProcessor]:
     """A fresh model and a processor fitted to the training dialogues.
 
+    Args:
+        text_encoder: folder or Hub id of a pretrained encoder, for a model that reads raw text.
+
     Raises:
-        DialogueError: an unknown preset, a setting that no model can be made of, or bad dialogues.
+        DialogueError: an unknown preset, a setting that no model can be made of, an encoder that cannot be loaded or
+            that the family has no use for, or bad dialogues.
     """
     if preset is not None and preset not in family.presets:
         raise DialogueError(f"--preset: unknown preset {preset!r}; choose from {', '.join(family.presets)}")
@@ -211,6 +227,12 @@ def make_model_and_processor(
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
         every_dialogue = (dialogue for part in parts for dialogue in part)
         processor_settings = family.processor_class.published_parameters(every_dialogue) | processor_settings
+    pretrained: Any = None
+    if text_encoder is not None:
+        if "text_config" not in _setting_names(family)[0]:
+            raise DialogueError(f"--text-encoder: {family.config_class.model_type} has no encoder of text")
+        pretrained, processor_settings["tokenizer"] = load_text_encoder(text_encoder)
+        config_settings = text_encoder_settings(pretrained) | config_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
     if not processor.reads_anything:
         raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
@@ -227,6 +249,8 @@ def make_model_and_processor(
             raise
         # A check of the config wraps the message that says what is wrong.
         raise DialogueError(f"--config-json: {error.__cause__ or error}") from None
+    if pretrained is not None:
+        cast("Any", model).load_text_encoder(pretrained)
     return model, processor
 
 
@@ -236,6 +260,7 @@ def run_training(
     model_name: str = "joyful",
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
+    text_encoder: str | None = None,
     resume_from: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, float]:
@@ -244,6 +269,7 @@ def run_training(
     Everything that is read is checked before the first step.
 
     Args:
+        text_encoder: folder or Hub id of a pretrained encoder, for a model that reads raw text.
         resume_from: what `prepare_output_dir` found.
         overwrite: remove an earlier run from the folder, right before the first step.
 
@@ -256,7 +282,7 @@ def run_training(
     if model_name not in FAMILIES:
         raise DialogueError(f"--model: unknown model {model_name!r}; choose from {', '.join(FAMILIES)}")
     set_seed(args.seed)
-    model, processor = make_model_and_processor(FAMILIES[model_name], preset, settings or {}, data)
+    model, processor = make_model_and_processor(FAMILIES[model_name], preset, settings or {}, data, text_encoder)
     train, validation = (EncodedDialogues(part, processor) for part in (data.train, data.validation))
     test = None if data.test is None else EncodedDialogues(data.test, processor)
     for which, dialogues in (("training", train), ("validation", validation)):
@@ -322,7 +348,7 @@ def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: Emo
     of_config, of_processor = _setting_names(family)
     for stored, made, names in (
         (config, model.config, ["model_type", *sorted(of_config)]),
-        (stored_processor, processor, sorted(of_processor)),
+        (stored_processor, processor, sorted(of_processor | {"text_tokenizer"})),
     ):
         for name in names:
             was, now = (_plain(getattr(one, name, None)) for one in (stored, made))
@@ -336,5 +362,10 @@ def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: Emo
 
 
 def _plain(value: Any) -> Any:
-    """What JSON makes of a value: tuples become lists, integer keys strings, a nested config its fields."""
+    """What JSON makes of a value: tuples become lists, integer keys strings, a nested config its fields.
+
+    Of a tokenizer its vocabulary.
+    """
+    if isinstance(value, PreTrainedTokenizerBase):
+        value = value.get_vocab()
     return json.loads(json.dumps(value, default=lambda config: config.to_dict()))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 STEP_WEIGHTS_FILE = "step_weights.safetensors"
 
 
 class AveragedWeights:
-    """The average of a model's parameters over the steps of a run.
+    """The average of a model's parameters over the steps of a run; those that are frozen stay what they are.
 
     average <- d * average + (1 - d) * parameters with d = min(decay, (1 + step) / (10 + step)), so that the first
     steps do not hold on to the initial weights.
@@ -20,36 +20,37 @@ class AveragedWeights:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.average = [parameter.detach().clone() for parameter in model.parameters()]
+        self.average = [parameter.detach().clone() for parameter in _learning(model)]
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after optimiser step number `step`, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in model.parameters()], 1 - decay)
+        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in _learning(model)], 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
         """Give the model the average for good."""
-        for parameter, average in zip(model.parameters(), self.average, strict=True):
+        for parameter, average in zip(_learning(model), self.average, strict=True):
             parameter.copy_(average)
 
     @contextmanager
     def applied_to(self, model: nn.Module) -> Generator[None, None, None]:
         """The model has the average inside the block and its own weights again after it."""
-        own = [parameter.detach().clone() for parameter in model.parameters()]
+        own = [parameter.detach().clone() for parameter in _learning(model)]
         self.copy_to(model)
         try:
             yield
         finally:
             with torch.no_grad():
-                for parameter, weights in zip(model.parameters(), own, strict=True):
+                for parameter, weights in zip(_learning(model), own, strict=True):
                     parameter.copy_(weights)
 
 
 def save_step_weights(model: nn.Module, checkpoint: Path) -> None:
     """Save the weights of the last step beside a checkpoint's averaged ones: a resumed run goes on with them."""
-    save_file(_parameters(model), checkpoint / STEP_WEIGHTS_FILE)
+    weights = {name: one.detach().contiguous() for name, one in model.named_parameters() if one.requires_grad}
+    save_file(weights, checkpoint / STEP_WEIGHTS_FILE)
 
 
 @torch.no_grad()
@@ -59,8 +60,9 @@ def load_step_weights(model: nn.Module, checkpoint: Path) -> None:
     if file.is_file():
         saved = load_file(file)
         for name, parameter in model.named_parameters():
-            parameter.copy_(saved[name])
+            if name in saved:
+                parameter.copy_(saved[name])
 
 
-def _parameters(model: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+def _learning(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]

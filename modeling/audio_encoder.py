@@ -1,13 +1,12 @@
 """Waveforms -> audio frames by an encoder of transformers, whatever else is in the batch."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoModel, PreTrainedModel
 
+from .pretrained_encoder import PretrainedEncoder, build_encoder
 from .streams import FrameStream
 
 # Encoders that keep padding out of every frame, once their group normalisation does. Convolutions over time let it
@@ -36,7 +35,7 @@ class UnpaddedGroupNorm(nn.GroupNorm):
         return (normalized * self.weight[:, None] + self.bias[:, None]).to(input.dtype)
 
 
-class AudioEncoder(nn.Module):
+class AudioEncoder(PretrainedEncoder):
     """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, data2vec, ...), built from its config.
 
     Args:
@@ -48,14 +47,13 @@ class AudioEncoder(nn.Module):
     """
 
     def __init__(self, config: Any, freeze_feature_encoder: bool = False) -> None:
-        super().__init__()
-        encoder: Any = AutoModel.from_config(copy.deepcopy(config)) if hasattr(config, "conv_kernel") else None
+        encoder = build_encoder(config) if hasattr(config, "conv_kernel") else None
         if not hasattr(encoder, "feature_extractor"):
             raise ValueError(
                 f"audio_config is of type {config.model_type!r}, which does not read waveforms; "
                 "take one like WavLM, wav2vec 2.0 or HuBERT, or give audio_dim and precomputed audio_frames"
             )
-        self.encoder: Any = encoder
+        super().__init__(encoder)
         for layer in encoder.feature_extractor.conv_layers:
             norm = getattr(layer, "layer_norm", None)
             if isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels:
@@ -76,10 +74,6 @@ class AudioEncoder(nn.Module):
         for kernel, stride in reversed(self._convolutions()):
             samples = (samples - 1) * stride + kernel
         return samples
-
-    def load(self, pretrained: PreTrainedModel) -> None:
-        """Take over the weights of a model of the same config."""
-        self.encoder.load_state_dict(pretrained.state_dict())
 
     def forward(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
         """Waveforms (B, S) and their mask (B, S), 1 = real, padded at the end -> frames (B, T, hidden size).

@@ -82,6 +82,33 @@ def check_labels(
             raise error(f"the batch has label {highest}, the model has num_labels={num_labels}, counted from 0")
 
 
+def check_tokens(
+    config: PreTrainedConfig, input_ids: Tensor, attention_mask: Tensor, error: type[ValueError] = ValueError
+) -> None:
+    """Hold the tokens of a batch against the config of the encoder that reads them.
+
+    Raises:
+        ValueError: (or `error`) no (N, T) ids with a mask of the same shape, texts that are too long for the encoder,
+            or, looked at on the CPU only, ids that it does not know.
+    """
+    shape = tuple(input_ids.shape)
+    if input_ids.dim() != 2 or attention_mask.shape != input_ids.shape:
+        raise error(
+            f"text_input_ids have shape {shape} and text_attention_mask has {tuple(attention_mask.shape)}; both are "
+            "(N, T)"
+        )
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is not None and input_ids.size(1) > longest:
+        raise error(
+            f"the batch has texts of {input_ids.size(1)} tokens, the encoder reads {longest} "
+            "(max_position_embeddings); lower the processor's text_max_length"
+        )
+    if input_ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        highest = int(input_ids.max())
+        if highest >= config.vocab_size:
+            raise error(f"the batch has token id {highest}, the encoder knows {config.vocab_size} tokens; {WAY_OUT}")
+
+
 def _check_values(
     config: PreTrainedConfig,
     dialogue_lengths: Tensor,

@@ -3,6 +3,8 @@
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
 
 from .configuration_base import EmotionRecognitionConfig
 
@@ -17,6 +19,14 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
             IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
+        text_config: an encoder of text that is a part of the model and reads raw text: a config of transformers
+            (BERT, RoBERTa, ...) or its fields, of BERT unless `model_type` says otherwise. None reads text_features.
+            With it, text_dim is its hidden size. `from_encoders` gives it pretrained weights.
+        text_pooling: `"mean"` over the tokens, Sentence-BERT's recommendation, or `"cls"`, the vector of the first.
+        unfreeze_text_encoder: train the encoder with the rest; otherwise it stays as it is.
+        text_encoder_learning_rate: what `JoyfulTrainer` trains the encoder with. 1e-4 was the better of two values for
+            MiniLM on MELD's validation dialogues, in two epochs; the other, 2e-5, is what Sentence-BERT's authors
+            train with, and what large encoders rather need.
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
         num_relations: follows from the two above, and need not be given.
@@ -33,7 +43,8 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
     """
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
-        "relation_scheme": ("speaker_pair", "same_or_other")
+        "relation_scheme": ("speaker_pair", "same_or_other"),
+        "text_pooling": ("mean", "cls"),
     }
     probabilities: ClassVar[tuple[str, ...]] = (
         *EmotionRecognitionConfig.probabilities,
@@ -49,11 +60,17 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         "graph_num_layers",
         "graph_num_heads",
         "graph_max_distance",
+        "text_encoder_learning_rate",
     )
+    sub_configs_defaults = {"text_config": SubConfigSpec(AutoConfig, model_type="bert", optional=True)}
 
     text_dim: int = 0
     audio_dim: int = 0
     visual_dim: int = 0
+    text_config: dict | PreTrainedConfig | None = None
+    text_pooling: str = "mean"
+    unfreeze_text_encoder: bool = False
+    text_encoder_learning_rate: float | int = 1e-4
     max_speakers: int = 2
     relation_scheme: str = "speaker_pair"
     num_relations: int = 0
@@ -68,12 +85,17 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
     graph_max_distance: int = 8
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if not (self.text_dim or self.audio_dim or self.visual_dim):
+        if not (self.text_dim or self.audio_dim or self.visual_dim or self.text_config):
             for name, dim in IEMOCAP_DIMS.items():
                 setattr(self, name, dim)
         if not self.num_relations:
             self.num_relations = self._relations_of_scheme()
         super().__post_init__(**kwargs)
+        if self.text_config is not None and not self.text_dim:
+            self.text_dim = self._text_encoder_size()
+
+    def _text_encoder_size(self) -> int:
+        return getattr(self.text_config, "hidden_size", 0)
 
     def _relations_of_scheme(self) -> int:
         return 2 * self.max_speakers**2 if self.relation_scheme == "speaker_pair" else 4
@@ -83,6 +105,18 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         """Modality -> size of its feature vectors, only those that are part of the model."""
         dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
         return {name: dim for name, dim in dims.items() if dim}
+
+    def validate_text_encoder(self) -> None:
+        """The encoder of text gives what the model reads."""
+        if self.text_config is not None and self.text_dim != self._text_encoder_size():
+            raise ValueError(
+                f"text_dim is {self.text_dim}, the encoder of text_config gives vectors of size "
+                f"{self._text_encoder_size()}; leave text_dim out"
+            )
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
+        """This config itself: the encoder's is not transformers' to change, nor does it know any other field."""
+        return self
 
     def validate_relations(self) -> None:
         """The number of relations is that of the scheme."""

@@ -23,20 +23,22 @@ from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
-from .pretrained import EmotionRecognitionPreTrainedModel
+from .pretrained_graph import SpeakerGraphPreTrainedModel
 from .supervised_contrast import inter_modal_loss, intra_modal_loss
+from .text_encoder import TextEncoder
 
 
-class ARIIGCNPreTrainedModel(EmotionRecognitionPreTrainedModel):
+class ARIIGCNPreTrainedModel(SpeakerGraphPreTrainedModel):
     """What all AR-IIGCN models share."""
 
     config: ARIIGCNConfig
     base_model_prefix = "ar_iigcn"
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
-        """The discriminators', where the config gives them one of their own."""
+        """That of an encoder of text, and the discriminators' where the config gives them one of their own."""
         base, rate = cast("ARIIGCNModel", self.base_model), self.config.discriminator_learning_rate
-        return [] if base.game is None or rate is None else [(base.game, rate)]
+        own = [] if base.game is None or rate is None else [(base.game, rate)]
+        return super().learning_rates() + own
 
 
 class ARIIGCNModel(ARIIGCNPreTrainedModel):
@@ -45,6 +47,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
     def __init__(self, config: ARIIGCNConfig) -> None:
         super().__init__(config)
         dims, size = config.modality_dims, config.projection_size
+        self.text_encoder = TextEncoder.of(config)
         self.inputs = ModalityInputs(list(dims), config.input_dropout_prob, config.modality_dropout_prob)
         self.projections = nn.ModuleDict(
             {name: make_mlp(dim, size, size, config.hidden_dropout_prob) for name, dim in dims.items()}
@@ -78,6 +81,8 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         output_edge_attention: bool = False,
         return_loss: bool = True,
         recurrent_states: dict[nn.Module, Tensor] | None = None,
+        text_input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
     ) -> EmotionRecognitionOutput:
         """A packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -94,6 +99,8 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
             recurrent_states: for a causal model that gets a dialogue piece by piece (one dialogue a batch): the
                 state of each recurrent layer before the first utterance, none at the dialogue's beginning. Each
                 is replaced by the layer's states after every utterance, (N, size).
+            text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
+                tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
 
         Returns:
             `fused` (N, modalities * projection_size): the separate spaces; `context`, of the same size: what the
@@ -103,6 +110,9 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         Raises:
             ValueError: the batch does not fit the model.
         """
+        text_features, modality_mask = self.read_text(
+            text_features, modality_mask, text_input_ids, text_attention_mask
+        )
         given = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
         num_utterances = check_batch(
             self.config,
@@ -206,6 +216,8 @@ class ARIIGCNForEmotionRecognition(EmotionRecognitionMixin, ARIIGCNPreTrainedMod
         output_edge_attention: bool = False,
         return_loss: bool = True,
         recurrent_states: dict[nn.Module, Tensor] | None = None,
+        text_input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
     ) -> EmotionRecognitionOutput:
         """As `ARIIGCNModel.forward`, with logits.
 
@@ -231,6 +243,8 @@ class ARIIGCNForEmotionRecognition(EmotionRecognitionMixin, ARIIGCNPreTrainedMod
             output_edge_attention=output_edge_attention,
             return_loss=return_loss,
             recurrent_states=recurrent_states,
+            text_input_ids=text_input_ids,
+            text_attention_mask=text_attention_mask,
         )
         output.logits = self.classifier(output.graph)
         if labels is not None and return_loss:

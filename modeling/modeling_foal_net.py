@@ -6,11 +6,12 @@ Li, Gao, Wen, Wang, Li (Interspeech 2024). `FoalNetModel` encodes, aligns and fu
 
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import PreTrainedModel
 
 from .alignment import EmotionAlignment, ProjectionHead
 from .audio_encoder import AudioEncoder
@@ -23,6 +24,7 @@ from .losses import task_loss
 from .matching import hard_negatives, matching_loss
 from .outputs import FoalNetOutput
 from .pretrained import EmotionRecognitionPreTrainedModel
+from .pretrained_encoder import encoder_config, pretrained_model
 from .streams import FrameStream, check_frames
 
 # The stream that asks and the stream that is looked at.
@@ -46,16 +48,6 @@ class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
         first = next(iter(config.frame_dims))
         reads_waveforms = first == "audio" and config.audio_config is not None
         self.main_input_name = "input_values" if reads_waveforms else f"{first}_frames"
-
-    @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
-        """As in transformers; a front that was frozen when it was saved is frozen again."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        for module in model.modules():
-            if isinstance(module, AudioEncoder):
-                module.freeze()
-        return loaded
 
 
 @dataclass
@@ -224,15 +216,20 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         self.post_init()
 
     @classmethod
-    def from_encoders(cls, audio_encoder_id: str, **settings: Any) -> Self:
+    def from_encoders(cls, audio_encoder: str | Path | PreTrainedModel, **settings: Any) -> Self:
         """A fresh model on a pretrained audio encoder, whose convolutional front is frozen.
 
         Args:
-            audio_encoder_id: folder or Hub id of an encoder of waveforms, "microsoft/wavlm-large" in the paper.
+            audio_encoder: folder or Hub id of an encoder of waveforms, "microsoft/wavlm-large" in the paper, or the
+                encoder itself.
             **settings: fields of `FoalNetConfig`.
         """
-        pretrained = AutoModel.from_pretrained(audio_encoder_id)
-        fields: dict[str, Any] = {"freeze_feature_encoder": True, **settings, "audio_config": pretrained.config}
+        pretrained = pretrained_model(audio_encoder)
+        fields: dict[str, Any] = {
+            "freeze_feature_encoder": True,
+            **settings,
+            "audio_config": encoder_config(pretrained),
+        }
         model = cls(FoalNetConfig(**fields))
         encoder = model.foal_net.audio_encoder
         assert encoder is not None

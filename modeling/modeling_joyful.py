@@ -28,10 +28,11 @@ from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
-from .pretrained import EmotionRecognitionPreTrainedModel
+from .pretrained_graph import SpeakerGraphPreTrainedModel
+from .text_encoder import TextEncoder
 
 
-class JoyfulPreTrainedModel(EmotionRecognitionPreTrainedModel):
+class JoyfulPreTrainedModel(SpeakerGraphPreTrainedModel):
     """What all JOYFUL models share."""
 
     config: JoyfulConfig
@@ -43,6 +44,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__(config)
+        self.text_encoder = TextEncoder.of(config)
         self.inputs = ModalityInputs(
             list(config.modality_dims), config.input_dropout_prob, config.modality_dropout_prob
         )
@@ -76,6 +78,8 @@ class JoyfulModel(JoyfulPreTrainedModel):
         output_edge_attention: bool = False,
         return_loss: bool = True,
         recurrent_states: dict[nn.Module, Tensor] | None = None,
+        text_input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
     ) -> EmotionRecognitionOutput:
         """A packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -92,10 +96,15 @@ class JoyfulModel(JoyfulPreTrainedModel):
             recurrent_states: for a causal model that gets a dialogue piece by piece (one dialogue a batch): the
                 state of each recurrent layer before the first utterance, none at the dialogue's beginning. Each
                 is replaced by the layer's states after every utterance, (N, size).
+            text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
+                tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
 
         Raises:
             ValueError: the batch does not fit the model.
         """
+        text_features, modality_mask = self.read_text(
+            text_features, modality_mask, text_input_ids, text_attention_mask
+        )
         given = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
         num_utterances = check_batch(
             self.config,
@@ -238,6 +247,8 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
         output_edge_attention: bool = False,
         return_loss: bool = True,
         recurrent_states: dict[nn.Module, Tensor] | None = None,
+        text_input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
     ) -> EmotionRecognitionOutput:
         """As `JoyfulModel.forward`, with labels and logits.
 
@@ -261,6 +272,8 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             output_edge_attention=output_edge_attention,
             return_loss=return_loss,
             recurrent_states=recurrent_states,
+            text_input_ids=text_input_ids,
+            text_attention_mask=text_attention_mask,
         )
         classified = output.graph
         if self.context_norm is not None:

@@ -8,6 +8,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from .pretrained_encoder import PretrainedEncoder
+
 # The widest vector registers; products over unaligned weights round differently in the last bit.
 _ALIGNMENT = 64
 
@@ -49,11 +51,15 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
         """As in transformers. Loaded weights are moved to aligned memory, so that logits equal the saved model's
-        bit for bit: a safetensors file maps them to where they happen to lie in it.
+        bit for bit: a safetensors file maps them to where they happen to lie in it. What was frozen when it was
+        saved is frozen again.
         """
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         for tensor in (*model.parameters(), *model.buffers()):
             if tensor.device.type == "cpu" and tensor.data_ptr() % _ALIGNMENT:
                 tensor.data = tensor.data.clone()
+        for module in model.modules():
+            if isinstance(module, PretrainedEncoder):
+                module.freeze()
         return loaded

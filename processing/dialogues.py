@@ -8,6 +8,7 @@ import numpy as np
 MODALITIES = ("text", "audio", "visual")
 FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
 FRAME_KEYS = {"text": "text_frames", "audio": "audio_frames", "visual": "video_frames"}
+TOKEN_KEYS = ("text_input_ids", "text_attention_mask")
 MEDIA_KEYS = {"text": "text", "audio": "audio", "visual": "video"}
 
 Utterance = Mapping[str, Any]

@@ -1,16 +1,19 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from transformers import BatchFeature
+from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from .dialogues import (
     FEATURE_KEYS,
     MEDIA_KEYS,
     MODALITIES,
+    TOKEN_KEYS,
     Dialogue,
     DialogueError,
     Utterance,
@@ -35,6 +38,7 @@ from .labels import REGRESSION, encode_labels, join_labels
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
 from .standardization import feature_statistics
 from .summary import summarize_dialogues
+from .tokens import DEFAULT_MAX_LENGTH, Tokens, tokenize
 
 
 @dataclass
@@ -49,6 +53,8 @@ class EncodedDialogue(EncodedExample):
     """(n,) int64."""
     labels: np.ndarray | None
     """As `labels` of the batch, or None where no label was asked for."""
+    tokens: Tokens | None = None
+    """Of each utterance's text, if the processor has a tokenizer."""
 
     def __len__(self) -> int:
         return len(self.speaker_ids)
@@ -60,7 +66,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     With extractors it reads `text`, `audio` and `video` of utterances that lack the features. What cannot be read is
     masked, with a warning; for whole data sets, `extract_features` does the same with a cache and a report.
 
-    All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
+    With a tokenizer it reads the utterances' raw `text`, for a model with an encoder of text; text_features are not
+    read then. All parameters survive `save_pretrained` and `from_pretrained`, as plain JSON and, the tokenizer, in
+    files of its own.
 
     Args:
         text_dim, audio_dim, visual_dim: size of each modality's feature vectors. A modality of size 0 is not
@@ -80,6 +88,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             are loaded when first needed, and a Hub id is saved with the commit that it stood for.
         audio_extractor: `"logmel"`, `"opensmile:eGeMAPSv02"` and the like, or folder or Hub id of a speech encoder.
         video_extractor: `"frame-statistics"`, `"openface"` (CSV files), or folder or Hub id of an image encoder.
+        tokenizer: of transformers, the one of the model's encoder of text. It is kept as `text_tokenizer`: to
+            `tokenizer`, which the Trainer asks for, it would fit the encoder's config.
+        text_max_length: most tokens of an utterance that are read; by default 128, or the tokenizer's own maximum if
+            that is less. Longer texts are cut.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -101,6 +113,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         text_extractor: str | None = None,
         audio_extractor: str | None = None,
         video_extractor: str | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        text_max_length: int | None = None,
     ) -> None:
         super().__init__(label2id, problem_type)
         self.text_dim = text_dim
@@ -115,11 +129,28 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         self.text_extractor = text_extractor
         self.audio_extractor = audio_extractor
         self.video_extractor = video_extractor
+        self.text_tokenizer = tokenizer
+        if tokenizer is not None and text_max_length is None:
+            text_max_length = min(DEFAULT_MAX_LENGTH, tokenizer.model_max_length)
+        self.text_max_length = text_max_length
         self._check_parameters()
 
     def _check_parameters(self) -> None:
         least = {"text_dim": 0, "audio_dim": 0, "visual_dim": 0, "window_past": -1, "window_future": -1}
         self._check_least(least | {"max_speakers": 1})
+        if self.text_tokenizer is not None:
+            self._check_least({"text_max_length": self.text_tokenizer.num_special_tokens_to_add() + 1})
+            if self.text_dim:
+                raise ValueError(
+                    f"text_dim is {self.text_dim}, and with a tokenizer text_features are not read; leave text_dim out"
+                )
+            if self.text_extractor is not None:
+                raise ValueError(
+                    f"text_extractor is {self.text_extractor!r}, and with a tokenizer the model reads text itself; "
+                    "leave one of the two out"
+                )
+        elif self.text_max_length is not None:
+            raise ValueError("text_max_length is of a tokenizer, and there is none; give tokenizer or text_dim")
         num_relations(self.relation_scheme, self.max_speakers)
         for speaker, speaker_id in (self.speaker_to_id or {}).items():
             if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
@@ -145,7 +176,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @property
     def dims(self) -> dict[str, int]:
-        """Modality -> size of its feature vectors."""
+        """Modality -> size of its feature vectors; 0 for text that is read as tokens."""
         return {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
 
     @property
@@ -161,7 +192,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     @property
     def reads_anything(self) -> bool:
         """Whether at least one modality is part of the model."""
-        return any(self.dims.values())
+        return any(self.dims.values()) or self.text_tokenizer is not None
 
     @property
     def num_relations(self) -> int:
@@ -172,7 +203,34 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
         features = [FEATURE_KEYS[modality] for modality, dim in self.dims.items() if dim]
-        return ["dialogue_lengths", *features, "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
+        tokens = [] if self.text_tokenizer is None else list(TOKEN_KEYS)
+        graph = ["modality_mask", "speaker_ids", "edge_index", "edge_type"]
+        return ["dialogue_lengths", *tokens, *features, *graph, "labels"]
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """None: what transformers finds here it asks for in every checkpoint, and the tokenizer is optional."""
+        return []
+
+    @classmethod
+    def get_processor_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in transformers, with the tokenizer if one was saved."""
+        parameters, others = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        if parameters.get("text_max_length") is not None:
+            where = {name: value for name, value in kwargs.items() if name not in others}
+            parameters["tokenizer"] = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **where)
+        return parameters, others
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
+        """As in transformers; the tokenizer goes into its own files."""
+        files = super().save_pretrained(save_directory)
+        if self.text_tokenizer is not None:
+            self.text_tokenizer.save_pretrained(save_directory)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+        return files
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
@@ -187,22 +245,30 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 leaves features as they are.
 
         Raises:
-            DialogueError: no features at all, or anything that `summarize_dialogues` refuses.
+            DialogueError: no features at all, no text with a tokenizer, or anything that `summarize_dialogues`
+                refuses.
         """
         dialogue_list = as_dialogue_list(dialogues)
         known = extractors_of(dialogue_list)
+        reads_text = parameters.get("tokenizer") is not None
+        if reads_text:
+            known.pop("text", None)
         extractors = {key: parameters.get(key, known.get(modality)) for modality, key in EXTRACTOR_KEYS.items()}
         reader = cls(**extractors)
         check_origin(dialogue_list, reader.extractors)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
         dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)
         summary = summarize_dialogues(dialogue_list)
-        if not any(summary.feature_sizes.values()):
+        if reads_text and not summary.num_texts:
+            raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
+        if not reads_text and not any(summary.feature_sizes.values()):
             raise DialogueError(
                 "no utterance has text_features, audio_features or visual_features; "
                 f"raw media are read with {', '.join(EXTRACTOR_KEYS.values())}"
             )
         inferred: dict[str, Any] = {f"{modality}_dim": size for modality, size in summary.feature_sizes.items()}
+        if reads_text:
+            inferred["text_dim"] = 0
         inferred |= {
             "relation_scheme": "same_or_other",
             "max_speakers": max(2, summary.max_speakers),
@@ -224,8 +290,13 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return {"relation_scheme": "speaker_pair", "max_speakers": max(2, most)}
 
     def model_kwargs(self) -> dict[str, Any]:
-        """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`."""
+        """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
+
+        With a tokenizer it is the model's encoder that decides on text_dim: `from_encoders(encoder, **...)`.
+        """
         shared: dict[str, Any] = {f"{modality}_dim": dim for modality, dim in self.dims.items()}
+        if self.text_tokenizer is not None:
+            del shared["text_dim"]
         shared |= {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
         return shared | super().model_kwargs()
 
@@ -306,10 +377,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     ) -> BatchFeature:
         """One dialogue or a list of dialogues -> the packed graph batch.
 
-        With N utterances, E edges and B dialogues, in this order:
-        `dialogue_lengths` (B,); `text_features`, `audio_features`, `visual_features` (N, dim), those with
-        dim > 0; `modality_mask` (N, 3); `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and
-        `labels` if any utterance has one.
+        With N utterances, E edges and B dialogues, in this order: `dialogue_lengths` (B,); with a tokenizer
+        `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
+        `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
+        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
 
         Args:
             dialogues: records with `utterances`, see the README.
@@ -331,10 +402,11 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> EncodedDialogue:
         """As in the base class: a dialogue of this utterance alone, whose speaker has the id of the whole."""
         begins = not speakers
-        utterances = get_utterances({"utterances": [utterance]}, name)
+        named = [(name, get_utterances({"utterances": [utterance]}, name))]
+        ((_, utterances),) = self._with_features(named, self._modalities_read)
         encoded = self._encode_one(name, utterances, None, speakers)
         if begins and not encoded.modality_mask.any():
-            self._refuse_raw_media([(name, utterances)])
+            self._refuse_raw_media(named)
         return encoded
 
     def join(self, encoded: Sequence[EncodedDialogue]) -> list[EncodedDialogue]:
@@ -346,6 +418,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 modality_mask=np.concatenate([one.modality_mask for one in encoded]),
                 speaker_ids=np.concatenate([one.speaker_ids for one in encoded]),
                 labels=None,
+                tokens=None if self.text_tokenizer is None else _joined_tokens(encoded),
             )
         ]
 
@@ -361,11 +434,16 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         for column, (modality, dim) in enumerate(self.dims.items()):
             if dim:
                 features[modality], modality_mask[:, column] = self._encode_features(utterances, modality, name)
+        tokens = None
+        if self.text_tokenizer is not None and self.text_max_length is not None:
+            tokens = tokenize(utterances, self.text_tokenizer, self.text_max_length, name)
+            modality_mask[:, MODALITIES.index("text")] = tokens.lengths > 0
         return EncodedDialogue(
             features=features,
             modality_mask=modality_mask,
             speaker_ids=self._encode_speakers(utterances, name, {} if speakers is None else speakers),
             labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
+            tokens=tokens,
         )
 
     def _encode_features(
@@ -424,6 +502,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         speaker_ids = np.concatenate([one.speaker_ids for one in encoded])
         edge_index = window_edges(dialogue_lengths, self.window_past, self.window_future)
         batch: dict[str, np.ndarray] = {"dialogue_lengths": dialogue_lengths}
+        if self.text_tokenizer is not None:
+            batch |= zip(TOKEN_KEYS, _joined_tokens(encoded).pad(self.text_tokenizer.pad_token_id or 0), strict=True)
         for modality, dim in self.dims.items():
             if dim:
                 batch[FEATURE_KEYS[modality]] = np.concatenate([one.features[modality] for one in encoded])
@@ -435,3 +515,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         if labels is not None:
             batch["labels"] = labels
         return BatchFeature(batch, tensor_type=return_tensors)
+
+
+def _joined_tokens(encoded: Sequence[EncodedDialogue]) -> Tokens:
+    return Tokens.join([one.tokens for one in encoded if one.tokens is not None])

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
-from .dialogues import FEATURE_KEYS
+from .dialogues import FEATURE_KEYS, TOKEN_KEYS
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
 # Keys of the batch contract that hold one row an utterance.
-_UTTERANCE_KEYS = (*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels")
+_UTTERANCE_KEYS = (*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels")
 
 
 def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
@@ -45,6 +45,6 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
 def pyg_to_batch(batch: "Batch") -> BatchFeature:
     """`torch_geometric.data.Batch` as made by `batch_to_pyg` -> packed graph batch, in the contract's order."""
     packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch["ptr"])}
-    keys = [*FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
+    keys = [*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
     packed |= {key: batch[key] for key in keys if key in batch}
     return BatchFeature(packed)

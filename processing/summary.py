@@ -39,6 +39,8 @@ class DialogueSummary:
     """Utterances that have each modality as a sequence of frames."""
     num_waveforms: int = 0
     """Utterances that have `audio`."""
+    num_texts: int = 0
+    """Utterances that have `text`."""
     label_counts: Counter[str] = field(default_factory=Counter)
     """Utterances of each class; empty for regression."""
     problem_type: str | None = None
@@ -94,6 +96,7 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
             place = utterance_name(name, index)
             _count_features(summary, utterance, place)
             _count_frames(summary, utterance, place)
+            summary.num_texts += bool(utterance.get("text"))
             summary.num_waveforms += utterance.get("audio") is not None
             label = get_label(utterance)
             if label is not None:

@@ -1,5 +1,6 @@
 """Small dialogues and small models that many tests share, and the table of families that they run over."""
 
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from joyful_hf import (
     ARIIGCNConfig,
@@ -23,9 +26,12 @@ from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.augmentation import SpeakerGraph
 from joyful_hf.modeling.packing import DialogueLayout
 from joyful_hf.processing import FRAME_KEYS, MODALITIES, EmotionRecognitionProcessor
+from joyful_hf.processing.dialogues import MEDIA_KEYS
 from joyful_hf.processing.graph import relation_ids, window_edges
 
 DIMS = {"text": 12, "audio": 6, "visual": 8}
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *string.ascii_lowercase, *string.digits]
+VOCABULARY += [f"##{one}" for one in string.ascii_lowercase + string.digits]
 LABELS = ("anger", "joy", "neutral", "sadness")
 
 
@@ -62,7 +68,9 @@ def make_dialogues(lengths: Sequence[int] = (5, 9, 1, 23), **kwargs: Any) -> lis
 def without_modality(utterance: dict[str, Any], modality: str) -> dict[str, Any]:
     """The utterance without this modality, in whichever form."""
     return {
-        key: value for key, value in utterance.items() if key not in (f"{modality}_features", FRAME_KEYS[modality])
+        key: value
+        for key, value in utterance.items()
+        if key not in (f"{modality}_features", FRAME_KEYS[modality], MEDIA_KEYS[modality])
     }
 
 
@@ -139,6 +147,8 @@ class FamilyCase:
     """Parts of the loss that compare the utterances of a batch: no mean over its dialogues."""
     processor_parameters: Callable[[list[dict[str, Any]]], dict[str, Any]] = lambda dialogues: {}
     """What its processor has to be told of these dialogues."""
+    processor_files: tuple[str, ...] = ("processor_config.json",)
+    """What its processor is saved as."""
 
     @property
     def train_batch_size(self) -> int:
@@ -220,6 +230,40 @@ def _text_dim(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
     return {"text_dim": DIMS["text"]} if "text_features" in dialogues[0]["utterances"][0] else {}
 
 
+TEXT_CONFIG = {
+    "model_type": "bert",
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": DIMS["text"],
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 64,
+    "dtype": "float32",  # every saved encoder says so
+}
+
+
+def make_tokenizer() -> PreTrainedTokenizerBase:
+    """A tokenizer of English letters, digits and some words, for an encoder of `TEXT_CONFIG`."""
+    tokenizer = Tokenizer(WordPiece({token: index for index, token in enumerate(VOCABULARY)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=40, **special)
+
+
+def _with_tokenizer(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tokenizer": make_tokenizer()} if "text_features" in dialogues[0]["utterances"][0] else {}
+
+
+def _reads_text(**kwargs: Any) -> JoyfulConfig:
+    """The encoder learns with the rest; a processor that has no tokenizer says that there is no text."""
+    if "text_dim" in kwargs:
+        return _recommended(**kwargs)
+    return _recommended(**({"text_config": TEXT_CONFIG, "unfreeze_text_encoder": True} | kwargs))
+
+
 _JOYFUL = (JoyfulForEmotionRecognition, JoyfulProcessor, ("fusion", "contrastive", "classification"))
 _AR_IIGCN = (
     ARIIGCNForEmotionRecognition,
@@ -234,6 +278,13 @@ FAMILY_CASES = [
     FamilyCase("joyful-recommended", _recommended, *_JOYFUL),
     FamilyCase("joyful-paper", _paper, *_JOYFUL),
     FamilyCase("joyful-released", _released, *_JOYFUL),
+    FamilyCase(
+        "joyful-with-text-encoder",
+        _reads_text,
+        *_JOYFUL,
+        processor_parameters=_with_tokenizer,
+        processor_files=("processor_config.json", "tokenizer.json", "tokenizer_config.json"),
+    ),
     FamilyCase("ar-iigcn-recommended", _ar_iigcn_recommended, *_AR_IIGCN),
     FamilyCase("ar-iigcn-paper", _ar_iigcn_paper, *_AR_IIGCN),
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),

@@ -50,7 +50,7 @@ def test_registering_twice_does_no_harm():
 def test_a_batch_that_does_not_fit_the_model_is_a_dialogue_error(family):
     model, processor = family.make(DIALOGUES)
     batch = processor(DIALOGUES, return_tensors="pt")
-    key = next(key for key in ("text_features", "video_frames") if key in batch)
+    key = next(key for key in ("text_features", "audio_features", "video_frames") if key in batch)
     size = batch[key].size(-1)
     batch[key] = batch[key][..., :-1]
     with pytest.raises(DialogueError, match=rf"{size - 1}\b.*\b{size}\b"):

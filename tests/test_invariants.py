@@ -101,9 +101,10 @@ class TestSaveAndLoad:
         assert type(processor) is family.processor_class
         assert torch.equal(logits_of(model, processor, make_dialogues()), expected)
 
-    def test_weights_are_safetensors_and_nothing_else(self, folder):
+    def test_weights_are_safetensors_and_nothing_else(self, family, folder):
         path, _ = folder
-        assert {file.name for file in path.iterdir()} == {"config.json", "model.safetensors", "processor_config.json"}
+        expected = {"config.json", "model.safetensors", *family.processor_files}
+        assert {file.name for file in path.iterdir()} == expected
 
     def test_the_file_holds_the_state_dict(self, family, folder):
         path, _ = folder
@@ -114,7 +115,9 @@ class TestSaveAndLoad:
         path, _ = folder
         family.model_class.from_pretrained(path).save_pretrained(tmp_path / "again")
         family.processor_class.from_pretrained(path).save_pretrained(tmp_path / "again")
-        for file in (tmp_path / "again").iterdir():
+        again = {file for file in (tmp_path / "again").iterdir() if file.name != "tokenizer_config.json"}
+        assert again  # of a tokenizer, transformers writes down whether it came from a folder
+        for file in again:
             assert file.read_bytes() == (path / file.name).read_bytes()
 
     def test_in_half_precision(self, family, tmp_path):
@@ -449,7 +452,8 @@ ALLOWED = {
     "recurrence.py": {"forward"},  # a size that lies on the CPU
     "scalar_attention.py": {"_interpolate"},  # how far the values spread; in the released fusion only
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
-    "batch_contract.py": {"_check_values", "check_labels"},  # on the CPU alone
+    "batch_contract.py": {"_check_values", "check_labels", "check_tokens"},  # on the CPU alone
+    "text_encoder.py": {"_encode_in_chunks"},  # once a batch the lengths of the texts
     "emotion_recognition.py": {"name_scores"},  # the result itself
     "audio_encoder.py": {"_one_by_one"},  # the lengths of waveforms that may not be padded
 }

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
 from joyful_hf import ARIIGCNConfig, JoyfulConfig
 from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
@@ -24,9 +24,13 @@ CHOSEN = {
     "graph_residual": False,
     "causal": True,
     "class_weights": [0.5, 1, 2.0],
+    "text_config": BertConfig(hidden_size=5),
+    "text_pooling": "cls",
+    "unfreeze_text_encoder": True,
 }
-# What belongs to the data: of these a preset takes the defaults.
+# What belongs to the data, or to an encoder of text, which is nobody's: of these a preset takes the defaults.
 DATA = {"text_dim", "audio_dim", "visual_dim", "max_speakers", "relation_scheme", "num_relations", "class_weights"}
+DATA |= {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
 
 
 def another(name):

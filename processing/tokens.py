@@ -1,0 +1,62 @@
+"""Text: what an utterance's `text` holds, as tokens, and many of them padded to one rectangle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from .dialogues import DialogueError, Utterance, utterance_name
+
+# Tokens of an utterance that are read unless asked otherwise: more than all but a few say in one go, and a quarter of
+# what BERT can read.
+DEFAULT_MAX_LENGTH = 128
+
+
+@dataclass
+class Tokens:
+    """The tokens of some utterances, one utterance after the other."""
+
+    ids: np.ndarray
+    """(tokens,) int64."""
+    lengths: np.ndarray
+    """(utterances,) int64, 0 where there is no text."""
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Those of several dialogues."""
+        return cls(np.concatenate([one.ids for one in parts]), np.concatenate([one.lengths for one in parts]))
+
+    def pad(self, padding_id: int) -> tuple[np.ndarray, np.ndarray]:
+        """(utterances, longest) ids and their mask, int64 both, 1 = real; one column at least."""
+        mask = np.arange(max(1, self.lengths.max())) < self.lengths[:, None]
+        ids = np.full(mask.shape, padding_id, np.int64)
+        ids[mask] = self.ids
+        return ids, mask.astype(np.int64)
+
+
+def get_text(utterance: Utterance, place: str) -> str | None:
+    """What the utterance says, or None where nothing is written.
+
+    Raises:
+        DialogueError: `text` is no string.
+    """
+    text = utterance.get("text")
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise DialogueError(f"{place}: 'text' must be a string, got {type(text).__name__} {text!r:.60}")
+    return text if text.strip() else None
+
+
+def tokenize(
+    utterances: Sequence[Utterance], tokenizer: PreTrainedTokenizerBase, max_length: int, name: str
+) -> Tokens:
+    """The tokens of a dialogue's utterances, each cut to `max_length` with its special tokens."""
+    texts = [get_text(utterance, utterance_name(name, index)) for index, utterance in enumerate(utterances)]
+    given = [text for text in texts if text is not None]
+    ids = tokenizer(given, truncation=True, max_length=max_length)["input_ids"] if given else []
+    lengths = np.zeros(len(texts), np.int64)
+    lengths[[text is not None for text in texts]] = [len(one) for one in ids]
+    return Tokens(np.concatenate([np.empty(0, np.int64), *(np.asarray(one, np.int64) for one in ids)]), lengths)
