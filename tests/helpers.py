@@ -278,6 +278,8 @@ FAMILY_CASES = [
     FamilyCase("joyful-recommended", _recommended, *_JOYFUL),
     FamilyCase("joyful-paper", _paper, *_JOYFUL),
     FamilyCase("joyful-released", _released, *_JOYFUL),
+    FamilyCase("ar-iigcn-recommended", _ar_iigcn_recommended, *_AR_IIGCN),
+    FamilyCase("ar-iigcn-paper", _ar_iigcn_paper, *_AR_IIGCN),
     FamilyCase(
         "joyful-with-text-encoder",
         _reads_text,
@@ -285,8 +287,6 @@ FAMILY_CASES = [
         processor_parameters=_with_tokenizer,
         processor_files=("processor_config.json", "tokenizer.json", "tokenizer_config.json"),
     ),
-    FamilyCase("ar-iigcn-recommended", _ar_iigcn_recommended, *_AR_IIGCN),
-    FamilyCase("ar-iigcn-paper", _ar_iigcn_paper, *_AR_IIGCN),
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
