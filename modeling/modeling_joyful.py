@@ -44,7 +44,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__(config)
         self.inputs = ModalityInputs(
-            list(config.modality_dims), config.input_dropout_prob, config.modality_dropout_prob
+            config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
         )
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None
