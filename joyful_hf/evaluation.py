@@ -1,6 +1,7 @@
 """Score a checkpoint on a file of labelled dialogues. What `joyful evaluate` does."""
 
 import tempfile
+from typing import Any
 
 from .checkpoints import load_checkpoint
 from .dialogue_files import load_dialogues
@@ -10,8 +11,8 @@ from .trainer import EncodedDialogues, JoyfulTrainer
 from .training_args import JoyfulTrainingArguments
 
 
-def evaluate_checkpoint(checkpoint: str, data_file: str) -> dict[str, float]:
-    """The `eval_...` metrics of a checkpoint on the dialogues of a file.
+def load_labelled(checkpoint: str, data_file: str) -> tuple[Any, Any, EncodedDialogues]:
+    """The model and the processor of a checkpoint, and the dialogues of a file.
 
     Raises:
         DialogueError: bad input, an unknown label, or no label at all.
@@ -21,9 +22,14 @@ def evaluate_checkpoint(checkpoint: str, data_file: str) -> dict[str, float]:
     encoded = EncodedDialogues(dialogues, processor)
     if not encoded.has_labels:
         raise DialogueError(f"{data_file}: not one utterance has a label; `joyful predict` needs none")
+    return model, processor, encoded
+
+
+def score_dialogues(model: Any, processor: Any, dialogues: EncodedDialogues) -> dict[str, float]:
+    """The `eval_...` metrics of a model on labelled dialogues."""
     with tempfile.TemporaryDirectory() as folder:
         args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False)
         trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
         print_nothing(trainer)
-        metrics = trainer.evaluate(encoded)
-    return metrics | {"eval_samples": len(encoded)}
+        metrics = trainer.evaluate(dialogues)
+    return metrics | {"eval_samples": len(dialogues)}

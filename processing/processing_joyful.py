@@ -1,7 +1,7 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +42,15 @@ class EncodedDialogue(EncodedExample):
 
     def __len__(self) -> int:
         return len(self.speaker_ids)
+
+    @property
+    def present(self) -> np.ndarray:
+        """As in the base class."""
+        return self.modality_mask
+
+    def keep_modalities(self, kept: np.ndarray) -> Self:
+        """As in the base class. The features stay: a model does not read them where the mask says they are absent."""
+        return replace(self, modality_mask=self.modality_mask & kept)
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
