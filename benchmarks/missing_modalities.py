@@ -14,7 +14,7 @@ of the code are not noticed: choose another file after one.
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.report:
         folder = Path(arguments.report)
         folder.mkdir(parents=True, exist_ok=True)
-        draw_figure(cells, arguments.part, folder)
-        (folder / "tables.md").write_text(f"{text}\n\n![by rate](missing.png)\n", encoding="utf-8")
+        figures = "\n\n".join(f"![{name}]({name}.png)" for name in draw_figures(cells, arguments.part, folder))
+        (folder / "tables.md").write_text(f"{text}\n\n### Figures\n\n{figures}\n", encoding="utf-8")
     return 0
 
 
@@ -158,13 +158,25 @@ def losses_at(cells: Cells, name: str, part: str, rate: float) -> np.ndarray:
     return values_at(cells, name, part, 0.0) - values_at(cells, name, part, rate)
 
 
-def draw_figure(cells: Cells, part: str, folder: Path) -> None:
-    """Weighted F1 against the rate, a line a variant, as `missing.png` and `missing.svg`."""
+def draw_figures(cells: Cells, part: str, folder: Path) -> list[str]:
+    """The scores and the losses by rate, a line a variant, as PNG and SVG; the names of both figures."""
+    drawn: dict[str, tuple[str, Callable[[Cells, str, str, float], np.ndarray]]] = {
+        "scores": (f"{part} weighted F1", values_at),
+        "losses": (f"fall of {part} weighted F1", losses_at),
+    }
+    for name, (label, values_of) in drawn.items():
+        _draw_curves(cells, part, label, values_of, folder / name)
+    return list(drawn)
+
+
+def _draw_curves(
+    cells: Cells, part: str, label: str, values_of: Callable[[Cells, str, str, float], np.ndarray], path: Path
+) -> None:
     from benchmarks.accuracy_figures import COLOURS, LINES, MARKERS, new_figure, save_figure  # matplotlib is an extra
 
-    figure, axes = new_figure(5.5, 3.6)
+    figure, axes = new_figure(5.5, 3.8)
     for index, name in enumerate(cells):
-        values = [values_at(cells, name, part, rate) for rate in RATES]
+        values = [values_of(cells, name, part, rate) for rate in RATES]
         # Side by side, so that error bars do not hide each other.
         places = np.array(RATES) + 0.006 * (index - (len(cells) - 1) / 2)
         axes.errorbar(
@@ -177,13 +189,13 @@ def draw_figure(cells: Cells, part: str, folder: Path) -> None:
             capsize=3,
             label=TITLES[name],
         )
-    axes.set_xlabel("share of the modalities that is missing")
-    axes.set_ylabel(f"{part} weighted F1")
+    axes.set_xlabel("probability that a modality of an utterance is missing")
+    axes.set_ylabel(label)
     axes.grid(axis="y", linewidth=0.4)
-    figure.legend(loc="outside upper center", frameon=False)
     seeds = len(next(iter(cells.values())))
     axes.set_title(f"toy corpus, mean ± deviation of {seeds} seeds", size="medium")
-    save_figure(figure, folder / "missing")
+    figure.legend(loc="outside upper center", frameon=False)
+    save_figure(figure, path)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -193,12 +205,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--part", default="test", choices=["validation", "test"], help="the dialogues reported on")
     parser.add_argument("--output", default="missing.json", help="results; finished cells in it are kept")
-    parser.add_argument("--report", help="a folder for tables.md and the figure")
+    parser.add_argument("--report", help="a folder for tables.md and the figures")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         parser.error(f"--seeds: at least 1, got {arguments.seeds}")
     if arguments.report and find_spec("matplotlib") is None:
-        parser.error("--report draws a figure: pip install 'joyful-hf[plots]'")
+        parser.error("--report draws figures: pip install 'joyful-hf[plots]'")
     return arguments
 
 

@@ -83,7 +83,9 @@ def evaluate(
     ] = None,
     missing_rates: Annotated[
         str | None,
-        typer.Option(help="Such as 0,0.1,0.2: score also with this share of the modalities hidden, and by modality."),
+        typer.Option(
+            help="Such as 0,0.1,0.2: score also with modalities hidden with these probabilities, and by modality."
+        ),
     ] = None,
 ) -> None:
     """Score a checkpoint on labelled dialogues."""

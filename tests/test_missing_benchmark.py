@@ -17,7 +17,10 @@ def test_the_benchmark_trains_once_and_reports_again(tmp_path, monkeypatch, caps
     assert "| missing rate | with modality dropout | without modality dropout |" in printed
     assert "| without visual |" in printed
     assert "Training with modality dropout loses less at every rate above 0" in printed
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {"tables.md", "missing.png", "missing.svg"}
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "tables.md",
+        *(f"{name}.{suffix}" for name in ("scores", "losses") for suffix in ("png", "svg")),
+    }
 
     monkeypatch.setattr(benchmark, "run_cell", None)
     assert benchmark.main(command) == 0
