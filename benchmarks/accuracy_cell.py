@@ -5,7 +5,8 @@ import inspect
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -100,9 +101,11 @@ def settings_fingerprint(model_name: str, variant: Variant, training: Mapping[st
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _run_model(
+@contextmanager
+def trained(
     corpus: Corpus, model_name: str, variant: Variant, seed: int, split: Split, training: Mapping[str, Any]
-) -> Outcome:
+) -> Generator[JoyfulTrainer, None, None]:
+    """A trainer after its training, with the model that validation chose."""
     settings = dict(variant.settings)
     if corpus.label2id:
         settings |= {"label2id": corpus.label2id}
@@ -128,12 +131,19 @@ def _run_model(
         )
         print_nothing(trainer)
         trainer.train()
+        yield trainer
+
+
+def _run_model(
+    corpus: Corpus, model_name: str, variant: Variant, seed: int, split: Split, training: Mapping[str, Any]
+) -> Outcome:
+    with trained(corpus, model_name, variant, seed, split, training) as trainer:
         validation = trainer.evaluate()
         predicted = trainer.predict(split.data.test)
     return Outcome(
         {name.removeprefix("eval_"): value for name, value in validation.items()},
         *_utterance_rows(split.data.test, predicted.predictions, predicted.label_ids),
-        parameters=model.num_parameters(),
+        parameters=trainer.model.num_parameters(),
     )
 
 

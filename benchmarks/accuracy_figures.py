@@ -14,9 +14,9 @@ from benchmarks.accuracy_tables import deviation, metric_title, of_seeds, spread
 from benchmarks.accuracy_variants import DEPTH_CURVE, NOISE_CURVES, PAPER_VIEWS, VIEW_PAIRS, VIEWS, WINDOW_CURVE
 
 # Okabe and Ito's colours, dark to light: they differ in grey too, and for the colour-blind.
-_COLOURS = ("#000000", "#0072B2", "#D55E00", "#E69F00")
-_MARKERS = ("D", "o", "s", "^")
-_LINES = ("-", "--", ":", "-.")
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#E69F00")
+MARKERS = ("D", "o", "s", "^")
+LINES = ("-", "--", ":", "-.")
 _HATCHES = ("", "////", "....", "xx")
 _BARS = len(_HATCHES)
 _SMALL = 8
@@ -28,8 +28,7 @@ def draw_figures(measured: Measured, folder: Path) -> list[str]:
     for name, draw in _FIGURES.items():
         figure = draw(measured)
         if figure is not None:
-            for suffix in ("png", "svg"):
-                figure.savefig(folder / f"{name}.{suffix}", dpi=150)
+            save_figure(figure, folder / name)
             drawn.append(name)
     return drawn
 
@@ -39,7 +38,7 @@ def _variants(measured: Measured) -> Figure:
     of_views = set(VIEW_PAIRS.values()) - {measured.first}
     names = [name for name in measured.cells if name not in of_views]
     names.sort(key=measured.mean, reverse=measured.metric == "mae")
-    figure, axes = _new_figure(7, 1.2 + 0.3 * len(names))
+    figure, axes = new_figure(7, 1.2 + 0.3 * len(names))
     for row, name in enumerate(names):
         values = measured.values(name)
         is_first = name == measured.first
@@ -80,7 +79,7 @@ def _one_curve(measured: Measured, curve: Mapping[int, str], label: str, tick: C
     places = {place: name for place, name in curve.items() if name in measured.cells}
     if len(places) < 2:
         return None
-    figure, axes = _new_figure(5, 3.4)
+    figure, axes = new_figure(5, 3.4)
     means, errors = _means_and_errors(measured, list(places.values()))
     axes.errorbar(range(len(places)), means, yerr=errors, fmt="-o", color="black", markerfacecolor="white", capsize=3)
     for position, (name, mean) in enumerate(zip(places.values(), means, strict=True)):
@@ -104,14 +103,14 @@ def _noise(measured: Measured) -> Figure | None:
     curves = {depth: curve for depth, curve in curves.items() if len(curve) > 1}
     if not curves:
         return None
-    figure, axes = _new_figure(5.5, 3.6)
+    figure, axes = new_figure(5.5, 3.6)
     ends = []
     for index, curve in enumerate(curves.values()):
         means, errors = _means_and_errors(measured, list(curve.values()))
         # Side by side, so that error bars do not hide each other.
         places = np.array(list(curve)) + 0.3 * (index - (len(curves) - 1) / 2)
-        style = _LINES[index] + _MARKERS[index]
-        axes.errorbar(places, means, yerr=errors, fmt=style, color=_COLOURS[index], markerfacecolor="white", capsize=3)
+        style = LINES[index] + MARKERS[index]
+        axes.errorbar(places, means, yerr=errors, fmt=style, color=COLOURS[index], markerfacecolor="white", capsize=3)
         ends.append(float(means[-1]))
     axes.set_xticks(sorted({noise for curve in curves.values() for noise in curve}))
     axes.set_xlim(-1, max(axes.get_xticks()) + 1)
@@ -120,7 +119,7 @@ def _noise(measured: Measured) -> Figure | None:
     heights = _apart(ends, 0.06 * (high - low))
     for index, (depth, height) in enumerate(zip(curves, heights, strict=True)):
         text = f"{depth} graph layer{'s' if depth > 1 else ''}"
-        axes.text(1.02, height, text, color=_COLOURS[index], va="center", transform=axes.get_yaxis_transform())
+        axes.text(1.02, height, text, color=COLOURS[index], va="center", transform=axes.get_yaxis_transform())
     return figure
 
 
@@ -141,7 +140,7 @@ def _class_f1(measured: Measured) -> Figure | None:
     shown = [measured.first, *others[: _BARS - 1]]
     labels = measured.labels
     width = 0.8 / len(shown)
-    figure, axes = _new_figure(max(5.0, 1.5 + 0.32 * len(shown) * len(labels)), 3.8)
+    figure, axes = new_figure(max(5.0, 1.5 + 0.32 * len(shown) * len(labels)), 3.8)
     for index, name in enumerate(shown):
         values = np.stack([measured.values(name, f"f1_{label}") for label in labels], axis=1)
         means, errors = values.mean(0), [deviation(column) for column in values.T]
@@ -153,7 +152,7 @@ def _class_f1(measured: Measured) -> Figure | None:
             yerr=errors if max(errors) else None,
             label=name,
             color="black" if index == 0 else "white",
-            edgecolor=_COLOURS[index],
+            edgecolor=COLOURS[index],
             ecolor="grey",
             hatch=_HATCHES[index],
             capsize=2,
@@ -186,7 +185,7 @@ def _confusion(measured: Measured) -> Figure | None:
     shares = (counts / np.maximum(support, 1)[..., None]).mean(0)
     labels = measured.labels
     size = 2.2 + 0.6 * len(labels)
-    figure, axes = _new_figure(size + 0.6, size)
+    figure, axes = new_figure(size + 0.6, size)
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     _write_cells(axes, shares)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
@@ -206,7 +205,7 @@ def _views(measured: Measured) -> Figure | None:
             scores[names.index(other), names.index(one)] = measured.mean(variant)
     if np.isfinite(scores).sum() < 2:
         return None
-    figure, axes = _new_figure(5.2, 4.6)
+    figure, axes = new_figure(5.2, 4.6)
     low, high = np.nanmin(scores), np.nanmax(scores)
     axes.imshow(scores, cmap="Greys", vmin=low, vmax=high + 0.3 * (high - low))
     _write_cells(axes, scores, low + 0.8 * (high - low), "{:.3f}")
@@ -214,7 +213,7 @@ def _views(measured: Measured) -> Figure | None:
     axes.set_xticks(range(len(names)), ticks)
     axes.set_yticks(range(len(names)), ticks)
     column, row = (names.index(view) for view in PAPER_VIEWS)
-    axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=_COLOURS[2], linewidth=2.5))
+    axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLOURS[2], linewidth=2.5))
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(
         f"test {metric_title(measured.metric)} by pair of views, {of_seeds(measured, 'mean')}", size="medium"
@@ -242,7 +241,14 @@ def _finish_curve(axes: Axes, measured: Measured, label: str) -> None:
     axes.grid(axis="y", linewidth=0.4)
 
 
-def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+def save_figure(figure: Figure, path: Path) -> None:
+    """As PNG and SVG; the path is without an ending."""
+    for suffix in ("png", "svg"):
+        figure.savefig(path.with_name(f"{path.name}.{suffix}"), dpi=150)
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Of this size in inches, without a frame above and on the right."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

@@ -101,21 +101,37 @@ def train(
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
     data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
-    output_dir: Annotated[Path | None, typer.Option(help="Also write eval_results.json into this folder.")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Also write eval_results.json, and missing_results.json, into this folder.")
+    ] = None,
+    missing_rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Such as 0,0.1,0.2: score also with modalities hidden with these probabilities, and by modality."
+        ),
+    ] = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
 ) -> None:
     """Score a checkpoint on labelled dialogues."""
-    from .evaluation import evaluate_checkpoint
+    rates = None if missing_rates is None else _parse_rates(missing_rates)
+    from .evaluation import load_labelled, score_dialogues
+    from .missing_modalities import score_missing
 
     _hide_bars_in_files()
     if output_dir is not None:
-        _refuse_existing(output_dir / "eval_results.json")
-    metrics = evaluate_checkpoint(checkpoint, data_file, num_proc, strict)
+        for name in ("eval_results.json", *(["missing_results.json"] if rates else [])):
+            _refuse_existing(output_dir / name)
+    loaded = load_labelled(checkpoint, data_file, num_proc, strict)
+    missing = score_missing(*loaded, rates) if rates else None
+    metrics = score_dialogues(*loaded)
     _print_metrics(metrics)
+    if missing is not None:
+        print(f"\n{missing}")
     if output_dir is not None:
-        with _written_whole(output_dir / "eval_results.json") as part:
-            part.write_text(json.dumps(metrics, indent=4, sort_keys=True) + "\n", encoding="utf-8")
+        _write_results(metrics, output_dir / "eval_results.json")
+        if missing is not None:
+            _write_results(missing.as_dict(), output_dir / "missing_results.json")
 
 
 @app.command()
@@ -288,6 +304,20 @@ def _with_extractors(settings: dict[str, Any], extractors: dict[str, str], model
     return settings | extractors
 
 
+def _parse_rates(text: str) -> list[float]:
+    """`0,0.1,0.2` -> the rates, each once."""
+    rates = {}
+    for word in text.split(","):
+        try:
+            rate = float(word)
+        except ValueError:
+            rate = -1.0
+        if not 0 <= rate <= 1:  # NaN is none either
+            raise DialogueError(f"--missing-rates: {word.strip()!r} is no number from 0 to 1, as in 0,0.1,0.2")
+        rates[rate] = None
+    return list(rates)
+
+
 def _training_defaults(model: str) -> list[str]:
     """The family's training arguments, which go before the user's: of two, the last one counts."""
     from .families import FAMILIES
@@ -369,6 +399,11 @@ def _written_whole(file: Path) -> Generator[Path, None, None]:
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_results(results: dict[str, Any], file: Path) -> None:
+    with _written_whole(file) as part:
+        part.write_text(json.dumps(results, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 
 # What transformers adds to the scores of an evaluation; the result files have it too.

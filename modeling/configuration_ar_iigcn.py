@@ -28,6 +28,8 @@ class ARIIGCNConfig(SpeakerGraphConfig):
         num_relations: follows from the two above, and need not be given.
         input_dropout_prob: dropout of the feature vectors.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
+        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
+            read it, or `"learnt"`, a feature vector of its own for each modality.
         projection_size: width of each modality's space, from its MLP to its graph.
         hidden_dropout_prob: dropout of all hidden layers.
         generator: `"mlp"`, or `"gru"` with a GRU over the dialogue, bidirectional unless `causal`, in each generator.
@@ -101,6 +103,7 @@ class ARIIGCNConfig(SpeakerGraphConfig):
             "projection_size": 100,
             "input_dropout_prob": 0.0,
             "modality_dropout_prob": 0.0,
+            "absent_modality": "zeros",
             "hidden_dropout_prob": 0.5,
             "causal": False,
             "generator": "mlp",

@@ -32,6 +32,8 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         num_relations: follows from the two above, and need not be given.
         input_dropout_prob: dropout of the feature vectors.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
+        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
+            read it, or `"learnt"`, a feature vector of its own for each modality.
         hidden_dropout_prob: dropout of the hidden layers.
         causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
@@ -45,6 +47,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
         "relation_scheme": ("speaker_pair", "same_or_other"),
         "text_pooling": ("mean", "cls"),
+        "absent_modality": ("zeros", "learnt"),
     }
     probabilities: ClassVar[tuple[str, ...]] = (
         *EmotionRecognitionConfig.probabilities,
@@ -77,6 +80,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
 
     input_dropout_prob: float | int = 0.3
     modality_dropout_prob: float | int = 0.3
+    absent_modality: str = "zeros"
     hidden_dropout_prob: float | int = 0.3
     causal: bool = False
     graph_num_layers: int = 1

@@ -37,6 +37,7 @@ _PUBLISHED: dict[str, Any] = {
     "classifier_residual": False,
     "plain_path_size": 0,
     "modality_dropout_prob": 0.0,
+    "absent_modality": "zeros",
     "label_smoothing": 0.0,
 }
 
@@ -112,6 +113,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         path_loss_weight: weight of the loss that each of the two classifiers has on its own.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
             the paper.
+        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
+            read it, or `"learnt"`, a feature vector of its own for each modality. Not in the paper.
         class_weights: weight of each class in the classification loss.
         label_smoothing: share of the target spread over all classes. Not in the paper.
     """

@@ -98,13 +98,18 @@ class EmotionRecognitionMixin:
     ) -> list[dict[str, Any]]:
         # Dialogues for a family that reads them whole, utterances for one that does not.
         encoded: list[Sized] = processor.encode(dialogues, return_labels=False, first_position=position)
+        named = iter(self.name_scores(self.scores(self.encoded_logits(encoded, processor, limit))))
+        return [with_predictions(dialogue, named) for dialogue in dialogues]
+
+    def encoded_logits(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Tensor:
+        """What `processor.encode` gives -> logits (N, num_labels) of its N utterances, in the mode the model is in."""
         logits = []
-        for _, examples in _batches(encoded, limit, len):
+        for _, examples in _batches(encoded, utterances_per_batch, len):
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
+            batch.pop("labels", None)
             with torch.inference_mode():
                 logits.append(self(**batch, return_loss=False).logits)
-        named = iter(self.name_scores(self.scores(torch.cat(logits))))
-        return [with_predictions(dialogue, named) for dialogue in dialogues]
+        return torch.cat(logits)
 
 
 def with_predictions(dialogue: Mapping[str, Any], named: Iterator[dict[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from transformers import initialization as init
 
 from .configuration_joyful import JoyfulConfig
 from .context_encoder import DialogueGRU, DialogueTransformer
+from .modality_inputs import ZEROS, silence_absent
 from .packing import DialogueLayout
 from .scalar_attention import scalar_attention
 
@@ -26,18 +27,21 @@ class FusionOutput:
 class FeatureProjections(nn.Module):
     """One linear layer and ReLU a modality (f_k in the paper, depth and activation are our reading).
 
-    An absent modality yields zeros, whatever the bias.
+    An absent modality yields zeros, whatever the bias, unless a learnt vector stands in for it.
     """
 
-    def __init__(self, dims: dict[str, int], sizes: dict[str, int]) -> None:
+    def __init__(self, dims: dict[str, int], sizes: dict[str, int], absent_modality: str = ZEROS) -> None:
         super().__init__()
+        self.absent_modality = absent_modality
         self.layers = nn.ModuleDict({name: nn.Linear(dim, sizes[name]) for name, dim in dims.items()})
 
     def forward(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> dict[str, Tensor]:
         """Modality -> (N, dim), modality -> (N, 1) bool; returns modality -> (N, size)."""
+        projected = {name: torch.relu(layer(features[name])) for name, layer in self.layers.items()}
         return {
-            name: torch.relu(layer(features[name])) * present[name].to(features[name].dtype)
-            for name, layer in self.layers.items()
+            # In the features' type, which under autocast is not the layer's.
+            name: silence_absent(rows.to(features[name].dtype), present[name], self.absent_modality)
+            for name, rows in projected.items()
         }
 
 
@@ -59,7 +63,7 @@ class ContextualBranch(nn.Module):
         sizes = {name: config.contextual_size or dim for name, dim in config.modality_dims.items()}
         self.sizes = sizes
         self.hidden_size = sum(sizes.values())
-        self.projections = FeatureProjections(config.modality_dims, sizes)
+        self.projections = FeatureProjections(config.modality_dims, sizes, config.absent_modality)
         self.encoder = make_context_encoder(config, self.hidden_size)
 
     def forward(
@@ -105,8 +109,10 @@ class SpecificBranch(nn.Module):
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
         size = config.projection_size
-        self.hidden_size = size * len(config.modality_dims)
-        self.projections = FeatureProjections(config.modality_dims, dict.fromkeys(config.modality_dims, size))
+        sizes = dict.fromkeys(config.modality_dims, size)
+        self.hidden_size = sum(sizes.values())
+        self.absent_modality = config.absent_modality
+        self.projections = FeatureProjections(config.modality_dims, sizes, config.absent_modality)
         self.basis = nn.Parameter(torch.empty(config.basis_size, size))
         self.basis_transform = nn.Linear(size, size, bias=False)
         self.transforms = nn.ModuleDict({name: nn.Linear(size, size, bias=False) for name in config.modality_dims})
@@ -126,7 +132,7 @@ class SpecificBranch(nn.Module):
         for name, transform in self.transforms.items():
             similarity = transform(projected[name]) @ basis.T
             mixture = similarity.softmax(dim=-1) @ basis
-            mixtures.append(mixture * present[name].to(mixture.dtype))
+            mixtures.append(silence_absent(mixture, present[name], self.absent_modality))
         mixed = torch.cat(mixtures, dim=-1)
         if not return_loss:
             return FusionOutput(mixed, None)
@@ -180,6 +186,7 @@ class AutoencoderFusion(nn.Module):
         super().__init__()
         dims, size = config.modality_dims, config.projection_size
         self.dims = dims
+        self.absent_modality = config.absent_modality
         self.hidden_size = 2 * config.bottleneck_size
         self.projections = nn.ModuleDict({name: nn.Linear(dim, size) for name, dim in dims.items()})
         self.basis = nn.Parameter(torch.empty(size))
@@ -209,7 +216,7 @@ class AutoencoderFusion(nn.Module):
         for name in names:
             projected = self.projections[name](features[name])
             weighted = scalar_attention(self.basis, projected).to(projected.dtype)
-            attended.append(weighted * present[name].to(projected.dtype))
+            attended.append(silence_absent(weighted, present[name], self.absent_modality))
         joined, attended_all = torch.cat([features[name] for name in names], -1), torch.cat(attended, -1)
         global_code, inter_code = self.global_encoder(joined), self.inter_encoder(attended_all)
         fused = torch.cat([global_code, inter_code], dim=-1)

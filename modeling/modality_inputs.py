@@ -1,31 +1,55 @@
-"""The features that a model reads: zero where a modality is absent, and some of them hidden in training."""
+"""The features that a model reads: what stands in for an absent modality, and some of them hidden in training."""
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization as init
 
 from .batch_contract import MODALITIES
 from .dropout import Dropout
+
+# What can stand in for an absent modality: nothing at all, or a vector of features that training finds.
+ZEROS, LEARNT = "zeros", "learnt"
+
+
+class LearntVectors(nn.ParameterDict):
+    """Modality -> (dim,) that stands in where it is absent; at first zeros, the mean of standardised features."""
+
+    def __init__(self, dims: dict[str, int]) -> None:
+        super().__init__({name: nn.Parameter(torch.empty(dim)) for name, dim in dims.items()})
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Zeros."""
+        for vector in self.values():
+            init.zeros_(vector)
 
 
 class ModalityInputs(nn.Module):
     """The model's modalities of a batch, and where each is present.
 
     Args:
-        modalities: those that are part of the model.
+        modality_dims: size of the feature vectors of the modalities that are part of the model.
         dropout: of the feature vectors.
         modality_dropout: how often training hides a modality of an utterance that has another one left.
+        absent_modality: `"zeros"`, or `"learnt"` for a vector of its own in place of each absent modality.
     """
 
-    def __init__(self, modalities: list[str], dropout: float, modality_dropout: float) -> None:
+    def __init__(
+        self, modality_dims: dict[str, int], dropout: float, modality_dropout: float, absent_modality: str = ZEROS
+    ) -> None:
         super().__init__()
-        self.modalities = modalities
+        self.modalities = list(modality_dims)
         self.modality_dropout = modality_dropout
         self.dropout = Dropout(dropout)
+        self.absent = LearntVectors(modality_dims) if absent_modality == LEARNT else None
 
     def forward(
         self, given: dict[str, Tensor | None], modality_mask: Tensor | None, dtype: torch.dtype
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Modality -> (N, dim) and (N, 3) bool; returns modality -> (N, dim) and modality -> (N, 1) bool."""
+        """Modality -> (N, dim) and (N, 3) bool; returns modality -> (N, dim) and modality -> (N, 1) bool.
+
+        What stands in for an absent modality is no observation: it is not present, and no loss may count it.
+        """
         used = {name: given[name] for name in self.modalities}
         present = {}
         for column, name in enumerate(MODALITIES):
@@ -38,9 +62,18 @@ class ModalityInputs(nn.Module):
         for name, feature in used.items():
             assert feature is not None  # check_batch has seen to that
             # where, not a product: what stands in an absent row may be anything, NaN too.
-            kept = torch.where(present[name], feature.to(dtype), torch.zeros((), device=feature.device).to(dtype))
+            absent = torch.zeros((), device=feature.device) if self.absent is None else self.absent[name]
+            kept = torch.where(present[name], feature.to(dtype), absent.to(dtype))
             features[name] = self.dropout(kept)
         return features, present
+
+
+def silence_absent(rows: Tensor, present: Tensor, absent_modality: str) -> Tensor:
+    """What a layer makes of a modality (N, size): zeros where it is absent (N, 1) bool, whatever the layer's bias.
+
+    A learnt vector stands in for an absent modality to be read: what comes of it stays.
+    """
+    return rows if absent_modality == LEARNT else torch.where(present, rows, 0)
 
 
 def drop_modalities(present: dict[str, Tensor], rate: float) -> dict[str, Tensor]:

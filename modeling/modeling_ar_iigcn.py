@@ -20,7 +20,7 @@ from .emotion_recognition import REGRESSION, EmotionRecognitionMixin
 from .graph_encoder import RelationalEncoder
 from .losses import task_loss
 from .mlp import make_mlp
-from .modality_inputs import ModalityInputs
+from .modality_inputs import ModalityInputs, silence_absent
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .pretrained_graph import SpeakerGraphPreTrainedModel
@@ -48,7 +48,9 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         super().__init__(config)
         dims, size = config.modality_dims, config.projection_size
         self.text_encoder = TextEncoder.of(config)
-        self.inputs = ModalityInputs(list(dims), config.input_dropout_prob, config.modality_dropout_prob)
+        self.inputs = ModalityInputs(
+            dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
+        )
         self.projections = nn.ModuleDict(
             {name: make_mlp(dim, size, size, config.hidden_dropout_prob) for name, dim in dims.items()}
         )
@@ -126,9 +128,9 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         )
         layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
         features, present = self.inputs(given, modality_mask, self.dtype)
-        # An absent modality yields zeros, whatever the bias.
         spaces = {
-            name: torch.where(present[name], project(features[name]), 0) for name, project in self.projections.items()
+            name: silence_absent(project(features[name]), present[name], self.config.absent_modality)
+            for name, project in self.projections.items()
         }
         generated = {name: generator(spaces[name], layout) for name, generator in self.generators.items()}
 

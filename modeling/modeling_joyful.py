@@ -46,7 +46,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         super().__init__(config)
         self.text_encoder = TextEncoder.of(config)
         self.inputs = ModalityInputs(
-            list(config.modality_dims), config.input_dropout_prob, config.modality_dropout_prob
+            config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
         )
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from .dialogues import (
     FEATURE_KEYS,
     FRAME_KEYS,
     MEDIA_KEYS,
+    MODALITIES,
     Dialogue,
     DialogueError,
     Utterance,
@@ -43,6 +44,17 @@ class EncodedUtterance(EncodedExample):
 
     def __len__(self) -> int:
         return 1
+
+    @property
+    def present(self) -> np.ndarray:
+        """As in the base class."""
+        present = {_STREAMS[stream] for stream in self.streams}
+        return np.array([[modality in present for modality in MODALITIES]])
+
+    def keep_modalities(self, kept: np.ndarray) -> Self:
+        """As in the base class."""
+        names = {modality for modality, stays in zip(MODALITIES, kept[0], strict=True) if stays}
+        return replace(self, streams={name: one for name, one in self.streams.items() if _STREAMS[name] in names})
 
 
 class FoalNetProcessor(EmotionRecognitionProcessor):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,6 +58,15 @@ class EncodedDialogue(EncodedExample):
 
     def __len__(self) -> int:
         return len(self.speaker_ids)
+
+    @property
+    def present(self) -> np.ndarray:
+        """As in the base class."""
+        return self.modality_mask
+
+    def keep_modalities(self, kept: np.ndarray) -> Self:
+        """As in the base class. The features stay: a model does not read them where the mask says they are absent."""
+        return replace(self, modality_mask=self.modality_mask & kept)
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):

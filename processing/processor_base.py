@@ -25,6 +25,15 @@ class EncodedExample:
         raise NotImplementedError
 
     @property
+    def present(self) -> np.ndarray:
+        """(utterances, 3) bool: text, audio, visual present."""
+        raise NotImplementedError
+
+    def keep_modalities(self, kept: np.ndarray) -> Self:
+        """A copy whose utterances have only those of their modalities that `kept` (utterances, 3) bool names."""
+        raise NotImplementedError
+
+    @property
     def has_labels(self) -> bool:
         """Whether at least one label is known."""
         return self.labels is not None and bool(known_labels(self.labels).any())

@@ -24,6 +24,7 @@ from joyful_hf import (
 )
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.augmentation import SpeakerGraph
+from joyful_hf.modeling.modality_inputs import ModalityInputs
 from joyful_hf.modeling.packing import DialogueLayout
 from joyful_hf.processing import FRAME_KEYS, MODALITIES, EmotionRecognitionProcessor
 from joyful_hf.processing.dialogues import MEDIA_KEYS
@@ -306,6 +307,7 @@ _CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
     "released": (2, {}),
     "released-gru": (2, {"context_encoder": "gru", "relation_scheme": "same_or_other"}),
     "released-window": (2, _TRANSFORMER | {"context_window": 1, "norm_first": True}),
+    "learnt-vectors": (0, {"absent_modality": "learnt"}),
     "ar-iigcn": (3, {}),
     "ar-iigcn-mlp": (4, {}),
 }
@@ -313,8 +315,14 @@ CAUSAL_CASES = [(FAMILY_CASES[index], name, fields) for name, (index, fields) in
 """Every fusion, context encoder and graph encoder in a form that sees the past alone: family, name, fields."""
 
 
+def tell_absence(inputs: ModalityInputs) -> None:
+    """Gives learnt vectors other values than those they begin with."""
+    for vector in (inputs.absent or {}).values():
+        torch.nn.init.normal_(vector)
+
+
 def make_causal(case: tuple[FamilyCase, str, dict[str, Any]], **overrides: Any) -> tuple[Any, Any]:
-    """A model and a processor that see the past alone; whatever is learnt of distances counts."""
+    """A model and a processor that see the past alone; whatever is learnt of distances and of absence counts."""
     family, _, fields = case
     scheme = fields.get("relation_scheme", "speaker_pair")
     sizes = {"relation_scheme": scheme, "max_speakers": 3}
@@ -324,4 +332,6 @@ def make_causal(case: tuple[FamilyCase, str, dict[str, Any]], **overrides: Any) 
     for module in model.modules():
         if isinstance(module, RelativePositionBias):
             torch.nn.init.normal_(module.table)
+        elif isinstance(module, ModalityInputs):
+            tell_absence(module)
     return model, processor

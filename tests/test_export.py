@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from joyful_hf import DialogueError, export, export_model
-from tests.helpers import FAMILY_CASES, make_dialogues
+from tests.helpers import FAMILY_CASES, hide_modalities, make_dialogues, tell_absence
 from tests.test_invariants import run
 
 FORMATS = [".pt2", ".onnx"]
@@ -25,6 +25,16 @@ def test_the_logits_are_the_models(tmp_path, family, suffix):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_with_a_window(tmp_path, suffix):
     assert_exports(*FAMILY_CASES[1].make(make_dialogues(), **WINDOWED), tmp_path, suffix)
+
+
+def test_learnt_vectors_stand_in_for_what_is_absent(tmp_path):
+    dialogues = make_dialogues()
+    model, processor = FAMILY_CASES[0].make(dialogues, absent_modality="learnt")
+    tell_absence(model.joyful.inputs)
+    path = export_model(model, processor, tmp_path / "model.pt2")
+    batch = processor(dialogues, return_tensors="pt", return_labels=False)
+    batch = hide_modalities(batch, torch.arange(3 * 38).view(38, 3) % 4 > 0)
+    assert (run_exported(path, batch) - run(model, batch).logits).abs().max() < 1e-4
 
 
 def assert_exports(model, processor, tmp_path, suffix):

@@ -57,8 +57,9 @@ def test_resumes_at_any_step(tmp_path, family):
         {"load_best_model_at_end": False},
         {"load_best_model_at_end": False, "max_steps": 8},
         {"bf16": True, "use_cpu": True},
+        {"settings": {"absent_modality": "learnt"}},
     ],
-    ids=["accumulated gradients", "last checkpoint", "steps that are no whole epochs", "bfloat16"],
+    ids=["accumulated gradients", "last checkpoint", "steps that are no whole epochs", "bfloat16", "learnt vectors"],
 )
 def test_resumes_in_every_way_of_training(tmp_path, arguments):
     whole = make_trainer(tmp_path, **(EVERY_STEP | arguments))

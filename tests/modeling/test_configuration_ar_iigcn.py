@@ -20,6 +20,7 @@ CHOSEN = {
     "max_speakers": 4,
     "num_relations": 32,
     "generator": "mlp",
+    "absent_modality": "learnt",
     "relation_scheme": "speaker_pair",
     "graph_residual": False,
     "causal": True,

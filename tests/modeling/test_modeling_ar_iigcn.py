@@ -24,6 +24,8 @@ SWITCHES = {
     "with graph residual": {"graph_residual": True},
     "without graph residual": {"graph_residual": False},
     "modality dropout": {"modality_dropout_prob": 0.9},
+    "learnt vectors": {"absent_modality": "learnt"},
+    "learnt vectors and modality dropout": {"absent_modality": "learnt", "modality_dropout_prob": 0.9},
     "class weights": {"class_weights": [1, 2, 0.5, 1]},
     "label smoothing": {"label_smoothing": 0.1},
 }

@@ -38,6 +38,8 @@ SWITCHES = {
     "without plain path": {"plain_path_size": 0},
     "paths without a loss of their own": {"plain_path_size": 8, "path_loss_weight": 0},
     "modality dropout": {"modality_dropout_prob": 0.9},
+    "learnt vectors": {"absent_modality": "learnt"},
+    "learnt vectors and modality dropout": {"absent_modality": "learnt", "modality_dropout_prob": 0.9},
     "class weights": {"class_weights": [1, 2, 0.5, 1]},
     "label smoothing": {"label_smoothing": 0.1},
 }
