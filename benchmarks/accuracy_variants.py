@@ -38,6 +38,8 @@ _CONTEXT_ALONE: dict[str, Any] = {
     "plain_path_size": 0,
     "classifier_residual": False,
     "modality_dropout_prob": 0,
+    "modality_weights": None,
+    "num_members": 1,
 }
 _BIGRU = _CONTEXT_ALONE | {"context_encoder": "gru", "contextual_size": 128, "hidden_dropout_prob": 0.5}
 _TRANSFORMER = _CONTEXT_ALONE | {"context_encoder": "transformer"}
@@ -48,6 +50,8 @@ _BASELINES = {
     "bigru": Variant(_BIGRU),
     "bigru-equal": Variant(_BIGRU, equal_size=True),
     "transformer-equal": Variant(_TRANSFORMER, equal_size=True),
+    # As many members as the recommended model has: what averaging alone gives.
+    "bigru-members": Variant(_BIGRU | {"num_members": _DEFAULTS.num_members}),
 }
 _PRESETS = {"paper": Variant(preset="paper"), "released": Variant(preset="released")}
 # Table 6. Its "w/o GCL" is `no-graph`: that row leaves out the whole graph.
@@ -58,6 +62,8 @@ _ABLATIONS = {
     "no-graph": Variant({"graph_num_layers": 0}),
     "no-contrast": Variant({"contrastive_loss_weight": 0}),
     "no-plain-path": Variant({"plain_path_size": 0}),
+    "no-modality-weights": Variant({"modality_weights": None}),
+    "one-member": Variant({"num_members": 1}),
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition
+from joyful_hf.families import FAMILIES
+from joyful_hf.training_run import split_settings
 
 WIDTHS = range(2, 1025)
 MOST_HEADS = 4
@@ -38,7 +40,8 @@ def with_equal_size(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> d
         return {**settings, **heads, "contextual_size": width}
 
     def size(width: int) -> int:
-        return num_parameters(JoyfulConfig(**{**shared, **sized(width)}))
+        of_config, _ = split_settings(FAMILIES["joyful"], sized(width))  # the processor's own make no parameter
+        return num_parameters(JoyfulConfig(**{**shared, **of_config}))
 
     # A GRU of two directions, and attention of more than one head, need a width that can be divided.
     allowed = [width for width in WIDTHS if _fits(settings["context_encoder"], width * modalities)]

@@ -38,9 +38,9 @@ METRIC = "weighted_f1"
 TRAINING: dict[str, Any] = {}  # the defaults
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 VARIANTS = {
-    "with": Variant(),
+    "with": Variant({"modality_dropout_prob": 0.3}),
     "without": Variant({"modality_dropout_prob": 0}),
-    "learnt": Variant({"absent_modality": "learnt"}),
+    "learnt": Variant({"modality_dropout_prob": 0.3, "absent_modality": "learnt"}),
 }
 TITLES = {
     "with": "with modality dropout",

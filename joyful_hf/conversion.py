@@ -40,8 +40,8 @@ _MODEL_LAYERS = {
     "gcl.transform_conv.lin_skip": "joyful.graph_encoder.attention.skip",
     "gcl.conv1": "joyful.graph_encoder.convolutions.0",
     "gcl.bn": "joyful.graph_encoder.batch_norm",
-    "clf.lin1": "classifier.0",
-    "clf.lin2": "classifier.3",
+    "clf.lin1": "classifier.graph_path.0",
+    "clf.lin2": "classifier.graph_path.3",
 }
 _MODEL_PARAMETERS = {
     "gcl.conv1.root": "joyful.graph_encoder.convolutions.0.root",

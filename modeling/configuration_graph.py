@@ -79,7 +79,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
     num_relations: int = 0
 
     input_dropout_prob: float | int = 0.3
-    modality_dropout_prob: float | int = 0.3
+    modality_dropout_prob: float | int = 0.1
     absent_modality: str = "zeros"
     hidden_dropout_prob: float | int = 0.3
     causal: bool = False

@@ -37,6 +37,7 @@ _PUBLISHED: dict[str, Any] = {
     "classifier_residual": False,
     "plain_path_size": 0,
     "modality_dropout_prob": 0.0,
+    "num_members": 1,
     "absent_modality": "zeros",
     "label_smoothing": 0.0,
 }
@@ -111,6 +112,9 @@ class JoyfulConfig(SpeakerGraphConfig):
             graph cannot lose what they say; the logits are the mean of both. 0 leaves it out (paper and released).
         plain_path_dropout_prob: dropout of that hidden layer.
         path_loss_weight: weight of the loss that each of the two classifiers has on its own.
+        num_members: networks that are trained side by side, each from weights of its own, and whose logits are
+            averaged. Not in the paper. Four instead of one gain about 0.006 of weighted F1 on MELD's validation
+            dialogues, at four times the work.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
             the paper.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
@@ -144,6 +148,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         "graph_num_heads",
         "katz_order",
         "classifier_hidden_size",
+        "num_members",
     )
     not_negative: ClassVar[tuple[str, ...]] = (
         *SpeakerGraphConfig.not_negative,
@@ -203,6 +208,7 @@ class JoyfulConfig(SpeakerGraphConfig):
     plain_path_size: int = 256
     plain_path_dropout_prob: float | int = 0.5
     path_loss_weight: float | int = 0.5
+    num_members: int = 4
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.fusion_branches = list(self.fusion_branches)

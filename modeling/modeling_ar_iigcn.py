@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .adversarial import AdversarialGame, Generator
 from .augmentation import SpeakerGraph
-from .batch_contract import MODALITIES, check_batch, check_labels
+from .batch_contract import check_labels
 from .configuration_ar_iigcn import ARIIGCNConfig
 from .emotion_recognition import REGRESSION, EmotionRecognitionMixin
 from .graph_encoder import RelationalEncoder
@@ -22,7 +22,6 @@ from .losses import task_loss
 from .mlp import make_mlp
 from .modality_inputs import ModalityInputs, silence_absent
 from .outputs import EmotionRecognitionOutput
-from .packing import DialogueLayout
 from .pretrained_graph import SpeakerGraphPreTrainedModel
 from .supervised_contrast import inter_modal_loss, intra_modal_loss
 from .text_encoder import TextEncoder
@@ -112,27 +111,25 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         Raises:
             ValueError: the batch does not fit the model.
         """
-        text_features, modality_mask = self.read_text(
-            text_features, modality_mask, text_input_ids, text_attention_mask
-        )
-        given = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
-        num_utterances = check_batch(
-            self.config,
+        batch = self.read_batch(
             dialogue_lengths,
-            given,
-            modality_mask=modality_mask,
-            speaker_ids=speaker_ids,
-            edge_index=edge_index,
-            edge_type=edge_type,
-            error=self.batch_error,
+            text_features,
+            audio_features,
+            visual_features,
+            modality_mask,
+            speaker_ids,
+            edge_index,
+            edge_type,
+            recurrent_states,
+            text_input_ids,
+            text_attention_mask,
         )
-        layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
-        features, present = self.inputs(given, modality_mask, self.dtype)
+        features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
         spaces = {
             name: silence_absent(project(features[name]), present[name], self.config.absent_modality)
             for name, project in self.projections.items()
         }
-        generated = {name: generator(spaces[name], layout) for name, generator in self.generators.items()}
+        generated = {name: generator(spaces[name], batch.layout) for name, generator in self.generators.items()}
 
         losses, metrics = {}, {}
         if self.game is not None and return_loss:
@@ -148,14 +145,14 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
                 edge_index=edge_index,
                 edge_type=edge_type,
                 speaker_ids=speaker_ids,
-                layout=layout,
+                layout=batch.layout,
                 relation_scheme=self.config.relation_scheme,
                 max_speakers=self.config.max_speakers,
                 causal=self.config.causal,
             )
             nodes, attention = self._encode_graphs(generated, graph)
         if self.training and return_loss and labels is not None:
-            check_labels(self.config, labels, num_utterances, self.batch_error)
+            check_labels(self.config, labels, batch.layout.num_utterances, self.batch_error)
             losses |= self._contrast(nodes, present, labels)
         return EmotionRecognitionOutput(
             losses=losses or None,

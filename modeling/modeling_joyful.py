@@ -4,7 +4,9 @@ Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of sectio
 `JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
 """
 
+import copy
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from .augmentation import (
     mask_elements,
     rewire_edges,
 )
-from .batch_contract import MODALITIES, check_batch, check_labels
+from .batch_contract import check_labels
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
 from .emotion_recognition import EmotionRecognitionMixin
@@ -28,7 +30,7 @@ from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
-from .pretrained_graph import SpeakerGraphPreTrainedModel
+from .pretrained_graph import PackedBatch, SpeakerGraphPreTrainedModel
 from .text_encoder import TextEncoder
 
 
@@ -102,23 +104,28 @@ class JoyfulModel(JoyfulPreTrainedModel):
         Raises:
             ValueError: the batch does not fit the model.
         """
-        text_features, modality_mask = self.read_text(
-            text_features, modality_mask, text_input_ids, text_attention_mask
-        )
-        given = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
-        num_utterances = check_batch(
-            self.config,
+        batch = self.read_batch(
             dialogue_lengths,
-            given,
-            modality_mask=modality_mask,
-            speaker_ids=speaker_ids,
-            edge_index=edge_index,
-            edge_type=edge_type,
-            error=self.batch_error,
+            text_features,
+            audio_features,
+            visual_features,
+            modality_mask,
+            speaker_ids,
+            edge_index,
+            edge_type,
+            recurrent_states,
+            text_input_ids,
+            text_attention_mask,
         )
-        layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
-        features, present = self.inputs(given, modality_mask, self.dtype)
+        return self.encode(batch, output_edge_attention, return_loss)
 
+    def encode(
+        self, batch: PackedBatch, output_edge_attention: bool = False, return_loss: bool = True
+    ) -> EmotionRecognitionOutput:
+        """`forward` of a batch that has been read."""
+        features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
+
+        layout = batch.layout
         fusion = self.fusion(features, present, layout, return_loss)
         context = fusion.fused
         if self.context_encoder is not None:
@@ -129,13 +136,13 @@ class JoyfulModel(JoyfulPreTrainedModel):
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None
         if self.graph_encoder is not None:
-            if speaker_ids is None or edge_index is None or edge_type is None:
+            if batch.speaker_ids is None or batch.edge_index is None or batch.edge_type is None:
                 raise self.batch_error("the model has a graph: the batch needs speaker_ids, edge_index and edge_type")
             clean = SpeakerGraph(
                 nodes=context,
-                edge_index=edge_index,
-                edge_type=edge_type,
-                speaker_ids=speaker_ids,
+                edge_index=batch.edge_index,
+                edge_type=batch.edge_type,
+                speaker_ids=batch.speaker_ids,
                 layout=layout,
                 relation_scheme=self.config.relation_scheme,
                 max_speakers=self.config.max_speakers,
@@ -212,25 +219,57 @@ class JoyfulModel(JoyfulPreTrainedModel):
         return graph
 
 
+class JoyfulClassifier(nn.Module):
+    """What classifies the representations of a `JoyfulModel`, and, on a path of its own, the plain features."""
+
+    def __init__(self, config: JoyfulConfig, model: JoyfulModel) -> None:
+        super().__init__()
+        size = model.hidden_size
+        self.context_norm: nn.LayerNorm | None = None
+        if config.classifier_residual:
+            self.context_norm = nn.LayerNorm(model.context_size)
+            size += model.context_size
+        hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
+        num_labels = len(config.id2label or ())
+        self.graph_path = make_mlp(size, hidden_size, num_labels, config.hidden_dropout_prob)
+        self.plain_path: nn.Sequential | None = None
+        if config.plain_path_size:
+            self.plain_path = make_mlp(
+                sum(config.modality_dims.values()), config.plain_path_size, num_labels, config.plain_path_dropout_prob
+            )
+
+    def forward(self, features: Tensor, context: Tensor, graph: Tensor) -> Tensor:
+        """Representations (N, size) of each stage -> (paths, N, num_labels) logits of each path."""
+        if self.context_norm is not None:
+            graph = torch.cat([graph, self.context_norm(context)], dim=-1)
+        paths = [self.graph_path(graph)]
+        if self.plain_path is not None:
+            paths.append(self.plain_path(features))
+        return torch.stack(paths)
+
+
+class JoyfulMember(nn.Module):
+    """One more network beside the first one, which it shares nothing with but the encoder of text."""
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        own = copy.deepcopy(config)
+        own.text_config = None  # text_dim stays: it reads what the encoder has made of the text
+        self.joyful = JoyfulModel(own)
+        self.classifier = JoyfulClassifier(own, self.joyful)
+
+
 class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel):
-    """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
+    """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`.
+
+    With `num_members` networks, each learns for itself, and their logits are averaged.
+    """
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__(config)
         self.joyful = JoyfulModel(config)
-        size = self.joyful.hidden_size
-        self.context_norm: nn.LayerNorm | None = None
-        if config.classifier_residual:
-            self.context_norm = nn.LayerNorm(self.joyful.context_size)
-            size += self.joyful.context_size
-        hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
-        num_labels = len(config.id2label or ())
-        self.classifier = make_mlp(size, hidden_size, num_labels, config.hidden_dropout_prob)
-        self.plain_classifier: nn.Sequential | None = None
-        if config.plain_path_size:
-            self.plain_classifier = make_mlp(
-                sum(config.modality_dims.values()), config.plain_path_size, num_labels, config.plain_path_dropout_prob
-            )
+        self.classifier = JoyfulClassifier(config, self.joyful)
+        self.further_members = nn.ModuleList(JoyfulMember(config) for _ in range(config.num_members - 1))
         self.post_init()
 
     def forward(
@@ -258,39 +297,62 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
 
         Returns:
             `logits` (N, num_labels); with labels also `loss`, Eq. 15: alpha L_mf + beta L_ct + L_ce. With a plain
-            path, the mean of its logits and the graph's, and "paths", the loss of each on its own.
+            path, the mean of its logits and the graph's, and "paths", the loss of each on its own. With several
+            members, the mean of their logits and of their losses; the representations are those of the first.
         """
-        output = self.joyful(
-            dialogue_lengths=dialogue_lengths,
-            text_features=text_features,
-            audio_features=audio_features,
-            visual_features=visual_features,
-            modality_mask=modality_mask,
-            speaker_ids=speaker_ids,
-            edge_index=edge_index,
-            edge_type=edge_type,
-            output_edge_attention=output_edge_attention,
-            return_loss=return_loss,
-            recurrent_states=recurrent_states,
-            text_input_ids=text_input_ids,
-            text_attention_mask=text_attention_mask,
+        batch = self.read_batch(
+            dialogue_lengths,
+            text_features,
+            audio_features,
+            visual_features,
+            modality_mask,
+            speaker_ids,
+            edge_index,
+            edge_type,
+            recurrent_states,
+            text_input_ids,
+            text_attention_mask,
         )
-        classified = output.graph
-        if self.context_norm is not None:
-            classified = torch.cat([classified, self.context_norm(output.context)], dim=-1)
-        paths = [self.classifier(classified)]
-        if self.plain_classifier is not None:
-            paths.append(self.plain_classifier(output.features))
-        output.logits = torch.stack(paths).mean(0) if len(paths) > 1 else paths[0]
+        first, logits, losses = self._run(
+            self.joyful, self.classifier, batch, labels, output_edge_attention, return_loss
+        )
+        every_logits, every_losses = [logits], [losses]
+        for member in cast("Iterable[JoyfulMember]", self.further_members):
+            _, logits, losses = self._run(member.joyful, member.classifier, batch, labels, False, return_loss)
+            every_logits.append(logits)
+            every_losses.append(losses)
+        losses = {name: torch.stack([one[name] for one in every_losses]).mean(0) for name in every_losses[0]}
+        return EmotionRecognitionOutput(
+            loss=self._weighted_sum(losses) if "classification" in losses else None,
+            losses=losses or None,
+            logits=torch.stack(every_logits).mean(0),
+            features=first.features,
+            fused=first.fused,
+            context=first.context,
+            graph=first.graph,
+            edge_attention=first.edge_attention,
+        )
+
+    def _run(
+        self,
+        model: JoyfulModel,
+        classifier: JoyfulClassifier,
+        batch: PackedBatch,
+        labels: Tensor | None,
+        output_edge_attention: bool,
+        return_loss: bool,
+    ) -> tuple[EmotionRecognitionOutput, Tensor, dict[str, Tensor]]:
+        """What one member makes of the batch, its logits (N, num_labels), and all parts of its loss."""
+        output = model.encode(batch, output_edge_attention, return_loss)
+        paths = classifier(output.features, output.context, output.graph)
+        logits = paths.mean(0)
+        losses = dict(output.losses or {})
         if labels is not None and return_loss:
-            check_labels(self.config, labels, output.logits.size(0), self.batch_error)
-            losses = dict(output.losses or {})
-            losses["classification"] = self._task_loss(output.logits, labels)
+            check_labels(self.config, labels, logits.size(0), self.batch_error)
+            losses["classification"] = self._task_loss(logits, labels)
             if len(paths) > 1 and self.config.path_loss_weight > 0:
-                losses["paths"] = torch.stack([self._task_loss(logits, labels) for logits in paths]).sum()
-            output.losses = losses
-            output.loss = self._weighted_sum(losses)
-        return output
+                losses["paths"] = torch.stack([self._task_loss(path, labels) for path in paths]).sum()
+        return output, logits, losses
 
     def _task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         config = self.config

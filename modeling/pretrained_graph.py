@@ -1,5 +1,6 @@
 """What the models on the packed graph batch share: text as features, or as tokens for an encoder of their own."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -7,11 +8,29 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .batch_contract import WAY_OUT, check_tokens
+from .batch_contract import MODALITIES, WAY_OUT, check_batch, check_tokens
 from .configuration_graph import SpeakerGraphConfig
+from .packing import DialogueLayout
 from .pretrained import EmotionRecognitionPreTrainedModel
 from .pretrained_encoder import encoder_config, pretrained_model
 from .text_encoder import TextEncoder
+
+
+@dataclass
+class PackedBatch:
+    """A packed graph batch that fits the model: N utterances, E edges."""
+
+    layout: DialogueLayout
+    features: dict[str, Tensor | None]
+    """Modality -> (N, dim)."""
+    modality_mask: Tensor | None
+    """(N, 3) bool."""
+    speaker_ids: Tensor | None
+    """(N,)."""
+    edge_index: Tensor | None
+    """(2, E)."""
+    edge_type: Tensor | None
+    """(E,)."""
 
 
 class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
@@ -53,6 +72,42 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
     @property
     def _text_encoder(self) -> TextEncoder | None:
         return cast("Any", self.base_model).text_encoder
+
+    def read_batch(
+        self,
+        dialogue_lengths: Tensor,
+        text_features: Tensor | None,
+        audio_features: Tensor | None,
+        visual_features: Tensor | None,
+        modality_mask: Tensor | None,
+        speaker_ids: Tensor | None,
+        edge_index: Tensor | None,
+        edge_type: Tensor | None,
+        recurrent_states: dict[nn.Module, Tensor] | None,
+        text_input_ids: Tensor | None,
+        text_attention_mask: Tensor | None,
+    ) -> PackedBatch:
+        """What `forward` is given, checked, and with the text's features where the model has an encoder of text.
+
+        Raises:
+            ValueError: the batch does not fit the model.
+        """
+        text_features, modality_mask = self.read_text(
+            text_features, modality_mask, text_input_ids, text_attention_mask
+        )
+        features = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
+        num_utterances = check_batch(
+            self.config,
+            dialogue_lengths,
+            features,
+            modality_mask=modality_mask,
+            speaker_ids=speaker_ids,
+            edge_index=edge_index,
+            edge_type=edge_type,
+            error=self.batch_error,
+        )
+        layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
+        return PackedBatch(layout, features, modality_mask, speaker_ids, edge_index, edge_type)
 
     def read_text(
         self,

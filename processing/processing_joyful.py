@@ -1,5 +1,6 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
+import math
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,8 @@ from .extractors import (
     warn_of,
 )
 from .graph import num_relations, relation_ids, window_edges
-from .labels import REGRESSION, encode_labels, join_labels
+from .labels import REGRESSION, encode_labels, get_label, join_labels
+from .modality_weights import measure_modality_weights
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
 from .standardization import feature_statistics
 from .summary import summarize_dialogues
@@ -93,6 +95,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             rest is single-label.
         feature_statistics: modality -> {"mean": [...], "std": [...]}, learnt by `fit`; features are
             standardised with it. None leaves them as they are.
+        modality_weights: modality -> factor of its standardised features, learnt by `from_dialogues`: how much each
+            tells of the labels, see `modality_weights.py`. None weighs all alike.
         text_extractor: `"hashing"`, or folder or Hub id of a text encoder; None reads features only. Extractors
             are loaded when first needed, and a Hub id is saved with the commit that it stood for.
         audio_extractor: `"logmel"`, `"opensmile:eGeMAPSv02"` and the like, or folder or Hub id of a speech encoder.
@@ -119,6 +123,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         label2id: dict[str, int] | None = None,
         problem_type: str | None = None,
         feature_statistics: dict[str, dict[str, list[float]]] | None = None,
+        modality_weights: dict[str, float] | None = None,
         text_extractor: str | None = None,
         audio_extractor: str | None = None,
         video_extractor: str | None = None,
@@ -135,6 +140,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         self.max_speakers = max_speakers
         self.speaker_to_id = speaker_to_id
         self.feature_statistics = feature_statistics
+        self.modality_weights = modality_weights
         self.text_extractor = text_extractor
         self.audio_extractor = audio_extractor
         self.video_extractor = video_extractor
@@ -180,6 +186,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 )
             if not all(deviation > 0 for deviation in statistics["std"]):
                 raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
+        for modality, weight in (self.modality_weights or {}).items():
+            if modality not in MODALITIES or not 0 <= weight < math.inf:
+                raise ValueError(f"modality_weights give {modality!r} {weight}; {', '.join(MODALITIES)} get 0 or more")
         for modality, extractor in self.extractors.items():
             check_extractor(modality, extractor)
 
@@ -243,7 +252,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
-        """A processor made to measure for a training set: sizes, labels, task and standardisation.
+        """A processor made to measure for a training set: sizes, labels, task, standardisation and weights.
 
         Extractors that are given read raw media here; those of dialogues that come from `extract_features` are known.
         Relations default to `"same_or_other"`, which never meets a dialogue with too many speakers.
@@ -251,7 +260,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         Args:
             dialogues: the training dialogues.
             **parameters: any parameter of the processor; what is given is not inferred. `feature_statistics=None`
-                leaves features as they are.
+                leaves features as they are, `modality_weights=None` weighs all modalities alike.
 
         Raises:
             DialogueError: no features at all, no text with a tokenizer, or anything that `summarize_dialogues`
@@ -290,13 +299,17 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             for modality, extractor in reader.extractors.items()
         }
         processor = cls(**(inferred | parameters))
-        return processor if "feature_statistics" in parameters else processor._fit_extracted(dialogue_list)
+        if "feature_statistics" not in parameters:
+            processor._fit_extracted(dialogue_list)
+            if "modality_weights" not in parameters and len(processor._modalities_read) > 1:
+                processor.modality_weights = measure_modality_weights(processor._labelled_features(dialogue_list))
+        return processor
 
     @classmethod
     def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
-        """The published relations, with room for these dialogues."""
+        """The published relations, with room for these dialogues; the papers weigh all modalities alike."""
         most = summarize_dialogues(dialogues).max_speakers
-        return {"relation_scheme": "speaker_pair", "max_speakers": max(2, most)}
+        return {"relation_scheme": "speaker_pair", "max_speakers": max(2, most), "modality_weights": None}
 
     def model_kwargs(self) -> dict[str, Any]:
         """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
@@ -325,6 +338,18 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             if dim
         }
         return self
+
+    def _labelled_features(
+        self, dialogues: Sequence[Dialogue]
+    ) -> list[tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[Any]]]:
+        """Of each dialogue, modality -> features and where they are present, and the utterances' labels."""
+        labelled = []
+        for position, dialogue in enumerate(dialogues):
+            name = dialogue_name(dialogue, position)
+            utterances = get_utterances(dialogue, name)
+            features = {one: self._encode_features(utterances, one, name) for one in self._modalities_read}
+            labelled.append((features, [get_label(utterance) for utterance in utterances]))
+        return labelled
 
     def _raw_vectors(self, dialogues: Sequence[Dialogue], modality: str) -> Iterable[np.ndarray]:
         for position, dialogue in enumerate(dialogues):
@@ -470,6 +495,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             mean = np.asarray(statistics["mean"], np.float32)
             std = np.asarray(statistics["std"], np.float32)
             features[present] = (features[present] - mean) / std
+        features *= (self.modality_weights or {}).get(modality, 1.0)
         return features, present
 
     def _encode_speakers(self, utterances: Sequence[Utterance], name: str, speakers: dict[str, int]) -> np.ndarray:

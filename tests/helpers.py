@@ -183,6 +183,7 @@ def _recommended(**kwargs: Any) -> JoyfulConfig:
         "graph_hidden_size": 16,
         "graph_num_heads": 2,
         "contrastive_loss_weight": 0.1,
+        "num_members": 2,
     }
     return JoyfulConfig(**(_SMALL | sizes | kwargs))
 

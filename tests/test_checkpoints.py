@@ -92,7 +92,7 @@ class TestWeightsThatDoNotFitAreRefused:
 
     def test_one_missing(self, folder):
         weights = load_file(folder / "model.safetensors")
-        del weights["classifier.0.weight"]
+        del weights["classifier.graph_path.0.weight"]
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
         refused(folder, r"the weights lack 1 tensors of the model, among them classifier\.0\.weight")
 

@@ -95,7 +95,7 @@ class TestPublishedSizes:
         assert shapes[f"{graph}.0.aggregate.weight"] == [2760, 2760]
         assert shapes[f"{graph}.0.combine.weight"] == [2760, 5520]
         assert f"{graph}.1.combine.weight" not in shapes
-        assert shapes["classifier.3.weight"] == [6, 100]
+        assert shapes["classifier.graph_path.3.weight"] == [6, 100]
 
     def test_released(self):
         shapes = self.shapes_of(JoyfulConfig.released(num_labels=4))
@@ -106,8 +106,8 @@ class TestPublishedSizes:
         assert shapes["joyful.graph_projection.weight"] == [100, 1024]
         assert shapes["joyful.graph_encoder.convolutions.0.weight"] == [8, 100, 100]
         assert shapes["joyful.graph_encoder.batch_norm.weight"] == [400]
-        assert shapes["classifier.0.weight"] == [100, 400]
-        assert shapes["classifier.3.weight"] == [4, 100]
+        assert shapes["classifier.graph_path.0.weight"] == [100, 400]
+        assert shapes["classifier.graph_path.3.weight"] == [4, 100]
 
 
 class TestObjective:
@@ -137,14 +137,14 @@ class TestObjective:
 class TestPlainPath:
     def make(self, **settings):
         dialogues = make_dialogues()
-        model, processor = FAMILY_CASES[0].make(dialogues, **({"plain_path_size": 8} | settings))
+        model, processor = FAMILY_CASES[0].make(dialogues, **({"plain_path_size": 8, "num_members": 1} | settings))
         return model, processor(dialogues, return_tensors="pt")
 
     def test_the_logits_are_the_mean_of_both_classifiers(self):
         model, batch = self.make()
         output = model(**batch)
-        graph = torch.cat([output.graph, model.context_norm(output.context)], dim=-1)
-        expected = (model.classifier(graph) + model.plain_classifier(output.features)) / 2
+        graph = torch.cat([output.graph, model.classifier.context_norm(output.context)], dim=-1)
+        expected = (model.classifier.graph_path(graph) + model.classifier.plain_path(output.features)) / 2
         torch.testing.assert_close(output.logits, expected)
 
     def test_it_sees_the_plain_features_of_the_utterance_alone(self):
@@ -156,10 +156,51 @@ class TestPlainPath:
         model, batch = self.make()
         labels = batch["labels"]
         output = model(**batch)
-        graph = torch.cat([output.graph, model.context_norm(output.context)], dim=-1)
-        paths = [model.classifier(graph), model.plain_classifier(output.features)]
+        graph = torch.cat([output.graph, model.classifier.context_norm(output.context)], dim=-1)
+        paths = [model.classifier.graph_path(graph), model.classifier.plain_path(output.features)]
         expected = sum(torch.nn.functional.cross_entropy(path, labels) for path in paths)
         torch.testing.assert_close(output.losses["paths"], expected)
+
+
+class TestMembers:
+    FORM = JOYFUL_CASES[0]
+
+    def make(self, num_members):
+        return self.FORM.make(make_dialogues(), num_members=num_members, **NO_DROPOUT)[0]
+
+    def test_they_are_networks_of_one_size_that_begin_differently(self):
+        model = self.make(3)
+        assert model.num_parameters() == 3 * self.make(1).num_parameters()
+        first, second, third = (model.joyful, *(member.joyful for member in model.further_members))
+        for one, other in ((first, second), (second, third)):
+            assert not torch.equal(one.graph_projection.weight, other.graph_projection.weight)
+
+    def test_logits_and_losses_are_the_means_of_theirs(self):
+        several, batch = self.make(3), make_batch(self.FORM)
+        alone = []
+        for index in range(3):
+            one = self.make(1)
+            member = several if index == 0 else several.further_members[index - 1]
+            one.joyful.load_state_dict(member.joyful.state_dict())
+            one.classifier.load_state_dict(member.classifier.state_dict())
+            alone.append(one(**batch))
+        output = several(**batch)
+        torch.testing.assert_close(output.logits, torch.stack([one.logits for one in alone]).mean(0))
+        torch.testing.assert_close(output.loss, torch.stack([one.loss for one in alone]).mean())
+        for name, loss in output.losses.items():
+            torch.testing.assert_close(loss, torch.stack([one.losses[name] for one in alone]).mean())
+
+    def test_representations_are_those_of_the_first(self):
+        model, batch = self.make(2), make_batch(self.FORM)
+        torch.testing.assert_close(
+            model(**batch).graph, model.joyful(**{k: v for k, v in batch.items() if k != "labels"}).graph
+        )
+
+    def test_an_encoder_of_text_is_shared(self):
+        (form,) = (case for case in JOYFUL_CASES if case.name == "joyful-with-text-encoder")
+        model, _ = form.make(make_dialogues(), num_members=2)
+        assert model.joyful.text_encoder is not None
+        assert model.further_members[0].joyful.text_encoder is None
 
 
 class TestViews:

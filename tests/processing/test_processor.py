@@ -28,6 +28,7 @@ PARAMETERS = {
     "label2id": {"neutral": 0, "joy": 2, "anger": 1},
     "problem_type": "multi_label_classification",
     "feature_statistics": {"visual": {"mean": [0.1], "std": [1e-3]}},
+    "modality_weights": {"text": 1.0, "audio": 0.5, "visual": 0.0},
     "text_extractor": "hashing",
     "audio_extractor": "user/model@main",
     "video_extractor": "openface",
@@ -324,6 +325,23 @@ def test_what_is_given_is_not_inferred(name, dialogues):
     assert getattr(processor, name) == PARAMETERS[name]
 
 
+def test_weights_multiply_the_standardised_features(dialogues):
+    processor = JoyfulProcessor.from_dialogues(dialogues, modality_weights=None)
+    alike = processor(dialogues)
+    processor.modality_weights = {"audio": 0.25}
+    weighted = processor(dialogues)
+    np.testing.assert_allclose(weighted["audio_features"], 0.25 * alike["audio_features"])
+    np.testing.assert_array_equal(weighted["text_features"], alike["text_features"])
+
+
+def test_a_single_modality_needs_no_weight(dialogues):
+    assert JoyfulProcessor.from_dialogues(dialogues, text_dim=0, audio_dim=0).modality_weights is None
+
+
+def test_the_published_forms_weigh_all_modalities_alike(dialogues):
+    assert JoyfulProcessor.published_parameters(dialogues)["modality_weights"] is None
+
+
 def test_a_modality_can_be_switched_off(dialogues):
     processor = JoyfulProcessor.from_dialogues(dialogues, text_dim=0)
     assert processor.dims == DIMS | {"text": 0}
@@ -444,6 +462,9 @@ def test_a_loaded_processor_makes_the_same_batch_bit_for_bit(lengths, tmp_path):
         ({"label2id": {"joy": 0, "anger": 0}}, "label2id must number the labels from 0 to 1, got"),
         ({"speaker_to_id": {"A": -1}}, "speaker_to_id gives 'A' the id -1; ids start at 0"),
         ({"speaker_to_id": {"A": 0, "B": 2}}, "speaker_to_id gives 'B' the id 2; ids start at 0, and 'speaker_pair'"),
+        ({"modality_weights": {"smell": 1.0}}, "modality_weights give 'smell' 1.0; text, audio, visual get 0 or more"),
+        ({"modality_weights": {"text": -1.0}}, "modality_weights give 'text' -1.0"),
+        ({"modality_weights": {"text": float("nan")}}, "modality_weights give 'text' nan"),
         ({"feature_statistics": {"smell": {"mean": [], "std": []}}}, "feature_statistics hold 'smell'"),
         ({"feature_statistics": {"text": {"mean": [0.0]}}}, "feature_statistics hold 'text': 'mean'; they give"),
         ({"text_dim": 2, "feature_statistics": {"text": {"mean": [0.0], "std": [1.0]}}}, "of text have sizes {1}, te"),

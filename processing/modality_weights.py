@@ -1,0 +1,129 @@
+"""How much each modality tells of the labels, so that one that tells little does not drown the others.
+
+A network on little data learns its training dialogues by heart from any modality, audio of one speaker a dialogue
+above all, and no gate inside it notices: gates see the training dialogues too. What a modality tells of dialogues that
+were held out is measured here, before training, by a linear model in closed form.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Label = Any
+"""In plain Python: a class, a list of classes, a float, or None where it is unknown."""
+
+FOLDS = 5
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Of the ridge regression, times the number of utterances."""
+LEAST_WEIGHT = 0.1
+"""Of a modality that tells nothing alone: together with another it still may."""
+LARGEST_SIZE = 1024
+"""Wider features are projected at random to this many dimensions, which bounds time and memory."""
+
+
+class HeldOutFit:
+    """Ridge regression of the labels on one modality, cross-validated over dialogues.
+
+    Args:
+        size: of the standardised feature vectors.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.projection: np.ndarray | None = None
+        if size > LARGEST_SIZE:
+            self.projection = np.random.default_rng(0).standard_normal((size, LARGEST_SIZE)) / size**0.5
+        width = min(size, LARGEST_SIZE) + 1  # a constant, for the intercept
+        self.products = np.zeros((FOLDS, width, width))
+        self.targets_products: np.ndarray | None = None
+        self.squares: np.ndarray | None = None
+
+    def add(self, dialogue: int, features: np.ndarray, targets: np.ndarray) -> None:
+        """The utterances of one dialogue: its number, (n, size) and (n, targets)."""
+        if self.projection is not None:
+            features = features @ self.projection
+        rows = np.concatenate([features, np.ones_like(features[:, :1])], axis=1, dtype=np.float64)
+        if self.targets_products is None or self.squares is None:
+            self.targets_products = np.zeros((*self.products.shape[:2], targets.shape[1]))
+            self.squares = np.zeros((FOLDS, targets.shape[1]))
+        fold = dialogue % FOLDS
+        self.products[fold] += rows.T @ rows
+        self.targets_products[fold] += rows.T @ targets
+        self.squares[fold] += (targets**2).sum(0)
+
+    def explained(self) -> float:
+        """Share of the labels' variance in held-out dialogues that the best penalty explains, negative if none.
+
+        0 where dialogues are too few to hold some out.
+        """
+        counts = self.products[:, -1, -1]
+        if self.targets_products is None or self.squares is None or not counts.all():
+            return 0.0
+        total, total_targets = self.products.sum(0), self.targets_products.sum(0)
+        variance = (self.squares.sum(0) - total_targets[-1] ** 2 / counts.sum()).sum()
+        if variance <= 0:  # one label only
+            return 0.0
+        penalised = np.append(np.full(len(total) - 1, counts.sum()), 0.0)
+        errors = np.zeros(len(PENALTIES))
+        for fold in range(FOLDS):
+            held_out, held_out_targets = self.products[fold], self.targets_products[fold]
+            for index, penalty in enumerate(PENALTIES):
+                weights = np.linalg.solve(
+                    total - held_out + np.diag(penalty * penalised), total_targets - held_out_targets
+                )
+                # |y - xw|^2 over the fold, from the products alone.
+                cross = (weights * (held_out @ weights - 2 * held_out_targets)).sum()
+                errors[index] += self.squares[fold].sum() + cross
+        return float(1 - errors.min() / variance)
+
+
+def modality_weights(explained: Mapping[str, float]) -> dict[str, float]:
+    """Modality -> its weight: the correlation R of its held-out fit, that of the best being 1.
+
+    Args:
+        explained: modality -> R squared. If none explains anything, nothing is known, and all weigh 1.
+    """
+    best = max(explained.values(), default=0.0)
+    if best <= 0:
+        return dict.fromkeys(explained, 1.0)
+    return {name: max(LEAST_WEIGHT, (max(share, 0.0) / best) ** 0.5) for name, share in explained.items()}
+
+
+def measure_modality_weights(
+    dialogues: Sequence[tuple[Mapping[str, tuple[np.ndarray, np.ndarray]], Sequence[Label]]],
+) -> dict[str, float]:
+    """Modality -> weight, from training dialogues.
+
+    Args:
+        dialogues: of each, modality -> standardised features (n, size) and where they are present (n,) bool, and the
+            label of each utterance or None.
+    """
+    modalities = dialogues[0][0]
+    fits = {name: HeldOutFit(features.shape[1]) for name, (features, _) in modalities.items()}
+    targets = as_targets([labels for _, labels in dialogues])
+    for number, (modalities, labels) in enumerate(dialogues):
+        known = np.array([label is not None for label in labels])
+        for name, (features, present) in modalities.items():
+            rows = known & present
+            if rows.any():
+                fits[name].add(number, features[rows], targets[number][rows])
+    return modality_weights({name: fit.explained() for name, fit in fits.items()})
+
+
+def as_targets(labels: Sequence[Sequence[Label]]) -> list[np.ndarray]:
+    """Labels of each dialogue -> (n, targets): a float itself, or 1 for each class that there is; 0 where unknown."""
+    known = [label for one in labels for label in one if label is not None]
+    if known and all(isinstance(label, float) for label in known):
+        return [np.array([[label or 0.0] for label in one], np.float64) for one in labels]
+    index = {name: place for place, name in enumerate(sorted({name for label in known for name in _names(label)}))}
+    targets = [np.zeros((len(one), len(index))) for one in labels]
+    for rows, one in zip(targets, labels, strict=True):
+        for row, label in zip(rows, one, strict=True):
+            row[[index[name] for name in _names(label)]] = 1
+    return targets
+
+
+def _names(label: Label) -> list[str]:
+    if label is None:
+        return []
+    return [str(one) for one in label] if isinstance(label, list) else [str(label)]

@@ -1,0 +1,148 @@
+"""What a modality weighs: as much as it tells of the labels of dialogues that were held out."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from joyful_hf.processing import JoyfulProcessor
+from joyful_hf.processing.modality_weights import (
+    FOLDS,
+    LARGEST_SIZE,
+    LEAST_WEIGHT,
+    PENALTIES,
+    HeldOutFit,
+    as_targets,
+    measure_modality_weights,
+    modality_weights,
+)
+
+EVERYWHERE = np.ones(12, bool)
+
+
+def noisy(values: np.ndarray, noise: float, size: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, size) features that show a value under noise."""
+    return values[:, None] * rng.standard_normal(size) + noise * rng.standard_normal((len(values), size))
+
+
+def make_corpus(num_dialogues=40, kind="class"):
+    """Text shows the label, audio shows which dialogue it is, and video shows the label dimly."""
+    rng = np.random.default_rng(0)
+    corpus = []
+    directions = {name: rng.standard_normal((1, size)) for name, size in (("text", 5), ("visual", 4))}
+    for _ in range(num_dialogues):
+        latent = rng.standard_normal(12)
+        features = {
+            "text": (latent[:, None] * directions["text"] + 0.3 * rng.standard_normal((12, 5)), EVERYWHERE),
+            "audio": (np.tile(rng.standard_normal(6), (12, 1)), EVERYWHERE),
+            "visual": (latent[:, None] * directions["visual"] + 3 * rng.standard_normal((12, 4)), EVERYWHERE),
+        }
+        labels = {
+            "class": ["joy" if value > 0 else "anger" for value in latent],
+            "several": [["joy"] if value > 0 else ["anger", "fear"] for value in latent],
+            "value": [float(value) for value in latent],
+            "number": [int(value > 0) for value in latent],
+        }[kind]
+        corpus.append((features, labels))
+    return corpus
+
+
+@pytest.mark.parametrize("kind", ["class", "several", "value", "number"])
+def test_the_more_a_modality_tells_the_more_it_weighs(kind):
+    weights = measure_modality_weights(make_corpus(kind=kind))
+    assert weights["text"] == 1.0
+    assert weights["audio"] == LEAST_WEIGHT
+    assert LEAST_WEIGHT < weights["visual"] < 0.8
+
+
+@pytest.mark.parametrize("num_dialogues", [1, FOLDS - 1])
+def test_all_weigh_1_where_dialogues_are_too_few_to_hold_some_out(num_dialogues):
+    assert set(measure_modality_weights(make_corpus(num_dialogues)).values()) == {1.0}
+
+
+@pytest.mark.parametrize("label", [None, "joy"], ids=["no label", "one label"])
+def test_all_weigh_1_where_there_is_nothing_to_tell(label):
+    corpus = [(features, [label] * 12) for features, _ in make_corpus()]
+    assert set(measure_modality_weights(corpus).values()) == {1.0}
+
+
+def test_what_is_absent_or_unlabelled_takes_no_part():
+    expected = measure_modality_weights(make_corpus())
+    spoilt = []
+    for features, labels in make_corpus():
+        more = {
+            name: (np.concatenate([rows, np.full_like(rows[:2], 1e6)]), np.append(EVERYWHERE, [False, True]))
+            for name, (rows, _) in features.items()
+        }
+        spoilt.append((more, [*labels, "joy", None]))
+    assert measure_modality_weights(spoilt) == pytest.approx(expected)
+
+
+def test_the_fit_is_that_of_a_ridge_regression_on_the_other_folds():
+    """Against the plain computation: a fit for each fold, and the errors on it."""
+    rng = np.random.default_rng(1)
+    rows, targets = rng.standard_normal((60, 3)), rng.standard_normal((60, 2))
+    targets[:, 0] += rows[:, 1]
+    dialogue = np.arange(60) // 5
+    fit = HeldOutFit(3)
+    for number in range(12):
+        fit.add(number, rows[dialogue == number], targets[dialogue == number])
+    with_constant = np.concatenate([rows, np.ones((60, 1))], axis=1)
+    errors = []
+    for penalty in PENALTIES:
+        error = 0.0
+        for fold in range(FOLDS):
+            held_out = dialogue % FOLDS == fold
+            x, y = with_constant[~held_out], targets[~held_out]
+            solved = np.linalg.solve(x.T @ x + penalty * 60 * np.diag([1, 1, 1, 0]), x.T @ y)
+            error += ((targets[held_out] - with_constant[held_out] @ solved) ** 2).sum()
+        errors.append(error)
+    variance = ((targets - targets.mean(0)) ** 2).sum()
+    assert fit.explained() == pytest.approx(1 - min(errors) / variance)
+
+
+def test_wide_features_are_projected():
+    fit = HeldOutFit(LARGEST_SIZE + 1)
+    assert fit.products.shape[1] == LARGEST_SIZE + 1
+    fit.add(0, np.ones((2, LARGEST_SIZE + 1)), np.ones((2, 1)))
+    assert np.isfinite(fit.products).all()
+
+
+@given(st.dictionaries(st.sampled_from(["text", "audio", "visual"]), st.floats(-1, 1), min_size=1))
+def test_weights_follow_the_order_of_what_is_explained(explained):
+    weights = modality_weights(explained)
+    assert max(weights.values()) == 1.0
+    assert all(LEAST_WEIGHT <= weight <= 1 for weight in weights.values())
+    order = sorted(explained, key=lambda name: explained[name])
+    assert all(weights[low] <= weights[high] for low, high in pairwise(order))
+
+
+def test_targets():
+    (classes,) = as_targets([["joy", None, "anger"]])
+    np.testing.assert_array_equal(classes, [[0, 1], [0, 0], [1, 0]])
+    (several,) = as_targets([[["joy", "anger"], [], None]])
+    np.testing.assert_array_equal(several, [[1, 1], [0, 0], [0, 0]])
+    (values,) = as_targets([[0.5, None, -2.0]])
+    np.testing.assert_array_equal(values, [[0.5], [0], [-2]])
+
+
+def test_a_processor_made_to_measure_has_them():
+    dialogues = [
+        {
+            "utterances": [
+                {
+                    "speaker": "A",
+                    "label": label,
+                    **{f"{name}_features": list(rows[index]) for name, (rows, _) in f.items()},
+                }
+                for index, label in enumerate(labels)
+            ]
+        }
+        for f, labels in make_corpus()
+    ]
+    weights = JoyfulProcessor.from_dialogues(dialogues).modality_weights
+    assert weights is not None
+    assert weights["text"] == 1.0
+    assert weights["audio"] == LEAST_WEIGHT
