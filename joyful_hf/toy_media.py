@@ -5,8 +5,8 @@ the media show instead:
 
 - text, how pleasant: a sentence with a word between "terrible" and "wonderful";
 - audio, how excited: syllables of a synthetic voice, the more excited the higher and the louder;
-- video, how close: a face that is large where the speaker approaches and small where he or she withdraws. Its mouth
-  and brows show how pleasant the words are, but less surely than the words do.
+- video, how close: a face that is large where the speaker approaches and small where the speaker withdraws. Its
+  mouth and brows show how pleasant the words are, but less surely than the words do.
 
 Nothing else in the media depends on the emotion. So what is the best possible on the features of `make_toy_corpus`, of
 the same sizes and seed, is a ceiling on the media too: `toy_corpus.best_possible_accuracy`.
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from datasets import DatasetDict
@@ -61,15 +61,16 @@ _INK = np.array([40, 25, 25], np.float32)
 
 
 @dataclass(frozen=True)
-class _Speaker:
-    """How somebody sounds and looks, which has nothing to do with what he or she feels."""
+class Speaker:
+    """How somebody sounds and looks, whatever the emotion."""
 
     pitch: float  # Hz, neither excited nor quiet
     skin: np.ndarray  # (3,) of 0 to 255
     background: np.ndarray
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> "_Speaker":
+    def drawn(cls, rng: np.random.Generator) -> Self:
+        """Anybody."""
         return cls(
             pitch=rng.uniform(110, 190),
             skin=np.float32(rng.uniform(0.9, 1.0)) * _SKIN,
@@ -83,8 +84,8 @@ def make_toy_media_corpus(
     """Make the toy corpus as raw media: the splits train, validation and test, one dialogue a row.
 
     The folder gets `<split>.jsonl`, which every command reads, and a folder of recordings a dialogue,
-    `<split>/<dialogue>/`, as `load_recordings` reads it: `01_Anna.wav` (a second of sound at 16 kHz), `01_Anna.mp4`
-    (8 pictures of 64 x 64) and `01_Anna.txt`. Files of these names are replaced. An utterance takes 35 kB.
+    `<split>/<dialogue>/`, as `load_recordings` reads it: `01_Anna.wav` (0.5 to 1 s of sound at 16 kHz), `01_Anna.mp4`
+    (8 pictures of 64 x 64) and `01_Anna.txt`; 35 kB in all. Files of these names are replaced.
 
     The same seed gives the same media, and a larger split starts with the dialogues of a smaller one.
 
@@ -117,11 +118,13 @@ def _make_dialogue(dialogue: Mapping[str, Any], root: Path, split: str, rng: np.
     """Write the media of a dialogue; its record, with paths below `root`."""
     folder = Path(split) / dialogue["dialogue_id"]
     (root / folder).mkdir(parents=True, exist_ok=True)
-    speakers: dict[str, _Speaker] = {}
+    speakers: dict[str, Speaker] = {}
     utterances = []
     for position, utterance in enumerate(dialogue["utterances"], 1):
         name = utterance["speaker"]
-        speaker = speakers.setdefault(name, _Speaker.drawn(rng))
+        if name not in speakers:
+            speakers[name] = Speaker.drawn(rng)
+        speaker = speakers[name]
         pleasant, excited, close = (_shown(utterance, modality) for modality in MODALITIES)
         text = write_sentence(pleasant, rng)
         files = {suffix: folder / f"{position:02}_{name}.{suffix}" for suffix in ("txt", "wav", "mp4")}
@@ -174,7 +177,7 @@ def speak(excited: float, pitch: float, rng: np.random.Generator) -> np.ndarray:
     return np.clip(voice + rng.normal(0, 1e-3, len(voice)), -1, 1)
 
 
-def draw_face(pleasant: float, close: float, speaker: _Speaker, rng: np.random.Generator) -> np.ndarray:
+def draw_face(pleasant: float, close: float, speaker: Speaker, rng: np.random.Generator) -> np.ndarray:
     """A face that moves a little, (pictures, height, width, 3) uint8.
 
     Args:
