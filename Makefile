@@ -21,7 +21,7 @@ help:  ## show this list
 
 install: $(INSTALLED)  ## make the virtual environment and install the package in it
 
-demo: $(INSTALLED)  ## train on a toy corpus, test, save, load back, and find the emotions of one dialogue
+demo: $(INSTALLED)  ## make toy recordings, train on them, test, save, load back, and find the emotions of one dialogue
 	@$(BIN)/joyful demo --output-dir $(DEMO_OUTPUT) --overwrite-output-dir
 
 test: $(INSTALLED)  ## run the tests, except the slow ones

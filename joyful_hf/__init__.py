@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .streaming import StreamingRecognizer
     from .toy_corpus import make_toy_corpus
     from .toy_frames import make_toy_frame_corpus
+    from .toy_media import make_toy_media_corpus
     from .trainer import JoyfulTrainer
     from .training_args import JoyfulTrainingArguments
 
@@ -66,6 +67,7 @@ _LAZY = {
     "load_recordings": "recordings",
     "make_toy_corpus": "toy_corpus",
     "make_toy_frame_corpus": "toy_frames",
+    "make_toy_media_corpus": "toy_media",
 }
 
 __all__ = [
@@ -97,6 +99,7 @@ __all__ = [
     "load_recordings",
     "make_toy_corpus",
     "make_toy_frame_corpus",
+    "make_toy_media_corpus",
     "pyg_to_batch",
     "summarize_dialogues",
 ]

@@ -42,9 +42,10 @@ def demo(
     output_dir: Annotated[Path, typer.Option(help="Where data, checkpoint and results go.")] = Path("joyful-demo"),
     overwrite_output_dir: Annotated[bool, typer.Option(help="Replace an earlier demo in this folder.")] = False,
 ) -> None:
-    """Train on a toy corpus made here, test, load the checkpoint back, and find one dialogue's emotions."""
+    """Make a toy corpus of recordings, train on it, test, load back, and find the emotions of one folder of them."""
     from .demo import run_demo
 
+    _hide_bars_in_files()
     with _resumable():
         run_demo(output_dir, overwrite_output_dir)
 

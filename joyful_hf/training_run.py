@@ -4,6 +4,7 @@ import difflib
 import inspect
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -93,19 +94,24 @@ def load_run_data(train_file: str, validation_file: str | None, test_file: str |
 
 
 def extract_run_data(
-    data: RunData, settings: dict[str, Any], num_proc: int | None = None, strict: bool = False, verbose: bool = True
+    data: RunData,
+    settings: Mapping[str, Any],
+    num_proc: int | None = None,
+    strict: bool = False,
+    verbose: bool = True,
+    cache_dir: str | None = None,
 ) -> RunData:
     """The same dialogues with features in place of raw media, by the extractors that the settings name.
 
     Args:
         settings: as of `run_training`.
-        num_proc, strict, verbose: as of `extract_features`.
+        num_proc, strict, verbose, cache_dir: as of `extract_features`.
     """
     extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
     processor = JoyfulProcessor(**extractors)
 
     def extracted(dialogues: Dataset, name: str) -> Dataset:
-        return extract_features(dialogues, processor, num_proc, strict=strict, verbose=verbose, name=name)
+        return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name)
 
     return RunData(
         train=extracted(data.train, "training"),

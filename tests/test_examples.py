@@ -9,11 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from joyful_hf import (
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+    JoyfulProcessor,
+    extract_features,
+    make_toy_media_corpus,
+)
 from joyful_hf.dialogue_files import write_dialogues
 from tests.helpers import make_dialogues
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples" / "train_emotion_recognition.py"
+RECORDINGS_SCRIPT = ROOT / "examples" / "predict_recordings.py"
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -46,6 +54,25 @@ def test_the_training_script_leaves_a_checkpoint_and_its_results(launcher, files
     assert {"test_weighted_f1", "test_accuracy", "test_unweighted_accuracy"} <= results.keys()
     for file in ("model.safetensors", "config.json", "processor_config.json", "train_results.json"):
         assert (tmp_path / "out" / file).is_file()
+
+
+def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
+    corpus = make_toy_media_corpus(tmp_path / "data", num_train=2, num_validation=1, num_test=1)
+    extractors = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+    processor = JoyfulProcessor.from_dialogues(extract_features(corpus["train"], extractors, cache_dir=tmp_path / "c"))
+    model = JoyfulForEmotionRecognition(JoyfulConfig(**processor.model_kwargs(), graph_hidden_size=8))
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "model")
+
+    finished = run([sys.executable, str(RECORDINGS_SCRIPT), "model", "data/test/test-0000"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    name, *lines = finished.stdout.splitlines()
+    assert name == "test-0000"
+    for line, utterance in zip(lines, corpus["test"][0]["utterances"], strict=True):
+        speaker, label, _ = line.split(maxsplit=2)
+        assert (speaker, label in processor.label2id) == (utterance["speaker"], True)
+        assert line.endswith(utterance["text"])
 
 
 @pytest.mark.slow

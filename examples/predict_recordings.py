@@ -1,0 +1,35 @@
+"""Print the emotion of every clip in a folder of recordings. Copy this file and change what you like.
+
+    python examples/predict_recordings.py joyful-demo/model joyful-demo/data/test/test-0000
+
+Each folder with audio or video clips is a dialogue, each clip an utterance: `01_Ross.wav` is spoken by Ross, and
+`01_Ross.txt` beside it is its text. The model is one that was trained on raw media; `joyful demo` makes such a model
+and such recordings.
+"""
+
+import argparse
+from typing import Any
+
+from transformers import pipeline
+
+import joyful_hf  # noqa: F401  (makes the task known to transformers)
+
+
+def main() -> None:
+    """Read, predict, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="Folder or Hub id of a checkpoint.")
+    parser.add_argument("recordings", help="Folder of clips.")
+    arguments = parser.parse_args()
+
+    task: Any = "emotion-recognition"  # transformers' types list only its own
+    recognizer = pipeline(task, model=arguments.model)
+    for dialogue in recognizer(arguments.recordings):
+        print(dialogue["dialogue_id"])
+        for utterance in dialogue["utterances"]:
+            label, text = utterance["label"], utterance["text"] or ""
+            print(f"  {utterance['speaker']:<12} {label:<12} {utterance['scores'][label]:4.0%}  {text}".rstrip())
+
+
+if __name__ == "__main__":
+    main()
