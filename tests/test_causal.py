@@ -44,7 +44,7 @@ def test_edges_from_the_future_are_refused(family):
         model.predict(make_dialogues(), processor)
 
 
-@forms("gru", "transformer")
+@forms("transformer")
 def test_compiled_it_trains(case):
     model, processor = make_causal(case)
     compiled = torch.compile(model.train(), backend="eager", fullgraph=True, dynamic=True)
@@ -54,6 +54,6 @@ def test_compiled_it_trains(case):
     torch.compiler.reset()
 
 
-@forms("gru", "window")
+@forms("gru")
 def test_exported_it_is_the_same(case, tmp_path):
     assert_exports(*make_causal(case), tmp_path, ".pt2")

@@ -88,17 +88,17 @@ class TestWeightsThatDoNotFitAreRefused:
 
     def test_missing_ones(self, folder):
         edit(folder / "config.json", graph_num_layers=3)
-        refused(folder, r"the weights lack \d+ tensors of the model, among them joyful\.graph_encoder")
+        refused(folder, r"the weights lack \d+ tensors of the model, among them \S*joyful\.graph_encoder")
 
     def test_one_missing(self, folder):
         weights = load_file(folder / "model.safetensors")
         del weights["classifier.graph_path.0.weight"]
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        refused(folder, r"the weights lack 1 tensors of the model, among them classifier\.0\.weight")
+        refused(folder, r"the weights lack 1 tensors of the model, among them classifier\.graph_path\.0\.weight")
 
     def test_some_of_another_size(self, folder):
         edit(folder / "config.json", graph_hidden_size=32)
-        refused(folder, r"\d+ tensors of the weights have another size than the model's, among them classifier\.0")
+        refused(folder, r"\d+ tensors of the weights have another size than the model's, among them classifier\.")
 
     def test_more_than_the_model_has(self, folder):
         edit(folder / "config.json", graph_num_layers=0)

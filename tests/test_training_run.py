@@ -148,7 +148,9 @@ def test_overwriting_removes_the_earlier_run_and_nothing_else(tmp_path, data):
     (out / "notes.txt").write_text("mine")
     (out / "checkpoint-best").mkdir()
     checkpoint(out, 999)
-    train(out, RunData(data.train, data.validation, None, ""), num_train_epochs=1, overwrite=True)
+    # transformers' own limit counts whatever is called checkpoint-*.
+    arguments = {"num_train_epochs": 1, "save_total_limit": None}
+    train(out, RunData(data.train, data.validation, None, ""), overwrite=True, **arguments)
     assert (out / "notes.txt").read_text() == "mine"
     assert (out / "checkpoint-best").is_dir()
     assert not (out / "checkpoint-999").exists()
