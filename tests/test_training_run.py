@@ -43,7 +43,9 @@ def data(files):
 
 
 def train(folder: Path, data: RunData, settings=None, **arguments):
-    args = JoyfulTrainingArguments(str(folder), num_train_epochs=arguments.pop("num_train_epochs", 2))
+    of_training = {"num_train_epochs": 2, "save_total_limit": 1}
+    of_training |= {name: arguments.pop(name) for name in of_training.keys() & arguments.keys()}
+    args = JoyfulTrainingArguments(str(folder), **of_training)
     return run_training(args, data, settings=SMALL_SETTINGS | (settings or {}), **arguments)
 
 
