@@ -113,8 +113,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         plain_path_dropout_prob: dropout of that hidden layer.
         path_loss_weight: weight of the loss that each of the two classifiers has on its own.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
-            averaged. Not in the paper. Four instead of one gain about 0.006 of weighted F1 on MELD's validation
-            dialogues, at four times the work.
+            averaged. Not in the paper. Four, at four times the work, because averages of whole runs gained 0.003 of
+            weighted F1 on MELD's validation dialogues; see benchmarks/README.md for what came of it.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
             the paper.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
