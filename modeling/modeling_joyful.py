@@ -313,19 +313,26 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             text_input_ids,
             text_attention_mask,
         )
-        first, logits, losses = self._run(
-            self.joyful, self.classifier, batch, labels, output_edge_attention, return_loss
-        )
-        every_logits, every_losses = [logits], [losses]
+        if labels is not None and return_loss:
+            check_labels(self.config, labels, batch.layout.num_utterances, self.batch_error)
+        members = [(self.joyful, self.classifier)]
         for member in cast("Iterable[JoyfulMember]", self.further_members):
-            _, logits, losses = self._run(member.joyful, member.classifier, batch, labels, False, return_loss)
-            every_logits.append(logits)
-            every_losses.append(losses)
-        losses = {name: torch.stack([one[name] for one in every_losses]).mean(0) for name in every_losses[0]}
+            members.append((member.joyful, member.classifier))
+        outputs, logits, losses = [], [], []
+        for model, classifier in members:
+            output = model.encode(batch, output_edge_attention, return_loss)
+            paths = classifier(output.features, output.context, output.graph)
+            outputs.append(output)
+            logits.append(paths.mean(0))
+            losses.append(dict(output.losses or {}))
+            if labels is not None and return_loss:
+                losses[-1] |= self._classification_losses(paths, labels)
+        means = {name: torch.stack([own[name] for own in losses]).mean(0) for name in losses[0]}
+        first = outputs[0]
         return EmotionRecognitionOutput(
-            loss=self._weighted_sum(losses) if "classification" in losses else None,
-            losses=losses or None,
-            logits=torch.stack(every_logits).mean(0),
+            loss=self._weighted_sum(means) if "classification" in means else None,
+            losses=means or None,
+            logits=torch.stack(logits).mean(0),
             features=first.features,
             fused=first.fused,
             context=first.context,
@@ -333,26 +340,12 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
             edge_attention=first.edge_attention,
         )
 
-    def _run(
-        self,
-        model: JoyfulModel,
-        classifier: JoyfulClassifier,
-        batch: PackedBatch,
-        labels: Tensor | None,
-        output_edge_attention: bool,
-        return_loss: bool,
-    ) -> tuple[EmotionRecognitionOutput, Tensor, dict[str, Tensor]]:
-        """What one member makes of the batch, its logits (N, num_labels), and all parts of its loss."""
-        output = model.encode(batch, output_edge_attention, return_loss)
-        paths = classifier(output.features, output.context, output.graph)
-        logits = paths.mean(0)
-        losses = dict(output.losses or {})
-        if labels is not None and return_loss:
-            check_labels(self.config, labels, logits.size(0), self.batch_error)
-            losses["classification"] = self._task_loss(logits, labels)
-            if len(paths) > 1 and self.config.path_loss_weight > 0:
-                losses["paths"] = torch.stack([self._task_loss(path, labels) for path in paths]).sum()
-        return output, logits, losses
+    def _classification_losses(self, paths: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """ "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of each path's own."""
+        losses = {"classification": self._task_loss(paths.mean(0), labels)}
+        if len(paths) > 1 and self.config.path_loss_weight > 0:
+            losses["paths"] = torch.stack([self._task_loss(path, labels) for path in paths]).sum()
+        return losses
 
     def _task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         config = self.config

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import pytest
 import torch
@@ -18,7 +17,6 @@ from joyful_hf import (
     JoyfulModel,
     JoyfulProcessor,
     JoyfulTrainer,
-    cli,
 )
 from joyful_hf.dialogue_files import write_dialogues
 from joyful_hf.weight_averaging import STEP_WEIGHTS_FILE
@@ -287,23 +285,11 @@ class TestTraining:
 
 class TestCommandLine:
     @pytest.fixture
-    def joyful(self, monkeypatch, capsys, tmp_path):
-        """Runs `joyful` in a folder of its own; gives the exit status and what it has printed."""
-        monkeypatch.chdir(tmp_path)
+    def joyful(self, joyful, tmp_path):
+        """Runs `joyful` beside files of raw dialogues."""
         for name, dialogues in (("train", TRAIN), ("validation", VALIDATION)):
             write_dialogues(raw(dialogues), tmp_path / f"{name}.jsonl")
-
-        def run_command(*arguments) -> tuple[int, str, str]:
-            monkeypatch.setattr(sys, "argv", ["joyful", *map(str, arguments)])
-            capsys.readouterr()
-            status = 0
-            try:
-                cli.main()
-            except SystemExit as end:
-                status = end.code
-            return (status, *capsys.readouterr())
-
-        return run_command
+        return joyful
 
     def options(self, encoder, settings=None, **changes):
         options = {
@@ -317,12 +303,12 @@ class TestCommandLine:
         return ["train", *(word for name, value in (options | changes).items() for word in (f"--{name}", value))]
 
     def test_from_raw_text_to_predictions(self, joyful, folder, tmp_path):
-        assert joyful(*self.options(folder, **{f"{CHECKPOINTING}_checkpointing": "true"}))[0] == 0
+        assert joyful(*self.options(folder, **{f"{CHECKPOINTING}_checkpointing": "true"})).status == 0
         config = json.loads((tmp_path / "out" / "config.json").read_text())
         assert config["text_config"]["num_hidden_layers"] == 2
         assert str(folder) not in (tmp_path / "out" / "config.json").read_text()
-        assert joyful("evaluate", "out", "--data-file", "validation.jsonl")[0] == 0
-        assert joyful("predict", "out", "--data-file", "validation.jsonl", "--output-file", "found.jsonl")[0] == 0
+        assert joyful("evaluate", "out", "--data-file", "validation.jsonl").status == 0
+        assert joyful("predict", "out", "--data-file", "validation.jsonl", "--output-file", "found.jsonl").status == 0
         found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
         assert [len(dialogue["utterances"]) for dialogue in found] == [4, 3, 6]
 
@@ -330,26 +316,26 @@ class TestCommandLine:
         options = {"num_train_epochs": 2, "validation_start": 0, "save_total_limit": 2}
         joyful(*self.options(folder, **options))
         (tmp_path / "out" / "train_results.json").unlink()
-        status, _, error = joyful(*self.options(folder, {"unfreeze_text_encoder": False}, **options))
-        assert status == 2
-        assert "differ in unfreeze_text_encoder (True there, False here)" in error
+        refused = joyful(*self.options(folder, {"unfreeze_text_encoder": False}, **options))
+        assert refused.status == 2
+        assert "differ in unfreeze_text_encoder (True there, False here)" in refused.err
         other = tmp_path / "encoder"
         other.mkdir()
         AutoModel.from_pretrained(folder).save_pretrained(other)
         tokenizer = make_tokenizer()
         tokenizer.add_tokens(["joy"])
         tokenizer.save_pretrained(other)
-        status, _, error = joyful(*self.options(other, **options))
-        assert status == 2
-        assert "differ in text_tokenizer;" in error
-        status, printed, _ = joyful(*self.options(folder, **options))
-        assert status == 0
-        assert "resuming from" in printed
+        refused = joyful(*self.options(other, **options))
+        assert refused.status == 2
+        assert "differ in text_tokenizer;" in refused.err
+        resumed = joyful(*self.options(folder, **options))
+        assert resumed.status == 0
+        assert "resuming from" in resumed.out
 
     @pytest.mark.parametrize("preset", ["paper", "released"])
     def test_with_a_preset(self, joyful, folder, preset):
         settings = {"num_attention_heads": 2, "graph_num_layers": 0, "contrastive_loss_weight": 0}
-        assert joyful(*self.options(folder, settings, preset=preset))[0] == 0
+        assert joyful(*self.options(folder, settings, preset=preset)).status == 0
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -373,10 +359,10 @@ class TestCommandLine:
             for dialogue in TRAIN
         ]
         write_dialogues(silent, tmp_path / "silent.jsonl")
-        status, _, error = joyful(*self.options(folder, **changes))
-        assert status == 2
-        assert message in error
-        assert error.count("\n") == 1
+        refused = joyful(*self.options(folder, **changes))
+        assert refused.status == 2
+        assert message in refused.err
+        assert refused.err.count("\n") == 1
         assert not (tmp_path / "out").exists()
 
 
