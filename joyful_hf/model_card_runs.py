@@ -1,0 +1,198 @@
+"""What a training run left in its folder, and whether several runs differ in nothing but the seed."""
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub.errors import StrictDataclassError
+
+from .families import FAMILIES, Family
+from .processing import DialogueError
+
+RUN_SUMMARY = "run_summary.json"
+_SUMMARY_KEYS = {"seed", "train", "validation", "test", "chosen_by", "results", "training_arguments"}
+_LEARNT = {"class_weights", "calibration_temperature", "feature_statistics", "modality_weights"}
+_NO_SETTINGS = {"transformers_version", "processor_class", "auto_map", "_name_or_path"}
+# Training arguments that say where a run writes and which seed it has.
+_OF_ONE_RUN = {"seed", "data_seed", "output_dir", "run_name", "project", "trackio_space_id", "report_to"}
+_OF_ONE_RUN_BEGIN = ("hub_", "push_to_hub", "logging_")
+_NAMED_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A checkpoint folder as a model card reads it."""
+
+    folder: Path
+    family_name: str
+    """As in `FAMILIES`."""
+    config: Any
+    """The model's configuration."""
+    has_code: bool
+    """Whether the folder brings the code that loads it (`auto_map`)."""
+    parameters: dict[str, Any]
+    """Of the processor, defaults included."""
+    summary: dict[str, Any] | None
+    """What `run_summary.json` holds, or None without one."""
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """Read the configurations and the summary; the weights are not read.
+
+        Raises:
+            DialogueError: a file that is missing, is not JSON, or is of something else.
+        """
+        folder = Path(folder)
+        fields = _read_json(folder / "config.json", "the model's configuration")
+        processor = _read_json(folder / "processor_config.json", "the processor")
+        families = {family.config_class.model_type: name for name, family in FAMILIES.items()}
+        if fields.get("model_type") not in families:
+            raise DialogueError(
+                f"{folder}: holds a model of type {fields.get('model_type')!r}, expected one of {', '.join(families)}"
+            )
+        name = families[fields["model_type"]]
+        try:
+            config = FAMILIES[name].config_class.from_dict(dict(fields))
+        except (StrictDataclassError, ValueError, TypeError) as error:
+            raise DialogueError(f"{folder / 'config.json'}: {error.__cause__ or error}") from None
+        return cls(
+            folder=folder,
+            family_name=name,
+            config=config,
+            has_code="auto_map" in fields,
+            parameters=_defaults(FAMILIES[name]) | processor,
+            summary=_read_summary(folder / RUN_SUMMARY),
+        )
+
+    @property
+    def family(self) -> Family:
+        """The row of `FAMILIES`."""
+        return FAMILIES[self.family_name]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes, in the model's order; none for regression."""
+        if self.config.problem_type == "regression":
+            return []
+        return [str(self.config.id2label[index]) for index in range(self.config.num_labels)]
+
+    @property
+    def results(self) -> dict[str, dict[str, float]]:
+        """Split -> its scores; {} where nothing is known."""
+        return (self.summary or {}).get("results") or {}
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything that two runs of one recipe have in common, as plain JSON: name -> value."""
+        assert self.summary is not None
+        config = {name: value for name, value in self.config.to_dict().items() if name not in _LEARNT | _NO_SETTINGS}
+        parameters = {f"processor's {name}": value for name, value in self.parameters.items() if name not in _LEARNT}
+        arguments = {
+            name: value
+            for name, value in self.summary["training_arguments"].items()
+            if name not in _OF_ONE_RUN and not name.startswith(_OF_ONE_RUN_BEGIN)
+        }
+        others = {
+            "family": self.family_name,
+            "preset": self.summary.get("preset"),
+            "splits that were scored": sorted(self.results),
+            **_data_of(self.summary),
+        }
+        for name in _NO_SETTINGS:
+            parameters.pop(f"processor's {name}", None)
+        return json.loads(json.dumps(config | parameters | arguments | others))
+
+
+def held_out(summary: Mapping[str, Any]) -> bool:
+    """Whether the validation dialogues were held out of the training file: they have no file of their own."""
+    train, validation = summary["train"], summary["validation"]
+    return bool(validation) and (
+        validation.get("source") is None or validation["source"] == (train or {}).get("source")
+    )
+
+
+def check_same_recipe(runs: Sequence[RunFolder]) -> None:
+    """Refuse runs that differ in more than their seed.
+
+    Raises:
+        DialogueError: such a run, with what differs; a run without a summary; or a seed that comes twice.
+    """
+    for run in runs:
+        if run.summary is None:
+            raise DialogueError(
+                f"{run.folder}: {RUN_SUMMARY} is missing, so nothing is known of its recipe and its scores; "
+                "leave this run out"
+            )
+    first, *others = runs
+    seeds = {first.summary["seed"]: first.folder} if first.summary else {}
+    recipe = first.recipe()
+    for run in others:
+        differences = list(_differences(recipe, run.recipe()))
+        if differences:
+            more = len(differences) - _NAMED_DIFFERENCES
+            listed = "; ".join(differences[:_NAMED_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+            raise DialogueError(
+                f"{run.folder}: differs from {first.folder} in more than the seed: {listed}; "
+                "mean and spread are of runs of one recipe"
+            )
+        seed = run.summary["seed"] if run.summary else None
+        if seed in seeds:
+            raise DialogueError(f"{run.folder}: has the seed {seed}, as {seeds[seed]} has; give each run once")
+        seeds[seed] = run.folder
+
+
+def _differences(recipe: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
+    for name in sorted(recipe.keys() | other.keys()):
+        one, two = (json.dumps(which.get(name), ensure_ascii=False, sort_keys=True) for which in (other, recipe))
+        if one != two:
+            values = f" ({one}, not {two})"
+            yield name + (values if len(values) < 80 else "")
+
+
+def _data_of(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the dialogues; where the seed draws those held out, training and validation are one."""
+    train, validation = summary["train"], summary["validation"]
+    if held_out(summary) and train:
+        train, validation = _joined(train, validation), None
+    parts = {"training": train, "validation": validation, "test": summary["test"]}
+    return {f"{name} data": part for name, part in parts.items()}
+
+
+def _joined(train: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
+    sums = {name: train[name] + validation[name] for name in ("num_dialogues", "num_utterances")}
+    for name in ("label_counts", "modality_counts"):
+        keys = train[name].keys() | validation[name].keys()
+        sums[name] = {key: train[name].get(key, 0) + validation[name].get(key, 0) for key in keys}
+    return {"source": train["source"], **sums}
+
+
+def _defaults(family: Family) -> dict[str, Any]:
+    parameters = inspect.signature(family.processor_class).parameters
+    return {name: parameter.default for name, parameter in parameters.items() if name != "tokenizer"}
+
+
+def _read_summary(file: Path) -> dict[str, Any] | None:
+    if not file.exists():
+        return None
+    summary = _read_json(file, "the summary of the run")
+    missing = _SUMMARY_KEYS - summary.keys()
+    if missing:
+        raise DialogueError(
+            f"{file}: lacks {', '.join(sorted(missing))}; is it of another version of joyful_hf? "
+            "Without this file, the card goes without training and scores"
+        )
+    return summary
+
+
+def _read_json(file: Path, what: str) -> dict[str, Any]:
+    if not file.is_file():
+        raise DialogueError(f"{file.parent}: {file.name} ({what}) is missing; is this the folder of a checkpoint?")
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DialogueError(f"{file}: cannot be read as JSON ({error})") from None
+    if not isinstance(read, dict):
+        raise DialogueError(f"{file}: holds no JSON object")
+    return read
