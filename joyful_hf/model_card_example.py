@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .model_card_runs import RunFolder
-from .processing import FEATURE_KEYS, FRAME_KEYS, FoalNetProcessor
-from .processing.dialogues import MEDIA_KEYS
+from .processing import EXTRACTOR_KEYS, FEATURE_KEYS, FRAME_KEYS, FoalNetProcessor
 
 _MADE_UP_SECONDS = 1
 _MADE_UP_FRAMES = 8
@@ -98,7 +97,7 @@ def _fields_of_frames(parameters: Mapping[str, Any]) -> list[str]:
 def _fields_of_vectors(parameters: Mapping[str, Any]) -> list[str]:
     fields = []
     for modality, key in FEATURE_KEYS.items():
-        extractor = parameters.get(f"{MEDIA_KEYS[modality]}_extractor")
+        extractor = parameters[EXTRACTOR_KEYS[modality]]
         if not parameters[f"{modality}_dim"]:
             continue
         # OpenFace's is a CSV file, which cannot be made up in a line.

@@ -20,6 +20,7 @@ _NO_SETTINGS = {"transformers_version", "processor_class", "auto_map", "_name_or
 _OF_ONE_RUN = {"seed", "data_seed", "output_dir", "run_name", "project", "trackio_space_id", "report_to"}
 _OF_ONE_RUN_BEGIN = ("hub_", "push_to_hub", "logging_")
 _NAMED_DIFFERENCES = 3
+_HELD_OUT = "held out of "
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class RunFolder:
             config = FAMILIES[name].config_class.from_dict(dict(fields))
         except (StrictDataclassError, ValueError, TypeError) as error:
             raise DialogueError(f"{folder / 'config.json'}: {error.__cause__ or error}") from None
-        return cls(
+        run = cls(
             folder=folder,
             family_name=name,
             config=config,
@@ -66,11 +67,20 @@ class RunFolder:
             parameters=_defaults(FAMILIES[name]) | processor,
             summary=_read_summary(folder / RUN_SUMMARY),
         )
+        if run.preset is not None and run.preset not in run.family.presets:
+            known = ", ".join(run.family.presets)
+            raise DialogueError(f"{folder / RUN_SUMMARY}: unknown preset {run.preset!r}; {name} has {known}")
+        return run
 
     @property
     def family(self) -> Family:
         """The row of `FAMILIES`."""
         return FAMILIES[self.family_name]
+
+    @property
+    def preset(self) -> str | None:
+        """The published form of the family that the model has; None for the recommended one, or if it is not known."""
+        return (self.summary or {}).get("preset")
 
     @property
     def labels(self) -> list[str]:
@@ -96,7 +106,7 @@ class RunFolder:
         }
         others = {
             "family": self.family_name,
-            "preset": self.summary.get("preset"),
+            "preset": self.preset,
             "splits that were scored": sorted(self.results),
             **_data_of(self.summary),
         }
@@ -105,12 +115,9 @@ class RunFolder:
         return json.loads(json.dumps(config | parameters | arguments | others))
 
 
-def held_out(summary: Mapping[str, Any]) -> bool:
-    """Whether the validation dialogues were held out of the training file: they have no file of their own."""
-    train, validation = summary["train"], summary["validation"]
-    return bool(validation) and (
-        validation.get("source") is None or validation["source"] == (train or {}).get("source")
-    )
+def is_held_out(summary: Mapping[str, Any]) -> bool:
+    """Whether `joyful train` drew the validation dialogues from the training file."""
+    return str((summary["validation"] or {}).get("source")).startswith(_HELD_OUT)
 
 
 def check_same_recipe(runs: Sequence[RunFolder]) -> None:
@@ -154,7 +161,7 @@ def _differences(recipe: dict[str, Any], other: dict[str, Any]) -> Iterator[str]
 def _data_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of the dialogues; where the seed draws those held out, training and validation are one."""
     train, validation = summary["train"], summary["validation"]
-    if held_out(summary) and train:
+    if is_held_out(summary) and train:
         train, validation = _joined(train, validation), None
     parts = {"training": train, "validation": validation, "test": summary["test"]}
     return {f"{name} data": part for name, part in parts.items()}

@@ -1,16 +1,16 @@
 """Scores for a model card: of one run as they are, of several as mean ± standard deviation."""
 
 import math
-import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from huggingface_hub import EvalResult
 
-from .markdown import one_line
+from .dataset_names import dataset_id
+from .markdown import one_line, plain, table
+from .model_card_runs import RunFolder
 
 # The Hub has no task of this name; a model-index may name one that it does not list.
 TASK_TYPE, TASK_NAME = "emotion-recognition", "Emotion Recognition in Conversation"
@@ -37,13 +37,11 @@ METRICS = {
     "acc_7": Metric("Accuracy, -3 to 3", "accuracy"),
 }
 # Of calibration and training: not what a model is compared by.
-_OTHER_KEYS = ("ece", "ece_uncalibrated", "loss")
-_PER_CLASS = ("f1_", "weighted_f1_")
-
-_SPLIT_WORDS = ("train", "training", "test", "testing", "dev", "valid", "validation", "val", "eval")
-_SPLIT = re.compile(rf"(?:^|[._-])(?:{'|'.join(_SPLIT_WORDS)})(?:-\d+-of-\d+)?(?=$|[._-])", re.IGNORECASE)
-_DATA_SUFFIX = re.compile(r"\.(?:jsonl|ndjson|json|parquet)$", re.IGNORECASE)
-_LONGEST_ID = 96
+_OTHER_KEYS = ("ece", "loss")
+# Beginning of a key that ends in a label -> what is called so.
+_PER_CLASS = {"f1_": "F1", "weighted_f1_": "F1 of present and absent, weighted"}
+_COUNTED = ("Precision", "Recall", "Support")
+_PICTURE = "confusion_matrix.png"
 
 
 def metric_of(key: str) -> Metric:
@@ -55,7 +53,7 @@ def metric_of(key: str) -> Metric:
 def overall_keys(results: Mapping[str, float], labels: Iterable[str]) -> list[str]:
     """The keys of scores over all classes, in their order."""
     per_class = {prefix + label for prefix in _PER_CLASS for label in labels}
-    return [key for key in results if key not in per_class and key not in _OTHER_KEYS]
+    return [key for key in results if key not in per_class and not key.startswith(_OTHER_KEYS)]
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
@@ -104,22 +102,112 @@ def eval_results(
     return entries
 
 
-def dataset_name_of(source: str) -> str:
-    """What to call a data set of this file, folder or Hub id: `data/meld/test.parquet` -> `meld`."""
-    parts = [part for part in PurePath(source.replace("\\", "/")).parts if part.strip("/.")]
-    if not parts:
-        return one_line(source) or "unknown"
-    if not _DATA_SUFFIX.search(parts[-1]):  # a Hub id or a folder
-        return "/".join(parts) if len(parts) <= 2 and not source.startswith(("/", ".")) else parts[-1]
-    stem = _SPLIT.sub("", _DATA_SUFFIX.sub("", parts[-1])).strip("._-")
-    if stem:
-        return stem
-    return parts[-2] if len(parts) > 1 else parts[-1]
+def describe_scores(runs: Sequence[RunFolder], summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template says of the results.
+
+    Args:
+        runs: the run that the card is of, and others of other seeds.
+        summary: of the run that the card is of.
+    """
+    run = runs[0]
+    splits = [split for split in ("validation", "test") if split in run.results]
+    variables: dict[str, Any] = {
+        "scores": _score_table(runs, splits),
+        "tested": "test" in splits,
+        "seeds": [str(one.summary["seed"]) for one in runs if one.summary] if len(runs) > 1 else None,
+    }
+    if not splits:
+        return variables
+    matrix = summary.get("confusion_matrix")
+    return variables | {
+        "headline": _headline(runs) if "test" in splits else None,
+        "split": splits[-1],
+        "class_scores": _class_table(runs, splits[-1], matrix),
+        "confusion": _confusion_table(matrix) if matrix else None,
+        "confusion_split": matrix["split"] if matrix else None,
+        "picture": _PICTURE if (run.folder / _PICTURE).is_file() else None,
+        **_describe_calibration(run, splits),
+    }
 
 
-def dataset_id(name: str) -> str:
-    """An id that the Hub takes, as near to the name as can be: `MELD (7 emotions)` -> `MELD-7-emotions`."""
-    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in name.split("/", 1)]
-    parts = [re.sub(r"([.-])[.-]+", r"\1", part).strip("-.") for part in parts]
-    joined = "/".join(part for part in parts if part)[:_LONGEST_ID].rstrip("-./")
-    return joined.removesuffix(".git") or "dataset"
+def _headline(runs: Sequence[RunFolder]) -> tuple[str, str] | None:
+    """Name and value of the score that comes first."""
+    results = [run.results["test"] for run in runs]
+    key = next(iter(overall_keys(results[0], runs[0].labels)), None)
+    return None if key is None else (plain(metric_of(key).name), mean_and_spread(values_of(results, key)))
+
+
+def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
+    """Scores over all classes: of this run, and of all runs where there are several."""
+    if not splits:
+        return ""
+    run = runs[0]
+    labels = run.labels
+    keys = list(dict.fromkeys(key for split in splits for key in overall_keys(run.results[split], labels)))
+    columns = [(split, [run]) for split in splits]
+    header = ["Score", *splits]
+    if len(runs) > 1:
+        header = [
+            "Score",
+            *(f"{split}, {len(runs)} seeds" for split in splits),
+            *(f"{split}, these weights" for split in splits),
+        ]
+        columns = [(split, runs) for split in splits] + columns
+    rows = [
+        [
+            plain(metric_of(key).name),
+            *(mean_and_spread(values_of([one.results[split] for one in which], key)) for split, which in columns),
+        ]
+        for key in keys
+    ]
+    return table(header, rows) if rows else ""
+
+
+def _class_table(runs: Sequence[RunFolder], split: str, matrix: Mapping[str, Any] | None) -> str:
+    """F1 of each class, and precision, recall and support where there is a confusion matrix of the split."""
+    results, labels = [run.results[split] for run in runs], runs[0].labels
+    prefixes = [prefix for prefix in _PER_CLASS if any(f"{prefix}{label}" in results[0] for label in labels)]
+    if not prefixes:
+        return ""
+    counts = _counts_of_classes(matrix) if matrix and matrix["split"] == split else {}
+    header = ["Class", *(_PER_CLASS[prefix] for prefix in prefixes), *(_COUNTED if counts else [])]
+    rows = []
+    for label in labels:
+        scores = [mean_and_spread(values_of(results, f"{prefix}{label}")) for prefix in prefixes]
+        rows.append([plain(label), *scores, *(counts.get(label, ["-"] * len(_COUNTED)) if counts else [])])
+    return table(header, rows)
+
+
+def _confusion_table(matrix: Mapping[str, Any]) -> str:
+    names = [plain(label) for label in matrix["labels"]]
+    rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, matrix["counts"], strict=True)]
+    return table(["True", *names], rows)
+
+
+def _counts_of_classes(matrix: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Label -> precision, recall and support; "-" for a share of nothing."""
+    counts = matrix["counts"]
+    found = {}
+    for index, label in enumerate(matrix["labels"]):
+        right, true, predicted = counts[index][index], sum(counts[index]), sum(row[index] for row in counts)
+        shares = [f"{right / whole:.3f}" if whole else "-" for whole in (predicted, true)]
+        found[label] = [*shares, f"{true:,}"]
+    return found
+
+
+def _describe_calibration(run: RunFolder, splits: Sequence[str]) -> dict[str, Any]:
+    measured = [split for split in splits if "ece" in run.results[split]]
+    if not measured:
+        return {}
+    # Without a temperature, results have one error alone.
+    is_calibrated = all("ece_uncalibrated" in run.results[split] for split in measured)
+    keys = {"before": "ece_uncalibrated", "after": "ece"} if is_calibrated else {"of the scores": "ece"}
+    rows = [
+        [name, *(mean_and_spread(values_of([run.results[split]], key)) for split in measured)]
+        for name, key in keys.items()
+    ]
+    temperature = getattr(run.config, "calibration_temperature", 1.0)
+    return {
+        "temperature": f"{temperature:.3f}" if is_calibrated else None,
+        "calibration": table(["Expected calibration error", *measured], rows),
+    }

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from joyful_hf import DialogueError, JoyfulProcessor
+from joyful_hf.dataset_names import dataset_id, dataset_name_of
 from joyful_hf.markdown import one_line, plain, table
 from joyful_hf.model_card import MARKER, write_model_card
-from joyful_hf.model_card_scores import dataset_id, dataset_name_of
 from tests.helpers import DIMS, FAMILY_CASES, LABELS, make_dialogues
 from tests.media import make_speech_encoder
 from tests.run_summaries import data_summary, edit_json, make_summary, write_run
@@ -301,23 +301,23 @@ def test_the_picture_is_shown_only_where_there_is_one(out):
 
 def test_training_is_told(out):
     card = read_card(out)
-    assert "Training data: toy/train.jsonl. Validation data: toy/validation.jsonl. Test data: toy/test.jsonl." in card
+    assert "Training: toy/train.jsonl. Validation: toy/validation.jsonl. Test: toy/test.jsonl.\n" in card
     data = table_under(card, "## Training data")
     assert data["utterances"] == ["550", "55", "55"]
     assert data["utterances with audio"] == ["547", "52", "52"]
     assert "utterances with video" not in data
     assert table_under(card, "## Training data", 1)["neutral"][0] == "300 (55%)"
-    assert "the one (epoch 12) with the highest value of *Weighted F1* on the validation data was kept: 0.850" in card
+    assert "the one of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
     assert table_under(card, "## Training")["seed"] == ["42"]
     assert "Trained on cpu in 61 s. Versions: joyful-hf 0.1.0, torch 2.13.0, python 3.11.2." in card
     assert table_under(card, "## Configuration")["num_members"] == ["2", "4"]
 
 
 def test_dialogues_held_out_are_told_from_a_file_of_their_own(out):
+    summarize(out, validation=data_summary("held out of train.jsonl", 12))
+    assert "The validation dialogues were held out of the training data." in read_card(out)
     summarize(out, validation=data_summary(None, 12))
-    card = read_card(out)
-    assert "The validation dialogues were held out of the training data." in card
-    assert "on dialogues held out of the training data was kept" in card
+    assert "held out" not in read_card(out)
 
 
 def test_a_preset_is_what_the_configuration_is_compared_with(tmp_path):
@@ -332,7 +332,7 @@ def test_a_run_that_told_little_makes_a_card(out):
     summarize(out, train=None, validation=None, test=None, chosen_by=None, results={}, confusion_matrix=None)
     card = read_card(out)
     assert "The model was not scored." in card
-    assert "The training dialogues were streamed, and not counted." in card
+    assert "The training dialogues were not counted: they were streamed." in card
     assert "no checkpoint was chosen" in card
     assert ModelCard.load(out / "README.md").data.eval_results is None
 
@@ -401,7 +401,10 @@ def test_dialogues_that_each_seed_holds_out_may_be_others(out, seeds):
         (out, (90, 100, 300, 50), (10, 0, 0, 5)),
         (seeds[0], (100, 90, 300, 50), (0, 10, 0, 5)),
     ):
-        summary = {"train": data_summary("a.jsonl", 100, train), "validation": data_summary(None, 10, held_out)}
+        summary = {
+            "train": data_summary("a.jsonl", 100, train),
+            "validation": data_summary("held out of a.jsonl", 10, held_out),
+        }
         edit_json(folder / "run_summary.json", **summary)
     write_model_card(out, other_runs=seeds[:1])
     edit_json(seeds[0] / "run_summary.json", train=data_summary("a.jsonl", 100, (90, 100, 300, 51)))
