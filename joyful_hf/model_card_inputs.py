@@ -11,7 +11,7 @@ from .processing.dialogues import MEDIA_KEYS
 
 MODALITY_NAMES = {"text": "text", "audio": "audio", "visual": "video"}
 
-_BY_HAND = "you"
+_BY_HAND = "you bring it"
 
 
 def describe_inputs(run: RunFolder) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def _context(run: RunFolder) -> str:
         sentences.append("The processor standardises features by the mean and deviation of the training set.")
     weights = parameters.get("modality_weights")
     if weights:
-        listed = ", ".join(f"{MODALITY_NAMES[modality]} {weight:.2f}" for modality, weight in weights.items())
+        names = {modality: name for modality, name in MODALITY_NAMES.items() if modality in weights}
+        listed = ", ".join(f"{name} {weights[modality]:.2f}" for modality, name in names.items())
         sentences.append(f"It weighs them by what they told of the training labels: {listed}.")
     return " ".join(sentences)
 

@@ -133,7 +133,7 @@ def check_same_recipe(runs: Sequence[RunFolder]) -> None:
                 "leave this run out"
             )
     first, *others = runs
-    seeds = {first.summary["seed"]: first.folder} if first.summary else {}
+    seeds = {first.summary["seed"]} if first.summary else set()
     recipe = first.recipe()
     for run in others:
         differences = list(_differences(recipe, run.recipe()))
@@ -141,13 +141,13 @@ def check_same_recipe(runs: Sequence[RunFolder]) -> None:
             more = len(differences) - _NAMED_DIFFERENCES
             listed = "; ".join(differences[:_NAMED_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
             raise DialogueError(
-                f"{run.folder}: differs from {first.folder} in more than the seed: {listed}; "
+                f"{run.folder}: differs from the card's run in more than the seed: {listed}; "
                 "mean and spread are of runs of one recipe"
             )
         seed = run.summary["seed"] if run.summary else None
         if seed in seeds:
-            raise DialogueError(f"{run.folder}: has the seed {seed}, as {seeds[seed]} has; give each run once")
-        seeds[seed] = run.folder
+            raise DialogueError(f"{run.folder}: has the seed {seed}, as another of these runs has; give each run once")
+        seeds.add(seed)
 
 
 def _differences(recipe: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:

@@ -51,9 +51,10 @@ def metric_of(key: str) -> Metric:
 
 
 def overall_keys(results: Mapping[str, float], labels: Iterable[str]) -> list[str]:
-    """The keys of scores over all classes, in their order."""
+    """The keys of scores over all classes, those of `METRICS` first."""
     per_class = {prefix + label for prefix in _PER_CLASS for label in labels}
-    return [key for key in results if key not in per_class and not key.startswith(_OTHER_KEYS)]
+    keys = [key for key in results if key not in per_class and not key.startswith(_OTHER_KEYS)]
+    return sorted(keys, key=lambda key: list(METRICS).index(key) if key in METRICS else len(METRICS))
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

@@ -299,6 +299,16 @@ def test_the_picture_is_shown_only_where_there_is_one(out):
     assert "### What is taken for what" in card
 
 
+def test_scores_that_are_not_calibrated_are_called_so(out):
+    results = make_summary()["results"]
+    for scores in results.values():
+        del scores["ece_uncalibrated"]
+    summarize(out, results=results)
+    card = read_card(out)
+    assert "The scores are not calibrated." in card
+    assert table_under(card, "### How far the scores can be trusted")["of the scores"] == ["0.020", "0.020"]
+
+
 def test_training_is_told(out):
     card = read_card(out)
     assert "Training: toy/train.jsonl. Validation: toy/validation.jsonl. Test: toy/test.jsonl.\n" in card
@@ -369,10 +379,12 @@ def test_several_emotions_have_their_own_scores(tmp_path):
     dialogues = make_dialogues(label=lambda rng: list(LABELS[: rng.integers(5)]))
     scores = {"weighted_f1": 0.5, "accuracy": 0.3}
     scores |= {f"{prefix}{label}": 0.4 for label in LABELS for prefix in ("f1_", "weighted_f1_")}
-    summary = make_summary(results={"test": scores}, confusion_matrix=None)
+    test = data_summary("toy/test.jsonl", 12) | {"num_utterances": 100}
+    summary = make_summary(results={"test": scores}, confusion_matrix=None, test=test)
     card = read_card(write_run(tmp_path / "out", summary, dialogues=dialogues))
     assert "of which an utterance may have several" in card
     assert table_under(card, "### Each class")["joy"] == ["0.400", "0.400"]
+    assert table_under(card, "## Training data", 1)["neutral"][2] == "30 (30%)"
     assert set(table_under(card, "## Results")) == {"Score", "Weighted F1", "Accuracy"}
 
 
@@ -421,7 +433,7 @@ def test_dialogues_that_each_seed_holds_out_may_be_others(out, seeds):
         ("run_summary.json", {"test": data_summary("other.jsonl", 9)}, "test data"),
         ("run_summary.json", {"preset": "paper"}, r'preset \("paper", not null\)'),
         ("run_summary.json", {"results": {}}, "splits that were scored"),
-        ("run_summary.json", {"seed": 42}, "has the seed 42, as .*out has"),
+        ("run_summary.json", {"seed": 42}, "has the seed 42, as another"),
     ],
 )
 def test_a_run_of_another_recipe_is_refused_with_what_differs(file, changes, message, out, seeds):
@@ -522,3 +534,9 @@ def test_a_processor_without_a_parameter_has_its_default(out):
     (out / "processor_config.json").write_text(json.dumps(parameters))
     assert JoyfulProcessor().window_past == 8
     assert "8 utterances before it" in read_card(out)
+
+
+def test_the_classes_weights_are_told_where_they_differ(out):
+    assert "In the loss the classes weigh" not in read_card(out)
+    edit_json(out / "config.json", class_weights=[1.25, 1, 0.8, 1])
+    assert "In the loss the classes weigh: anger 1.25, joy 1.00, neutral 0.80, sadness 1.00." in read_card(out)
