@@ -14,11 +14,12 @@ from .processing import DialogueError
 
 RUN_SUMMARY = "run_summary.json"
 _SUMMARY_KEYS = {"seed", "train", "validation", "test", "chosen_by", "results", "training_arguments"}
-_LEARNT = {"class_weights", "calibration_temperature", "feature_statistics", "modality_weights"}
-_NO_SETTINGS = {"transformers_version", "processor_class", "auto_map", "_name_or_path"}
-# Training arguments that say where a run writes and which seed it has.
-_OF_ONE_RUN = {"seed", "data_seed", "output_dir", "run_name", "project", "trackio_space_id", "report_to"}
-_OF_ONE_RUN_BEGIN = ("hub_", "push_to_hub", "logging_")
+# What may differ between two runs of one recipe: what is learnt, the seed, where a run lies, and who wrote its files.
+_OF_ONE_RUN = {
+    *("class_weights", "calibration_temperature", "feature_statistics", "modality_weights"),
+    *("seed", "data_seed", "output_dir", "logging_dir", "run_name", "report_to", "push_to_hub"),
+    *("transformers_version", "processor_class", "auto_map"),
+}
 _NAMED_DIFFERENCES = 3
 _HELD_OUT = "held out of "
 
@@ -97,22 +98,20 @@ class RunFolder:
     def recipe(self) -> dict[str, Any]:
         """Everything that two runs of one recipe have in common, as plain JSON: name -> value."""
         assert self.summary is not None
-        config = {name: value for name, value in self.config.to_dict().items() if name not in _LEARNT | _NO_SETTINGS}
-        parameters = {f"processor's {name}": value for name, value in self.parameters.items() if name not in _LEARNT}
-        arguments = {
-            name: value
-            for name, value in self.summary["training_arguments"].items()
-            if name not in _OF_ONE_RUN and not name.startswith(_OF_ONE_RUN_BEGIN)
-        }
-        others = {
+        config, parameters, arguments = (
+            {name: value for name, value in given.items() if name not in _OF_ONE_RUN and not name.startswith("hub_")}
+            for given in (self.config.to_dict(), self.parameters, self.summary["training_arguments"])
+        )
+        recipe = {
             "family": self.family_name,
             "preset": self.preset,
             "splits that were scored": sorted(self.results),
+            **config,
+            **{f"processor's {name}": value for name, value in parameters.items()},
+            **arguments,
             **_data_of(self.summary),
         }
-        for name in _NO_SETTINGS:
-            parameters.pop(f"processor's {name}", None)
-        return json.loads(json.dumps(config | parameters | arguments | others))
+        return json.loads(json.dumps(recipe))
 
 
 def is_held_out(summary: Mapping[str, Any]) -> bool:

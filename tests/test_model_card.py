@@ -401,7 +401,8 @@ def test_scores_of_several_seeds_are_mean_and_deviation(out, seeds):
 
 
 def test_what_is_learnt_may_differ_between_seeds(out, seeds):
-    edit_json(seeds[0] / "config.json", calibration_temperature=1.2, class_weights=[1.0, 1.1, 0.8, 1.0])
+    learnt = {"calibration_temperature": 1.2, "class_weights": [1.0, 1.1, 0.8, 1.0]}
+    edit_json(seeds[0] / "config.json", **learnt, auto_map={"AutoModel": "modeling_joyful.JoyfulModel"})
     statistics = json.loads((out / "processor_config.json").read_text())["feature_statistics"]
     statistics["text"]["mean"][0] += 1
     edit_json(seeds[0] / "processor_config.json", feature_statistics=statistics)
