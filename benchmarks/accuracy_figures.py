@@ -5,21 +5,26 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from benchmarks.accuracy_results import Measured
 from benchmarks.accuracy_tables import deviation, metric_title, of_seeds, spread
 from benchmarks.accuracy_variants import DEPTH_CURVE, NOISE_CURVES, PAPER_VIEWS, VIEW_PAIRS, VIEWS, WINDOW_CURVE
+from joyful_hf.figures import (
+    COLOURS,
+    HATCHES,
+    LINES,
+    MARKERS,
+    SEQUENTIAL,
+    SMALL,
+    Axes,
+    Figure,
+    new_figure,
+    save_figure,
+    write_cells,
+)
 
-# Okabe and Ito's colours, dark to light: they differ in grey too, and for the colour-blind.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#E69F00")
-MARKERS = ("D", "o", "s", "^")
-LINES = ("-", "--", ":", "-.")
-_HATCHES = ("", "////", "....", "xx")
-_BARS = len(_HATCHES)
-_SMALL = 8
+_BARS = len(HATCHES)
 
 
 def draw_figures(measured: Measured, folder: Path) -> list[str]:
@@ -52,7 +57,7 @@ def _variants(measured: Measured) -> Figure:
             markerfacecolor="black" if is_first else "white",
             capsize=3,
         )
-        axes.text(1.02, row, spread(values), va="center", size=_SMALL, transform=axes.get_yaxis_transform())
+        axes.text(1.02, row, spread(values), va="center", size=SMALL, transform=axes.get_yaxis_transform())
     axes.axvline(measured.mean(measured.first), color="black", linewidth=0.8, linestyle=":", zorder=0)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(-0.7, len(names) - 0.3)
@@ -87,7 +92,7 @@ def _one_curve(measured: Measured, curve: Mapping[int, str], label: str, tick: C
             axes.plot(position, mean, "D", color="black", zorder=3)
         # In a row above, where no line can cross them.
         above = axes.get_xaxis_transform()
-        axes.text(position, 1.01, f"{mean:.3f}", transform=above, ha="center", va="bottom", size=_SMALL)
+        axes.text(position, 1.01, f"{mean:.3f}", transform=above, ha="center", va="bottom", size=SMALL)
     axes.set_xticks(range(len(places)), [tick(place) for place in places])
     axes.set_xlim(-0.4, len(places) - 0.6)
     _finish_curve(axes, measured, label)
@@ -154,7 +159,7 @@ def _class_f1(measured: Measured) -> Figure | None:
             color="black" if index == 0 else "white",
             edgecolor=COLOURS[index],
             ecolor="grey",
-            hatch=_HATCHES[index],
+            hatch=HATCHES[index],
             capsize=2,
         )
         for place, mean, error in zip(places, means, errors, strict=True):
@@ -166,7 +171,7 @@ def _class_f1(measured: Measured) -> Figure | None:
                 ha="center",
                 va="bottom",
                 rotation=90,
-                size=_SMALL,
+                size=SMALL,
             )
     axes.set_xticks(range(len(labels)), labels)
     axes.margins(y=0.18)
@@ -186,8 +191,8 @@ def _confusion(measured: Measured) -> Figure | None:
     labels = measured.labels
     size = 2.2 + 0.6 * len(labels)
     figure, axes = new_figure(size + 0.6, size)
-    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-    _write_cells(axes, shares)
+    axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    write_cells(axes, _as_texts(shares, "{:.2f}"), shares > 0.5)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(labels)), [f"{name} ({count})" for name, count in zip(labels, support[0], strict=True)])
     axes.set_xlabel("predicted")
@@ -207,8 +212,8 @@ def _views(measured: Measured) -> Figure | None:
         return None
     figure, axes = new_figure(5.2, 4.6)
     low, high = np.nanmin(scores), np.nanmax(scores)
-    axes.imshow(scores, cmap="Greys", vmin=low, vmax=high + 0.3 * (high - low))
-    _write_cells(axes, scores, low + 0.8 * (high - low), "{:.3f}")
+    axes.imshow(scores, cmap=SEQUENTIAL, vmin=low, vmax=high + 0.3 * (high - low))
+    write_cells(axes, _as_texts(scores, "{:.3f}"), scores > low + 0.8 * (high - low))
     ticks = [name.upper() if name != "none" else name for name in names]
     axes.set_xticks(range(len(names)), ticks)
     axes.set_yticks(range(len(names)), ticks)
@@ -221,11 +226,8 @@ def _views(measured: Measured) -> Figure | None:
     return figure
 
 
-def _write_cells(axes: Axes, values: np.ndarray, white_above: float = 0.5, form: str = "{:.2f}") -> None:
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            colour = "white" if value > white_above else "black"
-            axes.text(column, row, form.format(value), ha="center", va="center", color=colour, size=_SMALL)
+def _as_texts(values: np.ndarray, form: str) -> np.ndarray:
+    return np.array([[form.format(value) if np.isfinite(value) else "" for value in row] for row in values])
 
 
 def _means_and_errors(measured: Measured, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -239,20 +241,6 @@ def _finish_curve(axes: Axes, measured: Measured, label: str) -> None:
     axes.set_ylabel(f"test {metric_title(measured.metric)}")
     axes.set_title(of_seeds(measured, "mean ± deviation"), size="medium", pad=16)
     axes.grid(axis="y", linewidth=0.4)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """As PNG and SVG; the path is without an ending."""
-    for suffix in ("png", "svg"):
-        figure.savefig(path.with_name(f"{path.name}.{suffix}"), dpi=150)
-
-
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Of this size in inches, without a frame above and on the right."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 _FIGURES: dict[str, Callable[[Measured], Figure | None]] = {

@@ -173,7 +173,7 @@ def draw_figures(cells: Cells, part: str, folder: Path) -> list[str]:
 def _draw_curves(
     cells: Cells, part: str, label: str, values_of: Callable[[Cells, str, str, float], np.ndarray], path: Path
 ) -> None:
-    from benchmarks.accuracy_figures import COLOURS, LINES, MARKERS, new_figure, save_figure  # matplotlib is an extra
+    from joyful_hf.figures import COLOURS, LINES, MARKERS, new_figure, save_figure  # matplotlib is an extra
 
     figure, axes = new_figure(5.5, 3.8)
     for index, name in enumerate(cells):

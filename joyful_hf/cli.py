@@ -161,6 +161,37 @@ def predict(
 
 
 @app.command()
+def plot(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    data_file: Annotated[str, typer.Option(help=_DATA_HELP)],
+    output_dir: Annotated[Path, typer.Option(help="Folder for the pictures, as PNG and SVG.")],
+    dialogue: Annotated[
+        str | None, typer.Option(help="Id of the dialogue whose timeline and graph are drawn; else the first one.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="tsne or umap: how representations become points.")] = "tsne",
+    num_proc: NumProc = 1,
+    strict: Strict = False,
+) -> None:
+    """Draw the scores, a dialogue, the representations and the training. Without labels, what needs none."""
+    from .figures import FORMATS, Figure, write_figure
+    from .plotting import PICTURES, draw_pictures
+
+    _hide_bars_in_files()
+    for name in PICTURES:
+        for suffix in FORMATS:
+            _refuse_existing(output_dir / f"{name}.{suffix}")
+    width = max(map(len, PICTURES))
+    for name, picture in draw_pictures(checkpoint, data_file, dialogue, method, num_proc, strict).items():
+        if not isinstance(picture, Figure):
+            print(f"{name:<{width}}  left out: {picture}")
+            continue
+        for suffix in FORMATS:
+            with _written_whole(output_dir / f"{name}.{suffix}") as part:
+                write_figure(picture, part, suffix)
+        print(f"{name:<{width}}  {output_dir / name}.{', .'.join(FORMATS)}")
+
+
+@app.command()
 def prepare(
     corpus: Annotated[str, typer.Argument(help="iemocap, meld, cmu-mosei, cmu-mosi, or pickle for shared features.")],
     source: Annotated[Path, typer.Argument(help="The corpus as its makers give it: a folder, or a pickle.")],

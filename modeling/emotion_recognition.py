@@ -103,13 +103,16 @@ class EmotionRecognitionMixin:
 
     def encoded_logits(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Tensor:
         """What `processor.encode` gives -> logits (N, num_labels) of its N utterances, in the mode the model is in."""
-        logits = []
+        return torch.cat([output.logits for output in self.encoded_outputs(encoded, processor, utterances_per_batch)])
+
+    def encoded_outputs(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Iterator[Any]:
+        """What `processor.encode` gives -> the output of each batch, without losses, in the mode the model is in."""
         for _, examples in _batches(encoded, utterances_per_batch, len):
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
             batch.pop("labels", None)
             with torch.inference_mode():
-                logits.append(self(**batch, return_loss=False).logits)
-        return torch.cat(logits)
+                output = self(**batch, return_loss=False)
+            yield output
 
 
 def with_predictions(dialogue: Mapping[str, Any], named: Iterator[dict[str, Any]]) -> dict[str, Any]:

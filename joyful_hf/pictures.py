@@ -1,0 +1,27 @@
+"""The pictures of a run and of its predictions. Each is a matplotlib `Figure`; `save_figure` writes PNG and SVG.
+
+    from joyful_hf.pictures import plot_timeline, save_figure
+
+    save_figure(plot_timeline(model.predict(dialogue, processor)[0]), Path("timeline"))
+
+They need `pip install "joyful-hf[plots]"`, and none of them touches pyplot's global state.
+"""
+
+from .figures import save_figure
+from .picture_calibration import plot_reliability
+from .picture_classes import plot_confusion_matrix, plot_f1_per_class
+from .picture_graph import plot_dialogue_graph
+from .picture_representations import plot_representations
+from .picture_timeline import plot_timeline
+from .picture_training import plot_training_curves
+
+__all__ = [
+    "plot_confusion_matrix",
+    "plot_dialogue_graph",
+    "plot_f1_per_class",
+    "plot_reliability",
+    "plot_representations",
+    "plot_timeline",
+    "plot_training_curves",
+    "save_figure",
+]
