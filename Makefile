@@ -14,7 +14,7 @@ TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint types check format clean
+.PHONY: help install demo space test test-slow lint types check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ install: $(INSTALLED)  ## make the virtual environment and install the package i
 
 demo: $(INSTALLED)  ## make toy recordings, train on them, test, save, load back, and find the emotions of one dialogue
 	@$(BIN)/joyful demo --output-dir $(DEMO_OUTPUT) --overwrite-output-dir
+
+space: $(INSTALLED)  ## show the Space in a browser, with the demo's checkpoint (made first where there is none)
+	@test -f $(DEMO_OUTPUT)/model/train_results.json || $(MAKE) --no-print-directory demo
+	@$(BIN)/python examples/space/app.py $(DEMO_OUTPUT)/model
 
 test: $(INSTALLED)  ## run the tests, except the slow ones
 	@$(PYTEST) -m "not slow"
@@ -44,7 +48,7 @@ format: $(INSTALLED)  ## mend style and format
 	@$(BIN)/ruff format .
 
 clean:  ## remove everything that make made
-	rm -rf $(VENV) $(DEMO_OUTPUT) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO_OUTPUT) test-screenshots build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first and alone: its pinned version is settled before anything else can ask for another one.

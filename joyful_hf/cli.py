@@ -86,7 +86,7 @@ def train(
     settings = _with_extractors(settings, _extractors(text_extractor, audio_extractor, video_extractor), model)
     resume_from = prepare_output_dir(output_dir, overwrite_output_dir)
     own_options = [option for parameter in context.command.params for option in parameter.opts]
-    defaults = _training_defaults(model)
+    defaults = _training_defaults(model, preset)
     args = _parse_training_args(["--output_dir", str(output_dir), *defaults, *context.args], own_options)
     data = load_run_data(train_file, validation_file, test_file, args.seed)
     with _resumable():
@@ -350,11 +350,13 @@ def _parse_rates(text: str) -> list[float]:
     return list(rates)
 
 
-def _training_defaults(model: str) -> list[str]:
-    """The family's training arguments, which go before the user's: of two, the last one counts."""
+def _training_defaults(model: str, preset: str | None) -> list[str]:
+    """The family's and the preset's training arguments, which go before the user's: of two, the last one counts."""
     from .families import FAMILIES
 
-    defaults = FAMILIES[model].training_defaults if model in FAMILIES else {}
+    if model not in FAMILIES:  # the run says so
+        return []
+    defaults = {**FAMILIES[model].training_defaults, **FAMILIES[model].presets.get(preset or "", {})}
     return [word for name, value in defaults.items() for word in (f"--{name}", str(value))]
 
 
@@ -438,17 +440,10 @@ def _write_results(results: dict[str, Any], file: Path) -> None:
         part.write_text(json.dumps(results, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 
-# What transformers adds to the scores of an evaluation; the result files have it too.
-_NO_SCORES = (
-    "_runtime",
-    "_per_second",
-    "_samples",
-    "_model_preparation_time",
-)
-
-
 def _print_metrics(metrics: dict[str, float]) -> None:
-    shown = {name: value for name, value in metrics.items() if name != "epoch" and not name.endswith(_NO_SCORES)}
+    from .metrics import NO_SCORES
+
+    shown = {name: value for name, value in metrics.items() if name != "epoch" and not name.endswith(NO_SCORES)}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         print(f"{name:<{width}}  {value:.4f}")

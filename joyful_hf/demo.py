@@ -52,6 +52,8 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     print(f"test accuracy   {metrics['test_accuracy']:.3f}   weighted F1 {metrics['test_weighted_f1']:.3f}")
     print(f"chance          {1 / len(EMOTIONS):.3f}   {len(EMOTIONS)} emotions, equally frequent")
     print(f"ceiling         {ceiling:.3f}   exact inference that knows the rules and all that the recordings show")
+    gap, before = metrics["test_ece"], metrics["test_ece_uncalibrated"]
+    print(f"calibration     {gap:.3f}   mean gap of a score and how often it is right ({before:.3f} before)")
 
     print(f"\nThe checkpoint, loaded back from {model_dir}, on the recordings in {folder}:\n")
     model, processor = load_checkpoint(model_dir)
@@ -61,5 +63,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
         mark = "" if found["label"] == utterance["label"] else f"(true: {utterance['label']})"
         score = found["scores"][found["label"]]
         print(f"  {found['speaker']:<6} {found['text']:<{width}}  {found['label']:<10} {score:4.0%}  {mark}".rstrip())
-    print(f"\nUse it:  joyful predict {model_dir} --data-file FOLDER --output-file emotions.jsonl")
+    print(f"\nUse it:   joyful predict {model_dir} --data-file FOLDER --output-file emotions.jsonl")
+    print(f"See it:   joyful plot {model_dir} --data-file {data_dir / 'test.jsonl'} --output-dir pictures")
+    print(f"Share it: joyful push {model_dir} USER/NAME   ({model_dir / 'README.md'} is its model card)")
     return metrics

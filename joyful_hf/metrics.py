@@ -6,13 +6,19 @@ import numpy as np
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
-from .processing.labels import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from .calibration import expected_calibration_error, probabilities
+from .labelled import labelled_rows
+from .processing.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+
+# What transformers adds to the scores of an evaluation; the result files have it too.
+NO_SCORES = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
 
 
 def compute_metrics(
     prediction: EvalPrediction,
     id2label: Mapping[int, str] | None = None,
     problem_type: str = SINGLE_LABEL,
+    temperature: float = 1.0,
 ) -> dict[str, float]:
     """Metrics over every utterance whose label is known; {} if none is.
 
@@ -22,33 +28,28 @@ def compute_metrics(
             (N, ...) or padded (dialogues, utterances, ...).
         id2label: names for the F1 of each class; `label_0`, ... without it.
         problem_type: as in transformers.
+        temperature: the config's `calibration_temperature`, of which only the calibration error depends.
 
     Returns:
         Single label: `weighted_f1`, `accuracy`, `unweighted_accuracy` (mean recall) and `f1_<label>`.
         Several labels: `weighted_f1` (by label count), `accuracy` (all labels of an utterance right), and of each
         label `f1_<label>` and `weighted_f1_<label>` (both of its classes, as the CMU-MOSEI papers report).
+        Both: `ece`, the expected calibration error, and where there is a temperature `ece_uncalibrated`, that without.
         Regression: `mae`, `correlation` (Pearson), `acc_2` (negative or not), `acc_2_nonzero` (the same where the
         true value is not 0) and `acc_7` (rounded, within -3 ... 3).
     """
-    logits = np.asarray(prediction.predictions)
-    logits = logits.reshape(-1, logits.shape[-1])
-    labels = np.asarray(prediction.label_ids)
-    if problem_type == MULTI_LABEL:
-        labels = labels.reshape(-1, labels.shape[-1])
-        known = ~((labels == IGNORED_LABEL) | np.isnan(labels)).any(-1)
-        metrics_of = _multi_label_metrics
-    elif problem_type == REGRESSION:
-        labels = labels.reshape(-1)
-        known = ~((labels == IGNORED_LABEL) | np.isnan(labels))
-        metrics_of = _regression_metrics
-    else:
-        labels = labels.reshape(-1)
-        known = labels != IGNORED_LABEL
-        metrics_of = _single_label_metrics
-    if not known.any():
+    logits, labels = labelled_rows(prediction.predictions, prediction.label_ids, problem_type)
+    if not len(labels):
         return {}
+    if problem_type == REGRESSION:
+        return _regression_metrics(logits, labels)
     names = [str((id2label or {}).get(index, f"label_{index}")) for index in range(logits.shape[-1])]
-    return metrics_of(logits[known], labels[known], names)
+    metrics_of = _multi_label_metrics if problem_type == MULTI_LABEL else _single_label_metrics
+    metrics = metrics_of(logits, labels, names)
+    metrics["ece"] = expected_calibration_error(probabilities(logits, problem_type, temperature), labels)
+    if temperature != 1:
+        metrics["ece_uncalibrated"] = expected_calibration_error(probabilities(logits, problem_type), labels)
+    return metrics
 
 
 def _single_label_metrics(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
@@ -86,8 +87,7 @@ def _multi_label_metrics(logits: np.ndarray, labels: np.ndarray, names: list[str
     return metrics
 
 
-def _regression_metrics(values: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, float]:
-    del names
+def _regression_metrics(values: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     predicted = values[:, 0].astype(np.float64)
     true = labels.astype(np.float64)
     varies = np.ptp(predicted) > 0 and np.ptp(true) > 0

@@ -117,7 +117,8 @@ def _score(model: Any, processor: Any, encoded: Sequence[EncodedExample], kept: 
     labels = join_labels([example.labels for example in encoded])
     assert labels is not None  # score_missing has seen to that
     prediction = EvalPrediction(logits.float().cpu().numpy(), labels)
-    return compute_metrics(prediction, model.config.id2label, model.problem_type)
+    config = model.config
+    return compute_metrics(prediction, config.id2label, model.problem_type, config.calibration_temperature)
 
 
 __all__ = ["DRAWS", "MissingScores", "keep_at_random", "score_missing"]

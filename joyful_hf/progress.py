@@ -6,7 +6,7 @@ from typing import Any
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from .trainer import metric_key
+from .training_args import metric_key
 
 
 class EpochLines(TrainerCallback):

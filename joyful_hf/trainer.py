@@ -1,10 +1,12 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import numpy as np
@@ -20,14 +22,31 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
+from .calibration import fit_temperature
+from .labelled import labelled_rows
 from .metrics import compute_metrics
+from .model_card import write_model_card
 from .processing import DialogueError, EmotionRecognitionProcessor, EncodedExample
+from .processing.dialogues import as_dialogue_list
 from .processing.labels import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
-from .training_args import JoyfulTrainingArguments
+from .run_summary import (
+    SPLIT_OF_PREFIX,
+    ConfusionMatrix,
+    DataSummary,
+    Evaluated,
+    RunSummary,
+    count_confusions,
+    summarize_data,
+    summarize_run,
+)
+from .training_args import JoyfulTrainingArguments, metric_key
 from .weight_averaging import AveragedWeights, load_step_weights, save_step_weights
+
+TRAINING_ARGS_FILE = "training_args.json"
 
 # How far the weights of rare classes are raised unless asked otherwise: chosen on MELD's validation dialogues.
 DEFAULT_CLASS_BALANCE = 0.4
@@ -39,10 +58,15 @@ class EncodedDialogues(Dataset):
     Its rows are the processor's examples: dialogues, or utterances for a family that sees one at a time.
     """
 
-    def __init__(self, dialogues: Any, processor: EmotionRecognitionProcessor) -> None:
+    def __init__(self, dialogues: Any, processor: EmotionRecognitionProcessor, source: str | None = None) -> None:
+        """`source` is what a model card calls the data: a file or a Hub id."""
         if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
             dialogues = [dialogues[index] for index in range(len(dialogues))]
+        dialogues = as_dialogue_list(dialogues)
         self.encoded: list[EncodedExample] = processor.encode(dialogues)
+        self.num_dialogues = len(dialogues)
+        self.max_speakers = max(len({one["speaker"] for one in dialogue["utterances"]}) for dialogue in dialogues)
+        self.source = source
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -54,6 +78,10 @@ class EncodedDialogues(Dataset):
     def has_labels(self) -> bool:
         """Whether the label of at least one utterance is known."""
         return any(example.has_labels for example in self.encoded)
+
+    def summarize(self, id2label: Mapping[int, str]) -> DataSummary:
+        """What a model card says of these dialogues."""
+        return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source)
 
 
 class DialogueCollator:
@@ -198,6 +226,8 @@ class JoyfulTrainer(Trainer):
         self._resumed_from: str | None = None
         self._step_means = LoggedMeans()
         self._evaluated_means = LoggedMeans()
+        self._confusion_matrix: ConfusionMatrix | None = None
+        self.evaluated: dict[str, Evaluated] = {}
         super().__init__(
             model=model,
             args=args,
@@ -267,7 +297,8 @@ class JoyfulTrainer(Trainer):
         return EncodedDialogues(dialogues, self._encoder)
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        return compute_metrics(prediction, self._config.id2label, self._problem_type)
+        temperature = self._config.calibration_temperature
+        return compute_metrics(prediction, self._config.id2label, self._problem_type, temperature)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -277,8 +308,14 @@ class JoyfulTrainer(Trainer):
         With another prefix than `eval` it may be called during training, and does not stand in for a validation.
         """
         should_validate = self.control.should_evaluate
+        encoded = self._encoded(eval_dataset, whole=True)
         with self._averaged_model():
-            metrics = super().evaluate(self._encoded(eval_dataset, whole=True), ignore_keys, metric_key_prefix)
+            metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
+        if not self.is_in_train:
+            evaluated = self.eval_dataset if encoded is None else encoded
+            self.evaluated[metric_key_prefix] = Evaluated(
+                data=self.summary_of(evaluated), metrics=metrics, confusion_matrix=self._confusion_matrix
+            )
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
         return metrics
@@ -291,7 +328,66 @@ class JoyfulTrainer(Trainer):
         """As in transformers."""
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
         self._resumed_from = found or None
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        self._config.calibration_temperature = 1.0  # that of other weights
+        outcome = super().train(resume_from_checkpoint, *args, **kwargs)
+        self.evaluated = {}
+        return outcome
+
+    def calibrate(self, eval_dataset: Any = None) -> float:
+        """Fit the temperature that makes probabilities of logits, and keep it in the model's config.
+
+        Afterwards `model.predict` and the pipeline give calibrated scores; labels stay what they are.
+
+        Args:
+            eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
+
+        Returns:
+            The temperature, `config.calibration_temperature`.
+
+        Raises:
+            ValueError: no dialogues to calibrate on.
+            DialogueError: not one known label, or regression.
+        """
+        eval_dataset = self.eval_dataset if eval_dataset is None else eval_dataset
+        if eval_dataset is None or isinstance(eval_dataset, dict):
+            raise ValueError("calibrate needs an eval_dataset of dialogues: the trainer's own, or one that is given")
+        output = self.predict(eval_dataset, metric_key_prefix="eval")
+        self._config.calibration_temperature = fit_temperature(
+            output.predictions, output.label_ids, self._problem_type
+        )
+        self.evaluated = {}
+        return self._config.calibration_temperature
+
+    def run_summary(self, preset: str | None = None) -> RunSummary:
+        """What there is to say of this run; validates first if the weights there are have not been validated yet.
+
+        Args:
+            preset: the published form that the model has.
+        """
+        if self.eval_dataset is not None and "eval" not in self.evaluated:
+            self.evaluate()
+        return summarize_run(self, preset)
+
+    def create_model_card(  # ty: ignore[incompatible-method-override]
+        self, model_name: str | None = None, dataset: str | None = None, preset: str | None = None
+    ) -> None:
+        """Write the model card, `run_summary.json` that it is made of, and the confusion matrix into the output folder.
+
+        Args:
+            model_name: the repository's id.
+            dataset: what the card calls the data; by default what they were read from.
+            preset: as of `run_summary`.
+        """
+        summary = self.run_summary(preset)
+        if self.is_world_process_zero():
+            folder = Path(str(self.args.output_dir))
+            summary.save(folder)
+            _draw_confusion_matrix(summary.confusion_matrix, folder)
+            write_model_card(folder, model_name, dataset)
+
+    def summary_of(self, dialogues: Any) -> DataSummary | None:
+        """What a model card says of these dialogues; None of a stream and of no dialogues."""
+        return dialogues.summarize(self._config.id2label) if isinstance(dialogues, EncodedDialogues) else None
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """As in transformers; during training with averaged weights, which a checkpoint keeps apart from its own."""
@@ -299,6 +395,16 @@ class JoyfulTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
         if self._averaged is not None and output_dir is not None and _internal_call and self.args.should_save:
             save_step_weights(self.model, Path(output_dir))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """As in transformers; the training arguments go as JSON, without the folders of this machine."""
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            folder = Path(output_dir or str(self.args.output_dir))
+            (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
+            arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
+            text = json.dumps(arguments, indent=2)
+            (folder / TRAINING_ARGS_FILE).write_text(text + "\n", encoding="utf-8")
 
     def _averaged_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self._averaged is None else self._averaged.applied_to(self.model)
@@ -382,10 +488,17 @@ class JoyfulTrainer(Trainer):
         Without the losses that need labels if there is not one.
         """
         self._evaluated_means = LoggedMeans()
+        self._confusion_matrix = None
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         metrics = output.metrics if output.metrics is not None else {}
         means = self._evaluated_means.means()
         metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in means.items()})
+        predictions, label_ids = output.predictions, output.label_ids
+        if self._problem_type == SINGLE_LABEL and isinstance(predictions, np.ndarray) and label_ids is not None:
+            rows, labels = labelled_rows(predictions, cast("np.ndarray", label_ids))
+            split = SPLIT_OF_PREFIX.get(metric_key_prefix, metric_key_prefix)
+            if len(labels):
+                self._confusion_matrix = count_confusions(rows, labels, self._config.id2label, split)
         if isinstance(output.label_ids, np.ndarray) and np.all(output.label_ids == IGNORED_LABEL):
             for name in ("loss", "loss_classification"):
                 metrics.pop(f"{metric_key_prefix}_{name}", None)
@@ -428,10 +541,15 @@ class JoyfulTrainer(Trainer):
         return {**inputs, "labels": unknown}
 
 
-def metric_key(args: TrainingArguments) -> str:
-    """The name that `metric_for_best_model` has in the results of an evaluation; `eval_None` if there is none."""
-    name = str(args.metric_for_best_model)
-    return name if name.startswith("eval_") else f"eval_{name}"
+def _draw_confusion_matrix(confusions: ConfusionMatrix | None, folder: Path) -> None:
+    """As PNG and SVG, where there is one and matplotlib is installed."""
+    if confusions is None or find_spec("matplotlib") is None:
+        return
+    from .figures import save_figure
+    from .pictures import plot_confusion_matrix
+
+    counts = np.array(confusions.counts)
+    save_figure(plot_confusion_matrix(counts, confusions.labels), folder / "confusion_matrix")
 
 
 def pad_dialogues(rows: Tensor, lengths: list[int]) -> Tensor:

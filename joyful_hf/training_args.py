@@ -78,3 +78,9 @@ class JoyfulTrainingArguments(TrainingArguments):
             # At least the last epoch is validated, and a run of one epoch too.
             self.eval_delay = min(self.validation_start * self.num_train_epochs, self.num_train_epochs - 1)
         super().__post_init__()
+
+
+def metric_key(args: TrainingArguments) -> str:
+    """The name that `metric_for_best_model` has in the results of an evaluation; `eval_None` if there is none."""
+    name = str(args.metric_for_best_model)
+    return name if name.startswith("eval_") else f"eval_{name}"

@@ -5,7 +5,7 @@ import inspect
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
@@ -36,9 +36,11 @@ from .processing import (
     JoyfulProcessor,
     summarize_dialogues,
 )
+from .processing.labels import REGRESSION
 from .progress import print_epoch_lines
-from .trainer import EncodedDialogues, JoyfulTrainer, metric_key
-from .training_args import JoyfulTrainingArguments
+from .run_summary import RUN_SUMMARY_FILE
+from .trainer import TRAINING_ARGS_FILE, EncodedDialogues, JoyfulTrainer
+from .training_args import JoyfulTrainingArguments, metric_key
 
 HELD_OUT_SHARE = 0.1
 
@@ -53,7 +55,10 @@ _RUN_FILES = (
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    "training_args.bin",
+    TRAINING_ARGS_FILE,
+    RUN_SUMMARY_FILE,
+    "confusion_matrix.png",
+    "confusion_matrix.svg",
     _TRAINER_STATE,
     "all_results.json",
     "eval_results.json",
@@ -71,6 +76,8 @@ class RunData:
     validation: Dataset
     test: Dataset | None
     validation_source: str
+    sources: dict[str, str] = field(default_factory=dict)
+    """Split -> what a model card calls its data."""
 
 
 def load_run_data(train_file: str, validation_file: str | None, test_file: str | None, seed: int) -> RunData:
@@ -81,16 +88,19 @@ def load_run_data(train_file: str, validation_file: str | None, test_file: str |
     """
     train = load_dialogues(train_file)
     test = load_dialogues(test_file, split="test") if test_file else None
+    sources = {"train": train_file} | ({"test": test_file} if test_file else {})
     if validation_file:
         validation = load_dialogues(validation_file, split="validation")
-        return RunData(train, validation, test, f"{len(validation)} dialogues of {validation_file}")
+        sources["validation"] = validation_file
+        return RunData(train, validation, test, f"{len(validation)} dialogues of {validation_file}", sources)
     if len(train) < 2:
         raise DialogueError(f"{train_file}: one dialogue is too few to hold out any; give --validation-file")
     train, validation = hold_out(train, seed)
     source = (
         f"{len(validation)} dialogues held out of {len(train) + len(validation)} (no --validation-file; seed {seed})"
     )
-    return RunData(train, validation, test, source)
+    sources["validation"] = f"held out of {Path(train_file).name}"
+    return RunData(train, validation, test, source, sources)
 
 
 def extract_run_data(
@@ -118,6 +128,7 @@ def extract_run_data(
         validation=extracted(data.validation, "validation"),
         test=None if data.test is None else extracted(data.test, "test"),
         validation_source=data.validation_source,
+        sources=data.sources,
     )
 
 
@@ -184,8 +195,8 @@ def _remove_run(output_dir: Path) -> None:
 
 def _setting_names(family: Family) -> tuple[set[str], set[str]]:
     """What can be set of the family's configuration and of its processor."""
-    of_every_config = {field.name for field in fields(PreTrainedConfig)}
-    of_config = {field.name for field in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
+    of_every_config = {one.name for one in fields(PreTrainedConfig)}
+    of_config = {one.name for one in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
     return of_config, set(inspect.signature(family.processor_class).parameters) - {"tokenizer"}
 
 
@@ -270,7 +281,7 @@ def run_training(
     resume_from: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, float]:
-    """Train, validate and test; leave checkpoint and results in `args.output_dir`.
+    """Train, calibrate, validate and test; leave checkpoint, results and model card in `args.output_dir`.
 
     Everything that is read is checked before the first step.
 
@@ -289,8 +300,10 @@ def run_training(
         raise DialogueError(f"--model: unknown model {model_name!r}; choose from {', '.join(FAMILIES)}")
     set_seed(args.seed)
     model, processor = make_model_and_processor(FAMILIES[model_name], preset, settings or {}, data, text_encoder)
-    train, validation = (EncodedDialogues(part, processor) for part in (data.train, data.validation))
-    test = None if data.test is None else EncodedDialogues(data.test, processor)
+    sources = data.sources
+    train = EncodedDialogues(data.train, processor, sources.get("train"))
+    validation = EncodedDialogues(data.validation, processor, sources.get("validation"))
+    test = None if data.test is None else EncodedDialogues(data.test, processor, sources.get("test"))
     for which, dialogues in (("training", train), ("validation", validation)):
         if not dialogues.has_labels:
             raise DialogueError(f"not one utterance of the {which} dialogues has a label")
@@ -316,6 +329,8 @@ def run_training(
     trainer.accelerator.wait_for_everyone()
 
     outcome = trainer.train(resume_from_checkpoint=resume_from)
+    if model.problem_type != REGRESSION and not args.prediction_loss_only:
+        trainer.calibrate()
     trainer.save_model()
     trainer.save_state()
     metrics = trainer.evaluate()
@@ -324,6 +339,7 @@ def run_training(
         tested = trainer.evaluate(test, metric_key_prefix="test")
         trainer.save_metrics("test", tested)
         metrics |= tested
+    trainer.create_model_card(preset=preset)
     # Last: this file marks the run as finished.
     trainer.save_metrics("train", outcome.metrics)
     return metrics

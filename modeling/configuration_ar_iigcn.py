@@ -78,7 +78,7 @@ class ARIIGCNConfig(SpeakerGraphConfig):
         "intra_modal_loss_weight",
         "inter_modal_loss_weight",
     )
-    above_zero: ClassVar[tuple[str, ...]] = ("contrastive_temperature",)
+    above_zero: ClassVar[tuple[str, ...]] = (*SpeakerGraphConfig.above_zero, "contrastive_temperature")
 
     input_dropout_prob: float | int = 0.1
     modality_dropout_prob: float | int = 0.0

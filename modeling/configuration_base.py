@@ -15,6 +15,8 @@ class EmotionRecognitionConfig(PreTrainedConfig):
     Args:
         class_weights: weight of each class in the classification loss.
         label_smoothing: share of the target spread over all classes.
+        calibration_temperature: what the logits are divided by before they become probabilities, found on validation
+            (`JoyfulTrainer.calibrate`); 1 leaves them as they are. It changes no label, and no regression.
     """
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = {
@@ -27,10 +29,11 @@ class EmotionRecognitionConfig(PreTrainedConfig):
     """Fields of 1 or more, or None."""
     not_negative: ClassVar[tuple[str, ...]] = ()
     """Fields of 0 or more, or None."""
-    above_zero: ClassVar[tuple[str, ...]] = ()
+    above_zero: ClassVar[tuple[str, ...]] = ("calibration_temperature",)
 
     class_weights: list[float | int] | tuple[float | int, ...] | None = None
     label_smoothing: float | int = 0.0
+    calibration_temperature: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.class_weights is not None:

@@ -88,7 +88,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
         "mem_loss_weight",
         "encoder_learning_rate",
     )
-    above_zero: ClassVar[tuple[str, ...]] = ("initial_temperature",)
+    above_zero: ClassVar[tuple[str, ...]] = (*EmotionRecognitionConfig.above_zero, "initial_temperature")
 
     audio_dim: int | None = None
     video_dim: int = 768

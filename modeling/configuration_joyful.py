@@ -162,7 +162,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         "plain_path_size",
         "path_loss_weight",
     )
-    above_zero: ClassVar[tuple[str, ...]] = ("contrastive_temperature",)
+    above_zero: ClassVar[tuple[str, ...]] = (*SpeakerGraphConfig.above_zero, "contrastive_temperature")
 
     fusion: str = "contextual_basis"
     fusion_branches: list[str] | tuple[str, ...] = ("contextual", "specific")

@@ -32,13 +32,12 @@ class EmotionRecognitionMixin:
         return self.config.problem_type or SINGLE_LABEL
 
     def scores(self, logits: Tensor) -> Tensor:
-        """(N, num_labels) logits -> probabilities, or the values themselves for regression."""
+        """(N, num_labels) logits -> calibrated probabilities, or the values themselves for regression."""
         logits = logits.float()
-        if self.problem_type == MULTI_LABEL:
-            return logits.sigmoid()
         if self.problem_type == REGRESSION:
             return logits
-        return logits.softmax(dim=-1)
+        logits = logits / self.config.calibration_temperature
+        return logits.sigmoid() if self.problem_type == MULTI_LABEL else logits.softmax(dim=-1)
 
     def name_scores(self, scores: Tensor) -> list[dict[str, Any]]:
         """(N, num_labels) scores -> for each utterance its `label` and its `scores` {label: probability}.

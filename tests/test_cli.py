@@ -13,7 +13,7 @@ from joyful_hf.dialogue_files import write_dialogues
 from tests.helpers import LABELS, make_dialogue
 from tests.training import SMALL_SETTINGS, TRAIN, VALIDATION, InterruptAt, Interruption
 
-SCORES = {"weighted_f1", "accuracy", "unweighted_accuracy", *(f"f1_{label}" for label in LABELS)}
+SCORES = {"weighted_f1", "accuracy", "unweighted_accuracy", "ece", *(f"f1_{label}" for label in LABELS)}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,15 @@ def checkpoint(files, tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(("options", "rate"), [({}, 3e-4), ({"learning_rate": 1e-3}, 1e-3)], ids=["own", "given"])
+def test_a_preset_has_a_learning_rate_of_its_own(joyful, files, tmp_path, options, rate):
+    settings = {"projection_size": 8, "basis_size": 4, "num_hidden_layers": 1, "intermediate_size": 24}
+    options = options | {"preset": "paper", "config_json": json.dumps(settings)}
+    assert joyful(*train_options(files, tmp_path / "out", **options)).status == 0
+    assert json.loads((tmp_path / "out" / "training_args.json").read_text())["learning_rate"] == rate
+    assert json.loads((tmp_path / "out" / "run_summary.json").read_text())["preset"] == "paper"
+
+
 def bytes_of(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -68,8 +77,14 @@ def read_jsonl(path: Path) -> list[dict]:
 def test_train_leaves_checkpoint_and_results(checkpoint):
     names = {path.name for path in checkpoint.iterdir() if path.is_file()}
     results = {f"{name}_results.json" for name in ("train", "eval", "test")}
-    assert {"model.safetensors", "config.json", "processor_config.json", "trainer_state.json"} | results <= names
-    assert not [name for name in names if name.endswith((".part", ".pt", ".pkl"))]
+    card = {"README.md", "run_summary.json", "confusion_matrix.png", "confusion_matrix.svg"}
+    assert {
+        "model.safetensors",
+        "config.json",
+        "processor_config.json",
+        "trainer_state.json",
+    } | results | card <= names
+    assert not [name for name in names if name.endswith((".part", ".pt", ".pkl", ".bin"))]
     for split in ("eval", "test"):
         written = json.loads((checkpoint / f"{split}_results.json").read_text())
         assert {f"{split}_{score}" for score in SCORES} <= written.keys()
@@ -299,7 +314,9 @@ def test_evaluate_scores_what_missing_modalities_cost(joyful, files, checkpoint,
     written = json.loads((tmp_path / "scores" / "missing_results.json").read_text())
     assert written.keys() == {"draws", "rates", "alone", "without"}
     evaluated = json.loads((tmp_path / "scores" / "eval_results.json").read_text())
-    assert written["rates"]["0.0"] == {name: pytest.approx(evaluated[f"eval_{name}"]) for name in SCORES}
+    nothing_missing = written["rates"]["0.0"]
+    assert nothing_missing.keys() >= SCORES
+    assert nothing_missing == {name: pytest.approx(evaluated[f"eval_{name}"]) for name in nothing_missing}
 
 
 @pytest.mark.parametrize("rates", ["", "0.1,,0.2", "some", "0,1.5", "-0.1", "nan", "0.1;0.2"])

@@ -53,6 +53,7 @@ def test_single_label_metrics_by_hand():
             "f1_joy": 2 / 3,
             "f1_anger": 2 / 3,
             "f1_fear": 0,
+            "ece": 3 / 5 - np.e / (np.e + 2),  # five predictions of the same confidence
         }
     )
 
@@ -80,6 +81,7 @@ def test_a_class_that_is_never_true_counts_for_nothing():
 
 def test_multi_label_metrics_by_hand():
     """Joy: found once, missed once. Anger: found once, and once too many. Fear: never there."""
+    sure = 1 / (1 + np.exp(-0.5))
     metrics = multi(
         predicted=[[1, 1, 0], [0, 0, 0], [0, 1, 0]],
         true=[[1, 1, 0], [1, 0, 0], [0, 0, 0]],
@@ -95,6 +97,8 @@ def test_multi_label_metrics_by_hand():
             "weighted_f1_joy": (2 * 2 / 3 + 1 * 2 / 3) / 3,
             "weighted_f1_anger": (1 * 2 / 3 + 2 * 2 / 3) / 3,
             "weighted_f1_fear": 1,
+            # Three times "yes", twice rightly; six times "no", once wrongly.
+            "ece": (3 * (2 / 3 - sure) + 6 * ((1 - sure) - 1 / 6)) / 9,
         }
     )
 
@@ -221,6 +225,13 @@ def test_metrics_are_plain_floats(task):
     metrics = compute_metrics(EvalPrediction(*PREDICTIONS[task]), problem_type=task)
     assert {type(value) for value in metrics.values()} == {float}
     assert np.isfinite(list(metrics.values())).all()
+
+
+def test_a_temperature_changes_the_calibration_error_alone():
+    plain, calibrated = (single([0, 1, 1], [0, 0, 1], temperature=one) for one in (1, 0.1))
+    assert calibrated.pop("ece_uncalibrated") == plain.pop("ece")
+    assert calibrated.pop("ece") == pytest.approx(1 / 3, abs=1e-3)  # all certain, a third wrong
+    assert calibrated == plain
 
 
 def test_classes_without_a_name_are_numbered():

@@ -316,7 +316,7 @@ class TestPresets:
         "label_smoothing": 0,
     }
     # What belongs to the data, and what the form does not have: of these a preset takes the defaults.
-    DATA = {"max_speakers", "relation_scheme", "num_relations", "class_weights"}
+    DATA = {"max_speakers", "relation_scheme", "num_relations", "class_weights", "calibration_temperature"}
     ENCODER = {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
     OURS = {"plain_path_dropout_prob", "path_loss_weight"}
     NOT_IN = {

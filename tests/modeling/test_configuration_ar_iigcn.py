@@ -31,7 +31,13 @@ CHOSEN = {
 }
 # What belongs to the data, or to an encoder of text, which is nobody's: of these a preset takes the defaults.
 DATA = {"text_dim", "audio_dim", "visual_dim", "max_speakers", "relation_scheme", "num_relations", "class_weights"}
-DATA |= {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
+DATA |= {
+    "text_config",
+    "text_pooling",
+    "unfreeze_text_encoder",
+    "text_encoder_learning_rate",
+    "calibration_temperature",
+}
 
 
 def another(name):
