@@ -371,7 +371,7 @@ class JoyfulTrainer(Trainer):
     def create_model_card(  # ty: ignore[incompatible-method-override]
         self, model_name: str | None = None, dataset: str | None = None, preset: str | None = None
     ) -> None:
-        """Write the model card, `run_summary.json` that it is made of, and the confusion matrix into the output folder.
+        """Write the model card, `run_summary.json` that it is made of, and the confusion matrix, beside the weights.
 
         Args:
             model_name: the repository's id.
