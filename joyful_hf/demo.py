@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .checkpoints import load_checkpoint
+from .model_card import write_model_card
 from .processing.optional_imports import import_optional
 from .recordings import load_recordings
 from .toy_corpus import EMOTIONS, best_possible_accuracy, make_toy_corpus
@@ -46,6 +47,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     with TemporaryDirectory() as cache_dir:  # the next demo makes its recordings anew
         data = extract_run_data(data, EXTRACTORS, cache_dir=cache_dir)
     metrics = run_training(args, data, settings=EXTRACTORS, resume_from=resume_from, overwrite=overwrite)
+    write_model_card(model_dir, dataset_name="toy corpus of recordings")
 
     ceiling = best_possible_accuracy(make_toy_corpus(num_test=len(test))["test"])
     print()

@@ -139,8 +139,8 @@ class Evaluated:
 
     def scores(self, prefix: str) -> dict[str, float]:
         """The metrics without the prefix, and without what transformers says of the time they took."""
-        named = {name.removeprefix(f"{prefix}_"): one for name, one in self.metrics.items()}
-        return {name: one for name, one in named.items() if name != "epoch" and not name.endswith(NO_SCORES)}
+        scores = {name: one for name, one in self.metrics.items() if not name.endswith(NO_SCORES) and name != "epoch"}
+        return {name.removeprefix(f"{prefix}_"): one for name, one in scores.items()}
 
 
 def summarize_run(trainer: "JoyfulTrainer", preset: str | None = None) -> RunSummary:

@@ -314,7 +314,7 @@ class JoyfulTrainer(Trainer):
         if not self.is_in_train:
             evaluated = self.eval_dataset if encoded is None else encoded
             self.evaluated[metric_key_prefix] = Evaluated(
-                data=self.summary_of(evaluated), metrics=metrics, confusion_matrix=self._confusion_matrix
+                data=self.summary_of(evaluated), metrics=dict(metrics), confusion_matrix=self._confusion_matrix
             )
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
@@ -336,7 +336,8 @@ class JoyfulTrainer(Trainer):
     def calibrate(self, eval_dataset: Any = None) -> float:
         """Fit the temperature that makes probabilities of logits, and keep it in the model's config.
 
-        Afterwards `model.predict` and the pipeline give calibrated scores; labels stay what they are.
+        Afterwards `model.predict` and the pipeline give calibrated scores; labels stay what they are. Evaluations
+        before it do not get into the model card: their calibration error is that of other scores.
 
         Args:
             eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
