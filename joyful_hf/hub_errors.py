@@ -46,7 +46,7 @@ def hub_reason(error: BaseException) -> str | None:
         if isinstance(one, LocalTokenNotFoundError):
             return f"there is no token; {_LOG_IN}"
         if isinstance(one, HfHubHTTPError):
-            return _said_by_hub(one)
+            return _said_by_hub(one) or " ".join(str(error).split())
     if any(isinstance(one, HTTPError) for one in errors):
         last = next(one for one in reversed(errors) if isinstance(one, HTTPError))
         broken = f"the connection to {constants.ENDPOINT} failed ({str(last) or type(last).__name__})"
@@ -62,7 +62,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _said_by_hub(error: HfHubHTTPError) -> str:
+def _said_by_hub(error: HfHubHTTPError) -> str | None:
+    """None of an answer for which there are no better words than the library's."""
     status = error.response.status_code
     if isinstance(error, GatedRepoError):
         return "its owner gives access on request; ask for it on the repository's page"
@@ -74,7 +75,7 @@ def _said_by_hub(error: HfHubHTTPError) -> str:
         return f"the Hub does not know your token, or was given none; {_LOG_IN}"
     if status == 403:
         return f"your token may not do that; {_LOG_IN} with a token that may write there ({error.server_message})"
-    return f"the Hub answered {status} ({error.server_message or str(error).splitlines()[0]})"
+    return None
 
 
 __all__ = ["clear_hub_errors", "hub_reason"]

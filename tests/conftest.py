@@ -15,6 +15,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import logging
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,7 +110,8 @@ def hub(hub_server, monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache / "datasets")
     monkeypatch.setattr(datasets.config, "USE_PARQUET_EXPORT", False)  # asks a second server
     monkeypatch.setenv("HF_TOKEN", "hf_ada")
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # before it tries again
+    at_once = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: None})
+    monkeypatch.setattr("huggingface_hub.utils._http.time", at_once)  # it waits before it tries again
     return hub_server
 
 
