@@ -9,8 +9,8 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
     HTTPError,
+    LocalEntryNotFoundError,
     LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -39,8 +39,8 @@ def hub_reason(error: BaseException) -> str | None:
     """
     errors = list(_chain(error))
     for one in errors:
-        if isinstance(one, OfflineModeIsEnabled):
-            return "the libraries are offline (HF_HUB_OFFLINE is set); unset it to ask the Hub"
+        if isinstance(one, ConnectionError | LocalEntryNotFoundError) and constants.is_offline_mode():
+            return "HF_HUB_OFFLINE is set, and this machine has no copy; unset it to ask the Hub"
         if isinstance(one, HFValidationError):
             return f"it is no id of a repository, which is user/name ({one})"
         if isinstance(one, LocalTokenNotFoundError):

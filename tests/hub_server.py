@@ -215,7 +215,7 @@ class HubServer:
                         return function(self, request, *(unquote(group or "") for group in match.groups()))
             except Refusal as refusal:
                 return Answer(refusal.body, refusal.status, refusal.headers)
-        return Answer({"error": f"no route for {method} {parts.path}"}, 404)
+        return Answer({"error": f"no route for {method} {parts.path}"}, 404, {"X-Error-Code": "RepoNotFound"})
 
     def begins(self, method: str, url: str) -> bool:
         """Notes a request. Returns whether it goes through."""

@@ -8,6 +8,7 @@ import zipfile
 from concurrent.futures import Future
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -454,7 +455,11 @@ def test_without_a_connection_one_line_says_so(hub, fails, out, tmp_path, monkey
     assert broken in fails("predict", REPO, "--data-file", data, "--output-file", tmp_path / "new.jsonl")
     assert broken in fails("predict", out, "--data-file", "ada/data", "--output-file", tmp_path / "new.jsonl")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE is set" in fails("push", out, REPO)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    offline = "HF_HUB_OFFLINE is set"
+    assert offline in fails("push", out, REPO)
+    assert offline in fails("predict", REPO, "--data-file", data, "--output-file", tmp_path / "new.jsonl")
+    assert offline in fails("predict", out, "--data-file", "ada/data", "--output-file", tmp_path / "new.jsonl")
 
 
 # The command line reads from the Hub.
