@@ -6,19 +6,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HFValidationError, StrictDataclassError
+from huggingface_hub.errors import HFValidationError, HTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
 
 from .families import FAMILIES
+from .hub_errors import hub_reason
 from .processing import DialogueError
 
 _PARTS = {
     "config.json": "the model's configuration",
     "processor_config.json": "the processor",
 }
-# What transformers raises of files that are missing, cut off, or of something else.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+# What transformers raises of files that are missing, cut off, or of something else, and of a connection that breaks.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, HTTPError)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _MISFITS = {
     "missing_keys": "the weights lack {} tensors of the model",
@@ -50,7 +51,7 @@ def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
         raise DialogueError(f"{name}: the checkpoint cannot be loaded ({error.__cause__ or error})") from None
     except _UNREADABLE as error:
         what = "the checkpoint" if folder.is_dir() else "there is no such folder, and a model of this id"
-        raise DialogueError(f"{name}: {what} cannot be loaded ({error or type(error).__name__})") from None
+        raise DialogueError(f"{name}: {what} cannot be loaded ({_reason(error)})") from None
     return model.eval(), processor
 
 
@@ -89,7 +90,11 @@ def load_text_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
         raise DialogueError(f"{name!r} is neither a folder nor the id of a model on the Hub") from None
     except _UNREADABLE as error:
         what = "the encoder" if is_folder else "there is no such folder, and an encoder of this id"
-        raise DialogueError(f"{name}: {what} cannot be loaded ({error or type(error).__name__})") from None
+        raise DialogueError(f"{name}: {what} cannot be loaded ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return hub_reason(error) or str(error) or type(error).__name__
 
 
 @contextmanager

@@ -2,18 +2,22 @@
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
-from datasets import Dataset, load_dataset
+from datasets import ClassLabel, Dataset, Features, List, Value, load_dataset
 from datasets.exceptions import DatasetsError
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from .hub_errors import hub_reason
 from .processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from .processing.dialogues import get_utterances, utterance_name
 from .recordings import find_recordings, load_recordings
@@ -32,7 +36,7 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
     """Read dialogues, one a line or row, in the record that the README shows.
 
     A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and otherwise left
-    as it is.
+    as it is. Numbers of a `ClassLabel` become the names that they stand for.
 
     Args:
         path_or_hub_id: a `.jsonl` or `.parquet` file, a folder with `<split>.jsonl` or `<split>.parquet`, a folder of
@@ -107,34 +111,85 @@ def _read_parquet(path: Path) -> Dataset:
         dataset = Dataset(table)
     except (ValueError, NotImplementedError) as error:
         raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
-    dataset = _with_utterances(dataset, str(path))
-    table = dataset.data.table
-    utterances = _with_found_media(table.column("utterances"), path.parent)
-    index = table.column_names.index("utterances")
-    return Dataset(table.set_column(index, "utterances", utterances), info=dataset.info)
+    return _with_found_media(_with_class_names(_with_utterances(dataset, str(path)), str(path)), path.parent)
 
 
-def _with_found_media(utterances: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
-    """The column of utterances, relative paths of media replaced by those of the files in the folder."""
-    fields = utterances.type.value_type
+def _with_found_media(dataset: Dataset, folder: Path) -> Dataset:
+    """Relative paths of media replaced by those of the files in the folder."""
+    fields = dataset.data.schema.field("utterances").type.value_type
     keys = [key for key in _MEDIA_FILE_KEYS if fields.get_field_index(key) >= 0]
     keys = [key for key in keys if fields.field(key).type in (pa.string(), pa.large_string())]
-    if not keys:
-        return utterances
-    return pa.chunked_array([_chunk_with_found_media(one, keys, folder) for one in utterances.chunks])
+
+    def found(paths: Any) -> Any:
+        return pa.array([_found(path, folder) for path in paths.to_pylist()], paths.type)
+
+    return _with_changed(dataset, dict.fromkeys(keys, found))
 
 
-def _chunk_with_found_media(dialogues: Any, keys: list[str], folder: Path) -> Any:
+def _with_class_names(dataset: Dataset, name: str) -> Dataset:
+    """Names instead of the numbers of a `ClassLabel`; the number of no class, -1, becomes None."""
+    utterances = dataset.features["utterances"]
+    features = {key: feature for key, feature in utterances.feature.items() if _class_label_of(feature)}
+
+    def named(key: str, values: Any) -> Any:
+        if isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+            return _with_values(values, named(key, values.flatten()))
+        classes = _class_label_of(features[key])
+        try:
+            names = [None if number in (None, -1) else classes.int2str(number) for number in values.to_pylist()]
+        except ValueError:
+            count = len(classes.names)
+            raise DialogueError(f"{name}: '{key}' holds a number that is none of its {count} classes") from None
+        return pa.array(names, pa.string())
+
+    strings = {
+        key: Value("string") if feature is _class_label_of(feature) else List(Value("string"))
+        for key, feature in features.items()
+    }
+    changed = Features(dataset.features | {"utterances": replace(utterances, feature=utterances.feature | strings)})
+    return _with_changed(dataset, {key: partial(named, key) for key in features}, changed)
+
+
+def _class_label_of(feature: Any) -> Any:
+    """The `ClassLabel` that a feature is, or is a list of; else None."""
+    feature = getattr(feature, "feature", feature)
+    return feature if isinstance(feature, ClassLabel) else None
+
+
+def _with_changed(
+    dataset: Dataset, changes: Mapping[str, Callable[[Any], Any]], features: Features | None = None
+) -> Dataset:
+    """The data set with some keys of its utterances changed, each by a function of all the key's values.
+
+    Args:
+        features: of the data set when changed, if they are others.
+    """
+    if not changes:
+        return dataset
+    table = dataset.data.table
+    index = table.column_names.index("utterances")
+    chunks = [_chunk_with_changed(one, changes) for one in table.column(index).chunks]
+    info = dataset.info.copy()
+    info.features = features or dataset.features
+    table = table.set_column(index, "utterances", pa.chunked_array(chunks))
+    return Dataset(table.replace_schema_metadata(info.features.arrow_schema.metadata), info=info)
+
+
+def _chunk_with_changed(dialogues: Any, changes: Mapping[str, Callable[[Any], Any]]) -> Any:
     utterances = dialogues.flatten()
     names = [field.name for field in utterances.type]
     columns = [utterances.field(name) for name in names]
-    for key in keys:
-        paths = columns[names.index(key)].to_pylist()
-        columns[names.index(key)] = pa.array([_found(path, folder) for path in paths], utterances.type[key].type)
-    lengths = dialogues.value_lengths().fill_null(0)
-    offsets = pa.array(np.cumsum([0, *lengths.to_pylist()]), lengths.type)
+    columns = [changes[name](one) if name in changes else one for name, one in zip(names, columns, strict=True)]
     structs = pa.StructArray.from_arrays(columns, names, mask=utterances.is_null())
-    return type(dialogues).from_arrays(offsets, structs, mask=dialogues.is_null())
+    return _with_values(dialogues, structs)
+
+
+def _with_values(lists: Any, values: pa.Array) -> Any:
+    """Lists of the same lengths, of other values."""
+    lengths = pc.call_function("list_value_length", [lists]).fill_null(0)
+    offsets = pa.array(np.cumsum([0, *lengths.to_pylist()]), lengths.type)
+    kind = pa.LargeListArray if pa.types.is_large_list(lists.type) else pa.ListArray
+    return kind.from_arrays(offsets, values, mask=lists.is_null())
 
 
 def _found(path: Any, folder: Path) -> Any:
@@ -278,12 +333,12 @@ def _load_from_hub(hub_id: str, split: str) -> Dataset:
         dataset = load_dataset(hub_id, split=split)
     except HFValidationError:
         raise DialogueError(f"{hub_id!r} is neither a file nor the id of a data set on the Hub (user/name)") from None
-    except (HfHubHTTPError, DatasetsError, ValueError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except (HTTPError, DatasetsError, ValueError, OSError) as error:
+        reason = hub_reason(error) or (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DialogueError(
             f"{hub_id!r}: there is no such file, and the Hub gave no data set of this id "
             f"and split {split!r} ({reason})"
         ) from None
     if not isinstance(dataset, Dataset):
         raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
-    return _with_utterances(dataset, repr(hub_id))
+    return _with_class_names(_with_utterances(dataset, repr(hub_id)), repr(hub_id))

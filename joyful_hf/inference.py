@@ -85,6 +85,12 @@ class EmotionRecognitionPipeline(Pipeline):
         self.model.save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory, **kwargs)
 
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """Push model and processor in one commit, with their card; arguments as in `joyful_hf.hub.push_model`."""
+        from .hub import push_model
+
+        return push_model(self.model, repo_id, processor=self.processor, **kwargs)
+
 
 def register_pipeline() -> None:
     """Make `pipeline("emotion-recognition")` known to transformers."""

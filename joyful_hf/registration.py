@@ -3,9 +3,10 @@
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
 from .families import FAMILIES
+from .hub import push_model, push_processor
 from .inference import register_pipeline
 from .modeling.pretrained import EmotionRecognitionPreTrainedModel
-from .processing import DialogueError
+from .processing import DialogueError, EmotionRecognitionProcessor
 
 
 def register() -> None:
@@ -15,5 +16,7 @@ def register() -> None:
         AutoModel.register(family.config_class, family.model_class, exist_ok=True)
         AutoProcessor.register(family.config_class, family.processor_class, exist_ok=True)
     register_pipeline()
-    # `modeling` may not import `processing`: here its models learn which error to raise.
+    # The two rooms may import neither each other nor this package: here they learn which error to raise, how to push.
     EmotionRecognitionPreTrainedModel.batch_error = DialogueError
+    EmotionRecognitionPreTrainedModel.pusher = push_model
+    EmotionRecognitionProcessor.pusher = push_processor

@@ -1,6 +1,9 @@
 """What the models of all families share: initial weights, loading, and how a batch that does not fit is refused."""
 
 import math
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -12,6 +15,11 @@ from .pretrained_encoder import PretrainedEncoder
 
 # The widest vector registers; products over unaligned weights round differently in the last bit.
 _ALIGNMENT = 64
+# Of `save_pretrained`, those that are of the push.
+_PUSH_ARGUMENTS = {
+    *("repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr"),
+    *("tags", "with_code"),
+}
 
 
 class EmotionRecognitionPreTrainedModel(PreTrainedModel):
@@ -22,6 +30,8 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = False
     batch_error: type[ValueError] = ValueError
     """What a batch that does not fit raises; `joyful_hf` sets its `DialogueError` here."""
+    pusher: Callable[..., Any] | None = None
+    """What `push_to_hub` does; `joyful_hf` sets its `push_model` here, and transformers' own is done without it."""
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """Parts of the model that `JoyfulTrainer` gives a learning rate of their own, and which."""
@@ -63,3 +73,20 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
             if isinstance(module, PretrainedEncoder):
                 module.freeze()
         return loaded
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike, *args: Any, push_to_hub: bool = False, **kwargs: Any
+    ) -> None:
+        """As in transformers; `push_to_hub=True` pushes as the method of that name does."""
+        if not push_to_hub or self.pusher is None:
+            super().save_pretrained(save_directory, *args, push_to_hub=push_to_hub, **kwargs)
+            return
+        where = {name: kwargs.pop(name) for name in _PUSH_ARGUMENTS & kwargs.keys()}
+        super().save_pretrained(save_directory, *args, **kwargs)
+        self.push_to_hub(where.pop("repo_id", Path(save_directory).name), **where)
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """As in transformers, with the arguments and the card of `joyful_hf.hub.push_model` where that is imported."""
+        if self.pusher is None:
+            return super().push_to_hub(repo_id, **kwargs)
+        return self.pusher(repo_id, **kwargs)

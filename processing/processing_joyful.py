@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -243,12 +242,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
         """As in transformers; the tokenizer goes into its own files."""
-        files = super().save_pretrained(save_directory)
         if self.text_tokenizer is not None:
             self.text_tokenizer.save_pretrained(save_directory)
-        if push_to_hub:
-            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
-        return files
+        return super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:

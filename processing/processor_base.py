@@ -1,6 +1,8 @@
 """What the processors of all families share: labels, and the way from dialogues to examples to a batch."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -54,6 +56,9 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     # Nothing but "no special tokens": the Trainer asks the tokenizer of every processor for them.
     tokenizer: Any = SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
 
+    pusher: Callable[..., Any] | None = None
+    """What `push_to_hub` does; `joyful_hf` sets its `push_processor` here, or else transformers' own is done."""
+
     def __init__(self, label2id: dict[str, int] | None = None, problem_type: str | None = None) -> None:
         super().__init__()
         self.label2id = label2id
@@ -69,6 +74,19 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
                 raise ValueError(f"{name} must be an int of at least {minimum}, got {value!r}")
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
+        """As in transformers; `push_to_hub=True` pushes as the method of that name does."""
+        files = super().save_pretrained(os.fspath(save_directory))
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+        return files
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """As in transformers; where `joyful_hf` is imported, as `joyful_hf.hub.push_processor` says."""
+        if self.pusher is None:
+            return super().push_to_hub(repo_id, **kwargs)
+        return self.pusher(repo_id, **kwargs)
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:

@@ -2,12 +2,21 @@
 
 import os
 
+from tests.hub_server import ENDPOINT, HubServer
+
 # Read when the libraries are imported, hence before them.
+os.environ["HF_ENDPOINT"] = ENDPOINT  # on loopback: no test can ask the Hub itself
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go the way that `tests.hub_server` knows
+os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import logging
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -77,6 +86,33 @@ def encoders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoders")
     makers = {"text": make_text_encoder, "audio": make_speech_encoder, "visual": make_image_encoder}
     return {modality: str(make(folder / modality)) for modality, make in makers.items()}
+
+
+@pytest.fixture(scope="session")
+def hub_server():
+    """The server behind `hub`."""
+    with HubServer().running() as server:
+        yield server
+
+
+@pytest.fixture
+def hub(hub_server, monkeypatch, tmp_path):
+    """An empty Hub, to which the libraries speak as they do to huggingface.co. `ada`, who may write, is logged in."""
+    import datasets
+    from huggingface_hub import constants
+
+    hub_server.clear()
+    cache = tmp_path / "huggingface"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", cache / "datasets")
+    monkeypatch.setattr(datasets.config, "USE_PARQUET_EXPORT", False)  # asks a second server
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
+    at_once = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: None})
+    monkeypatch.setattr("huggingface_hub.utils._http.time", at_once)  # it waits before it tries again
+    return hub_server
 
 
 class Result:
