@@ -143,18 +143,14 @@ class Evaluated:
         return {name.removeprefix(f"{prefix}_"): one for name, one in scores.items()}
 
 
-def summarize_run(trainer: "JoyfulTrainer", preset: str | None = None) -> RunSummary:
-    """What a trainer's run was, with the results of the evaluations of the weights there are.
-
-    Args:
-        preset: the published form that the model has.
-    """
+def summarize_run(trainer: "JoyfulTrainer") -> RunSummary:
+    """What a trainer's run was, with the results of the evaluations of the weights there are."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     validation, test = (trainer.evaluated.get(prefix) for prefix in ("eval", "test"))
     confusions = [one.confusion_matrix for one in (test, validation) if one is not None]
     return RunSummary(
         family=model.config.model_type.replace("_", "-"),
-        preset=preset,
+        preset=trainer.preset,
         seed=trainer.args.seed,
         train=trainer.summary_of(trainer.train_dataset),
         validation=None if validation is None else validation.data,

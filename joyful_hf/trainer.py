@@ -24,9 +24,12 @@ from transformers import (
 )
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, HubStrategy, get_last_checkpoint
+from transformers.utils.hub import PushInProgress
 
 from .calibration import fit_temperature
+from .hub import push_folder
+from .hub_errors import clear_hub_errors
 from .labelled import labelled_rows
 from .metrics import compute_metrics
 from .model_card import write_model_card
@@ -194,6 +197,8 @@ class JoyfulTrainer(Trainer):
     """
 
     model: Any
+    preset: str | None = None
+    """The published form that the model has, for its card."""
 
     def __init__(
         self,
@@ -359,32 +364,96 @@ class JoyfulTrainer(Trainer):
         self.evaluated = {}
         return self._config.calibration_temperature
 
-    def run_summary(self, preset: str | None = None) -> RunSummary:
-        """What there is to say of this run; validates first if the weights there are have not been validated yet.
-
-        Args:
-            preset: the published form that the model has.
-        """
+    def run_summary(self) -> RunSummary:
+        """What there is to say of this run; validates first if the weights there are have not been validated yet."""
         if self.eval_dataset is not None and "eval" not in self.evaluated:
             self.evaluate()
-        return summarize_run(self, preset)
+        return summarize_run(self)
 
     def create_model_card(  # ty: ignore[incompatible-method-override]
-        self, model_name: str | None = None, dataset: str | None = None, preset: str | None = None
+        self, model_name: str | None = None, dataset: str | None = None
     ) -> None:
         """Write the model card, `run_summary.json` that it is made of, and the confusion matrix, beside the weights.
 
         Args:
             model_name: the repository's id.
             dataset: what the card calls the data; by default what they were read from.
-            preset: as of `run_summary`.
         """
-        summary = self.run_summary(preset)
+        summary = self.run_summary()
         if self.is_world_process_zero():
             folder = Path(str(self.args.output_dir))
             summary.save(folder)
             _draw_confusion_matrix(summary.confusion_matrix, folder)
             write_model_card(folder, model_name, dataset)
+
+    def push_to_hub(  # ty: ignore[incompatible-method-override]
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        with_code: bool = False,
+        dataset: str | None = None,
+    ) -> Any:
+        """Save model, processor, results and model card, and push them in one commit. Call it on every process.
+
+        The repository is `args.hub_model_id`, or one with the name of the output folder.
+
+        Args:
+            commit_message, token, revision, private: as in transformers; by default what the arguments say.
+            blocking: False pushes in the background.
+            with_code: also push the code, for `trust_remote_code=True` without this package.
+            dataset: what the card calls the data.
+
+        Returns:
+            The `CommitInfo`, or a `Future` of it if not blocking; None on every process but the first.
+
+        Raises:
+            DialogueError: what the Hub refuses.
+        """
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        self.save_model(_internal_call=True)
+        self.save_state()
+        folder = str(self.args.output_dir)
+        repo_id = self.hub_model_id or self.args.hub_model_id or Path(folder).absolute().name
+        self.create_model_card(repo_id, dataset)
+        if not self.is_world_process_zero():
+            return None
+        self._finish_current_push()
+        return push_folder(
+            folder,
+            repo_id,
+            private=self.args.hub_private_repo if private is None else private,
+            token=token or self.args.hub_token,
+            revision=revision or self.args.hub_revision,
+            commit_message=commit_message or "End of training",
+            with_code=with_code,
+            dataset_name=dataset,
+            run_as_future=not blocking,
+        )
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """As in transformers; what the Hub refuses is a `DialogueError`."""
+        with clear_hub_errors(str(self.args.hub_model_id or Path(str(self.args.output_dir)).name)):
+            super().init_hf_repo(token, private)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """As in transformers, in the background; the weights that it pushes are the checkpoint's."""
+        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
+            return
+        if not self.args.hub_always_push and self.push_in_progress and not self.push_in_progress.is_done():
+            return
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        push = push_folder(
+            checkpoint_folder,
+            str(self.hub_model_id),
+            token=self.args.hub_token,
+            revision=self.args.hub_revision,
+            commit_message=f"Training in progress, step {self.state.global_step}",
+            run_as_future=True,
+        )
+        self.push_in_progress = PushInProgress(cast("Any", [push]))  # as transformers does, whatever its types say
 
     def summary_of(self, dialogues: Any) -> DataSummary | None:
         """What a model card says of these dialogues; None of a stream and of no dialogues."""
@@ -596,6 +665,11 @@ def _with_needed_settings(args: TrainingArguments) -> TrainingArguments:
         raise ValueError(
             "torch_compile: on a CPU, torch's inductor miscompiles this package's graph layers in training; leave it "
             "out, or set torch_compile_backend to 'aot_eager'"
+        )
+    if args.push_to_hub and args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
+        raise ValueError(
+            f"hub_strategy={str(args.hub_strategy)!r} would push the state of the optimizer, a pickle; choose "
+            "'every_save' or 'end'"
         )
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name

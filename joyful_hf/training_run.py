@@ -313,6 +313,7 @@ def run_training(
         )
     except RuntimeError as error:  # of a tracker in --report-to that is not installed
         raise DialogueError(str(error)) from None
+    trainer.preset = preset
     _check_best_metric(trainer, model, validation)
     print_epoch_lines(trainer)
     if resume_from:
@@ -331,7 +332,7 @@ def run_training(
     outcome = trainer.train(resume_from_checkpoint=resume_from)
     if model.problem_type != REGRESSION and not args.prediction_loss_only:
         trainer.calibrate()
-    trainer.save_model()
+    trainer.save_model(_internal_call=True)  # it is pushed below, with its scores
     trainer.save_state()
     metrics = trainer.evaluate()
     trainer.save_metrics("eval", metrics)
@@ -339,7 +340,9 @@ def run_training(
         tested = trainer.evaluate(test, metric_key_prefix="test")
         trainer.save_metrics("test", tested)
         metrics |= tested
-    trainer.create_model_card(preset=preset)
+    trainer.create_model_card()
+    if args.push_to_hub:
+        trainer.push_to_hub()
     # Last: this file marks the run as finished.
     trainer.save_metrics("train", outcome.metrics)
     return metrics
