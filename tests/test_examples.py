@@ -16,12 +16,15 @@ from joyful_hf import (
     extract_features,
     make_toy_media_corpus,
 )
+from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.dialogue_files import write_dialogues
-from tests.helpers import make_dialogues
+from tests.helpers import FAMILY_CASES, LABELS, make_dialogues
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "examples" / "train_emotion_recognition.py"
-RECORDINGS_SCRIPT = ROOT / "examples" / "predict_recordings.py"
+EXAMPLES = ROOT / "examples"
+SCRIPT = EXAMPLES / "train_emotion_recognition.py"
+RECORDINGS_SCRIPT = EXAMPLES / "predict_recordings.py"
+FINE_TUNING_SCRIPT = EXAMPLES / "fine_tune_from_hub.py"
 
 
 def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -54,6 +57,27 @@ def test_the_training_script_leaves_a_checkpoint_and_its_results(launcher, files
     assert {"test_weighted_f1", "test_accuracy", "test_unweighted_accuracy"} <= results.keys()
     for file in ("model.safetensors", "config.json", "processor_config.json", "train_results.json"):
         assert (tmp_path / "out" / file).is_file()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case is not FAMILY_CASES[0] else [])
+        for case in FAMILY_CASES[::3]  # one of each family
+    ],
+)
+def test_the_fine_tuning_script_gives_a_trained_model_other_labels(case, files, tmp_path):
+    for part in case.make(make_dialogues(label=lambda rng: ("dull", "lively")[rng.integers(2)])):
+        part.save_pretrained(tmp_path / "trained")
+
+    command = [sys.executable, str(FINE_TUNING_SCRIPT), "--model", "trained", *files]
+    finished = run([*command, "--output_dir", "out", "--use_cpu"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == "labels: anger, joy, neutral, sadness; model and processor: out"
+    assert "test_weighted_f1" in json.loads((tmp_path / "out" / "test_results.json").read_text())
+    model, processor = load_checkpoint(tmp_path / "out")
+    assert list(model.config.label2id) == list(processor.label2id) == list(LABELS)
 
 
 def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
