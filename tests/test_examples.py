@@ -25,10 +25,11 @@ EXAMPLES = ROOT / "examples"
 SCRIPT = EXAMPLES / "train_emotion_recognition.py"
 RECORDINGS_SCRIPT = EXAMPLES / "predict_recordings.py"
 FINE_TUNING_SCRIPT = EXAMPLES / "fine_tune_from_hub.py"
+PUSHING_SCRIPT = EXAMPLES / "push_to_hub.py"
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | variables
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -78,6 +79,22 @@ def test_the_fine_tuning_script_gives_a_trained_model_other_labels(case, files, 
     assert "test_weighted_f1" in json.loads((tmp_path / "out" / "test_results.json").read_text())
     model, processor = load_checkpoint(tmp_path / "out")
     assert list(model.config.label2id) == list(processor.label2id) == list(LABELS)
+
+
+@pytest.mark.parametrize("with_code", [False, True])
+def test_the_pushing_script_puts_a_run_and_its_card_on_the_hub(with_code, hub, tmp_path):
+    for part in FAMILY_CASES[0].make(make_dialogues()):
+        part.save_pretrained(tmp_path / "out")
+
+    options = ["--dataset_name", "MELD", "--private", *(["--with_code"] if with_code else [])]
+    command = [sys.executable, str(PUSHING_SCRIPT), "out", "ada/model", *options]
+    finished = run(command, tmp_path, HF_HUB_OFFLINE="0", HF_HOME=str(tmp_path / "huggingface"))
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == 'load it: pipeline("emotion-recognition", model="ada/model")'
+    pushed = set(hub.files("ada/model"))
+    assert {"config.json", "processor_config.json", "model.safetensors", "README.md"} <= pushed
+    assert ("modeling_joyful.py" in pushed) is with_code
 
 
 def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
