@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from joyful_hf import (
     JoyfulConfig,
@@ -26,6 +28,7 @@ SCRIPT = EXAMPLES / "train_emotion_recognition.py"
 RECORDINGS_SCRIPT = EXAMPLES / "predict_recordings.py"
 FINE_TUNING_SCRIPT = EXAMPLES / "fine_tune_from_hub.py"
 PUSHING_SCRIPT = EXAMPLES / "push_to_hub.py"
+NOTEBOOK = EXAMPLES / "quick_start.ipynb"
 
 
 def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -114,6 +117,42 @@ def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
         speaker, label, _ = line.split(maxsplit=2)
         assert (speaker, label in processor.label2id) == (utterance["speaker"], True)
         assert line.endswith(utterance["text"])
+
+
+def test_the_notebook_is_kept_without_its_outputs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert (cell.execution_count, cell.outputs) == (None, [])
+
+
+@pytest.mark.slow
+def test_the_notebook_trains_scores_and_draws(tmp_path, monkeypatch):
+    kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+    spec = tmp_path / "jupyter" / "kernels" / "here" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps(kernel | {"display_name": "here", "language": "python"}))
+    for variable, folder in (
+        ("JUPYTER_PATH", "jupyter"),
+        ("JUPYTER_RUNTIME_DIR", "runtime"),
+        ("IPYTHONDIR", "ipython"),
+    ):
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+
+    NotebookClient(
+        notebook, timeout=300, kernel_name="here", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert [line.split()[:2] for line in printed.splitlines()] == [["epoch", str(epoch)] for epoch in (1, 2, 3)]
+    shown = [output.data for output in outputs if "data" in output]
+    (scores,) = [data["text/plain"] for data in shown if "weighted_f1" in data["text/plain"]]
+    assert float(re.search(r"weighted_f1 +(.+)", scores)[1]) > 0.5, "chance is 1/6"
+    assert "image/png" in shown[-1], "the timeline"
+    assert (tmp_path / "quick-start" / "best" / "model.safetensors").is_file()
 
 
 @pytest.mark.slow
