@@ -100,6 +100,7 @@ def elsewhere(tmp_path_factory, encoders):
         timeout=300,
     )
     assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == "", "transformers asks whether it may"
     there = json.loads((root / "results.json").read_text())
     return {name: (here[name], there[name]) for name in made}
 
