@@ -34,10 +34,7 @@ def load(folder: Path, **options: Any) -> tuple[Any, Any]:
 def run(folder: Path) -> dict[str, Any]:
     """The outputs of one checkpoint, as it is and saved once more, and which classes gave them."""
     from transformers import AutoConfig
-    from transformers.dynamic_module_utils import check_imports
 
-    for file in (folder / "checkpoint").glob("*.py"):
-        check_imports(file)  # of files from the Hub, transformers does this one by one
     dialogues = json.loads((folder / "dialogues.json").read_text())
     model, processor = load(folder / "checkpoint", **AUTO)
     result = {
@@ -58,6 +55,10 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in ("joyful_hf", "sklearn", "scipy", "pandas", "accelerate", "datasets", "torch_geometric"):
         assert find_spec(name) is None, f"{name} can be imported"
+    from transformers.dynamic_module_utils import check_imports
+
+    for file in {file.name: file for file in Path(checkpoints).glob("*/checkpoint/*.py")}.values():
+        check_imports(file)  # transformers does this of every file that comes from the Hub
     folders = sorted(Path(checkpoints).iterdir())
     results, refused = {}, []
     for folder in folders:
