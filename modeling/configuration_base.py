@@ -1,6 +1,7 @@
 """What the configurations of all families share: labels, and how a value that makes no sense is refused."""
 
 import difflib
+import os
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -41,6 +42,12 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         if self.label2id and not self.id2label:  # of the two, transformers reads id2label alone
             self.id2label = {int(index): label for label, index in self.label2id.items()}
         super().__post_init__(**kwargs)
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """As in transformers. `auto_map` is left out unless the code that it names is saved too."""
+        if hasattr(self, "auto_map") and not self.is_remote_code():
+            del self.auto_map
+        super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
     def validate_choices(self) -> None:
         """Every choice is one of its words, every rate lies between 0 and 1."""

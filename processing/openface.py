@@ -8,6 +8,7 @@ import numpy as np
 from .dialogues import Utterance
 from .extractors import FeatureExtractor
 from .media import MediaError, as_source, check_cut, cut_of
+from .optional_imports import import_optional
 
 _ACTION_UNITS = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26", "45")
 COLUMNS = (
@@ -41,8 +42,7 @@ class OpenFaceStatistics(FeatureExtractor):
 
 
 def _read(source: Any) -> Any:
-    import pandas  # takes long to import
-
+    pandas = import_optional("pandas", None, "video_extractor 'openface'")  # takes long to import
     try:
         table = pandas.read_csv(io.BytesIO(source) if isinstance(source, bytes) else source, skipinitialspace=True)
     except FileNotFoundError:

@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import Any
 
 
-def import_optional(module: str, extra: str, purpose: str) -> Any:
+def import_optional(module: str, extra: str | None, purpose: str) -> Any:
     """The module of an optional dependency.
 
     Args:
-        extra: of this package, which installs it.
+        extra: of this package, which installs it. None if the package itself does: it can be missing all the same,
+            where these files have travelled to the Hub as the code of a checkpoint.
         purpose: what needs it, as messages say it: "decoding audio and video".
 
     Raises:
@@ -17,6 +18,5 @@ def import_optional(module: str, extra: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ImportError:
-        raise ImportError(
-            f'{purpose} needs {module}, which is not installed: pip install "joyful-hf[{extra}]"'
-        ) from None
+        package = f'"joyful-hf[{extra}]"' if extra else "joyful-hf"
+        raise ImportError(f"{purpose} needs {module}, which is not installed: pip install {package}") from None

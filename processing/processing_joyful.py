@@ -237,6 +237,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         parameters, others = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
         if parameters.get("text_max_length") is not None:
             where = {name: value for name, value in kwargs.items() if name not in others}
+            where["trust_remote_code"] = kwargs.get("trust_remote_code")  # of the config beside the tokenizer
             parameters["tokenizer"] = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **where)
         return parameters, others
 

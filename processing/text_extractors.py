@@ -14,6 +14,7 @@ from transformers.utils.hub import cached_file
 from .dialogues import DialogueError, Utterance
 from .encoders import encoder_of
 from .extractors import Extracted, FeatureExtractor
+from .optional_imports import import_optional
 
 _TEXTS_PER_BATCH = 32
 _MOST_TOKENS = 8192
@@ -55,11 +56,11 @@ class HashedWords(TextExtractor):
     """
 
     def __init__(self) -> None:
-        from sklearn.feature_extraction.text import HashingVectorizer  # takes long to import
-
+        # It takes long to import.
+        text = import_optional("sklearn.feature_extraction.text", None, "text_extractor 'hashing'")
         self._vectorizers = (
-            HashingVectorizer(n_features=256, ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]"),
-            HashingVectorizer(n_features=256, ngram_range=(2, 4), analyzer="char_wb"),
+            text.HashingVectorizer(n_features=256, ngram_range=(1, 2), token_pattern=r"\w+|[^\w\s]"),
+            text.HashingVectorizer(n_features=256, ngram_range=(2, 4), analyzer="char_wb"),
         )
 
     def encode(self, texts: list[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .dialogues import DialogueError, Utterance
 from .media import as_source, audio_of, cut_of, cut_samples, decode_audio
+from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
 
@@ -68,10 +69,10 @@ def _as_samples(array: Any) -> np.ndarray:
 
 def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """(samples,) at `rate` Hz -> (samples * new_rate / rate,) at `new_rate`, what is above its band filtered out."""
-    from scipy.signal import resample_poly  # takes long to import, and most audio comes at the right rate
-
+    # It takes long to import, and most audio comes at the right rate.
+    signal = import_optional("scipy.signal", None, f"bringing audio of {rate} Hz to {new_rate} Hz")
     divisor = math.gcd(rate, new_rate)
-    return resample_poly(waveform, new_rate // divisor, rate // divisor).astype(np.float32)
+    return signal.resample_poly(waveform, new_rate // divisor, rate // divisor).astype(np.float32)
 
 
 def normalize_loudness(waveform: np.ndarray) -> np.ndarray:

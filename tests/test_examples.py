@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from joyful_hf import (
     JoyfulConfig,
@@ -16,16 +18,21 @@ from joyful_hf import (
     extract_features,
     make_toy_media_corpus,
 )
+from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.dialogue_files import write_dialogues
-from tests.helpers import make_dialogues
+from tests.helpers import FAMILY_CASES, LABELS, make_dialogues
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "examples" / "train_emotion_recognition.py"
-RECORDINGS_SCRIPT = ROOT / "examples" / "predict_recordings.py"
+EXAMPLES = ROOT / "examples"
+SCRIPT = EXAMPLES / "train_emotion_recognition.py"
+RECORDINGS_SCRIPT = EXAMPLES / "predict_recordings.py"
+FINE_TUNING_SCRIPT = EXAMPLES / "fine_tune_from_hub.py"
+PUSHING_SCRIPT = EXAMPLES / "push_to_hub.py"
+NOTEBOOK = EXAMPLES / "quick_start.ipynb"
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | variables
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -56,6 +63,43 @@ def test_the_training_script_leaves_a_checkpoint_and_its_results(launcher, files
         assert (tmp_path / "out" / file).is_file()
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case is not FAMILY_CASES[0] else [])
+        for case in FAMILY_CASES[::3]  # one of each family
+    ],
+)
+def test_the_fine_tuning_script_gives_a_trained_model_other_labels(case, files, tmp_path):
+    for part in case.make(make_dialogues(label=lambda rng: ("dull", "lively")[rng.integers(2)])):
+        part.save_pretrained(tmp_path / "trained")
+
+    command = [sys.executable, str(FINE_TUNING_SCRIPT), "--model", "trained", *files]
+    finished = run([*command, "--output_dir", "out", "--use_cpu"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == "labels: anger, joy, neutral, sadness; model and processor: out"
+    assert "test_weighted_f1" in json.loads((tmp_path / "out" / "test_results.json").read_text())
+    model, processor = load_checkpoint(tmp_path / "out")
+    assert list(model.config.label2id) == list(processor.label2id) == list(LABELS)
+
+
+@pytest.mark.parametrize("with_code", [False, True])
+def test_the_pushing_script_puts_a_run_and_its_card_on_the_hub(with_code, hub, tmp_path):
+    for part in FAMILY_CASES[0].make(make_dialogues()):
+        part.save_pretrained(tmp_path / "out")
+
+    options = ["--dataset_name", "MELD", "--private", *(["--with_code"] if with_code else [])]
+    command = [sys.executable, str(PUSHING_SCRIPT), "out", "ada/model", *options]
+    finished = run(command, tmp_path, HF_HUB_OFFLINE="0", HF_HOME=str(tmp_path / "huggingface"))
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == 'load it: pipeline("emotion-recognition", model="ada/model")'
+    pushed = set(hub.files("ada/model"))
+    assert {"config.json", "processor_config.json", "model.safetensors", "README.md"} <= pushed
+    assert ("modeling_joyful.py" in pushed) is with_code
+
+
 def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
     corpus = make_toy_media_corpus(tmp_path / "data", num_train=2, num_validation=1, num_test=1)
     extractors = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
@@ -73,6 +117,42 @@ def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
         speaker, label, _ = line.split(maxsplit=2)
         assert (speaker, label in processor.label2id) == (utterance["speaker"], True)
         assert line.endswith(utterance["text"])
+
+
+def test_the_notebook_is_kept_without_its_outputs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert (cell.execution_count, cell.outputs) == (None, [])
+
+
+@pytest.mark.slow
+def test_the_notebook_trains_scores_and_draws(tmp_path, monkeypatch):
+    kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+    spec = tmp_path / "jupyter" / "kernels" / "here" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps(kernel | {"display_name": "here", "language": "python"}))
+    for variable, folder in (
+        ("JUPYTER_PATH", "jupyter"),
+        ("JUPYTER_RUNTIME_DIR", "runtime"),
+        ("IPYTHONDIR", "ipython"),
+    ):
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+
+    NotebookClient(
+        notebook, timeout=300, kernel_name="here", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert [line.split()[:2] for line in printed.splitlines()] == [["epoch", str(epoch)] for epoch in (1, 2, 3)]
+    shown = [output.data for output in outputs if "data" in output]
+    (scores,) = [data["text/plain"] for data in shown if "weighted_f1" in data["text/plain"]]
+    assert float(re.search(r"weighted_f1 +(.+)", scores)[1]) > 0.5, "chance is 1/6"
+    assert "image/png" in shown[-1], "the timeline"
+    assert (tmp_path / "quick-start" / "best" / "model.safetensors").is_file()
 
 
 @pytest.mark.slow

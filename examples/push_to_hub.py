@@ -1,0 +1,39 @@
+"""Share a finished run on the Hub, with its model card. Copy this file and change what you like.
+
+    hf auth login
+    python examples/push_to_hub.py out user/joyful-meld --dataset_name MELD --private
+
+`out` is what `joyful train` or examples/train_emotion_recognition.py left. The card says how the model was trained,
+on how much data, and how well it does. Read it on the Hub before you make the repository public, and write into it
+what nobody but you can know. With `--with_code`, the model loads without this package too, by
+`trust_remote_code=True`.
+"""
+
+import argparse
+
+from joyful_hf.hub import push_folder
+
+
+def main() -> None:
+    """Push, say where it is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="Folder of a finished run.")
+    parser.add_argument("repo_id", help="Where to, such as user/joyful-meld; made if it is not there.")
+    parser.add_argument("--dataset_name", help="What the card calls the data.")
+    parser.add_argument("--private", action="store_true", help="Make a repository that nobody else can see.")
+    parser.add_argument("--with_code", action="store_true", help="Put the code of model and processor beside them.")
+    arguments = parser.parse_args()
+
+    commit = push_folder(
+        arguments.run,
+        arguments.repo_id,
+        private=arguments.private or None,  # None: as the account's settings say
+        with_code=arguments.with_code,
+        dataset_name=arguments.dataset_name,
+    )
+    print(f"pushed:  {commit.commit_url}")
+    print(f'load it: pipeline("emotion-recognition", model="{arguments.repo_id}")')
+
+
+if __name__ == "__main__":
+    main()
