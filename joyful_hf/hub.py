@@ -33,7 +33,8 @@ _CARD = "README.md"
 _CONFIGS = ("config.json", "processor_config.json")
 _SUMMARY = "run_summary.json"
 _WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-_RESULTS = (_SUMMARY, "*_results.json", "trainer_state.json", "training_args.json", "confusion_matrix.*")
+_TRAINER_STATE = "trainer_state.json"
+_RESULTS = (_SUMMARY, "*_results.json", _TRAINER_STATE, "training_args.json", "confusion_matrix.*")
 _TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
@@ -117,6 +118,7 @@ def push_folder(
     try:
         for file in files:
             shutil.copyfile(file, Path(temporary.name, file.name))
+        _forget_folders(Path(temporary.name, _TRAINER_STATE))
         _add_code(Path(temporary.name), with_code)
         write_model_card(temporary.name, repo_id, **card)  # whatever is wrong with it is found before anything is sent
     except BaseException:
@@ -190,6 +192,15 @@ def push_processor(
         processor.save_pretrained(folder)
         _add_code(Path(folder), with_code)
         return _push(Path(folder), where)
+
+
+def _forget_folders(trainer_state: Path) -> None:
+    """Of the best checkpoint only its name is left, and not where on this machine it lay."""
+    if trainer_state.exists():
+        state = json.loads(trainer_state.read_text(encoding="utf-8"))
+        if state.get("best_model_checkpoint"):
+            state["best_model_checkpoint"] = Path(state["best_model_checkpoint"]).name
+            trainer_state.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 
 def _add_code(folder: Path, wanted: bool) -> None:

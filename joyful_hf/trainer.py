@@ -667,9 +667,9 @@ def _with_needed_settings(args: TrainingArguments) -> TrainingArguments:
             "out, or set torch_compile_backend to 'aot_eager'"
         )
     if args.push_to_hub and args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
+        strategy = HubStrategy(args.hub_strategy).value
         raise ValueError(
-            f"hub_strategy={str(args.hub_strategy)!r} would push the state of the optimizer, a pickle; choose "
-            "'every_save' or 'end'"
+            f"hub_strategy={strategy!r} would push the state of the optimizer, a pickle; choose 'every_save' or 'end'"
         )
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name

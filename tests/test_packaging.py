@@ -69,6 +69,10 @@ def test_the_wheel_holds_every_file_of_a_room(room, wheel_files):
     assert there == here
 
 
+def test_the_wheel_holds_the_text_of_the_model_card(wheel_files):
+    assert "joyful_hf/model_card_template.md" in wheel_files
+
+
 def test_the_wheel_says_that_it_is_typed_and_carries_its_license(wheel_files):
     assert "joyful_hf/py.typed" in wheel_files
     assert f"joyful_hf-{joyful_hf.__version__}.dist-info/licenses/LICENSE" in wheel_files

@@ -6,8 +6,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition
+from joyful_hf.dialogue_files import write_dialogues
 from tests.helpers import make_dialogues
-from tests.training import assert_same_weights, make_trainer, weights_of
+from tests.training import SMALL_SETTINGS, STEPS_PER_EPOCH, assert_same_weights, make_trainer, weights_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
@@ -27,7 +28,13 @@ def test_a_trained_model_is_pushed_with_its_results_and_without_pickles(hub, tmp
     trainer.push_to_hub(dataset="MELD")
 
     files = hub.files(REPO)
-    assert {"model.safetensors", "config.json", "processor_config.json", "README.md", "run_summary.json"} <= files.keys()
+    assert {
+        "model.safetensors",
+        "config.json",
+        "processor_config.json",
+        "README.md",
+        "run_summary.json",
+    } <= files.keys()
     assert {"training_args.json", "trainer_state.json", "confusion_matrix.png"} <= files.keys()
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl")) or "/" in name]
     loaded = JoyfulForEmotionRecognition.from_pretrained(REPO)
@@ -47,8 +54,8 @@ def test_what_is_pushed_names_no_folder_of_the_machine(hub, tmp_path):
 def test_checkpoints_are_pushed_while_training_goes_on(hub, tmp_path):
     trainer = pushing_trainer(tmp_path / "out", hub_always_push=True)
     trainer.train()
-    messages = [commit.message for commit in hub.commits(REPO)]
-    assert [one for one in messages if one.startswith("Training in progress, step ")]
+    titles = [commit.title for commit in hub.history(REPO)]
+    assert titles[-2:] == [f"Training in progress, step {STEPS_PER_EPOCH * epoch}" for epoch in (1, 2)]
     assert not [name for name in hub.files(REPO) if name.endswith((".bin", ".pt", ".pth")) or "/" in name]
 
 
@@ -73,9 +80,6 @@ def test_a_bad_token_is_found_before_training(hub, tmp_path, monkeypatch):
 
 
 def test_the_command_pushes_what_it_trained(hub, joyful, tmp_path, dialogues):
-    from joyful_hf.dialogue_files import write_dialogues
-    from tests.training import SMALL_SETTINGS
-
     write_dialogues(dialogues, tmp_path / "train.jsonl")
     write_dialogues(TEST, tmp_path / "test.jsonl")
     settings = json.dumps(SMALL_SETTINGS)
