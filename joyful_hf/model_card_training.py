@@ -103,9 +103,9 @@ def _class_weights(run: RunFolder) -> str:
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
-    """A table, without what is switched off."""
-    shown = {name: value for name, value in arguments.items() if value is not None and value not in (False, "", -1)}
-    return table(["Training argument", "Value"], [[f"`{one}`", plain(shown[one])] for one in shown], numbers=False)
+    """A table, without what is off; `max_steps` is at -1."""
+    shown = {name: one for name, one in arguments.items() if one is not None and one is not False and one != -1}
+    return table(["Training argument", "Value"], [[f"`{name}`", plain(shown[name])] for name in shown], numbers=False)
 
 
 def _duration(seconds: float) -> str:

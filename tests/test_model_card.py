@@ -318,7 +318,10 @@ def test_training_is_told(out):
     assert "utterances with video" not in data
     assert table_under(card, "## Training data", 1)["neutral"][0] == "300 (55%)"
     assert "the one of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
-    assert table_under(card, "## Training")["seed"] == ["42"]
+    assert table_under(card, "## Training") == {
+        "Training argument": ["Value"],
+        **{"learning_rate": ["0.002"], "weight_decay": ["0.0"], "per_device_train_batch_size": ["8"], "seed": ["42"]},
+    }
     assert "Trained on cpu in 61.2 s. Versions: joyful-hf 0.1.0, torch 2.13.0, python 3.11.2." in card
     assert table_under(card, "## Configuration")["num_members"] == ["2", "4"]
 
