@@ -47,11 +47,11 @@ def write_model_card(
         DialogueError: a file that is missing or of something else, or another run that differs in more than the seed.
     """
     card = Path(folder) / _CARD
+    if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines():
+        return card
     runs = [RunFolder.read(one) for one in (folder, *other_runs)]
     if len(runs) > 1:
         check_same_recipe(runs)
-    if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines():
-        return card
     made = _make_card(runs, model_id, dataset_name)
     part = card.with_name(_CARD + ".part")
     part.write_text(f"{made}\n", encoding="utf-8")

@@ -37,17 +37,16 @@ METRICS = {
     "acc_7": Metric("Accuracy, -3 to 3", "accuracy"),
 }
 # Of calibration and training: not what a model is compared by.
-_OTHER_KEYS = ("ece", "loss")
+_OTHER_KEYS = ("ece", "loss", "discriminator_accuracy")
 # Beginning of a key that ends in a label -> what is called so.
 _PER_CLASS = {"f1_": "F1", "weighted_f1_": "F1 of present and absent, weighted"}
 _COUNTED = ("Precision", "Recall", "Support")
 _PICTURE = "confusion_matrix.png"
 
 
-def metric_of(key: str) -> Metric:
-    """The metric that a key of the results stands for; an unknown one is called by its key."""
-    name = one_line(key)
-    return METRICS.get(key, Metric(name, name))
+def metric_name(key: str) -> str:
+    """What a key of the results is called; an unknown one as it is."""
+    return METRICS[key].name if key in METRICS else key
 
 
 def overall_keys(results: Mapping[str, float], labels: Iterable[str]) -> list[str]:
@@ -75,7 +74,7 @@ def values_of(results: Iterable[Mapping[str, float]], key: str) -> list[float]:
 def eval_results(
     results: Sequence[Mapping[str, float]], labels: Sequence[str], dataset_name: str, split: str
 ) -> list[EvalResult]:
-    """Entries of a `model-index`, one for each score over all classes.
+    """Entries of a `model-index`, one for each of `METRICS`, which the Hub knows.
 
     Args:
         results: the scores of each run on this split.
@@ -84,9 +83,9 @@ def eval_results(
     entries = []
     for key in overall_keys(results[0], labels):
         values = values_of(results, key)
-        if not values or not all(map(math.isfinite, values)):
+        if key not in METRICS or not values or not all(map(math.isfinite, values)):
             continue
-        metric = metric_of(key)
+        metric = METRICS[key]
         entries.append(
             EvalResult(
                 task_type=TASK_TYPE,
@@ -135,7 +134,7 @@ def _headline(runs: Sequence[RunFolder]) -> tuple[str, str] | None:
     """Name and value of the score that comes first."""
     results = [run.results["test"] for run in runs]
     key = next(iter(overall_keys(results[0], runs[0].labels)), None)
-    return None if key is None else (plain(metric_of(key).name), mean_and_spread(values_of(results, key)))
+    return None if key is None else (plain(metric_name(key)), mean_and_spread(values_of(results, key)))
 
 
 def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
@@ -156,7 +155,7 @@ def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
         columns = [(split, runs) for split in splits] + columns
     rows = [
         [
-            plain(metric_of(key).name),
+            plain(metric_name(key)),
             *(mean_and_spread(values_of([one.results[split] for one in which], key)) for split, which in columns),
         ]
         for key in keys

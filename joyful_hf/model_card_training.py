@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 from .markdown import plain, table
 from .model_card_inputs import MODALITY_NAMES
 from .model_card_runs import RunFolder, is_held_out
-from .model_card_scores import mean_and_spread, metric_of
+from .model_card_scores import mean_and_spread, metric_name
 
 # Of the configuration, what the card says elsewhere, or what the data decide.
 _DESCRIBED = {
@@ -88,7 +88,7 @@ def _chosen(chosen_by: Mapping[str, Any] | None) -> dict[str, str] | None:
     if chosen_by is None:
         return None
     return {
-        "metric": plain(metric_of(chosen_by["metric"]).name),
+        "metric": plain(metric_name(chosen_by["metric"])),
         "value": mean_and_spread([chosen_by["value"]]),
         "epoch": f"{chosen_by['epoch']:g}",
         "best": "highest" if chosen_by["greater_is_better"] else "lowest",
@@ -103,13 +103,13 @@ def _class_weights(run: RunFolder) -> str:
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
-    """A table, without what is switched off."""
-    shown = {name: value for name, value in arguments.items() if value is not None and value not in (False, "", -1)}
-    return table(["Training argument", "Value"], [[f"`{one}`", plain(shown[one])] for one in shown], numbers=False)
+    """A table, without what is off; `max_steps` is at -1."""
+    shown = {name: one for name, one in arguments.items() if one is not None and one is not False and one != -1}
+    return table(["Training argument", "Value"], [[f"`{name}`", plain(shown[name])] for name in shown], numbers=False)
 
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.3g} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
