@@ -15,7 +15,7 @@ MAX_UTTERANCES = 1000
 """More would take minutes and cover each other."""
 _FEWEST = 4  # what t-SNE and UMAP can place
 _PANEL = 3.0  # inches
-_LETTERS = 20
+_LETTERS = 24
 
 
 def plot_representations(

@@ -109,7 +109,7 @@ def _rows(prediction: Mapping[str, Any], labels: Sequence[Any] | None) -> list[_
         raise DialogueError(f"there are {len(labels)} true labels for {len(utterances)} utterances")
     return [
         _Row(utterance["speaker"], utterance.get("text") or "", utterance["label"], utterance["scores"], true)
-        for utterance, true in zip(utterances, labels or [None] * len(utterances), strict=True)
+        for utterance, true in zip(utterances, [None] * len(utterances) if labels is None else labels, strict=True)
     ]
 
 
@@ -154,10 +154,7 @@ def _draw_probabilities(axes: Axes, rows: Sequence[_Row], emotions: Sequence[str
     true = [
         (column, index) for index, row in enumerate(rows) for column, name in enumerate(emotions) if row.truly(name)
     ]
-    if true:
-        axes.plot(
-            *zip(*true, strict=True), "D", color="black", markerfacecolor="white", markersize=4, markeredgewidth=0.8
-        )
+    _mark_true(axes, true, len(rows))
     _name_columns(axes, np.arange(len(emotions)), emotions)
 
 
@@ -166,14 +163,18 @@ def _draw_values(axes: Axes, rows: Sequence[_Row]) -> None:
     axes.hlines(range(len(rows)), 0, values, color="black", linewidth=1)
     axes.plot(values, range(len(rows)), "o", color="black", markersize=4)
     true = [(row.true, index) for index, row in enumerate(rows) if row.is_known]
-    if true:
-        axes.plot(
-            *zip(*true, strict=True), "D", color="black", markerfacecolor="white", markersize=4, markeredgewidth=0.8
-        )
+    _mark_true(axes, true, len(rows))
     axes.axvline(0, color="0.5", linewidth=0.8)
     axes.margins(x=0.08)
     axes.set_xlabel("value", size=SMALL)
     axes.xaxis.set_label_position("top")
+
+
+def _mark_true(axes: Axes, places: Sequence[tuple[float, int]], num_rows: int) -> None:
+    if places:
+        size = min(4.0, 0.7 * 72 * _PAGE / num_rows)  # no higher than a row
+        across, down = zip(*places, strict=True)
+        axes.plot(across, down, "D", color="black", markerfacecolor="white", markersize=size, markeredgewidth=0.8)
 
 
 def _name_columns(axes: Axes, places: Any, names: Sequence[str]) -> None:

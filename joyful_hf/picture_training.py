@@ -6,6 +6,7 @@ from typing import Any
 from .figures import COLOURS, LINES, MARKERS, Axes, Figure, without_frame
 from .processing import DialogueError
 
+_METRICS = {"weighted_f1": "weighted F1", "mae": "mean absolute error"}
 _Curve = tuple[list[float], list[float]]
 
 
@@ -40,7 +41,7 @@ def plot_training_curves(
         "parts of the training loss (unweighted)": {
             name.removeprefix("loss_").replace("_", " "): curve(name) for name in parts
         },
-        f"validation {metric.replace('_', ' ').replace('f1', 'F1')}": {"validation": curve(f"eval_{metric}")},
+        f"validation {_METRICS.get(metric, metric.replace('_', ' '))}": {"validation": curve(f"eval_{metric}")},
         "learning rate": {"learning rate": curve("learning_rate")},
     }
     panels = {title: {name: one for name, one in curves.items() if one[0]} for title, curves in panels.items()}

@@ -4,7 +4,7 @@
 
     save_figure(plot_timeline(model.predict(dialogue, processor)[0]), Path("timeline"))
 
-They need `pip install "joyful-hf[plots]"`, and none of them touches pyplot's global state.
+They need `pip install "joyful-hf[plots]"`.
 """
 
 from .figures import save_figure

@@ -71,7 +71,7 @@ def draw_pictures(
         "timeline": lambda: subject.draw_timeline(shown),
         "dialogue_graph": lambda: plot_dialogue_graph(model, processor, dialogues[shown]),
         "representations": lambda: subject.draw_representations(method),
-        "training_curves": lambda: _draw_training(checkpoint),
+        "training_curves": lambda: draw_training_curves(checkpoint),
     }
     return {name: _drawn_or_why_not(one) for name, one in draw.items()}
 
@@ -193,8 +193,12 @@ def _drawn_or_why_not(draw: Callable[[], Figure]) -> Figure | str:
         return str(error)
 
 
-def _draw_training(checkpoint: str) -> Figure:
-    """Of a run's folder, or of the newest checkpoint in it."""
+def draw_training_curves(checkpoint: str) -> Figure:
+    """The training curves of a run's folder, or of the newest checkpoint in it.
+
+    Raises:
+        DialogueError: it holds no trainer state, or one without a loss.
+    """
     folder = Path(checkpoint)
     if not (folder / _TRAINER_STATE).is_file():
         folder = last_checkpoint(folder) or folder
@@ -202,11 +206,14 @@ def _draw_training(checkpoint: str) -> Figure:
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
         log, best_step, best = state["log_history"], state.get("best_global_step"), state.get("best_metric")
+        at_best = [entry for entry in log if best_step and entry.get("step") == best_step]
+        # The state holds the best value, but not what of.
+        chosen = [
+            name for entry in at_best for name, value in entry.items() if name.startswith("eval_") and value == best
+        ]
+        metric = chosen[0].removeprefix("eval_") if chosen else "weighted_f1"
+        return plot_training_curves(log, metric, best_step)
     except OSError:
         raise DialogueError(f"there is no {_TRAINER_STATE} in {checkpoint}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise DialogueError(f"{file} is no trainer state") from None
-    at_best = [entry for entry in log if best_step and entry.get("step") == best_step]
-    # The state holds the best value, but not what of.
-    chosen = [name for entry in at_best for name, value in entry.items() if name.startswith("eval_") and value == best]
-    return plot_training_curves(log, chosen[0].removeprefix("eval_") if chosen else "weighted_f1", best_step)
