@@ -14,8 +14,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import HfArgumentParser, set_seed
 
-from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments, load_dialogues
-from joyful_hf.fine_tuning import load_for_fine_tuning
+from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments, load_dialogues, load_for_fine_tuning
 
 
 @dataclass
@@ -58,13 +57,16 @@ def main() -> None:
     )
 
     result = trainer.train()
+    trainer.calibrate()
     trainer.save_model()
+    trainer.save_state()
     trainer.save_metrics("train", result.metrics)
     trainer.log_metrics("eval", metrics := trainer.evaluate())
     trainer.save_metrics("eval", metrics)
     if test is not None:
         trainer.log_metrics("test", metrics := trainer.evaluate(test, metric_key_prefix="test"))
         trainer.save_metrics("test", metrics)
+    trainer.create_model_card()
     print(f"labels: {', '.join(processor.label2id)}; model and processor: {training_args.output_dir}")
 
 

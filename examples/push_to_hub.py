@@ -11,7 +11,7 @@ what nobody but you can know. With `--with_code`, the model loads without this p
 
 import argparse
 
-from joyful_hf.hub import push_folder
+from joyful_hf import push_folder
 
 
 def main() -> None:

@@ -82,6 +82,7 @@ def main() -> None:
     )
 
     result = trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
+    trainer.calibrate()
     trainer.save_model()
     trainer.save_state()
     trainer.save_metrics("train", result.metrics)
@@ -90,6 +91,7 @@ def main() -> None:
     if test is not None:
         trainer.log_metrics("test", metrics := trainer.evaluate(test, metric_key_prefix="test"))
         trainer.save_metrics("test", metrics)
+    trainer.create_model_card()
 
 
 if __name__ == "__main__":

@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     from .conversion import convert_released_state_dict
     from .conversion_foal_net import convert_released_foalnet_state_dict
     from .dialogue_files import load_dialogues
+    from .explanation import explain
     from .export import export_model
     from .extraction import extract_features
+    from .fine_tuning import load_for_fine_tuning
+    from .hub import push_folder
     from .metrics import compute_metrics
+    from .model_card import write_model_card
     from .recordings import load_recordings
     from .streaming import StreamingRecognizer
     from .toy_corpus import make_toy_corpus
@@ -61,13 +65,17 @@ _LAZY = {
     "compute_metrics": "metrics",
     "convert_released_foalnet_state_dict": "conversion_foal_net",
     "convert_released_state_dict": "conversion",
+    "explain": "explanation",
     "export_model": "export",
     "extract_features": "extraction",
     "load_dialogues": "dialogue_files",
+    "load_for_fine_tuning": "fine_tuning",
     "load_recordings": "recordings",
     "make_toy_corpus": "toy_corpus",
     "make_toy_frame_corpus": "toy_frames",
     "make_toy_media_corpus": "toy_media",
+    "push_folder": "hub",
+    "write_model_card": "model_card",
 }
 
 __all__ = [
@@ -93,15 +101,19 @@ __all__ = [
     "compute_metrics",
     "convert_released_foalnet_state_dict",
     "convert_released_state_dict",
+    "explain",
     "export_model",
     "extract_features",
     "load_dialogues",
+    "load_for_fine_tuning",
     "load_recordings",
     "make_toy_corpus",
     "make_toy_frame_corpus",
     "make_toy_media_corpus",
+    "push_folder",
     "pyg_to_batch",
     "summarize_dialogues",
+    "write_model_card",
 ]
 
 

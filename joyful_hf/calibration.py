@@ -9,7 +9,7 @@ from scipy.special import expit, log_expit, log_softmax, softmax
 
 from .labelled import labelled_rows
 from .processing import DialogueError
-from .processing.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from .processing.labels import MULTI_LABEL, SINGLE_LABEL
 
 DEFAULT_NUM_BINS = 15
 """As in Guo et al. 2017, "On Calibration of Modern Neural Networks"."""
@@ -86,10 +86,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, problem_type: str = SI
         logits, labels: as `rows` and `labels` of `labelled_rows`.
 
     Raises:
-        DialogueError: no known label, or regression, which has no probabilities.
+        DialogueError: no known label.
     """
-    if problem_type == REGRESSION:
-        raise DialogueError("a regression has no probabilities to calibrate")
     known_logits, known = labelled_rows(np.asarray(logits, np.float64), labels, problem_type)
     if not len(known):
         raise DialogueError("calibration needs labels, and not one utterance has any")

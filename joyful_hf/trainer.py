@@ -348,21 +348,22 @@ class JoyfulTrainer(Trainer):
             eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
 
         Returns:
-            The temperature, `config.calibration_temperature`.
+            The temperature, `config.calibration_temperature`; 1 for regression, which has no probabilities.
 
         Raises:
             ValueError: no dialogues to calibrate on.
-            DialogueError: not one known label, or regression.
+            DialogueError: not one known label.
         """
+        if self._problem_type == REGRESSION:
+            return self._config.calibration_temperature
         eval_dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if eval_dataset is None or isinstance(eval_dataset, dict):
             raise ValueError("calibrate needs an eval_dataset of dialogues: the trainer's own, or one that is given")
         output = self.predict(eval_dataset, metric_key_prefix="eval")
-        self._config.calibration_temperature = fit_temperature(
-            output.predictions, output.label_ids, self._problem_type
-        )
+        temperature = fit_temperature(output.predictions, output.label_ids, self._problem_type)
+        self._config.calibration_temperature = temperature
         self.evaluated = {}
-        return self._config.calibration_temperature
+        return temperature
 
     def run_summary(self) -> RunSummary:
         """What there is to say of this run; validates first if the weights there are have not been validated yet."""

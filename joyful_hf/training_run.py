@@ -36,7 +36,6 @@ from .processing import (
     JoyfulProcessor,
     summarize_dialogues,
 )
-from .processing.labels import REGRESSION
 from .progress import print_epoch_lines
 from .run_summary import RUN_SUMMARY_FILE
 from .trainer import TRAINING_ARGS_FILE, EncodedDialogues, JoyfulTrainer
@@ -330,7 +329,7 @@ def run_training(
     trainer.accelerator.wait_for_everyone()
 
     outcome = trainer.train(resume_from_checkpoint=resume_from)
-    if model.problem_type != REGRESSION and not args.prediction_loss_only:
+    if not args.prediction_loss_only:
         trainer.calibrate()
     trainer.save_model(_internal_call=True)  # it is pushed below, with its scores
     trainer.save_state()

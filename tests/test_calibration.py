@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition, JoyfulTrainer
 from joyful_hf.calibration import expected_calibration_error, fit_temperature, probabilities, reliability_bins
-from tests.helpers import make_dialogues
-from tests.training import make_trainer
+from tests.helpers import FAMILY_CASES, make_dialogues
+from tests.training import make_trainer, training_args
 
 MULTI_LABEL = "multi_label_classification"
-REGRESSION = "regression"
 
 
 def labelled_logits(temperature, num_labels=4, size=4000, seed=0):
@@ -80,11 +79,21 @@ def test_a_temperature_is_found_for_any_labels(labels, scale):
         assert 0.04 < fit_temperature(logits, labels) < 21
 
 
-def test_without_labels_or_probabilities_there_is_nothing_to_calibrate():
+def test_without_labels_there_is_nothing_to_calibrate():
     with pytest.raises(DialogueError, match="not one utterance"):
         fit_temperature(np.zeros((2, 3)), np.array([-100, -100]))
-    with pytest.raises(DialogueError, match="regression"):
-        fit_temperature(np.zeros((2, 1)), np.zeros(2), REGRESSION)
+
+
+def test_a_regression_is_left_as_it_is(tmp_path):
+    values = make_dialogues((3, 4), label=lambda rng: float(rng.normal()))
+    model, processor = FAMILY_CASES[0].make(values)
+    args = training_args(tmp_path, metric_for_best_model="mae", greater_is_better=False)
+    trainer = JoyfulTrainer(
+        model=model, args=args, train_dataset=values, eval_dataset=values, processing_class=processor
+    )
+    before = model.predict(values, processor)
+    assert trainer.calibrate() == 1
+    assert model.predict(values, processor) == before
 
 
 def test_the_trainer_fits_on_validation_and_the_checkpoint_keeps_it(family, tmp_path):
