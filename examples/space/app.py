@@ -64,6 +64,7 @@ CSS = """
 .message.wrong { border-left-color: #d55e00; background: #fdf1e8; }
 .message p { margin: 0 0 4px 0; }
 .message p:last-child { margin-bottom: 0; }
+#consent { font-size: 0.9em; color: var(--body-text-color-subdued); }
 #table * { font-family: var(--font); }
 """
 
@@ -295,6 +296,7 @@ def make_page(checkpoint: str) -> gr.Blocks:
     with gr.Blocks(title="Emotions in a conversation", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         state = gr.State()
         gr.Markdown(INTRODUCTION)
+        gr.Markdown(CONSENT, elem_id="consent")
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 checkpoint_box = gr.Textbox(checkpoint, label="Checkpoint", info="A local folder or an id on the Hub")
@@ -332,14 +334,13 @@ def make_page(checkpoint: str) -> gr.Blocks:
                                         label="Video", sources=["webcam", "upload"], include_audio=True, height=240
                                     )
                             add = gr.Button("Add")
-                gr.Markdown(CONSENT)
             with gr.Column(scale=3, min_width=320):
                 message = gr.HTML(right(["Give a dialogue, and press Recognise."]), elem_id="message")
                 with gr.Column(visible=False) as results:
                     table = gr.Dataframe(
                         headers=["#", "Speaker", "Text", "Emotion", "Score"],
                         datatype=["number", "str", "str", "str", "str"],
-                        column_widths=["8%", "17%", "45%", "17%", "13%"],
+                        column_widths=["8%", "18%", "40%", "20%", "14%"],
                         interactive=False,
                         wrap=True,
                         label="Emotions",
@@ -361,10 +362,19 @@ def make_page(checkpoint: str) -> gr.Blocks:
     return page
 
 
-if __name__ == "__main__":
-    given_checkpoint = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("JOYFUL_CHECKPOINT", DEFAULT_CHECKPOINT)
+def open_page(checkpoint: str, **options: Any) -> gr.Blocks:
+    """Serve the page, on 127.0.0.1 unless Gradio's own environment variables say otherwise.
+
+    Args:
+        checkpoint: as in `make_page`.
+        options: of `gr.Blocks.launch`.
+    """
     # Fonts of the system: the themes' own are fetched from the network.
-    theme = gr.themes.Default(
-        primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-    )
-    make_page(given_checkpoint).launch(theme=theme, css=CSS, footer_links=["gradio"], run_history=False)
+    theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    page = make_page(checkpoint)
+    page.launch(theme=theme, css=CSS, footer_links=[], run_history=False, **options)
+    return page
+
+
+if __name__ == "__main__":
+    open_page(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("JOYFUL_CHECKPOINT", DEFAULT_CHECKPOINT))
