@@ -201,6 +201,12 @@ def test_what_is_our_own_mistake_is_no_traceback_either(app, demo):
     assert "not your mistake (ZeroDivisionError)" in message
 
 
+def test_reasons_that_cannot_be_found_any_more_are_a_message(app, tmp_path):
+    gone = app.Recognised(str(tmp_path / "gone"), {"utterances": [{"speaker": "Anna"}]}, {})
+    with pytest.raises(app.gr.Error, match="there is no such checkpoint folder"):
+        app.why(gone, 0)
+
+
 # In a browser.
 
 

@@ -22,7 +22,8 @@ import numpy as np
 from joyful_hf import DialogueError, load_recordings
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.explanation import explain
-from joyful_hf.pictures import plot_explanation, plot_timeline
+from joyful_hf.picture_explanation import plot_explanation
+from joyful_hf.pictures import plot_timeline
 from joyful_hf.processing.dialogues import (
     MEDIA_KEYS,
     MODALITIES,
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CHECKPOINT = "demo-output/model"
 HOUR = 3600
+EXPECTED = (ValueError, OSError, ImportError)  # a DialogueError is a ValueError
 
 EXAMPLE = """\
 Anna: You know, our trip was wonderful.
@@ -246,7 +248,12 @@ def right(notes: list[str]) -> str:
 
 def wrong(error: object) -> str:
     """A message of what went wrong."""
-    return f'<div class="message wrong" role="alert"><p>{html.escape(" ".join(str(error).split()))}</p></div>'
+    return f'<div class="message wrong" role="alert"><p>{html.escape(one_line(error))}</p></div>'
+
+
+def one_line(error: object) -> str:
+    """What an error says."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 # The page.
@@ -258,7 +265,7 @@ def answer(checkpoint: str, given: Any, read: Callable[[Any], tuple[Dialogue, li
         dialogue, left_out = read(given)
         recognised, notes = recognise(checkpoint, dialogue)
         timeline = plot_timeline(recognised.prediction)
-    except (DialogueError, ValueError, OSError, ImportError) as error:
+    except EXPECTED as error:
         return None, wrong(error), gr.update(visible=False), None, None, gr.skip()
     except Exception as error:
         logger.exception("a mistake of ours")
@@ -277,8 +284,11 @@ def why(recognised: Recognised | None, index: int | None) -> Any:
     """The picture of why this utterance got its label."""
     if recognised is None or index is None:
         return None
-    model, processor = load(recognised.checkpoint)
-    explanation = explain(model, processor, recognised.dialogue, index)
+    try:
+        model, processor = load(recognised.checkpoint)
+        explanation = explain(model, processor, recognised.dialogue, index)
+    except EXPECTED as error:
+        raise gr.Error(one_line(error)) from None
     return plot_explanation(explanation, recognised.prediction, index)
 
 
