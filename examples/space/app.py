@@ -341,7 +341,7 @@ def make_page(checkpoint: str) -> gr.Blocks:
                                     sound = gr.Audio(label="Sound", sources=["microphone", "upload"], type="filepath")
                                 with gr.Tab("Video"):
                                     video = gr.Video(
-                                        label="Video", sources=["webcam", "upload"], include_audio=True, height=240
+                                        label="Video", sources=["webcam", "upload"], include_audio=True, height=300
                                     )
                             add = gr.Button("Add")
             with gr.Column(scale=3, min_width=320):
