@@ -24,6 +24,7 @@ from joyful_hf import (
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.demo import EXTRACTORS
 from tests.browser import CHROMIUM, REPOSITORY, SCREENSHOTS, open_browser, run_app
+from tests.helpers import make_dialogues
 
 APP = REPOSITORY / "examples" / "space" / "app.py"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")  # of pandas, which it calls
@@ -144,6 +145,7 @@ def test_clips_that_make_no_dialogue_are_refused(app, demo, tmp_path):
         ([], "there are no clips yet"),
         ([str(clip), shutil.copy(clip, tmp_path)], f"two files of the name {clip.name}"),
         ([str(tmp_path / "01_A.wav"), str(tmp_path / "01_A.flac")], "^01_A.*has the same name"),
+        ([str(tmp_path / "01_Gone.wav")], "01_Gone.wav was uploaded long ago and is deleted; upload it again"),
         ([one for one in demo.clips if one.endswith(".txt")], "^clips: no audio and no video file"),
     ):
         with pytest.raises(DialogueError, match=message):
@@ -185,6 +187,19 @@ def test_a_checkpoint_that_reads_nothing_of_it_says_so(app, demo):
     dialogue = {"utterances": [{"speaker": "Anna", "text": " "}]}
     with pytest.raises(DialogueError, match="reads text and audio and visual, and nothing that it can read was given"):
         app.recognise(demo.checkpoint, dialogue)
+
+
+def test_what_a_checkpoint_reads_is_known_of_every_family(app, family):
+    _, processor = family.make(make_dialogues())
+    assert app.modalities_read(processor) == list(family.modalities)
+
+
+def test_one_emotion_several_and_a_value_all_fit_into_the_table(app):
+    scores = {"joy": 0.8, "fear": 0.6}
+    assert app.label_and_score({"label": "joy", "scores": scores}) == ("joy", "80%")
+    assert app.label_and_score({"label": ["joy", "fear"], "scores": scores}) == ("joy, fear", "80%, 60%")
+    assert app.label_and_score({"label": [], "scores": scores}) == ("none", "")
+    assert app.label_and_score({"label": -0.25, "scores": {"LABEL_0": -0.25}}) == ("-0.25", "")
 
 
 def test_a_message_shows_what_was_given_as_text(app):

@@ -121,6 +121,8 @@ def read_clips(files: list[str] | None) -> tuple[Dialogue, list[str]]:
         folder = Path(place) / "clips"
         folder.mkdir()
         for file in map(Path, files):
+            if not file.is_file():
+                raise DialogueError(f"{file.name} was uploaded long ago and is deleted; upload it again")
             if (folder / file.name).is_symlink():
                 raise DialogueError(f"there are two files of the name {file.name}; remove one")
             (folder / file.name).symlink_to(file)
@@ -293,8 +295,8 @@ def why(recognised: Recognised | None, index: int | None) -> Any:
 
 
 def chosen_row(event: gr.SelectData) -> int:
-    """The utterance of the row that was clicked."""
-    return event.index[0]
+    """The utterance of the row that was clicked, however the table is sorted."""
+    return int(event.row_value[0]) - 1
 
 
 def make_page(checkpoint: str) -> gr.Blocks:
