@@ -59,6 +59,7 @@ def main() -> None:
 
     result = trainer.train()
     trainer.save_model()
+    trainer.save_state()
     trainer.save_metrics("train", result.metrics)
     trainer.log_metrics("eval", metrics := trainer.evaluate())
     trainer.save_metrics("eval", metrics)
