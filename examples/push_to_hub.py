@@ -3,10 +3,9 @@
     hf auth login
     python examples/push_to_hub.py out user/joyful-meld --dataset_name MELD --private
 
-`out` is what `joyful train` or examples/train_emotion_recognition.py left. The card says how the model was trained,
-on how much data, and how well it does. Read it on the Hub before you make the repository public, and write into it
-what nobody but you can know. With `--with_code`, the model loads without this package too, by
-`trust_remote_code=True`.
+`out` is the folder of a finished run. Its card says how the model was trained, on how much data, and how well it
+does. Read it on the Hub before you make the repository public, and write into it what nobody but you can know. With
+`--with_code`, the model loads without this package too, by `trust_remote_code=True`.
 """
 
 import argparse
