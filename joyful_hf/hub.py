@@ -80,9 +80,9 @@ def push_folder(
 ) -> Any:
     """Push the folder of a finished training, or one of its checkpoints.
 
-    `PUBLISHED` files go there in one commit; weights and results that the folder does not have, and that an earlier
-    push left there, go away in the same one. The folder itself is not changed. Card and README: one that a person
-    wrote stays, in the folder or else on the Hub; otherwise the card is made anew, with the id of the repository.
+    The files of `PUBLISHED` go there in one commit. Weights and results that an earlier push left there, and that the
+    folder does not have, go away in the same one. The folder itself is not changed. The card is made anew, with the id
+    of the repository, unless a person wrote the README.md of the folder, or else the one on the Hub: that stays.
 
     Args:
         folder: of a checkpoint; it is loaded first, so that nothing broken is pushed.
@@ -91,8 +91,7 @@ def push_folder(
         token: by default that of `hf auth login`, or HF_TOKEN.
         revision: branch, created if it is missing; `main` by default.
         create_pr: open a pull request instead of changing the branch.
-        with_code: also push the code, for `trust_remote_code=True` without this package. A folder that has it
-            already keeps it.
+        with_code: also push the code, for `trust_remote_code=True` without this package; True of a folder that has it.
         dataset_name, other_runs: of the card, see `write_model_card`.
         run_as_future: return at once, when the files have been copied, and push in the background.
 
@@ -104,9 +103,7 @@ def push_folder(
     """
     from .model_card import write_model_card
 
-    destination = _Destination(
-        repo_id, private, token, revision, create_pr, commit_message or "Upload model", commit_description
-    )
+    destination = _Destination(repo_id, private, token, revision, create_pr, commit_message, commit_description)
     folder = Path(folder)
     if not folder.is_dir():
         raise DialogueError(f"{folder}: there is no such checkpoint folder")
@@ -147,7 +144,7 @@ def push_model(
 
     A card tells of model and processor. The push that brings the second of the two writes it, in whichever order they
     come. A card that a person wrote, and one with the results of a run, stay as they are: `push_folder` replaces the
-    latter. A warning says so where the weights are not those that the run pushed.
+    latter, and until then a warning says that the weights are not those of the results.
 
     Args:
         processor: to push along.
