@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HFValidationError, HTTPError, StrictDataclassError
+from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
 
@@ -18,8 +18,8 @@ _PARTS = {
     "config.json": "the model's configuration",
     "processor_config.json": "the processor",
 }
-# What transformers raises of files that are missing, cut off, or of something else, and of a connection that breaks.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, HTTPError)
+# What transformers raises of files that are missing, cut off, or of something else.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _MISFITS = {
     "missing_keys": "the weights lack {} tensors of the model",

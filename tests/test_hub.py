@@ -462,6 +462,17 @@ def test_without_a_connection_one_line_says_so(hub, fails, out, tmp_path, monkey
     assert offline in fails("predict", out, "--data-file", "ada/data", "--output-file", tmp_path / "new.jsonl")
 
 
+def test_a_download_that_broke_is_one_line_too(hub, out, tmp_path, fails, dialogues):
+    push_folder(out, REPO)
+    Dataset.from_list(dialogues).push_to_hub("ada/data")
+    hub.is_cut = lambda method, path: method == "GET" and path.endswith((".safetensors", ".parquet"))
+    for model, data in ((REPO, "ada/data"), (out, "ada/data")):
+        message = fails("predict", model, "--data-file", data, "--output-file", tmp_path / "new.jsonl")
+        assert f"the connection to {constants.ENDPOINT} failed" in message
+    with pytest.raises(DialogueError, match="the same call again goes on from where this one stopped"):
+        load_checkpoint(REPO)
+
+
 # The command line reads from the Hub.
 
 
