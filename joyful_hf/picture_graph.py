@@ -80,7 +80,7 @@ def plot_dialogue_graph(
         for column, cell in zip(columns, row_of_cells, strict=False):
             axes.text(_ARCS_WIDTH + column, index, cell, va="center", size=size)
     for column, name in zip(columns, _HEADER if cells else (), strict=False):
-        axes.text(_ARCS_WIDTH + column, -0.8, name, va="bottom", size=SMALL, weight="bold")
+        axes.text(_ARCS_WIDTH + column, -0.8, name, va="bottom", size=size, weight="bold")
     for side, name in ((-1, "from the past"), (1, "from the future")):
         axes.text(side * 0.15, -0.8, name, va="bottom", ha="right" if side < 0 else "left", size=SMALL, weight="bold")
 

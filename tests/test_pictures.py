@@ -523,9 +523,11 @@ def test_the_dialogue_that_was_asked_for_is_shown(checkpoint, tmp_path):
     write_dialogues(TRAIN, tmp_path / "data.jsonl")
     found = draw_pictures(str(checkpoint), str(tmp_path / "data.jsonl"), dialogue_id=TRAIN[3]["dialogue_id"])
     model, processor = load_checkpoint(checkpoint)
-    expected = [one["label"] for one in predict(model, processor, TRAIN[3])["utterances"]]
-    assert [text.get_text() for text in found["timeline"].axes[0].texts] == expected
-    assert [text for text in texts_of(found["dialogue_graph"]) if text in LABELS] == expected
+    expected = predict(model, processor, TRAIN[3])["utterances"]
+    scores = np.array([list(utterance["scores"].values()) for utterance in expected])
+    assert np.allclose(found["timeline"].axes[1].images[0].get_array(), scores, atol=1e-5)
+    labels = [utterance["label"] for utterance in expected]
+    assert [text for text in texts_of(found["dialogue_graph"]) if text in LABELS] == labels
 
 
 def test_without_labels_plot_draws_what_needs_none(joyful, checkpoint, tmp_path):
