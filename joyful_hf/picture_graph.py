@@ -29,8 +29,8 @@ class _Graph:
     """(2, E) source and target."""
     weights: np.ndarray
     """(E,) the share that an edge has in what its target receives; those of a target sum to 1."""
-    what: str
-    """What the weights are."""
+    attention: str | None
+    """What the weights are the attention of; None if all edges into an utterance weigh the same."""
     labels: Sequence[Any]
     """(N,) predicted."""
 
@@ -43,7 +43,7 @@ def plot_dialogue_graph(
     Arcs on the left come from the past, those on the right from the future; whole lines join utterances of one
     speaker, dashed ones those of two. The wider and darker, the more attention: the mean over the heads of the graph's
     attention, of the first network where a model has several. Without attention in the graph, the title says so, and
-    the nearest edges are drawn.
+    the nearest edges are drawn with equal weights.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
@@ -58,12 +58,12 @@ def plot_dialogue_graph(
     graph = _graph_of(model, processor, dialogue)
     utterances = dialogue["utterances"]
     row = min(_ROW, _PAGE / len(utterances))
-    size = min(SMALL, 72 * 0.5 * row)
+    size = min(SMALL, 72 * 0.62 * row)
     cells = _cells(graph, utterances) if size >= LEGIBLE else []
     columns = _columns(cells, LETTER * size)
     shapes = _shapes(utterances)
     head, foot = 0.95, 0.65 + 0.18 * (1 + (len(shapes) + 1) // _ENTRIES_OF_LEGEND)
-    height, width = row * len(utterances), max(2 * _ARCS_WIDTH + columns[-1] + 0.3, 6.0)
+    height, width = row * len(utterances), max(2 * _ARCS_WIDTH + columns[-1] + 0.3, 7.2)
     total = head + height + foot
     figure = Figure(figsize=(width, total))
     axes = figure.add_axes((0.1 / width, foot / total, 1 - 0.2 / width, height / total))
@@ -80,18 +80,15 @@ def plot_dialogue_graph(
         for column, cell in zip(columns, row_of_cells, strict=False):
             axes.text(_ARCS_WIDTH + column, index, cell, va="center", size=size)
     for column, name in zip(columns, _HEADER if cells else (), strict=False):
-        axes.text(_ARCS_WIDTH + column, -0.8, name, va="bottom", size=SMALL, weight="bold")
+        axes.text(_ARCS_WIDTH + column, -0.8, name, va="bottom", size=size, weight="bold")
     for side, name in ((-1, "from the past"), (1, "from the future")):
         axes.text(side * 0.15, -0.8, name, va="bottom", ha="right" if side < 0 else "left", size=SMALL, weight="bold")
 
     name = dialogue.get("dialogue_id")
-    title = f"{'dialogue' if name is None else f'dialogue {plain(name)}'}: what each utterance attends to"
-    figure.text(0.1 / width, 1 - 0.08 / total, f"{title}\n({graph.what})", va="top", size="medium")
-    caption = (
-        f"Drawn are, of the edges into each utterance, the {edges_per_utterance} of most weight; the widest has "
-        f"{widest:.0%}.\nArcs on the left run down to the utterance that attends, arcs on the right up to it; own: "
-        "the weight of its own edge."
-    )
+    title = f"graph of {'a dialogue' if name is None else f'dialogue {plain(name)}'}"
+    what = graph.attention or "the graph has no attention: edges are drawn with equal weights"
+    figure.text(0.1 / width, 1 - 0.08 / total, f"{title}\n({what})", va="top", size="medium")
+    caption = _caption(graph, edges_per_utterance, widest)
     figure.text(0.1 / width, (foot - 0.15) / total, caption, va="top", size=SMALL)
     handles = [
         Line2D([], [], color="black", linestyle="-", label="same speaker"),
@@ -122,6 +119,16 @@ def _columns(cells: Sequence[tuple[str, ...]], letter: float) -> list[float]:
     for column, name in zip(zip(*cells, strict=True), _HEADER, strict=True) if cells else ():
         places.append(places[-1] + 0.22 + letter * max(map(len, [*column, name])))
     return places
+
+
+def _caption(graph: _Graph, count: int, widest: float) -> str:
+    chosen = f"{count} of most weight" if graph.attention else f"{count} nearest"
+    if graph.attention and widest:
+        chosen += f" (the widest has {widest:.0%})"
+    return (
+        f"Drawn are, of the edges into each utterance, the {chosen}. Arcs on the left run\ndown to the utterance that "
+        "receives, arcs on the right up to it; own: the weight of its edge from itself."
+    )
 
 
 def _shapes(utterances: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -157,14 +164,12 @@ def _graph_of(model: Any, processor: Any, dialogue: Mapping[str, Any]) -> _Graph
     labels = [one["label"] for one in named]
     if output.edge_attention is None:
         weights = 1 / np.bincount(edge_index[1])[edge_index[1]]
-        return _Graph(
-            edge_index, weights, "the graph has no attention: every edge into an utterance weighs the same", labels
-        )
+        return _Graph(edge_index, weights, None, labels)
     heads = output.edge_attention.size(1)
     members = getattr(model.config, "num_members", 1)
     network = f" of the first of {members} networks" if members > 1 else ""
-    what = f"attention in the graph{network}, " + (f"mean of {heads} heads" if heads > 1 else "one head")
-    return _Graph(edge_index, output.edge_attention.float().mean(-1).cpu().numpy(), what, labels)
+    attention = f"attention in the graph{network}, " + (f"mean of {heads} heads" if heads > 1 else "one head")
+    return _Graph(edge_index, output.edge_attention.float().mean(-1).cpu().numpy(), attention, labels)
 
 
 def _draw_edges(axes: Axes, graph: _Graph, count: int, speakers: Sequence[str]) -> float:
@@ -183,7 +188,7 @@ def _draw_edges(axes: Axes, graph: _Graph, count: int, speakers: Sequence[str]) 
     highest, farthest = graph.weights[drawn].max(), distance[drawn].max()
     for edge in drawn[np.argsort(graph.weights[drawn], kind="stable")]:
         begin, end = int(source[edge]), int(target[edge])
-        strength = float(graph.weights[edge] / highest)
+        strength = float(graph.weights[edge] / highest) if graph.attention else 0.5
         side = -1 if begin < end else 1
         bulge = side * _ARCS_WIDTH * 1.2 * (0.25 + 0.75 * distance[edge] / farthest)
         points = [(0.0, begin), (bulge, begin), (bulge, end), (0.0, end)]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .figures import COLOURS, LINES, MARKERS, Axes, Figure, without_frame
+from .figures import COLOURS, LINES, MARKERS, SMALL, Axes, Figure, without_frame
 from .processing import DialogueError
 
 _METRICS = {"weighted_f1": "weighted F1", "mae": "mean absolute error"}
@@ -52,7 +52,7 @@ def plot_training_curves(
 
     columns = 2 if len(panels) > 1 else 1
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.1 * rows), layout="constrained")
+    figure = Figure(figsize=(4.6 * columns, 3.3 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in list(grid.flat)[len(panels) :]:
         axes.remove()
@@ -82,5 +82,5 @@ def _draw_panel(axes: Axes, title: str, curves: Mapping[str, _Curve], best: floa
     axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y", linewidth=0.4)
     if len(curves) > 1:
-        axes.legend(fontsize=8, framealpha=0.8)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, frameon=False, fontsize=SMALL)
     without_frame(axes)

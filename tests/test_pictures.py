@@ -14,6 +14,7 @@ from transformers import BatchFeature
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition, figures
 from joyful_hf.calibration import expected_calibration_error
+from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.dialogue_files import write_dialogues
 from joyful_hf.figures import COLOURS, many_markers, plain
 from joyful_hf.pictures import (
@@ -26,7 +27,7 @@ from joyful_hf.pictures import (
     plot_training_curves,
     save_figure,
 )
-from joyful_hf.plotting import PICTURES, draw_training_curves
+from joyful_hf.plotting import PICTURES, draw_pictures, draw_training_curves
 from joyful_hf.processing.graph import window_edges
 from joyful_hf.representations import represent
 from tests.helpers import FAMILY_CASES, LABELS, make_dialogue, make_dialogues
@@ -281,7 +282,7 @@ def test_the_graph_of_a_dialogue_is_drawn_or_there_is_none(family):
     batch = processor(dialogue, return_tensors="pt", return_labels=False)
     attention = model.eval()(**batch, output_edge_attention=True).edge_attention
     if attention is None:
-        assert "no attention: every edge into an utterance weighs the same" in title
+        assert "the graph has no attention: edges are drawn with equal weights" in title
     else:
         assert f"mean of {attention.size(1)} heads" in title
     predicted = [one["label"] for one in predict(model, processor, dialogue)["utterances"]]
@@ -511,11 +512,22 @@ def test_plot_draws_everything_from_one_pass(joyful, checkpoint, tmp_path, monke
         return forward(self, dialogue_lengths, **batch)
 
     monkeypatch.setattr(JoyfulForEmotionRecognition, "forward", counted)
-    lines = plot(joyful, checkpoint, TRAIN, tmp_path, "--dialogue", TRAIN[1]["dialogue_id"])
+    lines = plot(joyful, checkpoint, TRAIN, tmp_path)
     assert lines == {name: f"pictures/{name}.png, .svg" for name in PICTURES}
     assert seen == [len(TRAIN), 1], "all dialogues once, and the graph of one"
     written = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert written == {f"{name}.{suffix}" for name in PICTURES for suffix in ("png", "svg")}
+
+
+def test_the_dialogue_that_was_asked_for_is_shown(checkpoint, tmp_path):
+    write_dialogues(TRAIN, tmp_path / "data.jsonl")
+    found = draw_pictures(str(checkpoint), str(tmp_path / "data.jsonl"), dialogue_id=TRAIN[3]["dialogue_id"])
+    model, processor = load_checkpoint(checkpoint)
+    expected = predict(model, processor, TRAIN[3])["utterances"]
+    scores = np.array([list(utterance["scores"].values()) for utterance in expected])
+    assert np.allclose(found["timeline"].axes[1].images[0].get_array(), scores, atol=1e-5)
+    labels = [utterance["label"] for utterance in expected]
+    assert [text for text in texts_of(found["dialogue_graph"]) if text in LABELS] == labels
 
 
 def test_without_labels_plot_draws_what_needs_none(joyful, checkpoint, tmp_path):
