@@ -140,11 +140,12 @@ def push_model(
     commit_message: str | None = None,
     **destination: Any,
 ) -> CommitInfo:
-    """What `model.push_to_hub` does: push weights and configuration in one commit, and a card once it can be written.
+    """What `model.push_to_hub` does: push weights, configuration and a card in one commit.
 
-    A card tells of model and processor. The push that brings the second of the two writes it, in whichever order they
-    come. A card that a person wrote, and one with the results of a run, stay as they are: `push_folder` replaces the
-    latter, and until then a warning says that the weights are not those of the results.
+    A card tells of model and processor. Until both are there it says what is missing; the push that brings the second
+    of the two writes the whole of it, in whichever order they come. A card that a person wrote, and one with the
+    results of a run, stay as they are: `push_folder` replaces the latter. A warning says so where the weights are not
+    those that the run pushed.
 
     Args:
         processor: to push along.
@@ -278,7 +279,7 @@ class _Repository:
 
 def _settle_card(folder: Path, repository: _Repository, of_run: dict[str, Any] | None) -> None:
     """Leave in the folder the card that the repository is to have, or none where it is to keep its own."""
-    from .model_card import write_model_card
+    from .model_card import write_card_without_processor, write_model_card
 
     if (folder / _CARD).exists() and _is_by_hand(folder / _CARD):
         return
@@ -300,8 +301,11 @@ def _settle_card(folder: Path, repository: _Repository, of_run: dict[str, Any] |
     for name in _CONFIGS:
         if not (folder / name).exists() and name in repository.files:
             repository.fetch(name, folder)
-    if all((folder / name).exists() for name in _CONFIGS):
+    model, processor = ((folder / name).exists() for name in _CONFIGS)
+    if model and processor:
         write_model_card(folder, model_id=repository.repo_id, **(of_run or {}))
+    elif model:
+        write_card_without_processor(folder, repository.repo_id)
 
 
 def _is_by_hand(card: Path) -> bool:

@@ -59,14 +59,51 @@ def write_model_card(
     return card
 
 
+def write_card_without_processor(folder: str | Path, model_id: str) -> Path:
+    """Write README.md into the folder of a model that has no processor beside it, and so cannot be used yet.
+
+    Raises:
+        DialogueError: no configuration, or one of something else.
+    """
+    run = RunFolder.read(folder, needs_processor=False)
+    paper = PAPERS[run.family_name]
+    text = f"""\
+{MARKER}
+
+# {plain(_last_part(model_id))}
+
+{paper.family_name} for multimodal emotion recognition in conversation, made with joyful_hf.
+
+This repository holds the model alone. Dialogues cannot be given to it before its processor is here too, which
+`processor.push_to_hub("{model_id}")` sees to; this text then says how to use the model.
+
+## Citation
+
+```bibtex
+{paper.bibtex}
+```"""
+    card = Path(folder) / _CARD
+    card.write_text(f"---\n{_metadata(run).to_yaml()}\n---\n{text}\n", encoding="utf-8")
+    return card
+
+
 def _make_card(runs: list[RunFolder], model_id: str | None, dataset_name: str | None) -> ModelCard:
     run = runs[0]
-    name = one_line((model_id or run.folder.resolve().name).rpartition("/")[2])
+    name = one_line(_last_part(model_id or run.folder.resolve().name))
     dataset = dataset_name or _dataset_name(run)
     results = [other.results["test"] for other in runs if "test" in other.results]
     # Scores on validation, which chose the checkpoint, are in the text only: leaderboards read the index.
     index = eval_results(results, run.labels, dataset, "test") if results else []
-    data = ModelCardData(
+    data = _metadata(run, model_name=name if index else None, eval_results=index or None)
+    return ModelCard.from_template(data, str(_TEMPLATE), **_variables(runs, name, dataset, model_id))
+
+
+def _last_part(model_id: str) -> str:
+    return model_id.rpartition("/")[2]
+
+
+def _metadata(run: RunFolder, **of_results: Any) -> ModelCardData:
+    return ModelCardData(
         # The code's. There is no word for "that of the training corpus", which the text speaks of.
         license="apache-2.0",
         # The Hub takes a config.json without a library for transformers', and then shows lines that load it: those
@@ -75,10 +112,8 @@ def _make_card(runs: list[RunFolder], model_id: str | None, dataset_name: str | 
         # No pipeline_tag: the Hub has no emotion recognition of dialogues, and text-classification or the like would
         # offer a widget for single texts.
         tags=_tags(run),
-        model_name=name if index else None,
-        eval_results=index or None,
+        **of_results,
     )
-    return ModelCard.from_template(data, str(_TEMPLATE), **_variables(runs, name, dataset, model_id))
 
 
 def _tags(run: RunFolder) -> list[str]:

@@ -41,15 +41,18 @@ class RunFolder:
     """What `run_summary.json` holds, or None without one."""
 
     @classmethod
-    def read(cls, folder: str | Path) -> Self:
+    def read(cls, folder: str | Path, needs_processor: bool = True) -> Self:
         """Read the configurations and the summary; the weights are not read.
+
+        Args:
+            needs_processor: False reads a folder without a processor as one whose processor has its defaults.
 
         Raises:
             DialogueError: a file that is missing, is not JSON, or is of something else.
         """
         folder = Path(folder)
         fields = _read_json(folder / "config.json", "the model's configuration")
-        processor = _read_json(folder / "processor_config.json", "the processor")
+        processor = _read_json(folder / "processor_config.json", "the processor") if needs_processor else {}
         families = {family.config_class.model_type: name for name, family in FAMILIES.items()}
         if fields.get("model_type") not in families:
             raise DialogueError(

@@ -10,6 +10,7 @@ They need `pip install "joyful-hf[plots]"`.
 from .figures import save_figure
 from .picture_calibration import plot_reliability
 from .picture_classes import plot_confusion_matrix, plot_f1_per_class
+from .picture_explanation import plot_explanation
 from .picture_graph import plot_dialogue_graph
 from .picture_representations import plot_representations
 from .picture_timeline import plot_timeline
@@ -18,6 +19,7 @@ from .picture_training import plot_training_curves
 __all__ = [
     "plot_confusion_matrix",
     "plot_dialogue_graph",
+    "plot_explanation",
     "plot_f1_per_class",
     "plot_reliability",
     "plot_representations",

@@ -160,6 +160,15 @@ def test_model_and_processor_may_be_pushed_in_any_order_or_at_once(hub, family, 
         assert files == expected
 
 
+def test_the_card_of_a_model_alone_says_what_is_missing(hub, family, dialogues):
+    model, _ = family.make(dialogues)
+    model.push_to_hub(REPO)
+    card = ModelCard.load(REPO)
+    assert card.data.license == "apache-2.0"
+    assert "emotion-recognition" in card.data.tags
+    assert f'`processor.push_to_hub("{REPO}")`' in card.text
+
+
 def test_saving_pushes_too_if_it_is_asked_to(hub, family, dialogues, tmp_path):
     model, processor = family.make(dialogues)
     model.save_pretrained(tmp_path / "mine", push_to_hub=True, private=True)

@@ -19,11 +19,9 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from joyful_hf import DialogueError, load_recordings
+from joyful_hf import DialogueError, explain, load_recordings
 from joyful_hf.checkpoints import load_checkpoint
-from joyful_hf.explanation import explain
-from joyful_hf.picture_explanation import plot_explanation
-from joyful_hf.pictures import plot_timeline
+from joyful_hf.pictures import plot_explanation, plot_timeline
 from joyful_hf.processing.dialogues import (
     MEDIA_KEYS,
     MODALITIES,
