@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from .training_args import metric_key
@@ -65,7 +66,7 @@ def print_epoch_lines(trainer: Trainer) -> None:
 
 def print_nothing(trainer: Trainer) -> None:
     """Print neither bars nor dictionaries."""
-    for callback in (PrinterCallback, ProgressCallback):
+    for callback in (PrinterCallback, ProgressCallback, DEFAULT_PROGRESS_CALLBACK):  # the last is a notebook's own
         trainer.remove_callback(callback)
     # Two checkpoints within a second, as small data gives, make transformers doubt the clock of the file system.
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
@@ -48,6 +49,8 @@ from .run_summary import (
 )
 from .training_args import JoyfulTrainingArguments, metric_key
 from .weight_averaging import AveragedWeights, load_step_weights, save_step_weights
+
+logger = logging.getLogger(__name__)
 
 TRAINING_ARGS_FILE = "training_args.json"
 
@@ -455,6 +458,14 @@ class JoyfulTrainer(Trainer):
             run_as_future=True,
         )
         self.push_in_progress = PushInProgress(cast("Any", [push]))  # as transformers does, whatever its types say
+
+    def _finish_current_push(self) -> None:
+        """As in transformers, which would not say that a push in the background failed."""
+        super()._finish_current_push()
+        push = getattr(self, "push_in_progress", None)
+        for job in push.jobs if push is not None else ():
+            if job.exception() is not None:
+                logger.warning("a push in the background failed: %s", job.exception())
 
     def summary_of(self, dialogues: Any) -> DataSummary | None:
         """What a model card says of these dialogues; None of a stream and of no dialogues."""

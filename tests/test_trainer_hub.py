@@ -59,6 +59,14 @@ def test_checkpoints_are_pushed_while_training_goes_on(hub, tmp_path):
     assert not [name for name in hub.files(REPO) if name.endswith((".bin", ".pt", ".pth")) or "/" in name]
 
 
+def test_a_push_in_the_background_that_fails_is_told_and_training_goes_on(hub, tmp_path, caplog):
+    trainer = pushing_trainer(tmp_path / "out")
+    hub.is_cut = lambda method, path: method == "PUT"
+    outcome = trainer.train()
+    assert outcome.global_step == 2 * STEPS_PER_EPOCH
+    assert "a push in the background failed: ada/joyful" in caplog.text
+
+
 def test_at_the_end_only_if_that_is_the_strategy(hub, tmp_path):
     trainer = pushing_trainer(tmp_path / "out", hub_strategy="end")
     trainer.train()
