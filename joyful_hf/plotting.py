@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 from transformers import EvalPrediction
+from transformers.utils import cached_file
 
 from .calibration import probabilities
 from .checkpoints import load_checkpoint
@@ -194,7 +195,7 @@ def _drawn_or_why_not(draw: Callable[[], Figure]) -> Figure | str:
 
 
 def draw_training_curves(checkpoint: str) -> Figure:
-    """The training curves of a run's folder, or of the newest checkpoint in it.
+    """The training curves of a run's folder, of the newest checkpoint in it, or of a model on the Hub.
 
     Raises:
         DialogueError: it holds no trainer state, or one without a loss.
@@ -204,6 +205,8 @@ def draw_training_curves(checkpoint: str) -> Figure:
         folder = last_checkpoint(folder) or folder
     file = folder / _TRAINER_STATE
     try:
+        if not folder.is_dir():
+            file = Path(str(cached_file(checkpoint, _TRAINER_STATE)))
         state = json.loads(file.read_text(encoding="utf-8"))
         log, best_step, best = state["log_history"], state.get("best_global_step"), state.get("best_metric")
         at_best = [entry for entry in log if best_step and entry.get("step") == best_step]

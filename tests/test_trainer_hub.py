@@ -7,6 +7,7 @@ from huggingface_hub import ModelCard
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition
 from joyful_hf.dialogue_files import write_dialogues
+from joyful_hf.plotting import draw_training_curves
 from tests.helpers import make_dialogues
 from tests.training import SMALL_SETTINGS, STEPS_PER_EPOCH, assert_same_weights, make_trainer, weights_of
 
@@ -49,6 +50,13 @@ def test_what_is_pushed_names_no_folder_of_the_machine(hub, tmp_path):
     trainer.push_to_hub()
     for name, content in hub.files(REPO).items():
         assert str(tmp_path).encode() not in content, name
+
+
+def test_the_training_curves_can_be_drawn_from_there(hub, tmp_path):
+    trainer = make_trainer(tmp_path / "joyful")
+    trainer.train()
+    trainer.push_to_hub()
+    assert len(draw_training_curves(REPO).axes) > 1
 
 
 def test_checkpoints_are_pushed_while_training_goes_on(hub, tmp_path):
