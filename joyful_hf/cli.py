@@ -14,6 +14,7 @@ from transformers import HfArgumentParser
 from transformers.hf_argparser import DataClassType
 from transformers.utils.logging import disable_progress_bar
 
+from .files import write_json, written_whole
 from .processing import DialogueError
 
 app = typer.Typer(
@@ -130,9 +131,9 @@ def evaluate(
     if missing is not None:
         print(f"\n{missing}")
     if output_dir is not None:
-        _write_results(metrics, output_dir / "eval_results.json")
+        write_json(dict(sorted(metrics.items())), output_dir / "eval_results.json", indent=4)
         if missing is not None:
-            _write_results(missing.as_dict(), output_dir / "missing_results.json")
+            write_json(missing.as_dict(), output_dir / "missing_results.json", indent=4)
 
 
 @app.command()
@@ -154,7 +155,7 @@ def predict(
     model, processor = load_checkpoint(checkpoint)
     dialogues = extract_for(processor, dialogues, num_proc, strict)
     predictions = model.predict(dialogues, processor)
-    with _written_whole(output_file) as part:
+    with written_whole(output_file) as part:
         write_dialogues(predictions, part)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
     print(f"{count} utterances of {len(predictions)} dialogues: {output_file}")
@@ -186,7 +187,7 @@ def plot(
             print(f"{name:<{width}}  left out: {picture}")
             continue
         for suffix in FORMATS:
-            with _written_whole(output_dir / f"{name}.{suffix}") as part:
+            with written_whole(output_dir / f"{name}.{suffix}") as part:
                 write_figure(picture, part, suffix)
         print(f"{name:<{width}}  {output_dir / name}.{', .'.join(FORMATS)}")
 
@@ -230,7 +231,7 @@ def extract(
         raise DialogueError(f"{output_file}: unknown kind of file {output_file.suffix!r}; give .parquet or .jsonl")
     processor = processor_with(_extractors(text_extractor, audio_extractor, video_extractor), checkpoint)
     dialogues = extract_features(load_dialogues(data_file), processor, num_proc, strict=strict)
-    with _written_whole(output_file) as part:
+    with written_whole(output_file) as part:
         if output_file.suffix == ".parquet":
             dialogues.to_parquet(part)
         else:
@@ -451,23 +452,6 @@ def _resumable() -> Generator[None, None, None]:
     except KeyboardInterrupt:
         print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         raise typer.Exit(130) from None
-
-
-@contextmanager
-def _written_whole(file: Path) -> Generator[Path, None, None]:
-    """A path to write to: it becomes the file when all went well, and leaves nothing behind otherwise."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    try:
-        yield part
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write_results(results: dict[str, Any], file: Path) -> None:
-    with _written_whole(file) as part:
-        part.write_text(json.dumps(results, indent=4, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:

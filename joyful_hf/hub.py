@@ -1,7 +1,6 @@
 """Push to the Hub: what a reader needs and nothing else, in one commit, with a card."""
 
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
@@ -24,6 +23,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from .checkpoints import load_checkpoint
+from .files import read_json, write_json
 from .hub_errors import clear_hub_errors
 from .processing import DialogueError
 
@@ -195,16 +195,16 @@ def push_processor(
 def _forget_folders(trainer_state: Path) -> None:
     """Of the best checkpoint only its name is left, and not where on this machine it lay."""
     if trainer_state.exists():
-        state = json.loads(trainer_state.read_text(encoding="utf-8"))
+        state = read_json(trainer_state)
         if state.get("best_model_checkpoint"):
             state["best_model_checkpoint"] = Path(state["best_model_checkpoint"]).name
-            trainer_state.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+            write_json(state, trainer_state)
 
 
 def _add_code(folder: Path, wanted: bool) -> None:
     """Put the code there if it is wanted, or if a configuration names it already and would name nothing."""
     configs = [folder / name for name in _CONFIGS if (folder / name).exists()]
-    if wanted or any("auto_map" in json.loads(config.read_text(encoding="utf-8")) for config in configs):
+    if wanted or any("auto_map" in read_json(config) for config in configs):
         from .remote_code import add_code
 
         add_code(folder)

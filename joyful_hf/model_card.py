@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from .citations import PAPERS
 from .dataset_names import dataset_name_of
+from .files import written_whole
 from .markdown import one_line, plain
 from .model_card_example import remote_code_example, usage_example
 from .model_card_inputs import describe_inputs
@@ -53,9 +54,8 @@ def write_model_card(
     if len(runs) > 1:
         check_same_recipe(runs)
     made = _make_card(runs, model_id, dataset_name)
-    part = card.with_name(_CARD + ".part")
-    part.write_text(f"{made}\n", encoding="utf-8")
-    part.replace(card)
+    with written_whole(card) as part:
+        part.write_text(f"{made}\n", encoding="utf-8")
     return card
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from huggingface_hub.errors import StrictDataclassError
 
 from .families import FAMILIES, Family
+from .files import read_json
 from .processing import DialogueError
 
 RUN_SUMMARY = "run_summary.json"
@@ -198,10 +199,4 @@ def _read_summary(file: Path) -> dict[str, Any] | None:
 def _read_json(file: Path, what: str) -> dict[str, Any]:
     if not file.is_file():
         raise DialogueError(f"{file.parent}: {file.name} ({what}) is missing; is this the folder of a checkpoint?")
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DialogueError(f"{file}: cannot be read as JSON ({error})") from None
-    if not isinstance(read, dict):
-        raise DialogueError(f"{file}: holds no JSON object")
-    return read
+    return read_json(file)

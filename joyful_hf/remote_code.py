@@ -4,7 +4,6 @@ The files of `modeling/` and `processing/` import each other as `from .name impo
 """
 
 import inspect
-import json
 import shutil
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from .families import FAMILIES
+from .files import read_json, write_json
 from .processing import DialogueError
 
 LICENSE_FILE = "code_license.txt"
@@ -40,7 +40,7 @@ def add_code(folder: str | Path) -> list[Path]:
         DialogueError: no such folder, or it holds neither a model nor a processor of this package.
     """
     folder = Path(folder)
-    configs = {file: _read(file) for file in (folder / name for name in _CLASSES) if file.is_file()}
+    configs = {file: read_json(file) for file in (folder / name for name in _CLASSES) if file.is_file()}
     if not configs:
         raise DialogueError(f"{folder}: has none of {', '.join(_CLASSES)}; give a folder that a model was saved in")
     classes = {file: _CLASSES[file.name](config, file) for file, config in configs.items()}
@@ -51,20 +51,8 @@ def add_code(folder: str | Path) -> list[Path]:
     license_file.write_text(_license(), encoding="utf-8")
     for file, config in configs.items():
         config["auto_map"] = {auto: f"{_module_of(one)}.{one.__name__}" for auto, one in classes[file].items()}
-        part = file.with_name(file.name + ".part")
-        part.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(file)
+        write_json(dict(sorted(config.items())), file)
     return [*copied, license_file]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DialogueError(f"{file}: cannot be read ({error})") from None
-    if not isinstance(config, dict):
-        raise DialogueError(f"{file}: holds a {type(config).__name__}, expected an object")
-    return config
 
 
 def _model_classes(config: dict[str, Any], file: Path) -> dict[str, type]:

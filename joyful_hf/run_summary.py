@@ -1,6 +1,5 @@
 """`run_summary.json`: what the reader of a model card wants to know of the run that made the checkpoint."""
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ import torch
 from sklearn.metrics import confusion_matrix
 from transformers import TrainerState, TrainingArguments
 
+from .files import write_json
 from .metrics import NO_SCORES
 from .processing import MODALITIES, EncodedExample
 from .processing.labels import known_labels
@@ -124,7 +124,7 @@ class RunSummary:
     def save(self, folder: str | Path) -> Path:
         """Write `run_summary.json` into a checkpoint folder."""
         file = Path(folder) / RUN_SUMMARY_FILE
-        file.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(asdict(self), file)
         return file
 
 

@@ -1,7 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
 import copy
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -29,6 +28,7 @@ from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, HubStrate
 from transformers.utils.hub import PushInProgress
 
 from .calibration import fit_temperature
+from .files import write_json
 from .hub import push_folder
 from .hub_errors import clear_hub_errors
 from .labelled import labelled_rows
@@ -182,7 +182,8 @@ class JoyfulTrainer(Trainer):
     What it adds: the collator of the processor; each part of the loss in the log (`loss_fusion`, ...), and the numbers
     that a model has us watch; learning rates of their own for the parts of a model that ask for them; the field's
     metrics; every utterance counted exactly once in evaluation, on any number of processes; the class weights,
-    the averaged weights and the early stopping that `JoyfulTrainingArguments` ask for.
+    the averaged weights and the early stopping that `JoyfulTrainingArguments` ask for; calibration; a model card that
+    is made from the run, and a push without pickles.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
@@ -485,8 +486,7 @@ class JoyfulTrainer(Trainer):
             folder = Path(output_dir or str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
             arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
-            text = json.dumps(arguments, indent=2)
-            (folder / TRAINING_ARGS_FILE).write_text(text + "\n", encoding="utf-8")
+            write_json(arguments, folder / TRAINING_ARGS_FILE)
 
     def _averaged_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self._averaged is None else self._averaged.applied_to(self.model)

@@ -474,7 +474,7 @@ def test_a_card_is_made_anew_until_somebody_takes_it_over(out):
         ("config.json", None, r"config.json \(the model's configuration\) is missing"),
         ("processor_config.json", None, r"processor_config.json \(the processor\) is missing"),
         ("config.json", "{", "cannot be read as JSON"),
-        ("config.json", "[]", "holds no JSON object"),
+        ("config.json", "[]", "holds a list, expected an object"),
         ("config.json", '{"model_type": "bert"}', "a model of type 'bert', expected one of joyful"),
         ("config.json", '{"model_type": "joyful", "num_members": 0}', "num_members must be 1 or more"),
         ("run_summary.json", "{}", "lacks chosen_by, results, seed"),
