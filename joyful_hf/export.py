@@ -44,8 +44,8 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
     """Write the prediction path of a model, for batches of any size.
 
     Inputs are the tensors that the processor makes, under their names; the output is `logits` (num_utterances,
-    num_labels), of which the scores are the softmax of `logits / config.calibration_temperature`. The file is tried on a
-    batch of other sizes before it appears under its name.
+    num_labels); scores are the softmax of `logits / config.calibration_temperature`. The file is tried on a batch of
+    other sizes before it appears under its name.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
