@@ -17,6 +17,8 @@ from huggingface_hub.errors import (
 
 from .processing import DialogueError
 
+# Of the HTTP client, and of what sends large files beside it (Xet).
+_BROKEN = (HTTPError, ConnectionError, TimeoutError)
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
@@ -47,8 +49,8 @@ def hub_reason(error: BaseException) -> str | None:
             return f"there is no token; {_LOG_IN}"
         if isinstance(one, HfHubHTTPError):
             return _said_by_hub(one) or " ".join(str(error).split())
-    if any(isinstance(one, HTTPError) for one in errors):
-        last = next(one for one in reversed(errors) if isinstance(one, HTTPError))
+    if any(isinstance(one, _BROKEN) for one in errors):
+        last = next(one for one in reversed(errors) if isinstance(one, _BROKEN))
         broken = f"the connection to {constants.ENDPOINT} failed ({str(last) or type(last).__name__})"
         return f"{broken}; the same call again goes on from where this one stopped"
     return None

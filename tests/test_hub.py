@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
-from huggingface_hub import CommitInfo, ModelCard, constants
+from huggingface_hub import CommitInfo, HfApi, ModelCard, constants
 from transformers import AutoModel, AutoProcessor, pipeline
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition, JoyfulProcessor, load_dialogues
@@ -453,6 +453,18 @@ def test_a_short_break_goes_unnoticed(hub, out):
     hub.is_cut = lambda method, path: method == "PUT" and next(attempts) == 0
     push_folder(out, REPO)
     assert list(hub.files(REPO)) == sorted(PUSHED)
+
+
+@pytest.mark.parametrize("error", [ConnectionError("reset by peer"), TimeoutError("timed out")], ids=str)
+def test_what_breaks_beside_the_http_client_is_told_alike(hub, out, monkeypatch, error):
+    """Large files go to the real Hub by another library, whose errors are Python's own."""
+
+    def broken(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(HfApi, "create_commit", broken)
+    with pytest.raises(DialogueError, match=f"failed \\({error}\\); the same call again goes on"):
+        push_folder(out, REPO)
 
 
 def test_without_a_connection_one_line_says_so(hub, fails, out, tmp_path, monkeypatch):
