@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrainedConfig
 
 from .families import FAMILIES
 from .hub_errors import hub_reason
@@ -79,13 +79,27 @@ def load_text_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
     Raises:
         DialogueError: no such folder or repository, or a part of it is missing or unreadable.
     """
+    return _load_encoder(path_or_hub_id, AutoTokenizer)
+
+
+def load_audio_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
+    """A pretrained encoder of waveforms and its feature extractor, of a local folder or a Hub id.
+
+    Raises:
+        DialogueError: no such folder or repository, or a part of it is missing or unreadable.
+    """
+    return _load_encoder(path_or_hub_id, AutoFeatureExtractor)
+
+
+def _load_encoder(path_or_hub_id: str | Path, input_class: Any) -> tuple[Any, Any]:
+    """The encoder, and what makes its inputs."""
     name = str(path_or_hub_id)
     is_folder = Path(path_or_hub_id).is_dir()
     if not is_folder and (Path(path_or_hub_id).exists() or Path(name).is_absolute() or name.startswith(".")):
         raise DialogueError(f"{name}: there is no such folder of an encoder")
     try:
         with _without_load_report():
-            return AutoModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+            return AutoModel.from_pretrained(name), input_class.from_pretrained(name)
     except HFValidationError:
         raise DialogueError(f"{name!r} is neither a folder nor the id of a model on the Hub") from None
     except _UNREADABLE as error:

@@ -66,6 +66,10 @@ def train(
         str | None,
         typer.Option(help="Folder or Hub id of a pretrained encoder: the model reads raw text, and no text_features."),
     ] = None,
+    audio_encoder: Annotated[
+        str | None,
+        typer.Option(help="Folder or Hub id of a pretrained encoder: Foal-Net reads waveforms, and no audio_frames."),
+    ] = None,
     config_json: Annotated[
         str, typer.Option(help="Fields of the model's config or the processor's parameters, as JSON.")
     ] = "{}",
@@ -93,7 +97,9 @@ def train(
     with _resumable():
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             data = extract_run_data(data, settings, num_proc, strict, verbose=args.process_index == 0)
-        metrics = run_training(args, data, model, preset, settings, text_encoder, resume_from, overwrite_output_dir)
+        metrics = run_training(
+            args, data, model, preset, settings, text_encoder, resume_from, overwrite_output_dir, audio_encoder
+        )
     if args.process_index == 0:
         _print_metrics(metrics)
         print(f"checkpoint and results: {output_dir}")

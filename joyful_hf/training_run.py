@@ -23,11 +23,12 @@ from transformers import (
     set_seed,
 )
 
-from .checkpoints import load_text_encoder
+from .checkpoints import load_audio_encoder, load_text_encoder
 from .dialogue_files import load_dialogues
 from .extraction import extract_features
 from .families import FAMILIES, Family
 from .metrics import compute_metrics
+from .modeling.modeling_foal_net import audio_encoder_settings
 from .modeling.pretrained_graph import text_encoder_settings
 from .processing import (
     EXTRACTOR_KEYS,
@@ -225,12 +226,18 @@ def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, 
 
 
 def make_model_and_processor(
-    family: Family, preset: str | None, settings: dict[str, Any], data: RunData, text_encoder: str | None = None
+    family: Family,
+    preset: str | None,
+    settings: dict[str, Any],
+    data: RunData,
+    text_encoder: str | None = None,
+    audio_encoder: str | None = None,
 ) -> tuple[PreTrainedModel, EmotionRecognitionProcessor]:
     """A fresh model and a processor fitted to the training dialogues.
 
     Args:
-        text_encoder: folder or Hub id of a pretrained encoder, for a model that reads raw text.
+        text_encoder, audio_encoder: folder or Hub id of a pretrained encoder, for a model that reads raw text or
+            waveforms.
 
     Raises:
         DialogueError: an unknown preset, a setting that no model can be made of, an encoder that cannot be loaded or
@@ -243,12 +250,19 @@ def make_model_and_processor(
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
         every_dialogue = (dialogue for part in parts for dialogue in part)
         processor_settings = family.processor_class.published_parameters(every_dialogue) | processor_settings
-    pretrained: Any = None
+    for option, given, field_name in (("text", text_encoder, "text_config"), ("audio", audio_encoder, "audio_config")):
+        if given is not None and field_name not in _setting_names(family)[0]:
+            raise DialogueError(f"--{option}-encoder: {family.config_class.model_type} has no encoder of {option}")
+    pretrained_text: Any = None
     if text_encoder is not None:
-        if "text_config" not in _setting_names(family)[0]:
-            raise DialogueError(f"--text-encoder: {family.config_class.model_type} has no encoder of text")
-        pretrained, processor_settings["tokenizer"] = load_text_encoder(text_encoder)
-        config_settings = text_encoder_settings(pretrained) | config_settings
+        pretrained_text, processor_settings["tokenizer"] = load_text_encoder(text_encoder)
+        config_settings = text_encoder_settings(pretrained_text) | config_settings
+    pretrained_audio: Any = None
+    if audio_encoder is not None:
+        pretrained_audio, extractor = load_audio_encoder(audio_encoder)
+        config_settings = audio_encoder_settings(pretrained_audio) | config_settings
+        of_extractor = {"sampling_rate": extractor.sampling_rate, "normalize_audio": extractor.do_normalize}
+        processor_settings = {"audio_dim": None} | of_extractor | processor_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
     if not processor.reads_anything:
         raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
@@ -265,8 +279,10 @@ def make_model_and_processor(
             raise
         # A check of the config wraps the message that says what is wrong.
         raise DialogueError(f"--config-json: {error.__cause__ or error}") from None
-    if pretrained is not None:
-        cast("Any", model).load_text_encoder(pretrained)
+    if pretrained_text is not None:
+        cast("Any", model).load_text_encoder(pretrained_text)
+    if pretrained_audio is not None:
+        cast("Any", model).load_audio_encoder(pretrained_audio)
     return model, processor
 
 
@@ -279,13 +295,14 @@ def run_training(
     text_encoder: str | None = None,
     resume_from: str | None = None,
     overwrite: bool = False,
+    audio_encoder: str | None = None,
 ) -> dict[str, float]:
     """Train, calibrate, validate and test; leave checkpoint, results and model card in `args.output_dir`.
 
     Everything that is read is checked before the first step.
 
     Args:
-        text_encoder: folder or Hub id of a pretrained encoder, for a model that reads raw text.
+        text_encoder, audio_encoder: as of `make_model_and_processor`.
         resume_from: what `prepare_output_dir` found.
         overwrite: remove an earlier run from the folder, right before the first step.
 
@@ -298,7 +315,9 @@ def run_training(
     if model_name not in FAMILIES:
         raise DialogueError(f"--model: unknown model {model_name!r}; choose from {', '.join(FAMILIES)}")
     set_seed(args.seed)
-    model, processor = make_model_and_processor(FAMILIES[model_name], preset, settings or {}, data, text_encoder)
+    model, processor = make_model_and_processor(
+        FAMILIES[model_name], preset, settings or {}, data, text_encoder, audio_encoder
+    )
     sources = data.sources
     train = EncodedDialogues(data.train, processor, sources.get("train"))
     validation = EncodedDialogues(data.validation, processor, sources.get("validation"))

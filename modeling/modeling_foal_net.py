@@ -202,6 +202,11 @@ class FoalNetModel(FoalNetPreTrainedModel):
         return attention(asking, fusion.memories[direction], asked.mask, chosen)
 
 
+def audio_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
+    """Fields of the config of a model that is to have this encoder; its convolutional front is frozen."""
+    return {"freeze_feature_encoder": True, "audio_config": encoder_config(pretrained)}
+
+
 class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedModel):
     """Foal-Net with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
@@ -225,16 +230,15 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             **settings: fields of `FoalNetConfig`.
         """
         pretrained = pretrained_model(audio_encoder)
-        fields: dict[str, Any] = {
-            "freeze_feature_encoder": True,
-            **settings,
-            "audio_config": encoder_config(pretrained),
-        }
-        model = cls(FoalNetConfig(**fields))
-        encoder = model.foal_net.audio_encoder
+        model = cls(FoalNetConfig(**(audio_encoder_settings(pretrained) | settings)))
+        model.load_audio_encoder(pretrained)
+        return model
+
+    def load_audio_encoder(self, pretrained: PreTrainedModel) -> None:
+        """Take over the weights of an encoder of the config's `audio_config`."""
+        encoder = self.foal_net.audio_encoder
         assert encoder is not None
         encoder.load(pretrained)
-        return model
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """The audio encoder's, if the config gives one."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from joyful_hf import FoalNetForEmotionRecognition, FoalNetProcessor, JoyfulTrainer, cli, load_dialogues
+from joyful_hf import FoalNetForEmotionRecognition, FoalNetProcessor, JoyfulTrainer, load_dialogues
 from joyful_hf.dialogue_files import write_dialogues
 from tests.helpers import LABELS
 from tests.modeling.test_audio_encoder import SMALL as SMALL_ENCODER
@@ -37,13 +37,13 @@ def waveform_dialogues(lengths=(3, 4, 2)) -> list[dict]:
 
 
 @pytest.fixture
-def joyful(monkeypatch, tmp_path):
-    """Runs `joyful` with these arguments, in a folder of its own; it has to succeed."""
-    monkeypatch.chdir(tmp_path)
+def succeeds(joyful):
+    """Runs `joyful` with these arguments; it has to succeed. Gives what it printed."""
 
-    def run(*arguments) -> None:
-        monkeypatch.setattr("sys.argv", ["joyful", *map(str, arguments)])
-        cli.main()
+    def run(*arguments) -> str:
+        result = joyful(*arguments)
+        assert result.status == 0, result.err
+        return result.out
 
     return run
 
@@ -61,22 +61,22 @@ def train_options(settings, **options) -> list[str]:
 
 
 @pytest.mark.parametrize("preset", [None, "released"])
-def test_the_command_line_trains_evaluates_and_predicts(joyful, tmp_path, preset, capsys):
+def test_the_command_line_trains_evaluates_and_predicts(succeeds, tmp_path, preset):
     write_dialogues(TRAIN, tmp_path / "train.jsonl")
     write_dialogues(VALIDATION, tmp_path / "validation.jsonl")
-    joyful(*train_options(SETTINGS, test_file="validation.jsonl", **({"preset": preset} if preset else {})))
+    succeeds(*train_options(SETTINGS, test_file="validation.jsonl", **({"preset": preset} if preset else {})))
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["model_type"] == "foal_net"
     assert config["temperature_mode"] == (preset or "clip")
     tested = json.loads((tmp_path / "out" / "test_results.json").read_text())
     assert {"test_weighted_f1", "test_loss_avel", "test_loss_mem"} <= tested.keys()
 
-    joyful("evaluate", "out", "--data-file", "validation.jsonl", "--output-dir", "scores")
+    succeeds("evaluate", "out", "--data-file", "validation.jsonl", "--output-dir", "scores")
     scores = json.loads((tmp_path / "scores" / "eval_results.json").read_text())
     assert scores["eval_samples"] == sum(len(dialogue["utterances"]) for dialogue in VALIDATION)
     assert scores["eval_weighted_f1"] == pytest.approx(tested["test_weighted_f1"])
 
-    joyful("predict", "out", "--data-file", "validation.jsonl", "--output-file", "found.jsonl")
+    succeeds("predict", "out", "--data-file", "validation.jsonl", "--output-file", "found.jsonl")
     found = list(load_dialogues(tmp_path / "found.jsonl"))
     assert [len(dialogue["utterances"]) for dialogue in found] == [len(one["utterances"]) for one in VALIDATION]
     pairs = [
@@ -88,27 +88,55 @@ def test_the_command_line_trains_evaluates_and_predicts(joyful, tmp_path, preset
 
 
 @pytest.mark.parametrize(("options", "batch_size"), [({}, 16), ({"per_device_train_batch_size": 5}, 5)])
-def test_the_command_line_has_its_own_training_defaults(joyful, tmp_path, options, batch_size):
+def test_the_command_line_has_its_own_training_defaults(succeeds, tmp_path, options, batch_size):
     for name in ("train", "validation"):
         write_dialogues(VALIDATION, tmp_path / f"{name}.jsonl")
     settings = {"lr_scheduler_type": "constant", "logging_strategy": "steps", "logging_steps": 1}
-    joyful(*train_options(SETTINGS, **settings, **options))
+    succeeds(*train_options(SETTINGS, **settings, **options))
     state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
     assert state["train_batch_size"] == batch_size
     rates = [entry["learning_rate"] for entry in state["log_history"] if "learning_rate" in entry]
     assert max(rates) == 1e-4
 
 
-def test_the_command_line_goes_on_where_it_stopped_with_an_encoder(joyful, tmp_path, capsys):
+def test_the_command_line_takes_a_pretrained_encoder(succeeds, tmp_path, encoders):
+    for name in ("train", "validation"):
+        write_dialogues(waveform_dialogues(), tmp_path / f"{name}.jsonl")
+    succeeds(*train_options(SETTINGS | {"encoder_learning_rate": 0}, audio_encoder=encoders["audio"]))
+
+    trained = FoalNetForEmotionRecognition.from_pretrained(tmp_path / "out")
+    assert trained.config.freeze_feature_encoder
+    assert FoalNetProcessor.from_pretrained(tmp_path / "out").normalize_audio
+    expected = AutoModel.from_pretrained(encoders["audio"]).state_dict()
+    learnt = trained.foal_net.audio_encoder.encoder.state_dict()
+    assert all(torch.equal(learnt[name], expected[name]) for name in learnt)
+    assert str(encoders["audio"]) not in (tmp_path / "out" / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "joyful"}, "--audio-encoder: joyful has no encoder of audio"),
+        ({"audio_encoder": "./nowhere"}, "./nowhere: there is no such folder of an encoder"),
+    ],
+)
+def test_an_encoder_that_cannot_be_used_is_refused(fails, tmp_path, encoders, options, message):
+    write_dialogues(waveform_dialogues(), tmp_path / "train.jsonl")
+    arguments = {"train_file": "train.jsonl", "output_dir": "out", "model": "foal-net"}
+    arguments |= {"audio_encoder": encoders["audio"]} | options
+    words = [word for name, one in arguments.items() for word in (f"--{name.replace('_', '-')}", one)]
+    assert message in fails("train", *words)
+
+
+def test_the_command_line_goes_on_where_it_stopped_with_an_encoder(succeeds, tmp_path):
     """The nested config of the encoder is compared with that of the checkpoint."""
     for name in ("train", "validation"):
         write_dialogues(waveform_dialogues(), tmp_path / f"{name}.jsonl")
     settings = SETTINGS | {"audio_config": {"model_type": "wavlm", **SMALL_ENCODER}}
-    joyful(*train_options(settings, num_train_epochs=2, validation_start=0, save_total_limit=2))
+    succeeds(*train_options(settings, num_train_epochs=2, validation_start=0, save_total_limit=2))
     (tmp_path / "out" / "train_results.json").unlink()
-    capsys.readouterr()
-    joyful(*train_options(settings, num_train_epochs=2, validation_start=0, save_total_limit=2))
-    assert "resuming from" in capsys.readouterr().out
+    again = succeeds(*train_options(settings, num_train_epochs=2, validation_start=0, save_total_limit=2))
+    assert "resuming from" in again
 
 
 class TestLearningRates:
