@@ -1,4 +1,4 @@
-"""The command line: `joyful train`, `evaluate`, `predict`, `prepare`, `extract`, `export`, `convert`, `push`, ..."""
+"""The command line: `joyful train`, `evaluate`, `predict`, `plot`, `prepare`, `extract`, `export`, `convert`, `push`, `demo`."""
 
 import difflib
 import json
