@@ -1,4 +1,4 @@
-"""The command line: `joyful train`, `evaluate`, `predict`, `plot`, `prepare`, `extract`, `export`, `convert`, `push`, `demo`."""
+"""The command line, `joyful`: demo, train, evaluate, predict, plot, prepare, extract, export, convert, push."""
 
 import difflib
 import json
