@@ -10,7 +10,7 @@ from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrainedConfig
 
-from .families import FAMILIES
+from .families import FAMILIES, NAME_OF_MODEL_TYPE
 from .hub_errors import hub_reason
 from .processing import DialogueError
 
@@ -57,10 +57,11 @@ def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
 
 def _load(name: str) -> tuple[Any, Any]:
     model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
-    families = {family.config_class.model_type: family for family in FAMILIES.values()}
-    if model_type not in families:
-        raise DialogueError(f"{name}: holds a model of type {model_type!r}, expected one of {', '.join(families)}")
-    family = families[model_type]
+    if model_type not in NAME_OF_MODEL_TYPE:
+        raise DialogueError(
+            f"{name}: holds a model of type {model_type!r}, expected one of {', '.join(NAME_OF_MODEL_TYPE)}"
+        )
+    family = FAMILIES[NAME_OF_MODEL_TYPE[model_type]]
     with _without_load_report():
         loaded: Any = family.model_class.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True)
     model, report = loaded

@@ -461,9 +461,9 @@ def _resumable() -> Generator[None, None, None]:
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:
-    from .metrics import NO_SCORES
+    from .metrics import without_timing
 
-    shown = {name: value for name, value in metrics.items() if name != "epoch" and not name.endswith(NO_SCORES)}
+    shown = without_timing(metrics)
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         print(f"{name:<{width}}  {value:.4f}")

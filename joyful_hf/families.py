@@ -51,3 +51,4 @@ FAMILIES = {
         {"learning_rate": 1e-4, "per_device_train_batch_size": 16},
     ),
 }
+NAME_OF_MODEL_TYPE = {family.config_class.model_type: name for name, family in FAMILIES.items()}

@@ -26,20 +26,18 @@ from .checkpoints import load_checkpoint
 from .files import read_json, write_json
 from .hub_errors import clear_hub_errors
 from .processing import DialogueError
+from .run_files import CONFUSION_MATRIX, MODEL_CARD, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
 
 logger = logging.getLogger(__name__)
 
-_CARD = "README.md"
 _CONFIGS = ("config.json", "processor_config.json")
-_SUMMARY = "run_summary.json"
 _WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-_TRAINER_STATE = "trainer_state.json"
-_RESULTS = (_SUMMARY, "*_results.json", _TRAINER_STATE, "training_args.json", "confusion_matrix.*")
+_RESULTS = (RUN_SUMMARY, "*_results.json", TRAINER_STATE, TRAINING_ARGUMENTS, f"{CONFUSION_MATRIX}.*")
 _TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
 )
-PUBLISHED = (*_CONFIGS, *_WEIGHTS, *_RESULTS, *_TOKENIZER, _CARD, "*.png", "*.svg")
+PUBLISHED = (*_CONFIGS, *_WEIGHTS, *_RESULTS, *_TOKENIZER, MODEL_CARD, "*.png", "*.svg")
 """The files of a checkpoint folder that are pushed. No optimizer state, no data, no log, and nothing pickled."""
 
 # One after the other, in the order of the calls: a later push never ends up below an earlier one.
@@ -115,7 +113,7 @@ def push_folder(
     try:
         for file in files:
             shutil.copyfile(file, Path(temporary.name, file.name))
-        _forget_folders(Path(temporary.name, _TRAINER_STATE))
+        _forget_folders(Path(temporary.name, TRAINER_STATE))
         _add_code(Path(temporary.name), with_code)
         write_model_card(temporary.name, repo_id, **card)  # whatever is wrong with it is found before anything is sent
     except BaseException:
@@ -281,16 +279,16 @@ def _settle_card(folder: Path, repository: _Repository, of_run: dict[str, Any] |
     """Leave in the folder the card that the repository is to have, or none where it is to keep its own."""
     from .model_card import write_card_without_processor, write_model_card
 
-    if (folder / _CARD).exists() and _is_by_hand(folder / _CARD):
+    if (folder / MODEL_CARD).exists() and _is_by_hand(folder / MODEL_CARD):
         return
-    if _CARD in repository.files:
+    if MODEL_CARD in repository.files:
         with TemporaryDirectory() as other:
-            by_hand = _is_by_hand(repository.fetch(_CARD, Path(other)))
+            by_hand = _is_by_hand(repository.fetch(MODEL_CARD, Path(other)))
         if by_hand:
-            (folder / _CARD).unlink(missing_ok=True)
+            (folder / MODEL_CARD).unlink(missing_ok=True)
             logger.warning("%s: its README.md was written by a person, and stays as it is", repository.repo_id)
             return
-    if of_run is None and _SUMMARY in repository.files:
+    if of_run is None and RUN_SUMMARY in repository.files:
         if not _has_weights_of(folder, repository):
             logger.warning(
                 "%s: README.md and the results there are of other weights than those pushed now; "
@@ -328,13 +326,13 @@ def _has_weights_of(folder: Path, repository: _Repository) -> bool:
 def _add_tags(folder: Path, repository: _Repository, tags: Sequence[str]) -> None:
     if not tags:
         return
-    if not (folder / _CARD).exists():
-        if _CARD not in repository.files:
+    if not (folder / MODEL_CARD).exists():
+        if MODEL_CARD not in repository.files:
             return
-        repository.fetch(_CARD, folder)
-    card = ModelCard.load(folder / _CARD)
+        repository.fetch(MODEL_CARD, folder)
+    card = ModelCard.load(folder / MODEL_CARD)
     card.data.tags = list(dict.fromkeys([*(card.data.tags or ()), *tags]))
-    card.save(folder / _CARD)
+    card.save(folder / MODEL_CARD)
 
 
 __all__ = ["PUBLISHED", "push_folder", "push_model", "push_processor"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from transformers import EvalPrediction
 
 from .calibration import expected_calibration_error, probabilities
@@ -11,7 +11,7 @@ from .labelled import labelled_rows
 from .processing.labels import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 # What transformers adds to the scores of an evaluation; the result files have it too.
-NO_SCORES = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
+_TIMING = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
 
 
 def compute_metrics(
@@ -101,3 +101,18 @@ def _regression_metrics(values: np.ndarray, labels: np.ndarray) -> dict[str, flo
     if nonzero.any():
         metrics["acc_2_nonzero"] = float(((predicted[nonzero] > 0) == (true[nonzero] > 0)).mean())
     return metrics
+
+
+def count_confusions(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How often each class was taken for each: (num_labels, num_labels), rows true, columns predicted.
+
+    Args:
+        logits: (N, num_labels).
+        labels: (N,) the true classes, all of them known.
+    """
+    return confusion_matrix(labels, logits.argmax(axis=-1), labels=range(logits.shape[-1]))
+
+
+def without_timing(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The scores of an evaluation, without what transformers says of the time that it took, and when it was."""
+    return {name: one for name, one in metrics.items() if name != "epoch" and not name.endswith(_TIMING)}

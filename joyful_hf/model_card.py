@@ -16,12 +16,12 @@ from .model_card_runs import RunFolder, check_same_recipe
 from .model_card_scores import describe_scores, eval_results
 from .model_card_training import configuration_changes, describe_training
 from .processing import JoyfulProcessor
+from .run_files import MODEL_CARD
 
 MARKER = "<!-- Made by joyful_hf from run_summary.json. Remove this line, and this text is kept as it is. -->"
 """First line of a card's text. A README.md without it is a person's, and is left alone."""
 
 _TEMPLATE = Path(__file__).with_name("model_card_template.md")
-_CARD = "README.md"
 
 
 def write_model_card(
@@ -47,7 +47,7 @@ def write_model_card(
     Raises:
         DialogueError: a file that is missing or of something else, or another run that differs in more than the seed.
     """
-    card = Path(folder) / _CARD
+    card = Path(folder) / MODEL_CARD
     if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines():
         return card
     runs = [RunFolder.read(one) for one in (folder, *other_runs)]
@@ -82,7 +82,7 @@ This repository holds the model alone. Dialogues cannot be given to it before it
 ```bibtex
 {paper.bibtex}
 ```"""
-    card = Path(folder) / _CARD
+    card = Path(folder) / MODEL_CARD
     card.write_text(f"---\n{_metadata(run).to_yaml()}\n---\n{text}\n", encoding="utf-8")
     return card
 

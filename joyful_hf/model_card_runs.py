@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from huggingface_hub.errors import StrictDataclassError
 
-from .families import FAMILIES, Family
+from .families import FAMILIES, NAME_OF_MODEL_TYPE, Family
 from .files import read_json
 from .processing import DialogueError
+from .run_files import HELD_OUT, RUN_SUMMARY
 
-RUN_SUMMARY = "run_summary.json"
 _SUMMARY_KEYS = {"seed", "train", "validation", "test", "chosen_by", "results", "training_arguments"}
 # What may differ between two runs of one recipe: what is learnt, the seed, where a run lies, and who wrote its files.
 _OF_ONE_RUN = {
@@ -22,7 +22,6 @@ _OF_ONE_RUN = {
     *("transformers_version", "processor_class", "auto_map"),
 }
 _NAMED_DIFFERENCES = 3
-_HELD_OUT = "held out of "
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,11 @@ class RunFolder:
         folder = Path(folder)
         fields = _read_json(folder / "config.json", "the model's configuration")
         processor = _read_json(folder / "processor_config.json", "the processor") if needs_processor else {}
-        families = {family.config_class.model_type: name for name, family in FAMILIES.items()}
-        if fields.get("model_type") not in families:
-            raise DialogueError(
-                f"{folder}: holds a model of type {fields.get('model_type')!r}, expected one of {', '.join(families)}"
-            )
-        name = families[fields["model_type"]]
+        model_type = fields.get("model_type")
+        if model_type not in NAME_OF_MODEL_TYPE:
+            known = ", ".join(NAME_OF_MODEL_TYPE)
+            raise DialogueError(f"{folder}: holds a model of type {model_type!r}, expected one of {known}")
+        name = NAME_OF_MODEL_TYPE[model_type]
         try:
             config = FAMILIES[name].config_class.from_dict(dict(fields))
         except (StrictDataclassError, ValueError, TypeError) as error:
@@ -120,7 +118,7 @@ class RunFolder:
 
 def is_held_out(summary: Mapping[str, Any]) -> bool:
     """Whether `joyful train` drew the validation dialogues from the training file."""
-    return str((summary["validation"] or {}).get("source")).startswith(_HELD_OUT)
+    return str((summary["validation"] or {}).get("source")).startswith(HELD_OUT)
 
 
 def check_same_recipe(runs: Sequence[RunFolder]) -> None:

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult
 from .dataset_names import dataset_id
 from .markdown import one_line, plain, table
 from .model_card_runs import RunFolder
+from .run_files import CONFUSION_MATRIX
 
 # The Hub has no task of this name; a model-index may name one that it does not list.
 TASK_TYPE, TASK_NAME = "emotion-recognition", "Emotion Recognition in Conversation"
@@ -41,7 +42,7 @@ _OTHER_KEYS = ("ece", "loss", "discriminator_accuracy")
 # Beginning of a key that ends in a label -> what is called so.
 _PER_CLASS = {"f1_": "F1", "weighted_f1_": "F1 of present and absent, weighted"}
 _COUNTED = ("Precision", "Recall", "Support")
-_PICTURE = "confusion_matrix.png"
+_PICTURE = f"{CONFUSION_MATRIX}.png"
 
 
 def metric_name(key: str) -> str:

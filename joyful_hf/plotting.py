@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 from transformers import EvalPrediction
 from transformers.utils import cached_file
 
@@ -16,7 +15,7 @@ from .checkpoints import load_checkpoint
 from .dialogue_files import load_dialogues
 from .extraction import extract_for
 from .figures import Figure
-from .metrics import compute_metrics
+from .metrics import compute_metrics, count_confusions
 from .modeling.emotion_recognition import with_predictions
 from .picture_representations import check_method
 from .pictures import (
@@ -31,10 +30,9 @@ from .pictures import (
 from .processing import DialogueError
 from .processing.labels import MULTI_LABEL, REGRESSION, get_label, join_labels, known_labels
 from .representations import Represented, represent
+from .run_files import TRAINER_STATE
 from .trainer import EncodedDialogues
 from .training_run import last_checkpoint
-
-_TRAINER_STATE = "trainer_state.json"
 
 
 def draw_pictures(
@@ -113,8 +111,7 @@ class _Subject:
         logits, labels = self._labelled()
         if self.model.problem_type == MULTI_LABEL:
             raise DialogueError("several emotions at once have no single confusion matrix")
-        counts = confusion_matrix(labels, logits.argmax(-1), labels=range(len(self.names)))
-        return plot_confusion_matrix(counts, self.names)
+        return plot_confusion_matrix(count_confusions(logits, labels), self.names)
 
     def draw_f1_per_class(self) -> Figure:
         logits, labels = self._labelled()
@@ -201,12 +198,12 @@ def draw_training_curves(checkpoint: str) -> Figure:
         DialogueError: it holds no trainer state, or one without a loss.
     """
     folder = Path(checkpoint)
-    if not (folder / _TRAINER_STATE).is_file():
+    if not (folder / TRAINER_STATE).is_file():
         folder = last_checkpoint(folder) or folder
-    file = folder / _TRAINER_STATE
+    file = folder / TRAINER_STATE
     try:
         if not folder.is_dir():
-            file = Path(str(cached_file(checkpoint, _TRAINER_STATE)))
+            file = Path(str(cached_file(checkpoint, TRAINER_STATE)))
         state = json.loads(file.read_text(encoding="utf-8"))
         log, best_step, best = state["log_history"], state.get("best_global_step"), state.get("best_metric")
         at_best = [entry for entry in log if best_step and entry.get("step") == best_step]
@@ -217,6 +214,6 @@ def draw_training_curves(checkpoint: str) -> Figure:
         metric = chosen[0].removeprefix("eval_") if chosen else "weighted_f1"
         return plot_training_curves(log, metric, best_step)
     except OSError:
-        raise DialogueError(f"there is no {_TRAINER_STATE} in {checkpoint}") from None
+        raise DialogueError(f"there is no {TRAINER_STATE} in {checkpoint}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
         raise DialogueError(f"{file} is no trainer state") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from .families import FAMILIES
+from .families import FAMILIES, NAME_OF_MODEL_TYPE
 from .files import read_json, write_json
 from .processing import DialogueError
 
@@ -57,11 +57,11 @@ def add_code(folder: str | Path) -> list[Path]:
 
 def _model_classes(config: dict[str, Any], file: Path) -> dict[str, type]:
     """Auto class -> the family's class; `AutoModel` gives the model with its head, as in this package."""
-    families = {family.config_class.model_type: family for family in FAMILIES.values()}
-    family = families.get(config.get("model_type"))
-    if family is None:
-        known = ", ".join(families)
-        raise DialogueError(f"{file}: is of a model of type {config.get('model_type')!r}, expected one of {known}")
+    model_type = config.get("model_type")
+    if model_type not in NAME_OF_MODEL_TYPE:
+        known = ", ".join(NAME_OF_MODEL_TYPE)
+        raise DialogueError(f"{file}: is of a model of type {model_type!r}, expected one of {known}")
+    family = FAMILIES[NAME_OF_MODEL_TYPE[model_type]]
     return {"AutoConfig": family.config_class, "AutoModel": family.model_class}
 
 

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix
 from transformers import TrainerState, TrainingArguments
 
+from .families import NAME_OF_MODEL_TYPE
 from .files import write_json
-from .metrics import NO_SCORES
+from .metrics import without_timing
 from .processing import MODALITIES, EncodedExample
 from .processing.labels import known_labels
+from .run_files import RUN_SUMMARY
 from .training_args import metric_key
 
 if TYPE_CHECKING:
     from .trainer import JoyfulTrainer
-
-RUN_SUMMARY_FILE = "run_summary.json"
 
 # What the results of an evaluation are called in the summary; the others keep their prefix.
 SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
@@ -123,7 +122,7 @@ class RunSummary:
 
     def save(self, folder: str | Path) -> Path:
         """Write `run_summary.json` into a checkpoint folder."""
-        file = Path(folder) / RUN_SUMMARY_FILE
+        file = Path(folder) / RUN_SUMMARY
         write_json(asdict(self), file)
         return file
 
@@ -135,21 +134,20 @@ class Evaluated:
     data: DataSummary | None
     metrics: dict[str, float]
     """Their names with the prefix of the evaluation."""
-    confusion_matrix: ConfusionMatrix | None
+    confusions: np.ndarray | None
+    """(num_labels, num_labels), rows true; of single labels."""
 
     def scores(self, prefix: str) -> dict[str, float]:
         """The metrics without the prefix, and without what transformers says of the time they took."""
-        scores = {name: one for name, one in self.metrics.items() if not name.endswith(NO_SCORES) and name != "epoch"}
-        return {name.removeprefix(f"{prefix}_"): one for name, one in scores.items()}
+        return {name.removeprefix(f"{prefix}_"): one for name, one in without_timing(self.metrics).items()}
 
 
 def summarize_run(trainer: "JoyfulTrainer") -> RunSummary:
     """What a trainer's run was, with the results of the evaluations of the weights there are."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     validation, test = (trainer.evaluated.get(prefix) for prefix in ("eval", "test"))
-    confusions = [one.confusion_matrix for one in (test, validation) if one is not None]
     return RunSummary(
-        family=model.config.model_type.replace("_", "-"),
+        family=NAME_OF_MODEL_TYPE[model.config.model_type],
         preset=trainer.preset,
         seed=trainer.args.seed,
         train=trainer.summary_of(trainer.train_dataset),
@@ -157,7 +155,7 @@ def summarize_run(trainer: "JoyfulTrainer") -> RunSummary:
         test=None if test is None else test.data,
         chosen_by=_chosen_by(trainer.args, trainer.state),
         results={SPLIT_OF_PREFIX.get(prefix, prefix): one.scores(prefix) for prefix, one in trainer.evaluated.items()},
-        confusion_matrix=next(iter(confusions), None),
+        confusion_matrix=_confusion_matrix(trainer.evaluated, model.config.id2label),
         training_arguments=_shaping_arguments(trainer.args),
         versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         device=_device_name(trainer.args.device),
@@ -166,6 +164,16 @@ def summarize_run(trainer: "JoyfulTrainer") -> RunSummary:
         ),
         num_parameters=model.num_parameters(),
     )
+
+
+def _confusion_matrix(evaluated: Mapping[str, Evaluated], id2label: Mapping[int, str]) -> ConfusionMatrix | None:
+    """On test, or without it on validation."""
+    prefix = "test" if "test" in evaluated else "eval"
+    confusions = evaluated[prefix].confusions if prefix in evaluated else None
+    if confusions is None:
+        return None
+    names = [id2label[index] for index in range(len(confusions))]
+    return ConfusionMatrix(SPLIT_OF_PREFIX[prefix], names, confusions.tolist())
 
 
 def _chosen_by(args: TrainingArguments, state: TrainerState) -> ChosenBy | None:
@@ -234,17 +242,3 @@ def _class_names(labels: np.ndarray | None, id2label: Mapping[int, str]) -> list
     if known.ndim == 2:
         return [id2label[int(column)] for column in known.nonzero()[1]]
     return []
-
-
-def count_confusions(
-    logits: np.ndarray, labels: np.ndarray, id2label: Mapping[int, str], split: str
-) -> ConfusionMatrix:
-    """How often each class was taken for each.
-
-    Args:
-        logits: (N, num_labels).
-        labels: (N,) the true classes, all of them known.
-    """
-    names = [id2label[index] for index in range(logits.shape[-1])]
-    counts = confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names)))
-    return ConfusionMatrix(split, names, counts.tolist())

@@ -32,18 +32,17 @@ from .files import write_json
 from .hub import push_folder
 from .hub_errors import clear_hub_errors
 from .labelled import labelled_rows
-from .metrics import compute_metrics
+from .metrics import compute_metrics, count_confusions
 from .model_card import write_model_card
 from .processing import DialogueError, EmotionRecognitionProcessor, EncodedExample
 from .processing.dialogues import as_dialogue_list
 from .processing.labels import IGNORED_LABEL, MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from .run_files import CONFUSION_MATRIX, TRAINING_ARGUMENTS
 from .run_summary import (
-    SPLIT_OF_PREFIX,
     ConfusionMatrix,
     DataSummary,
     Evaluated,
     RunSummary,
-    count_confusions,
     summarize_data,
     summarize_run,
 )
@@ -52,7 +51,6 @@ from .weight_averaging import AveragedWeights, load_step_weights, save_step_weig
 
 logger = logging.getLogger(__name__)
 
-TRAINING_ARGS_FILE = "training_args.json"
 
 # How far the weights of rare classes are raised unless asked otherwise: chosen on MELD's validation dialogues.
 DEFAULT_CLASS_BALANCE = 0.4
@@ -235,7 +233,7 @@ class JoyfulTrainer(Trainer):
         self._resumed_from: str | None = None
         self._step_means = LoggedMeans()
         self._evaluated_means = LoggedMeans()
-        self._confusion_matrix: ConfusionMatrix | None = None
+        self._confusions: np.ndarray | None = None
         self.evaluated: dict[str, Evaluated] = {}
         super().__init__(
             model=model,
@@ -323,7 +321,7 @@ class JoyfulTrainer(Trainer):
         if not self.is_in_train:
             evaluated = self.eval_dataset if encoded is None else encoded
             self.evaluated[metric_key_prefix] = Evaluated(
-                data=self.summary_of(evaluated), metrics=dict(metrics), confusion_matrix=self._confusion_matrix
+                data=self.summary_of(evaluated), metrics=dict(metrics), confusions=self._confusions
             )
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
@@ -486,7 +484,7 @@ class JoyfulTrainer(Trainer):
             folder = Path(output_dir or str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
             arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
-            write_json(arguments, folder / TRAINING_ARGS_FILE)
+            write_json(arguments, folder / TRAINING_ARGUMENTS)
 
     def _averaged_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self._averaged is None else self._averaged.applied_to(self.model)
@@ -570,17 +568,17 @@ class JoyfulTrainer(Trainer):
         Without the losses that need labels if there is not one.
         """
         self._evaluated_means = LoggedMeans()
-        self._confusion_matrix = None
+        self._confusions = None
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         metrics = output.metrics if output.metrics is not None else {}
         means = self._evaluated_means.means()
         metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in means.items()})
         predictions, label_ids = output.predictions, output.label_ids
-        if self._problem_type == SINGLE_LABEL and isinstance(predictions, np.ndarray) and label_ids is not None:
+        is_counted = self._problem_type == SINGLE_LABEL and not self.is_in_train
+        if is_counted and isinstance(predictions, np.ndarray) and label_ids is not None:
             rows, labels = labelled_rows(predictions, cast("np.ndarray", label_ids))
-            split = SPLIT_OF_PREFIX.get(metric_key_prefix, metric_key_prefix)
             if len(labels):
-                self._confusion_matrix = count_confusions(rows, labels, self._config.id2label, split)
+                self._confusions = count_confusions(rows, labels)
         if isinstance(output.label_ids, np.ndarray) and np.all(output.label_ids == IGNORED_LABEL):
             for name in ("loss", "loss_classification"):
                 metrics.pop(f"{metric_key_prefix}_{name}", None)
@@ -631,7 +629,7 @@ def _draw_confusion_matrix(confusions: ConfusionMatrix | None, folder: Path) -> 
     from .pictures import plot_confusion_matrix
 
     counts = np.array(confusions.counts)
-    save_figure(plot_confusion_matrix(counts, confusions.labels), folder / "confusion_matrix")
+    save_figure(plot_confusion_matrix(counts, confusions.labels), folder / CONFUSION_MATRIX)
 
 
 def pad_dialogues(rows: Tensor, lengths: list[int]) -> Tensor:

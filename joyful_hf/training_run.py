@@ -38,15 +38,14 @@ from .processing import (
     summarize_dialogues,
 )
 from .progress import print_epoch_lines
-from .run_summary import RUN_SUMMARY_FILE
-from .trainer import TRAINING_ARGS_FILE, EncodedDialogues, JoyfulTrainer
+from .run_files import CONFUSION_MATRIX, HELD_OUT, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
+from .trainer import EncodedDialogues, JoyfulTrainer
 from .training_args import JoyfulTrainingArguments, metric_key
 
 HELD_OUT_SHARE = 0.1
 
 _FINISHED = "train_results.json"
 _WEIGHTS = "model.safetensors"
-_TRAINER_STATE = "trainer_state.json"
 # What a run leaves in its folder beside checkpoints. The first and the second mark it as finished: they go last.
 _RUN_FILES = (
     _FINISHED,
@@ -55,11 +54,11 @@ _RUN_FILES = (
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
-    TRAINING_ARGS_FILE,
-    RUN_SUMMARY_FILE,
-    "confusion_matrix.png",
-    "confusion_matrix.svg",
-    _TRAINER_STATE,
+    TRAINING_ARGUMENTS,
+    RUN_SUMMARY,
+    f"{CONFUSION_MATRIX}.png",
+    f"{CONFUSION_MATRIX}.svg",
+    TRAINER_STATE,
     "all_results.json",
     "eval_results.json",
     "test_results.json",
@@ -99,7 +98,7 @@ def load_run_data(train_file: str, validation_file: str | None, test_file: str |
     source = (
         f"{len(validation)} dialogues held out of {len(train) + len(validation)} (no --validation-file; seed {seed})"
     )
-    sources["validation"] = f"held out of {Path(train_file).name}"
+    sources["validation"] = f"{HELD_OUT}{Path(train_file).name}"
     return RunData(train, validation, test, source, sources)
 
 
@@ -170,7 +169,7 @@ def last_checkpoint(output_dir: Path) -> Path | None:
 def _is_complete(checkpoint: Path) -> bool:
     """Whether the file that is written last is whole."""
     try:
-        json.loads((checkpoint / _TRAINER_STATE).read_text(encoding="utf-8"))
+        json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return True
@@ -358,9 +357,10 @@ def run_training(
         tested = trainer.evaluate(test, metric_key_prefix="test")
         trainer.save_metrics("test", tested)
         metrics |= tested
-    trainer.create_model_card()
     if args.push_to_hub:
-        trainer.push_to_hub()
+        trainer.push_to_hub()  # writes the card first
+    else:
+        trainer.create_model_card()
     # Last: this file marks the run as finished.
     trainer.save_metrics("train", outcome.metrics)
     return metrics

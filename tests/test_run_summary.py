@@ -6,7 +6,7 @@ import pytest
 
 from joyful_hf import compute_metrics
 from joyful_hf.dialogue_files import write_dialogues
-from joyful_hf.run_summary import RUN_SUMMARY_FILE
+from joyful_hf.run_files import RUN_SUMMARY
 from tests.helpers import FAMILY_CASES, LABELS, make_dialogues
 from tests.training import TRAIN, VALIDATION, make_trainer
 
@@ -92,11 +92,11 @@ def test_it_names_files_without_the_folders_of_the_machine(tmp_path, joyful):
     result = joyful("train", "--train-file", tmp_path / "meld" / "train.jsonl", "--output-dir", tmp_path / "out",
                     "--num-train-epochs", "1", "--config-json", small)  # fmt: skip
     assert result.status == 0, result.err
-    summary = json.loads((tmp_path / "out" / RUN_SUMMARY_FILE).read_text())
+    summary = json.loads((tmp_path / "out" / RUN_SUMMARY).read_text())
 
     assert summary["train"]["source"] == "meld/train.jsonl"
     assert summary["validation"]["source"] == "held out of train.jsonl"
-    for file in ("config.json", "processor_config.json", "training_args.json", RUN_SUMMARY_FILE):
+    for file in ("config.json", "processor_config.json", "training_args.json", RUN_SUMMARY):
         assert str(tmp_path) not in (tmp_path / "out" / file).read_text(), file
 
 

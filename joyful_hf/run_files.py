@@ -1,0 +1,11 @@
+"""What the files of a run are called: the trainer writes them; cards, pictures and pushes read them."""
+
+RUN_SUMMARY = "run_summary.json"
+TRAINER_STATE = "trainer_state.json"
+"""transformers' own name for it, whose module takes long to import."""
+TRAINING_ARGUMENTS = "training_args.json"
+MODEL_CARD = "README.md"
+CONFUSION_MATRIX = "confusion_matrix"
+"""Without the ending: it is there as PNG and as SVG."""
+HELD_OUT = "held out of "
+"""In the summary, how the source of validation begins where it was drawn from the training data."""
