@@ -55,7 +55,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     print(f"chance          {1 / len(EMOTIONS):.3f}   {len(EMOTIONS)} emotions, equally frequent")
     print(f"ceiling         {ceiling:.3f}   exact inference that knows the rules and all that the recordings show")
     gap, before = metrics["test_ece"], metrics["test_ece_uncalibrated"]
-    print(f"calibration     {gap:.3f}   mean gap of a score and how often it is right ({before:.3f} before)")
+    print(f"calibration     {gap:.3f}   mean gap of a score and how often it is right ({before:.3f} uncalibrated)")
 
     print(f"\nThe checkpoint, loaded back from {model_dir}, on the recordings in {folder}:\n")
     model, processor = load_checkpoint(model_dir)
