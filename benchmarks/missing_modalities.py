@@ -19,19 +19,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 from datasets import Dataset
 from transformers.utils import logging
 
-from benchmarks.accuracy_cell import settings_fingerprint, trained
-from benchmarks.accuracy_corpus import Corpus, load_toy_corpus
-from benchmarks.accuracy_results import Results
-from benchmarks.accuracy_tables import deviation, markdown_table, spread
-from benchmarks.accuracy_variants import Variant
+from benchmarks.accuracy.cell import settings_fingerprint, trained
+from benchmarks.accuracy.corpus import Corpus, load_toy_corpus
+from benchmarks.accuracy.results import Results
+from benchmarks.accuracy.tables import deviation, markdown_table, spread
+from benchmarks.accuracy.variants import Variant
 from joyful_hf import DialogueError, JoyfulTrainer
-from joyful_hf.missing_modalities import DRAWS, score_missing
+from joyful_hf.evaluation.missing_modalities import DRAWS, score_missing
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 MODEL = "joyful"
 METRIC = "weighted_f1"
@@ -173,7 +173,13 @@ def draw_figures(cells: Cells, part: str, folder: Path) -> list[str]:
 def _draw_curves(
     cells: Cells, part: str, label: str, values_of: Callable[[Cells, str, str, float], np.ndarray], path: Path
 ) -> None:
-    from joyful_hf.figures import COLOURS, LINES, MARKERS, new_figure, save_figure  # matplotlib is an extra
+    from joyful_hf.pictures.style import (
+        COLOURS,
+        LINES,
+        MARKERS,
+        new_figure,
+        save_figure,
+    )
 
     figure, axes = new_figure(5.5, 3.8)
     for index, name in enumerate(cells):

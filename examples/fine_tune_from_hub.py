@@ -14,7 +14,12 @@ from typing import Any
 from datasets import Dataset
 from transformers import HfArgumentParser, set_seed
 
-from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments, load_dialogues, load_for_fine_tuning
+from joyful_hf import (
+    JoyfulTrainer,
+    JoyfulTrainingArguments,
+    load_dialogues,
+    load_for_fine_tuning,
+)
 
 
 @dataclass

@@ -1,81 +1,92 @@
 """Multimodal emotion recognition in conversation, the Hugging Face way.
 
-Importing this package makes its models known to `AutoConfig`, `AutoModel`, `AutoProcessor` and `pipeline`.
+Importing this package makes its models known to `AutoConfig`, `AutoModel`, `AutoProcessor` and `pipeline`. It loads
+none of them: a public name is imported when it is first asked for.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from . import registration as _registration
-from .inference import EmotionRecognitionPipeline
-from .modeling import (
-    ARIIGCNConfig,
-    ARIIGCNForEmotionRecognition,
-    ARIIGCNModel,
-    EmotionRecognitionOutput,
-    FoalNetConfig,
-    FoalNetForEmotionRecognition,
-    FoalNetModel,
-    FoalNetOutput,
-    JoyfulConfig,
-    JoyfulForEmotionRecognition,
-    JoyfulModel,
-)
-from .processing import (
-    DialogueError,
-    FoalNetProcessor,
-    JoyfulProcessor,
-    batch_to_pyg,
-    pyg_to_batch,
-    summarize_dialogues,
-)
+from .registration import register as _register
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .conversion import convert_released_state_dict
-    from .conversion_foal_net import convert_released_foalnet_state_dict
-    from .dialogue_files import load_dialogues
-    from .explanation import explain
-    from .export import export_model
-    from .extraction import extract_features
-    from .fine_tuning import load_for_fine_tuning
-    from .hub import push_folder
-    from .metrics import compute_metrics
-    from .model_card import write_model_card
-    from .recordings import load_recordings
-    from .streaming import StreamingRecognizer
-    from .toy_corpus import make_toy_corpus
-    from .toy_frames import make_toy_frame_corpus
-    from .toy_media import make_toy_media_corpus
-    from .trainer import JoyfulTrainer
-    from .training_args import JoyfulTrainingArguments
+    from .data.dialogue_files import load_dialogues as load_dialogues
+    from .data.extraction import extract_features as extract_features
+    from .data.recordings import load_recordings as load_recordings
+    from .evaluation.metrics import compute_metrics as compute_metrics
+    from .families import Family as Family
+    from .hub.push import push_folder as push_folder
+    from .inference.explanation import explain as explain
+    from .inference.export import export_model as export_model
+    from .inference.pipeline import EmotionRecognitionPipeline as EmotionRecognitionPipeline
+    from .inference.streaming import StreamingRecognizer as StreamingRecognizer
+    from .model_card.card import write_model_card as write_model_card
+    from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
+    from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
+    from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
+    from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
+    from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
+    from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
+    from .modeling.outputs import FoalNetOutput as FoalNetOutput
+    from .processing.dialogues import DialogueError as DialogueError
+    from .processing.processing_foal_net import FoalNetProcessor as FoalNetProcessor
+    from .processing.processing_joyful import JoyfulProcessor as JoyfulProcessor
+    from .processing.pyg import batch_to_pyg as batch_to_pyg
+    from .processing.pyg import pyg_to_batch as pyg_to_batch
+    from .processing.summary import summarize_dialogues as summarize_dialogues
+    from .registration import register_family as register_family
+    from .released.foal_net import convert_released_foalnet_state_dict as convert_released_foalnet_state_dict
+    from .released.joyful import convert_released_state_dict as convert_released_state_dict
+    from .toy.corpus import make_toy_corpus as make_toy_corpus
+    from .toy.frames import make_toy_frame_corpus as make_toy_frame_corpus
+    from .toy.media import make_toy_media_corpus as make_toy_media_corpus
+    from .training.arguments import JoyfulTrainingArguments as JoyfulTrainingArguments
+    from .training.fine_tuning import load_for_fine_tuning as load_for_fine_tuning
+    from .training.trainer import JoyfulTrainer as JoyfulTrainer
 
-try:
-    __version__ = version("joyful-hf")
-except PackageNotFoundError:  # run from the source tree without an install
-    __version__ = "0.0.0"
-
-_registration.register()
-
-# Loaded when first asked for: they bring in datasets, the Trainer or scikit-learn.
-_LAZY = {
-    "StreamingRecognizer": "streaming",
-    "JoyfulTrainer": "trainer",
-    "JoyfulTrainingArguments": "training_args",
-    "compute_metrics": "metrics",
-    "convert_released_foalnet_state_dict": "conversion_foal_net",
-    "convert_released_state_dict": "conversion",
-    "explain": "explanation",
-    "export_model": "export",
-    "extract_features": "extraction",
-    "load_dialogues": "dialogue_files",
-    "load_for_fine_tuning": "fine_tuning",
-    "load_recordings": "recordings",
-    "make_toy_corpus": "toy_corpus",
-    "make_toy_frame_corpus": "toy_frames",
-    "make_toy_media_corpus": "toy_media",
-    "push_folder": "hub",
-    "write_model_card": "model_card",
+_MODULES = {
+    "ARIIGCNConfig": "modeling.configuration_ar_iigcn",
+    "ARIIGCNForEmotionRecognition": "modeling.modeling_ar_iigcn",
+    "ARIIGCNModel": "modeling.modeling_ar_iigcn",
+    "DialogueError": "processing.dialogues",
+    "EmotionRecognitionOutput": "modeling.outputs",
+    "EmotionRecognitionPipeline": "inference.pipeline",
+    "Family": "families",
+    "FoalNetConfig": "modeling.configuration_foal_net",
+    "FoalNetForEmotionRecognition": "modeling.modeling_foal_net",
+    "FoalNetModel": "modeling.modeling_foal_net",
+    "FoalNetOutput": "modeling.outputs",
+    "FoalNetProcessor": "processing.processing_foal_net",
+    "JoyfulConfig": "modeling.configuration_joyful",
+    "JoyfulForEmotionRecognition": "modeling.modeling_joyful",
+    "JoyfulModel": "modeling.modeling_joyful",
+    "JoyfulProcessor": "processing.processing_joyful",
+    "JoyfulTrainer": "training.trainer",
+    "JoyfulTrainingArguments": "training.arguments",
+    "StreamingRecognizer": "inference.streaming",
+    "batch_to_pyg": "processing.pyg",
+    "compute_metrics": "evaluation.metrics",
+    "convert_released_foalnet_state_dict": "released.foal_net",
+    "convert_released_state_dict": "released.joyful",
+    "explain": "inference.explanation",
+    "export_model": "inference.export",
+    "extract_features": "data.extraction",
+    "load_dialogues": "data.dialogue_files",
+    "load_for_fine_tuning": "training.fine_tuning",
+    "load_recordings": "data.recordings",
+    "make_toy_corpus": "toy.corpus",
+    "make_toy_frame_corpus": "toy.frames",
+    "make_toy_media_corpus": "toy.media",
+    "push_folder": "hub.push",
+    "pyg_to_batch": "processing.pyg",
+    "register_family": "registration",
+    "summarize_dialogues": "processing.summary",
+    "write_model_card": "model_card.card",
 }
 
 __all__ = [
@@ -85,6 +96,7 @@ __all__ = [
     "DialogueError",
     "EmotionRecognitionOutput",
     "EmotionRecognitionPipeline",
+    "Family",
     "FoalNetConfig",
     "FoalNetForEmotionRecognition",
     "FoalNetModel",
@@ -112,16 +124,21 @@ __all__ = [
     "make_toy_media_corpus",
     "push_folder",
     "pyg_to_batch",
+    "register_family",
     "summarize_dialogues",
     "write_model_card",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+_register()

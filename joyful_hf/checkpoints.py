@@ -10,8 +10,8 @@ from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrainedConfig
 
-from .families import FAMILIES, NAME_OF_MODEL_TYPE
-from .hub_errors import hub_reason
+from .families import family_of
+from .io.hub_errors import hub_reason
 from .processing import DialogueError
 
 _PARTS = {
@@ -57,11 +57,7 @@ def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
 
 def _load(name: str) -> tuple[Any, Any]:
     model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
-    if model_type not in NAME_OF_MODEL_TYPE:
-        raise DialogueError(
-            f"{name}: holds a model of type {model_type!r}, expected one of {', '.join(NAME_OF_MODEL_TYPE)}"
-        )
-    family = FAMILIES[NAME_OF_MODEL_TYPE[model_type]]
+    family = family_of(model_type, name)
     with _without_load_report():
         loaded: Any = family.model_class.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True)
     model, report = loaded

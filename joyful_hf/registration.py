@@ -1,22 +1,136 @@
-"""Makes the families known to transformers' Auto classes and pipelines, and joins the two rooms of the package."""
+"""Makes the families known to transformers' Auto classes and `pipeline`, and joins the two rooms of the package.
 
-from transformers import AutoConfig, AutoModel, AutoProcessor
+Importing the Auto classes takes seconds, so nothing here imports them: each registration waits until somebody does,
+and is made right after it. Whoever has imported them already is served at once.
+"""
 
-from .families import FAMILIES
-from .hub import push_model, push_processor
-from .inference import register_pipeline
-from .modeling.pretrained import EmotionRecognitionPreTrainedModel
-from .processing import DialogueError, EmotionRecognitionProcessor
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from .families import FAMILIES, Family
+
+_AUTO = "transformers.models.auto"
 
 
 def register() -> None:
-    """Register every family. `AutoModel` gives the model with its classifier, which is what a checkpoint holds."""
+    """Register every family and the pipeline, now or as soon as the classes to register with are imported."""
     for family in FAMILIES.values():
-        AutoConfig.register(family.config_class.model_type, family.config_class, exist_ok=True)
-        AutoModel.register(family.config_class, family.model_class, exist_ok=True)
-        AutoProcessor.register(family.config_class, family.processor_class, exist_ok=True)
-    register_pipeline()
-    # The two rooms may import neither each other nor this package: here they learn which error to raise, how to push.
+        _register_classes(family)
+    _after_import("transformers.pipelines", lambda: import_module(f"{__package__}.inference.pipeline"))
+    _after_import(f"{__package__}.modeling.modeling_base", _join_models)
+    _after_import(f"{__package__}.processing.processor_base", _join_processors)
+
+
+def register_family(family: Family) -> None:
+    """Add a family to those of the package: to every command and function, and to transformers' Auto classes.
+
+    Raises:
+        ValueError: another family has this name or this model type.
+    """
+    for other in FAMILIES.values():
+        if other != family and (other.name == family.name or other.model_type == family.model_type):
+            raise ValueError(f"there is a family {other.name!r} with model_type {other.model_type!r} already")
+    FAMILIES[family.name] = family
+    _register_classes(family)
+
+
+def _register_classes(family: Family) -> None:
+    """Make one family known to the Auto classes; `AutoModel` gives the model with its classifier."""
+
+    def config() -> None:
+        auto: Any = import_module(f"{_AUTO}.configuration_auto")
+        auto.AutoConfig.register(family.model_type, family.config_class, exist_ok=True)
+
+    def model() -> None:
+        auto: Any = import_module(f"{_AUTO}.modeling_auto")
+        auto.AutoModel.register(family.config_class, family.model_class, exist_ok=True)
+
+    def processor() -> None:
+        auto: Any = import_module(f"{_AUTO}.processing_auto")
+        auto.AutoProcessor.register(family.config_class, family.processor_class, exist_ok=True)
+
+    _after_import(f"{_AUTO}.configuration_auto", config)
+    _after_import(f"{_AUTO}.modeling_auto", model)
+    _after_import(f"{_AUTO}.processing_auto", processor)
+
+
+# The two rooms may import neither each other nor this package: here they learn which error to raise, how to push.
+def _join_models() -> None:
+    from .modeling.modeling_base import EmotionRecognitionPreTrainedModel
+    from .processing.dialogues import DialogueError
+
     EmotionRecognitionPreTrainedModel.batch_error = DialogueError
-    EmotionRecognitionPreTrainedModel.pusher = push_model
-    EmotionRecognitionProcessor.pusher = push_processor
+    EmotionRecognitionPreTrainedModel.pusher = _push_model
+
+
+def _join_processors() -> None:
+    from .processing.processor_base import EmotionRecognitionProcessor
+
+    EmotionRecognitionProcessor.pusher = _push_processor
+
+
+def _push_model(model: Any, repo_id: str, **kwargs: Any) -> Any:
+    from .hub.push import push_model
+
+    return push_model(model, repo_id, **kwargs)
+
+
+def _push_processor(processor: Any, repo_id: str, **kwargs: Any) -> Any:
+    from .hub.push import push_processor
+
+    return push_processor(processor, repo_id, **kwargs)
+
+
+def _after_import(module: str, action: Callable[[], object]) -> None:
+    """Do something once a module has been imported: at once if it has been already."""
+    if module in sys.modules and not getattr(sys.modules[module].__spec__, "_initializing", False):
+        action()
+        return
+    if not any(isinstance(finder, _ImportWatcher) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ImportWatcher())
+    _waiting.setdefault(module, []).append(action)
+
+
+_waiting: dict[str, list[Callable[[], object]]] = {}
+
+
+class _ImportWatcher(MetaPathFinder):
+    """Finds nothing itself: it lets the others find a module that is waited for, and acts when it has been run."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        actions = _waiting.pop(fullname, None)  # gone while the others look for it, so that they are asked
+        if actions is None:
+            return None
+        spec = find_spec(fullname)
+        if spec is None or spec.loader is None:
+            _waiting[fullname] = actions
+            return None
+        spec.loader = _ActingLoader(spec.loader, actions)
+        return spec
+
+
+class _ActingLoader(Loader):
+    """A module's own loader, and what is to be done when it is through."""
+
+    def __init__(self, loader: Any, actions: list[Callable[[], object]]) -> None:
+        self.loader = loader
+        self.actions = actions
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = module.__loader__ = self.loader  # `inspect` and `pkgutil` ask it for the source
+        self.loader.exec_module(module)
+        for action in self.actions:
+            action()

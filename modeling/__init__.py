@@ -1,15 +1,46 @@
-"""The networks: one configuration and one modeling file a family, and the layers that families share."""
+"""The networks: one configuration and one modeling file per family, and the layers that families share."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# First of all: right after it, the families' configurations are registered with it, and they import it themselves.
+import transformers.models.auto.configuration_auto  # noqa: F401
+
+if TYPE_CHECKING:
+    from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
+    from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
+    from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
+    from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
+    from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
+    from .modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
+    from .modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
+    from .outputs import FoalNetOutput as FoalNetOutput
 
 if not __name__.startswith("joyful_hf."):
     raise ImportError("import this folder as `joyful_hf.modeling`, not under its own name")
 
-from .configuration_ar_iigcn import ARIIGCNConfig
-from .configuration_foal_net import FoalNetConfig
-from .configuration_joyful import JoyfulConfig
-from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition, ARIIGCNModel, ARIIGCNPreTrainedModel
-from .modeling_foal_net import FoalNetForEmotionRecognition, FoalNetModel, FoalNetPreTrainedModel
-from .modeling_joyful import JoyfulForEmotionRecognition, JoyfulModel, JoyfulPreTrainedModel
-from .outputs import EmotionRecognitionOutput, FoalNetOutput
+_MODULES = {
+    "ARIIGCNConfig": "configuration_ar_iigcn",
+    "ARIIGCNForEmotionRecognition": "modeling_ar_iigcn",
+    "ARIIGCNModel": "modeling_ar_iigcn",
+    "ARIIGCNPreTrainedModel": "modeling_ar_iigcn",
+    "EmotionRecognitionOutput": "outputs",
+    "FoalNetConfig": "configuration_foal_net",
+    "FoalNetForEmotionRecognition": "modeling_foal_net",
+    "FoalNetModel": "modeling_foal_net",
+    "FoalNetOutput": "outputs",
+    "FoalNetPreTrainedModel": "modeling_foal_net",
+    "JoyfulConfig": "configuration_joyful",
+    "JoyfulForEmotionRecognition": "modeling_joyful",
+    "JoyfulModel": "modeling_joyful",
+    "JoyfulPreTrainedModel": "modeling_joyful",
+}
 
 __all__ = [
     "ARIIGCNConfig",
@@ -27,3 +58,10 @@ __all__ = [
     "JoyfulModel",
     "JoyfulPreTrainedModel",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

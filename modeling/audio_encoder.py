@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .pretrained_encoder import PretrainedEncoder, build_encoder
+from .inner_encoder import PretrainedEncoder, build_encoder
 from .streams import FrameStream
 
 # Encoders that keep padding out of every frame, once their group normalisation does. Convolutions over time let it

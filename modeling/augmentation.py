@@ -4,43 +4,13 @@ Numbers of dropped edges and masked dimensions are exact shares of the known siz
 asked for; global proximity alone adds as many edges as it finds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from .katz import proximate_pairs
-from .packing import DialogueLayout
-from .relations import relation_ids
-
-
-@dataclass(frozen=True)
-class SpeakerGraph:
-    """The nodes and edges of one batch, as an augmentation or an encoder sees them."""
-
-    nodes: Tensor
-    """(N, D)."""
-    edge_index: Tensor
-    """(2, E)."""
-    edge_type: Tensor
-    """(E,)."""
-    speaker_ids: Tensor
-    """(N,)."""
-    layout: DialogueLayout
-    relation_scheme: str
-    max_speakers: int
-    causal: bool = False
-    """Whether edges run from the past alone, also those that are added or moved."""
-
-    def with_edges(self, edge_index: Tensor, edge_type: Tensor | None = None) -> "SpeakerGraph":
-        """The same nodes with other edges, whose relations are found anew if not given."""
-        if edge_type is None:
-            edge_type = self.relations_of(edge_index)
-        return replace(self, edge_index=edge_index, edge_type=edge_type)
-
-    def relations_of(self, edge_index: Tensor) -> Tensor:
-        """Relation id of each edge (2, E) -> (E,)."""
-        return relation_ids(edge_index, self.speaker_ids, self.relation_scheme, self.max_speakers)
+from .speaker_graph import SpeakerGraph
 
 
 def mask_dimensions(graph: SpeakerGraph, rate: float) -> SpeakerGraph:

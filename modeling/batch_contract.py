@@ -1,8 +1,12 @@
 """Does a batch fit the model? Refuses with both numbers, before a matrix product does it with none."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
+
+from .packing import DialogueLayout
 
 MODALITIES = ("text", "audio", "visual")
 
@@ -138,3 +142,20 @@ def _check_values(
         highest = int(speaker_ids.max())
         if highest >= config.max_speakers:
             raise error(f"the batch has speaker id {highest}, the model holds {config.max_speakers} speakers {scheme}")
+
+
+@dataclass
+class PackedBatch:
+    """A packed graph batch that fits the model: N utterances, E edges."""
+
+    layout: DialogueLayout
+    features: dict[str, Tensor | None]
+    """Modality -> (N, dim)."""
+    modality_mask: Tensor | None
+    """(N, 3) bool."""
+    speaker_ids: Tensor | None
+    """(N,)."""
+    edge_index: Tensor | None
+    """(2, E)."""
+    edge_type: Tensor | None
+    """(E,)."""

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import RelativePositionBias
-from .augmentation import SpeakerGraph
 from .configuration_graph import SpeakerGraphConfig
 from .configuration_joyful import JoyfulConfig
 from .dropout import Dropout
 from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
+from .speaker_graph import SpeakerGraph
 
 
 class AggregateCombineEncoder(nn.Module):

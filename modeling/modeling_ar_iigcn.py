@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from .adversarial import AdversarialGame, Generator
-from .augmentation import SpeakerGraph
 from .batch_contract import check_labels
 from .configuration_ar_iigcn import ARIIGCNConfig
-from .emotion_recognition import REGRESSION, EmotionRecognitionMixin
 from .graph_encoder import RelationalEncoder
 from .losses import task_loss
 from .mlp import make_mlp
 from .modality_inputs import ModalityInputs, silence_absent
+from .modeling_graph import SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
-from .pretrained_graph import SpeakerGraphPreTrainedModel
+from .prediction import REGRESSION, EmotionRecognitionMixin
+from .speaker_graph import SpeakerGraph
 from .supervised_contrast import inter_modal_loss, intra_modal_loss
 from .text_encoder import TextEncoder
 

@@ -19,12 +19,12 @@ from .batch_contract import check_labels
 from .configuration_foal_net import FoalNetConfig
 from .cross_attention import CrossAttention, Memory
 from .emotion_pairs import known_emotions, same_emotion
-from .emotion_recognition import EmotionRecognitionMixin
+from .inner_encoder import encoder_config, pretrained_model
 from .losses import task_loss
 from .matching import hard_negatives, matching_loss
+from .modeling_base import EmotionRecognitionPreTrainedModel
 from .outputs import FoalNetOutput
-from .pretrained import EmotionRecognitionPreTrainedModel
-from .pretrained_encoder import encoder_config, pretrained_model
+from .prediction import EmotionRecognitionMixin
 from .streams import FrameStream, check_frames
 
 # The stream that asks and the stream that is looked at.

@@ -12,25 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from .augmentation import (
-    SpeakerGraph,
     add_proximate_edges,
     drop_and_add_edges,
     mask_dimensions,
     mask_elements,
     rewire_edges,
 )
-from .batch_contract import check_labels
+from .batch_contract import PackedBatch, check_labels
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
-from .emotion_recognition import EmotionRecognitionMixin
 from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
 from .graph_encoder import make_graph_encoder
 from .losses import task_loss
 from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
+from .modeling_graph import SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
-from .pretrained_graph import PackedBatch, SpeakerGraphPreTrainedModel
+from .prediction import EmotionRecognitionMixin
+from .speaker_graph import SpeakerGraph
 from .text_encoder import TextEncoder
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .chunks import rows_at_a_time
 from .configuration_graph import SpeakerGraphConfig
-from .pretrained_encoder import PretrainedEncoder, build_encoder
+from .inner_encoder import PretrainedEncoder, build_encoder
 
 
 class TextEncoder(PretrainedEncoder):

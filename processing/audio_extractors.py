@@ -9,7 +9,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from .dialogues import Utterance
 from .encoders import encoder_of
-from .extractors import FeatureExtractor
+from .extractor_base import FeatureExtractor
 from .media import MediaError
 from .optional_imports import import_optional
 from .waveforms import get_waveform

@@ -131,3 +131,7 @@ def get_features(utterance: Utterance, modality: str, size: int | None, place: s
             f"{place}: '{key}'[{where}] is {features[where]}; leave the key out where the modality is missing"
         )
     return features
+
+
+EXTRACTOR_KEYS = {"text": "text_extractor", "audio": "audio_extractor", "visual": "video_extractor"}
+"""Modality -> what the processor's parameter is called."""

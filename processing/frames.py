@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .dialogues import FEATURE_KEYS, FRAME_KEYS, DialogueError, Utterance, as_numbers, get_features
+from .dialogues import (
+    FEATURE_KEYS,
+    FRAME_KEYS,
+    DialogueError,
+    Utterance,
+    as_numbers,
+    get_features,
+)
 
 
 def get_frames(utterance: Utterance, modality: str, size: int | None, place: str) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from .dialogues import (
     Utterance,
     utterance_name,
 )
-from .extractors import ExtractionFailure, warn_of
+from .feature_extraction import ExtractionFailure, warn_of
 from .frames import get_frames, pad_sequences
 from .labels import REGRESSION, encode_labels, join_labels
 from .media import MediaError

@@ -3,13 +3,13 @@
 import math
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from .dialogues import (
+    EXTRACTOR_KEYS,
     FEATURE_KEYS,
     MEDIA_KEYS,
     MODALITIES,
@@ -23,51 +23,22 @@ from .dialogues import (
     get_utterances,
     utterance_name,
 )
-from .extractors import (
-    EXTRACTOR_KEYS,
-    add_features,
-    check_extractor,
-    check_origin,
-    extractors_of,
-    needed_extractors,
-    pinned,
-    warn_of,
-)
+from .extractors import check_extractor, pinned
+from .feature_extraction import add_features, needed_extractors, warn_of
+from .feature_origin import check_origin, extractors_of
 from .graph import num_relations, relation_ids, window_edges
-from .labels import REGRESSION, encode_labels, get_label, join_labels
+from .labels import (
+    REGRESSION,
+    encode_labels,
+    get_label,
+    join_labels,
+)
 from .modality_weights import measure_modality_weights
-from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
+from .packing_dialogues import EncodedDialogue, joined_tokens
+from .processor_base import EmotionRecognitionProcessor, NamedUtterances
 from .standardization import feature_statistics
 from .summary import summarize_dialogues
-from .tokens import DEFAULT_MAX_LENGTH, Tokens, tokenize
-
-
-@dataclass
-class EncodedDialogue(EncodedExample):
-    """One dialogue as arrays, ready to be packed with others. n is its number of utterances."""
-
-    features: dict[str, np.ndarray]
-    """Modality -> (n, dim) float32, standardised, zeros where absent."""
-    modality_mask: np.ndarray
-    """(n, 3) bool: text, audio, visual present."""
-    speaker_ids: np.ndarray
-    """(n,) int64."""
-    labels: np.ndarray | None
-    """As `labels` of the batch, or None where no label was asked for."""
-    tokens: Tokens | None = None
-    """Of each utterance's text, if the processor has a tokenizer."""
-
-    def __len__(self) -> int:
-        return len(self.speaker_ids)
-
-    @property
-    def present(self) -> np.ndarray:
-        """As in the base class."""
-        return self.modality_mask
-
-    def keep_modalities(self, kept: np.ndarray) -> Self:
-        """As in the base class. The features stay: a model does not read them where the mask says they are absent."""
-        return replace(self, modality_mask=self.modality_mask & kept)
+from .tokens import DEFAULT_MAX_LENGTH, tokenize
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
@@ -449,7 +420,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 modality_mask=np.concatenate([one.modality_mask for one in encoded]),
                 speaker_ids=np.concatenate([one.speaker_ids for one in encoded]),
                 labels=None,
-                tokens=None if self.text_tokenizer is None else _joined_tokens(encoded),
+                tokens=None if self.text_tokenizer is None else joined_tokens(encoded),
             )
         ]
 
@@ -535,7 +506,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         edge_index = window_edges(dialogue_lengths, self.window_past, self.window_future)
         batch: dict[str, np.ndarray] = {"dialogue_lengths": dialogue_lengths}
         if self.text_tokenizer is not None:
-            batch |= zip(TOKEN_KEYS, _joined_tokens(encoded).pad(self.text_tokenizer.pad_token_id or 0), strict=True)
+            batch |= zip(TOKEN_KEYS, joined_tokens(encoded).pad(self.text_tokenizer.pad_token_id or 0), strict=True)
         for modality, dim in self.dims.items():
             if dim:
                 batch[FEATURE_KEYS[modality]] = np.concatenate([one.features[modality] for one in encoded])
@@ -547,7 +518,3 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         if labels is not None:
             batch["labels"] = labels
         return BatchFeature(batch, tensor_type=return_tensors)
-
-
-def _joined_tokens(encoded: Sequence[EncodedDialogue]) -> Tokens:
-    return Tokens.join([one.tokens for one in encoded if one.tokens is not None])

@@ -9,8 +9,20 @@ from typing import Any, Self
 import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
-from .dialogues import Dialogue, Utterance, as_dialogue_list, dialogue_name, get_utterances
-from .labels import PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
+from .dialogues import (
+    Dialogue,
+    Utterance,
+    as_dialogue_list,
+    dialogue_name,
+    get_utterances,
+)
+from .labels import (
+    PROBLEM_TYPES,
+    REGRESSION,
+    SINGLE_LABEL,
+    infer_problem_type,
+    known_labels,
+)
 
 # What messages call a dialogue, and its utterances.
 NamedUtterances = tuple[str, Sequence[Utterance]]
@@ -83,7 +95,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return files
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
-        """As in transformers; where `joyful_hf` is imported, as `joyful_hf.hub.push_processor` says."""
+        """As in transformers; where `joyful_hf` is imported, as `joyful_hf.hub.push.push_processor` says."""
         if self.pusher is None:
             return super().push_to_hub(repo_id, **kwargs)
         return self.pusher(repo_id, **kwargs)

@@ -18,7 +18,12 @@ from .dialogues import (
     utterance_name,
 )
 from .frames import get_frames
-from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, get_label
+from .labels import (
+    MULTI_LABEL,
+    SINGLE_LABEL,
+    LabelKinds,
+    get_label,
+)
 
 
 @dataclass

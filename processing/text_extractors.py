@@ -13,7 +13,7 @@ from transformers.utils.hub import cached_file
 
 from .dialogues import DialogueError, Utterance
 from .encoders import encoder_of
-from .extractors import Extracted, FeatureExtractor
+from .extractor_base import Extracted, FeatureExtractor
 from .optional_imports import import_optional
 
 _TEXTS_PER_BATCH = 32

@@ -10,7 +10,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from .dialogues import Utterance
 from .encoders import encoder_of
-from .extractors import FeatureExtractor
+from .extractor_base import FeatureExtractor
 from .media import MediaError, get_pictures, is_table
 from .optional_imports import import_optional
 

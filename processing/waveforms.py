@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
-from .media import as_source, audio_of, cut_of, cut_samples, decode_audio
+from .media import (
+    as_source,
+    audio_of,
+    cut_of,
+    cut_samples,
+    decode_audio,
+)
 from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'

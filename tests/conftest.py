@@ -1,8 +1,17 @@
 """What every test runs under: no network, one thread, and no deprecated call into transformers."""
 
+import logging
 import os
+import sys
+import time
+from types import SimpleNamespace
 
-from tests.hub_server import ENDPOINT, HubServer
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from tests.support.helpers import FAMILY_CASES, make_dialogues
+from tests.support.hub_server import ENDPOINT, HubServer
 
 # Read when the libraries are imported, hence before them.
 os.environ["HF_ENDPOINT"] = ENDPOINT  # on loopback: no test can ask the Hub itself
@@ -12,17 +21,6 @@ os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go the way that `tests.hub
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-
-import logging
-import sys
-import time
-from types import SimpleNamespace
-
-import pytest
-import torch
-from hypothesis import HealthCheck, settings
-
-from tests.helpers import FAMILY_CASES, make_dialogues
 
 torch.set_num_threads(1)
 
@@ -81,7 +79,7 @@ def dialogues():
 @pytest.fixture(scope="session")
 def encoders(tmp_path_factory):
     """Modality -> folder of a tiny pretrained encoder, as a string."""
-    from tests.media import make_image_encoder, make_speech_encoder, make_text_encoder  # only where they are needed
+    from tests.support.media import make_image_encoder, make_speech_encoder, make_text_encoder
 
     folder = tmp_path_factory.mktemp("encoders")
     makers = {"text": make_text_encoder, "audio": make_speech_encoder, "visual": make_image_encoder}
@@ -125,7 +123,7 @@ class Result:
 @pytest.fixture
 def joyful(monkeypatch, capsys, tmp_path):
     """Runs `joyful` with these arguments, in a folder of its own."""
-    from joyful_hf import cli
+    from joyful_hf.cli import app as cli
 
     monkeypatch.chdir(tmp_path)
 

@@ -11,7 +11,7 @@ import joyful_hf
 from joyful_hf import DialogueError
 from joyful_hf.families import FAMILIES
 from joyful_hf.registration import register
-from tests.helpers import make_dialogues
+from tests.support.helpers import make_dialogues
 
 DIALOGUES = make_dialogues((5, 3, 1))
 

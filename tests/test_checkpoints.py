@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from joyful_hf import DialogueError
 from joyful_hf.checkpoints import load_checkpoint
-from tests.helpers import FAMILY_CASES, make_dialogues
+from tests.support.helpers import FAMILY_CASES, make_dialogues
 
 DIALOGUES = make_dialogues((5, 3))
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from transformers import AutoModel, AutoProcessor
 
 from joyful_hf import EmotionRecognitionOutput
-from tests.helpers import (
+from tests.support.helpers import (
     LABELS,
     FamilyCase,
     batches_of_lengths,

@@ -21,6 +21,7 @@ import numpy as np
 
 from joyful_hf import DialogueError, explain, load_recordings
 from joyful_hf.checkpoints import load_checkpoint
+from joyful_hf.data.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from joyful_hf.pictures import plot_explanation, plot_timeline
 from joyful_hf.processing.dialogues import (
     MEDIA_KEYS,
@@ -30,9 +31,8 @@ from joyful_hf.processing.dialogues import (
     dialogue_name,
     get_utterances,
 )
-from joyful_hf.processing.extractors import ExtractionFailure, add_features
+from joyful_hf.processing.feature_extraction import ExtractionFailure, add_features
 from joyful_hf.processing.media import as_source
-from joyful_hf.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,19 @@ from safetensors.torch import load_file, save_file
 
 from joyful_hf import JoyfulForEmotionRecognition
 from joyful_hf.processing import MODALITIES
-from tests.helpers import FAMILY_CASES, hide_modalities, make_dialogues, tell_absence, without_modality
-from tests.test_invariants import assert_trained, logits_of, run, train_step
+from tests.support.helpers import (
+    FAMILY_CASES,
+    hide_modalities,
+    make_dialogues,
+    tell_absence,
+    without_modality,
+)
+from tests.test_invariants import (
+    assert_trained,
+    logits_of,
+    run,
+    train_step,
+)
 
 # The families that read one vector a modality, with a learnt one where it is absent.
 LEARNT_CASES = [

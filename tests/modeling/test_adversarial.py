@@ -9,7 +9,7 @@ from torch.nn import functional
 from joyful_hf import ARIIGCNConfig, ARIIGCNForEmotionRecognition
 from joyful_hf.modeling.adversarial import AdversarialGame, Discriminator, Generator
 from joyful_hf.processing import JoyfulProcessor
-from tests.helpers import make_layout
+from tests.support.helpers import make_layout
 
 SIZE, ROWS = 6, 11
 NAMES = ["text", "audio", "visual"]

@@ -10,7 +10,7 @@ from joyful_hf.modeling import attention as module
 from joyful_hf.modeling import dropout as dropout_module
 from joyful_hf.modeling.attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from joyful_hf.modeling.dropout import Dropout
-from tests.helpers import batches_of_lengths, make_layout
+from tests.support.helpers import batches_of_lengths, make_layout
 
 HEADS, HEAD_SIZE = 2, 3
 SIZE = HEADS * HEAD_SIZE

@@ -18,9 +18,9 @@ from joyful_hf.modeling.augmentation import (
     rewire_edges,
 )
 from joyful_hf.modeling.katz import dense_proximity
-from joyful_hf.modeling.relations import relation_ids
+from joyful_hf.modeling.speaker_graph import relation_ids
 from joyful_hf.processing import graph as processing
-from tests.helpers import batches_of_lengths, make_graph
+from tests.support.helpers import batches_of_lengths, make_graph
 
 
 def add_proximate(graph, rate, threshold=0.5, attenuation=0.5, order=4):

@@ -3,10 +3,15 @@
 import pytest
 import torch
 
-from joyful_hf import DialogueError, JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor
+from joyful_hf import (
+    DialogueError,
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+    JoyfulProcessor,
+)
 from joyful_hf.modeling.batch_contract import MODALITIES, check_batch
 from joyful_hf.processing import dialogues as processing
-from tests.helpers import DIMS, LABELS, make_dialogues
+from tests.support.helpers import DIMS, LABELS, make_dialogues
 
 LABEL2ID = {label: index for index, label in enumerate(LABELS)}
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from torch import nn
 
 from joyful_hf.modeling.context_encoder import DialogueGRU, DialogueTransformer, TransformerLayer
-from tests.helpers import batches_of_lengths, make_layout
+from tests.support.helpers import batches_of_lengths, make_layout
 
 SIZE, HEADS, INTERMEDIATE = 12, 3, 20
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from joyful_hf.modeling import contrast
 from joyful_hf.modeling.contrast import info_nce_loss, view_to_view_loss
-from tests.helpers import batches_of_lengths, make_layout
+from tests.support.helpers import batches_of_lengths, make_layout
 
 LOSSES = [view_to_view_loss, info_nce_loss]
 

@@ -17,7 +17,7 @@ from joyful_hf.modeling.fusion import (
     reconstruction_loss,
     smoothing_loss,
 )
-from tests.helpers import batches_of_lengths, make_layout
+from tests.support.helpers import batches_of_lengths, make_layout
 
 DIMS = {"text": 6, "audio": 3, "visual": 4}
 SIZES = {f"{name}_dim": dim for name, dim in DIMS.items()}

@@ -7,11 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.nn import RGCNConv, TransformerConv
 
-from joyful_hf.modeling.graph_convolution import (
-    AggregateCombine,
-    GraphAttention,
-    RelationalGraphConvolution,
-)
+from joyful_hf.modeling.graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
 
 IN, OUT, HEADS = 6, 4, 3
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}

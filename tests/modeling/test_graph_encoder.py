@@ -9,8 +9,13 @@ from torch.nn import functional
 
 from joyful_hf import JoyfulConfig
 from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
-from joyful_hf.modeling.graph_encoder import AggregateCombineEncoder, EdgeBias, RelationalEncoder, make_graph_encoder
-from tests.helpers import make_graph
+from joyful_hf.modeling.graph_encoder import (
+    AggregateCombineEncoder,
+    EdgeBias,
+    RelationalEncoder,
+    make_graph_encoder,
+)
+from tests.support.helpers import make_graph
 
 SIZE, HEADS = 8, 2
 LENGTHS = (5, 1, 8)

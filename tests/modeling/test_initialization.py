@@ -7,11 +7,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from joyful_hf import ARIIGCNConfig, ARIIGCNModel, JoyfulConfig, JoyfulModel
+from joyful_hf import (
+    ARIIGCNConfig,
+    ARIIGCNModel,
+    JoyfulConfig,
+    JoyfulModel,
+)
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.fusion import AutoencoderFusion, SpecificBranch
 from joyful_hf.modeling.graph_convolution import RelationalGraphConvolution
-from tests.helpers import make_dialogues
+from tests.support.helpers import make_dialogues
 
 
 def assert_uniform(tensor: torch.Tensor, bound: float) -> None:

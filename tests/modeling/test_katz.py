@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from joyful_hf.modeling import katz
 from joyful_hf.modeling.katz import dense_proximity, proximate_pairs, sparse_proximity
-from tests.helpers import batches_of_lengths, make_graph, make_layout
+from tests.support.helpers import batches_of_lengths, make_graph, make_layout
 
 
 def edges_of(graph) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from joyful_hf import ARIIGCNForEmotionRecognition, ARIIGCNModel
-from tests.helpers import FAMILY_CASES, make_dialogues
+from tests.support.helpers import FAMILY_CASES, make_dialogues
 
 CASES = [case for case in FAMILY_CASES if case.model_class is ARIIGCNForEmotionRecognition]
 DIALOGUES = make_dialogues()

@@ -7,7 +7,13 @@ import torch
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
-from joyful_hf import DialogueError, FoalNetConfig, FoalNetForEmotionRecognition, FoalNetModel, FoalNetOutput
+from joyful_hf import (
+    DialogueError,
+    FoalNetConfig,
+    FoalNetForEmotionRecognition,
+    FoalNetModel,
+    FoalNetOutput,
+)
 from joyful_hf.modeling.alignment import EmotionAlignment
 from joyful_hf.modeling.cross_attention import CrossAttention
 from joyful_hf.modeling.emotion_pairs import same_emotion

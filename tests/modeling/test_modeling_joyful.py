@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulModel
-from tests.helpers import FAMILY_CASES, make_dialogues
+from tests.support.helpers import FAMILY_CASES, make_dialogues
 
 JOYFUL_CASES = [case for case in FAMILY_CASES if case.model_class is JoyfulForEmotionRecognition]
 NO_DROPOUT = {field.name: 0 for field in fields(JoyfulConfig) if field.name.endswith("dropout_prob")}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from joyful_hf.modeling import packing
 from joyful_hf.modeling.packing import DialogueLayout, similar_lengths
-from tests.helpers import batches_of_lengths, make_layout
+from tests.support.helpers import batches_of_lengths, make_layout
 
 # Whether more blocks than one pay: never, by the measured cost, and whenever lengths differ.
 costs = st.sampled_from([2**14, 20, 0])

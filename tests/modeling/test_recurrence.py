@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from joyful_hf.modeling.recurrence import PackedGRU
-from tests.helpers import batches_of_lengths
+from tests.support.helpers import batches_of_lengths
 
 SIZE = 6
 

@@ -7,11 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joyful_hf.modeling.supervised_contrast import (
-    inter_modal_loss,
-    intra_modal_loss,
-    supervised_contrastive_loss,
-)
+from joyful_hf.modeling.supervised_contrast import inter_modal_loss, intra_modal_loss, supervised_contrastive_loss
 
 NAMES = ("text", "audio", "visual")
 labels_of_batches = st.lists(st.sampled_from([-100, 0, 1, 2]), min_size=1, max_size=9)

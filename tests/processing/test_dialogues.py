@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from joyful_hf import DialogueError, JoyfulProcessor, make_toy_corpus, summarize_dialogues
+from joyful_hf import (
+    DialogueError,
+    JoyfulProcessor,
+    make_toy_corpus,
+    summarize_dialogues,
+)
 
 LABEL2ID = {"joy": 0, "anger": 1}
 GOOD = {"speaker": "A", "label": "joy", "text_features": [0.5, 1, -2], "audio_features": [1.5, 0]}

@@ -13,18 +13,20 @@ from transformers import AutoModel
 
 from joyful_hf import DialogueError
 from joyful_hf.processing import extractors
+from joyful_hf.processing.dialogues import EXTRACTOR_KEYS
 from joyful_hf.processing.encoders import split_revision
-from joyful_hf.processing.extractors import (
-    EXTRACTOR_KEYS,
-    add_features,
-    check_extractor,
-    load_extractor,
-    pinned,
-    same_extractor,
-)
+from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
+from joyful_hf.processing.feature_extraction import add_features
+from joyful_hf.processing.feature_origin import same_extractor
 from joyful_hf.processing.media import MediaError, get_pictures
-from joyful_hf.processing.openface import COLUMNS
-from tests.media import RATE, pictures_that_brighten, tone, wav_bytes, write_clip
+from joyful_hf.processing.openface_extractor import COLUMNS
+from tests.support.media import (
+    RATE,
+    pictures_that_brighten,
+    tone,
+    wav_bytes,
+    write_clip,
+)
 
 
 def sound(waveform: np.ndarray) -> dict:

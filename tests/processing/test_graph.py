@@ -6,9 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joyful_hf.modeling.relations import relation_ids as relation_ids_of_model
-from joyful_hf.processing.graph import RELATION_SCHEMES, num_relations, relation_ids, window_edges
-from tests.helpers import batches_of_lengths
+from joyful_hf.modeling.speaker_graph import relation_ids as relation_ids_of_model
+from joyful_hf.processing.graph import (
+    RELATION_SCHEMES,
+    num_relations,
+    relation_ids,
+    window_edges,
+)
+from tests.support.helpers import batches_of_lengths
 
 windows = st.integers(-1, 14)
 

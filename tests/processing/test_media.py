@@ -9,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joyful_hf.processing import media
-from joyful_hf.processing.media import MediaError, decode_audio, decode_frames, get_pictures
+from joyful_hf.processing.media import (
+    MediaError,
+    decode_audio,
+    decode_frames,
+    get_pictures,
+)
 from joyful_hf.processing.waveforms import get_waveform
-from tests.media import (
+from tests.support.media import (
     AUDIO_CODECS,
     RATE,
     VIDEO_CODECS,

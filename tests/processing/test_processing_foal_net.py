@@ -8,7 +8,7 @@ import torch
 
 from joyful_hf import DialogueError, FoalNetConfig, FoalNetProcessor
 from joyful_hf.processing.waveforms import normalize_loudness, resample
-from tests.helpers import DIMS, make_dialogue, make_dialogues
+from tests.support.helpers import DIMS, make_dialogue, make_dialogues
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> dict:

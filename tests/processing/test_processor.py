@@ -13,7 +13,13 @@ from transformers import AutoProcessor, BatchFeature
 from joyful_hf import JoyfulConfig, JoyfulProcessor
 from joyful_hf.processing import FEATURE_KEYS, MODALITIES
 from joyful_hf.processing.labels import REGRESSION
-from tests.helpers import DIMS, LABELS, batches_of_lengths, make_dialogue, make_dialogues
+from tests.support.helpers import (
+    DIMS,
+    LABELS,
+    batches_of_lengths,
+    make_dialogue,
+    make_dialogues,
+)
 
 # Each parameter with a value that is not its default.
 PARAMETERS = {

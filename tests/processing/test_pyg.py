@@ -6,7 +6,7 @@ from hypothesis import given
 from torch_geometric.loader import DataLoader
 
 from joyful_hf import JoyfulProcessor, batch_to_pyg, pyg_to_batch
-from tests.helpers import batches_of_lengths, make_dialogues
+from tests.support.helpers import batches_of_lengths, make_dialogues
 
 PARAMETERS = {"window_past": 2, "window_future": 1}
 

@@ -3,7 +3,12 @@
 import pytest
 
 from joyful_hf import summarize_dialogues
-from tests.helpers import DIMS, LABELS, make_dialogue, make_dialogues
+from tests.support.helpers import (
+    DIMS,
+    LABELS,
+    make_dialogue,
+    make_dialogues,
+)
 
 
 def dialogue_with(*labels):

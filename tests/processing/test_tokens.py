@@ -7,8 +7,18 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
-from joyful_hf import DialogueError, JoyfulProcessor, batch_to_pyg, pyg_to_batch
-from tests.helpers import DIMS, VOCABULARY, make_dialogues, make_tokenizer
+from joyful_hf import (
+    DialogueError,
+    JoyfulProcessor,
+    batch_to_pyg,
+    pyg_to_batch,
+)
+from tests.support.helpers import (
+    DIMS,
+    VOCABULARY,
+    make_dialogues,
+    make_tokenizer,
+)
 
 PAD, CLS, SEP = (VOCABULARY.index(token) for token in ("[PAD]", "[CLS]", "[SEP]"))
 

@@ -1,0 +1,185 @@
+"""Accuracy of a model, of baselines on the same features and of its ablations, on any corpus, over seeds.
+
+    python benchmarks/accuracy.py --train-file train.parquet --validation-file validation.parquet \
+        --test-file test.parquet --variants recommended baselines presets ablations --output meld.json --report meld
+    python benchmarks/accuracy.py --train-file train.parquet --folds 5 --variants recommended bigru --output folds.json
+    python benchmarks/accuracy.py --corpus toy --variants recommended no-graph text audio visual --output toy.json
+    python benchmarks/accuracy.py --corpus toy --variants depth noise window views --output toy.json --report toy
+    python benchmarks/accuracy.py --corpus toy --model ar-iigcn --variants ablations --output ar_iigcn.json
+    python benchmarks/accuracy.py --corpus toy-frames --model foal-net --variants ablations modalities
+    python benchmarks/accuracy.py --variants baselines ablations --output meld.json --table-only
+
+Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
+Without a validation file each seed holds out its own tenth of the training dialogues. With --folds the training
+dialogues alone are used: each is tested once a seed, and a score is that of all folds' predictions together.
+
+A cell (model, variant, seed) that is in the output file is not run again, unless settings of it have changed since.
+Changes of the code are not noticed: choose another file after one. The file also holds the predictions and the gold
+labels: --table-only makes tables and figures of it without any corpus.
+
+Each variant is compared with the first one by a paired bootstrap over the scored dialogues
+(`benchmarks/paired_bootstrap.py`), which covers the choice of these dialogues, not that of the training dialogues.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from benchmarks.accuracy.cell import (
+    model_modalities,
+    run_cell,
+    selection_metric,
+    settings_fingerprint,
+)
+from benchmarks.accuracy.corpus import Corpus, load_corpus, load_toy_corpus
+from benchmarks.accuracy.results import Results, measured
+from benchmarks.accuracy.tables import metric_title, report
+from benchmarks.accuracy.variants import (
+    GROUPS,
+    RECOMMENDED,
+    VARIANTS,
+    expand_groups,
+    needs_other_corpus,
+)
+from joyful_hf import DialogueError, JoyfulTrainingArguments
+from joyful_hf.processing.labels import SINGLE_LABEL
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the cells that are missing, print the tables and write the report; the exit status."""
+    arguments = parse_arguments(argv)
+    try:
+        results = Results(Path(arguments.output))
+        variants = arguments.variants
+        if not arguments.table_only:
+            variants = run_missing_cells(arguments, results)
+        found = measured(results, arguments.model, variants, arguments.seeds)
+    except DialogueError as error:
+        print(f"accuracy.py: {error}", file=sys.stderr)
+        return 2
+    text = report(found)
+    print(f"\n{text}")
+    if arguments.report:
+        from benchmarks.accuracy.figures import draw_figures
+
+        folder = Path(arguments.report)
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = "\n\n".join(f"![{name}]({name}.png)" for name in draw_figures(found, folder))
+        (folder / "tables.md").write_text(f"{text}\n\n### Figures\n\n{figures}\n", encoding="utf-8")
+    return 0
+
+
+def run_missing_cells(arguments: argparse.Namespace, results: Results) -> list[str]:
+    """Train and test what the results lack; the variants that this corpus has something to say on.
+
+    Raises:
+        DialogueError: bad dialogues, or results of another corpus.
+    """
+    corpus, best = read_corpus(arguments)
+    results.set_corpus(corpus, best)
+    metric = selection_metric(corpus.problem_type)
+    variants = fitting_variants(arguments.model, arguments.variants, corpus)
+    for name in variants:
+        variant = VARIANTS[arguments.model][name]
+        settings = settings_fingerprint(arguments.model, variant, arguments.training)
+        for seed in range(arguments.seeds):
+            key = f"{arguments.model}/{name}/{seed}"
+            if not results.is_finished(key, settings):
+                cell = run_cell(corpus, arguments.model, variant, seed, arguments.training)
+                results.add(key, settings, cell)
+                score = f"test {metric_title(metric)} {cell['test'][metric]:.4f}"
+                print(f"{key}: {score} in {cell['seconds']:.0f} s", flush=True)
+    return variants
+
+
+def fitting_variants(model_name: str, names: Sequence[str], corpus: Corpus) -> list[str]:
+    """The variants that can be run on this corpus; a line for each one that cannot."""
+    modalities = model_modalities(corpus, model_name)
+    fitting = []
+    for name in names:
+        reason = needs_other_corpus(VARIANTS[model_name][name], modalities, corpus.problem_type == SINGLE_LABEL)
+        if reason is None:
+            fitting.append(name)
+        else:
+            print(f"{model_name}/{name} is left out: {reason}", flush=True)
+    return fitting
+
+
+def read_corpus(arguments: argparse.Namespace) -> tuple[Corpus, dict[str, float]]:
+    """The corpus, and what is known of the best possible accuracy."""
+    if arguments.corpus:
+        return load_toy_corpus(arguments.corpus, arguments.folds)
+    files = arguments.train_file, arguments.validation_file, arguments.test_file
+    return load_corpus(*files, arguments.folds), {}
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line, its groups of variants expanded."""
+    groups = "\n".join(
+        f"  {model}/{name}: {' '.join(variants)}"
+        for model, of_model in GROUPS.items()
+        for name, variants in of_model.items()
+        if name not in ("table-7", "views")
+    )
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"groups:\n{groups}\n"
+        "  joyful/table-7: the noise at depth 1, 2 and 4 (depth-2-noise-5, ...)\n"
+        "  joyful/views: every pair of no, one or two augmentations (views-none-fm, views-fm-fm+gp, ...)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--corpus", choices=["toy", "toy-frames"], help="a toy corpus instead of files")
+    parser.add_argument("--train-file")
+    parser.add_argument("--validation-file")
+    parser.add_argument("--test-file")
+    parser.add_argument("--folds", type=int, help="cross-validate over the training dialogues")
+    parser.add_argument("--model", default="joyful", choices=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=[RECOMMENDED], help="variants and groups, see below")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--training-json", default="{}", help="training arguments that are not the default, as JSON")
+    parser.add_argument("--output", default="accuracy.json", help="results; finished cells in it are kept")
+    parser.add_argument("--report", help="a folder for tables.md and the figures")
+    parser.add_argument("--table-only", action="store_true", help="train nothing, read --output")
+    arguments = parser.parse_args(argv)
+    has_files = arguments.train_file and (arguments.test_file or arguments.folds)
+    if not (arguments.table_only or arguments.corpus or has_files):
+        parser.error("give --train-file and --test-file, --train-file and --folds, or --corpus")
+    if arguments.folds and (arguments.validation_file or arguments.test_file):
+        parser.error("--folds splits the training dialogues: leave out --validation-file and --test-file")
+    if arguments.seeds < 1:
+        parser.error(f"--seeds: at least 1, got {arguments.seeds}")
+    if arguments.report and find_spec("matplotlib") is None:
+        parser.error("--report draws figures: pip install 'joyful-hf[plots]'")
+    try:
+        arguments.variants = expand_groups(arguments.model, arguments.variants)
+    except ValueError as error:
+        parser.error(f"--variants: {error}")
+    arguments.training = _training_arguments(parser, arguments.training_json)
+    return arguments
+
+
+def _training_arguments(parser: argparse.ArgumentParser, text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        parser.error(f"--training-json: not JSON ({error})")
+    if not isinstance(given, dict):
+        parser.error("--training-json: expected an object")
+    unknown = set(given) - {field.name for field in fields(JoyfulTrainingArguments)}
+    if unknown:
+        parser.error(f"--training-json: unknown training arguments {', '.join(sorted(unknown))}")
+    return given
+
+
+if __name__ == "__main__":
+    logging.disable_progress_bar()
+    sys.exit(main())

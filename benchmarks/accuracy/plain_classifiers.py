@@ -1,0 +1,67 @@
+"""What needs no network: the majority class, and logistic regression on each utterance's own features."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+from joyful_hf import JoyfulProcessor
+from joyful_hf.processing.labels import known_labels
+from joyful_hf.training.run_data import RunData
+
+# Inverse strength of the regularisation, of which validation chooses one.
+REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+
+# Name -> candidates, of which validation chooses one.
+CLASSIFIERS: dict[str, Callable[[], list[Any]]] = {
+    "majority": lambda: [DummyClassifier(strategy="most_frequent")],
+    "logistic-regression": lambda: [LogisticRegression(C=strength, max_iter=1000) for strength in REGULARISATIONS],
+}
+
+
+@dataclass(frozen=True)
+class PlainResult:
+    """A fitted classifier's predictions, and its size."""
+
+    validation: np.ndarray
+    """(N,) class indices."""
+    test: np.ndarray
+    """(N,) class indices, of every test utterance."""
+    validation_labels: np.ndarray
+    """(N,) with -100 where unknown."""
+    test_labels: np.ndarray
+    parameters: int
+
+
+def run_classifier(name: str, data: RunData, label2id: dict[str, int]) -> PlainResult:
+    """Fit on the training utterances, choose by weighted F1 on validation, predict.
+
+    Features are those that a model reads, standardised with the training set's statistics; absent ones are 0.
+    """
+    processor = JoyfulProcessor.from_dialogues(data.train, label2id=label2id)
+    train, train_labels = _utterances(processor, data.train)
+    validation, validation_labels = _utterances(processor, data.validation)
+    test, test_labels = _utterances(processor, data.test)
+    known, known_validation = known_labels(train_labels), known_labels(validation_labels)
+    candidates = [candidate.fit(train[known], train_labels[known]) for candidate in CLASSIFIERS[name]()]
+
+    def score(candidate: Any) -> float:
+        predicted = candidate.predict(validation[known_validation])
+        return float(f1_score(validation_labels[known_validation], predicted, average="weighted", zero_division=0))
+
+    best = max(candidates, key=score)
+    parameters = sum(np.size(getattr(best, part, ())) for part in ("coef_", "intercept_"))
+    return PlainResult(
+        best.predict(validation), best.predict(test), validation_labels, test_labels, parameters=int(parameters)
+    )
+
+
+def _utterances(processor: JoyfulProcessor, dialogues: Iterable[Any] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, D) and labels (N,) of all utterances."""
+    encoded = processor.encode(dialogues or [])
+    features = [np.concatenate(list(one.features.values()), axis=1) for one in encoded]
+    return np.concatenate(features), np.concatenate([one.labels for one in encoded])

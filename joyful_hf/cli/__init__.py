@@ -1,0 +1,1 @@
+"""The command line, `joyful`: one module per command."""

@@ -1,0 +1,89 @@
+"""`joyful demo`: the whole way on a toy corpus, from recordings to a checkpoint and back to emotions."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from .options import hide_bars_in_files, resumable
+
+
+def demo(
+    output_dir: Annotated[Path, typer.Option(help="Where data, checkpoint and results go.")] = Path("joyful-demo"),
+    overwrite_output_dir: Annotated[bool, typer.Option(help="Replace an earlier demo in this folder.")] = False,
+) -> None:
+    """Make a toy corpus of recordings, train on it, test, load back, and find the emotions of one folder of them."""
+    hide_bars_in_files()
+    with resumable():
+        run_demo(output_dir, overwrite_output_dir)
+
+
+EXTRACTORS = {"text_extractor": "hashing", "audio_extractor": "logmel", "video_extractor": "frame-statistics"}
+"""Those that need no download."""
+
+_EPOCHS = 20
+
+
+def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
+    """Make recordings, extract features, train, test, load the checkpoint back, and find one dialogue's emotions.
+
+    Writes the toy corpus as raw media into `data/` (see `make_toy_media_corpus`) and the checkpoint with its results
+    into `model/`.
+
+    Returns:
+        The metrics of the run.
+
+    Raises:
+        DialogueError: the folder holds a finished demo, and `overwrite` is False.
+        ImportError: PyAV is not installed.
+    """
+    from ..checkpoints import load_checkpoint
+    from ..data.recordings import load_recordings
+    from ..model_card.card import write_model_card
+    from ..processing.optional_imports import import_optional
+    from ..runs.folder import prepare_output_dir
+    from ..toy.corpus import EMOTIONS, best_possible_accuracy, make_toy_corpus
+    from ..toy.media import make_toy_media_corpus
+    from ..training.arguments import JoyfulTrainingArguments
+    from ..training.run import run_training
+    from ..training.run_data import extract_run_data, load_run_data
+
+    data_dir, model_dir = output_dir / "data", output_dir / "model"
+    resume_from = prepare_output_dir(model_dir, overwrite)
+    import_optional("av", "media", "the demo, which makes and reads recordings,")
+
+    print(f"recordings: {data_dir}, made by rules: six emotions that follow what both speakers felt last", flush=True)
+    test = make_toy_media_corpus(data_dir)["test"]
+    folder = data_dir / "test" / test[0]["dialogue_id"]
+    files = sorted(path.name for path in folder.glob("01_*"))
+    print(f"            of each utterance its text, sound and pictures, as in {folder}: {', '.join(files)}")
+
+    print(f"extractors: {', '.join(EXTRACTORS.values())}, which need no download", flush=True)
+    args = JoyfulTrainingArguments(str(model_dir), num_train_epochs=_EPOCHS)
+    data = load_run_data(*(str(data_dir / f"{split}.jsonl") for split in ("train", "validation", "test")), args.seed)
+    with TemporaryDirectory() as cache_dir:  # the next demo makes its recordings anew
+        data = extract_run_data(data, EXTRACTORS, cache_dir=cache_dir)
+    metrics = run_training(args, data, settings=EXTRACTORS, resume_from=resume_from, overwrite=overwrite)
+    write_model_card(model_dir, dataset_name="toy corpus of recordings")
+
+    ceiling = best_possible_accuracy(make_toy_corpus(num_test=len(test))["test"])
+    print()
+    print(f"test accuracy   {metrics['test_accuracy']:.3f}   weighted F1 {metrics['test_weighted_f1']:.3f}")
+    print(f"chance          {1 / len(EMOTIONS):.3f}   {len(EMOTIONS)} emotions, equally frequent")
+    print(f"ceiling         {ceiling:.3f}   exact inference that knows the rules and all that the recordings show")
+    gap, before = metrics["test_ece"], metrics["test_ece_uncalibrated"]
+    print(f"calibration     {gap:.3f}   mean gap of a score and how often it is right ({before:.3f} uncalibrated)")
+
+    print(f"\nThe checkpoint, loaded back from {model_dir}, on the recordings in {folder}:\n")
+    model, processor = load_checkpoint(model_dir)
+    (prediction,) = model.predict(load_recordings(folder), processor)
+    width = max(len(utterance["text"]) for utterance in prediction["utterances"])
+    for utterance, found in zip(test[0]["utterances"], prediction["utterances"], strict=True):
+        mark = "" if found["label"] == utterance["label"] else f"(true: {utterance['label']})"
+        score = found["scores"][found["label"]]
+        print(f"  {found['speaker']:<6} {found['text']:<{width}}  {found['label']:<10} {score:4.0%}  {mark}".rstrip())
+    print(f"\nUse it:   joyful predict {model_dir} --data-file FOLDER --output-file emotions.jsonl")
+    print(f"See it:   joyful plot {model_dir} --data-file {data_dir / 'test.jsonl'} --output-dir pictures")
+    print(f"Share it: joyful push {model_dir} USER/NAME   ({model_dir / 'README.md'} is its model card)")
+    return metrics

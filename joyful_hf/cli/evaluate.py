@@ -1,0 +1,99 @@
+"""`joyful evaluate`: score a checkpoint on a file of labelled dialogues."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..io.files import write_json
+from ..processing.dialogues import DialogueError
+from .options import DATA_HELP, NumProc, Strict, hide_bars_in_files, print_metrics, refuse_existing
+
+
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    data_file: Annotated[str, typer.Option(help=DATA_HELP)],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Also write eval_results.json, and missing_results.json, into this folder.")
+    ] = None,
+    missing_rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Such as 0,0.1,0.2: score also with modalities hidden with these probabilities, and by modality."
+        ),
+    ] = None,
+    num_proc: NumProc = 1,
+    strict: Strict = False,
+) -> None:
+    """Score a checkpoint on labelled dialogues."""
+    rates = None if missing_rates is None else _parse_rates(missing_rates)
+    from ..evaluation.missing_modalities import score_missing
+
+    hide_bars_in_files()
+    if output_dir is not None:
+        for name in ("eval_results.json", *(["missing_results.json"] if rates else [])):
+            refuse_existing(output_dir / name)
+    loaded = load_labelled(checkpoint, data_file, num_proc, strict)
+    missing = score_missing(*loaded, rates) if rates else None
+    metrics = score_dialogues(*loaded)
+    print_metrics(metrics)
+    if missing is not None:
+        print(f"\n{missing}")
+    if output_dir is not None:
+        write_json(dict(sorted(metrics.items())), output_dir / "eval_results.json", indent=4)
+        if missing is not None:
+            write_json(missing.as_dict(), output_dir / "missing_results.json", indent=4)
+
+
+def _parse_rates(text: str) -> list[float]:
+    """`0,0.1,0.2` -> the rates, each once."""
+    rates = {}
+    for word in text.split(","):
+        try:
+            rate = float(word)
+        except ValueError:
+            rate = -1.0
+        if not 0 <= rate <= 1:  # NaN is none either
+            raise DialogueError(f"--missing-rates: {word.strip()!r} is no number from 0 to 1, as in 0,0.1,0.2")
+        rates[rate] = None
+    return list(rates)
+
+
+def load_labelled(
+    checkpoint: str, data_file: str, num_proc: int | None = None, strict: bool = False
+) -> tuple[Any, Any, Any]:
+    """The model and the processor of a checkpoint, and the dialogues of a file.
+
+    Args:
+        num_proc, strict: of `extract_features`, where the data have raw media.
+
+    Raises:
+        DialogueError: bad input, an unknown label, or no label at all.
+    """
+    from ..checkpoints import load_checkpoint
+    from ..data.dialogue_files import load_dialogues
+    from ..data.encoded import EncodedDialogues
+    from ..data.extraction import extract_for
+
+    dialogues = load_dialogues(data_file, split="test")
+    model, processor = load_checkpoint(checkpoint)
+    dialogues = extract_for(processor, dialogues, num_proc, strict)
+    encoded = EncodedDialogues(dialogues, processor)
+    if not encoded.has_labels:
+        raise DialogueError(f"{data_file}: not one utterance has a label; `joyful predict` needs none")
+    return model, processor, encoded
+
+
+def score_dialogues(model: Any, processor: Any, dialogues: Any) -> dict[str, float]:
+    """The `eval_...` metrics of a model on labelled dialogues."""
+    from ..training.arguments import JoyfulTrainingArguments
+    from ..training.callbacks import print_nothing
+    from ..training.trainer import JoyfulTrainer
+
+    with tempfile.TemporaryDirectory() as folder:
+        args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False)
+        trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
+        print_nothing(trainer)
+        metrics = trainer.evaluate(dialogues)
+    return metrics | {"eval_samples": len(dialogues)}

@@ -1,0 +1,35 @@
+"""`joyful push`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def push(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
+    repo_id: Annotated[str, typer.Argument(help="user/name on the Hub, or name for your own account.")],
+    private: Annotated[bool, typer.Option("--private", help="Of a new repository: for you alone.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch; main by default.")] = None,
+    with_code: Annotated[
+        bool, typer.Option("--with-code", help="Push the code too, to be loaded without this package.")
+    ] = False,
+    dataset_name: Annotated[str | None, typer.Option(help="Of the card: the data as readers know them.")] = None,
+    other_runs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a run with another seed, for mean and deviation; once for each."),
+    ] = None,
+) -> None:
+    """Push a checkpoint and its card to the Hub, in one commit. The token is that of `hf auth login`, or HF_TOKEN."""
+    from ..hub.push import push_folder
+
+    commit = push_folder(
+        checkpoint,
+        repo_id,
+        private=private or None,
+        revision=revision,
+        with_code=with_code,
+        dataset_name=dataset_name,
+        other_runs=other_runs or (),
+    )
+    print(f"checkpoint on the Hub: {commit.repo_url}" + (f"/tree/{revision}" if revision else ""))

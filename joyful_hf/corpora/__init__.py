@@ -1,0 +1,1 @@
+"""The field's corpora as their makers give them, made into training files."""

@@ -1,0 +1,107 @@
+"""What the builders of corpora share: the words that describe a corpus, and the notes that a builder takes."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..processing.labels import SINGLE_LABEL
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+
+# One dialogue in ten: what the papers hold out for validation where a corpus does not say.
+VALIDATION_STEP = 10
+VALIDATION_RULE = f"every {VALIDATION_STEP}th dialogue of the others, in the order of their names, is for validation"
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """Which labels a corpus has under one of its schemes."""
+
+    meaning: str
+    labels: tuple[str, ...] = ()
+    """Class names in the papers' order; none for numbers."""
+    problem_type: str = SINGLE_LABEL
+    """As in transformers."""
+
+
+@dataclass(frozen=True)
+class PublishedCounts:
+    """What a paper prints of a corpus. Keys are splits; `"train+validation"` stands for the two together."""
+
+    source: str
+    dialogues: Mapping[str, int] = field(default_factory=dict)
+    utterances: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    remark: str = ""
+    """Why the corpus itself may differ."""
+
+
+def join_splits(counts: PublishedCounts, splits: Sequence[str]) -> PublishedCounts:
+    """The same counts with some splits added up."""
+
+    def renamed(split: str) -> str:
+        return "+".join(splits) if split in splits else split
+
+    dialogues, utterances = Counter[str](), Counter[str]()
+    labels: dict[str, Counter[str]] = {}
+    for split, count in counts.dialogues.items():
+        dialogues[renamed(split)] += count
+    for split, count in counts.utterances.items():
+        utterances[renamed(split)] += count
+    for split, of_split in counts.labels.items():
+        labels.setdefault(renamed(split), Counter()).update(of_split)
+    return replace(counts, dialogues=dialogues, utterances=utterances, labels=labels)
+
+
+@dataclass
+class Notes:
+    """What a builder could not use, by name, with the reason. Each is told once, however often it is met."""
+
+    missing_files: dict[str, str] = field(default_factory=dict)
+    """Files and parts that are not there or cannot be used; the utterance lacks that modality."""
+    known_bad: dict[str, str] = field(default_factory=dict)
+    """What is known to be broken in the release, masked or left out."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Utterances and dialogues that are not in the output."""
+
+
+@dataclass
+class BuiltCorpus:
+    """A corpus, ready to be written."""
+
+    files: Mapping[str, Callable[[], Iterator[dict[str, Any]]]]
+    """For each output file, such as `train` or `fold1/train`, what makes its dialogues one after the other."""
+    label_scheme_name: str
+    label_scheme: LabelScheme
+    speaker_scheme: str
+    split: str
+    """How the dialogues are divided."""
+    contents: Mapping[str, str]
+    """For each key of an utterance beside speaker and label, what it holds."""
+    notes: Notes
+    published: PublishedCounts | None = None
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that `joyful prepare` knows."""
+
+    label_schemes: Mapping[str, LabelScheme]
+    splits: tuple[str, ...]
+    """The first is the default."""
+    build: Callable[[Path, str | None, str], BuiltCorpus]
+    """Source, label scheme (None for the default) and split -> the corpus."""
+
+
+def hold_out(names: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Training and validation dialogues, by `VALIDATION_RULE`. Of fewer than 10, but two, the last is held out."""
+    held_out = names[VALIDATION_STEP - 1 :: VALIDATION_STEP]
+    if not held_out and len(names) > 1:
+        held_out = names[-1:]
+    kept_back = set(held_out)
+    return [name for name in names if name not in kept_back], list(held_out)

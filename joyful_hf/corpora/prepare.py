@@ -1,0 +1,159 @@
+"""`joyful prepare`: a licensed corpus -> Parquet files of dialogues, and metadata that says what they hold."""
+
+import difflib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from .. import __version__
+from ..processing import FEATURE_KEYS, DialogueError
+from ..processing.labels import MULTI_LABEL, REGRESSION
+from .base import BuiltCorpus, Corpus
+from .cmu import CMU_MOSEI, CMU_MOSI
+from .feature_pickles import PICKLE
+from .iemocap import IEMOCAP
+from .meld import MELD
+from .report import FileCounts, PreparationReport, compare_counts
+
+CORPORA: Mapping[str, Corpus] = {
+    "iemocap": IEMOCAP,
+    "meld": MELD,
+    "cmu-mosei": CMU_MOSEI,
+    "cmu-mosi": CMU_MOSI,
+    "pickle": PICKLE,
+}
+
+METADATA_FILE = "metadata.json"
+METADATA_KEY = b"joyful_hf"
+"""Key of the same metadata in the schema of each Parquet file."""
+
+_DIALOGUES_PER_CHUNK = 32
+# Keys that are of no interest to count.
+_ALWAYS = ("speaker", "label", "utterance_id", "start", "end")
+_NUMBER = pa.float64()
+_TYPES = {"start": _NUMBER, "end": _NUMBER, **dict.fromkeys(FEATURE_KEYS.values(), pa.list_(pa.float32()))}
+_LABEL_TYPES = {MULTI_LABEL: pa.list_(pa.string()), REGRESSION: pa.float32()}
+
+
+def prepare_corpus(
+    corpus: str, source: str | Path, output: str | Path, label_scheme: str | None = None, split: str | None = None
+) -> PreparationReport:
+    """Write a corpus as `train.parquet`, `validation.parquet`, `test.parquet` (in a folder a fold) and metadata.
+
+    Dialogues are read and written one after the other, so that a corpus need not fit in memory.
+
+    Args:
+        corpus: a key of `CORPORA`.
+        source: the folder, or file, of the corpus.
+        output: a folder that does not exist yet, or an empty one. It appears whole or not at all.
+        label_scheme: one of the corpus's schemes; the first by default, and for pickles the one that they show.
+        split: one of the corpus's splits; the first by default.
+
+    Returns:
+        What was written, what is missing, and how the counts differ from published ones.
+
+    Raises:
+        DialogueError: an unknown corpus, scheme or split, a missing part of the corpus, a file that cannot be read,
+            or an output that is not empty.
+    """
+    source, output = Path(source), Path(output)
+    chosen = CORPORA[_known(corpus, CORPORA, "corpus")]
+    if label_scheme is not None:
+        _known(label_scheme, chosen.label_schemes, f"label scheme of {corpus}")
+    split = chosen.splits[0] if split is None else _known(split, chosen.splits, f"split of {corpus}")
+    if output.is_file() or (output.is_dir() and any(output.iterdir())):
+        raise DialogueError(f"{output}: this is not empty, and nothing in it is overwritten; choose another folder")
+    if not source.exists():
+        raise DialogueError(f"{source}: there is no such file or folder")
+    return _write_corpus(corpus, chosen.build(source, label_scheme, split), output)
+
+
+def _known(name: str, known: Iterable[str], what: str) -> str:
+    """The name itself. Raises a DialogueError with the nearest known one if it is not known."""
+    known = list(known)
+    if name in known:
+        return name
+    nearest = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+    raise DialogueError(f"unknown {what} {name!r}{hint} (known: {', '.join(known)})")
+
+
+def _write_corpus(name: str, built: BuiltCorpus, output: Path) -> PreparationReport:
+    schema = _schema(name, built)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
+        whole = Path(folder, "corpus")
+        counts: dict[str, FileCounts] = {}
+        feature_sizes: dict[str, int] = {}  # the same in all files
+        for file, make_dialogues in built.files.items():
+            counts[file] = FileCounts(feature_sizes=feature_sizes)
+            _write_file(make_dialogues(), whole / f"{file}.parquet", schema, counts[file])
+        if not any(of_file.dialogues for of_file in counts.values()):
+            raise DialogueError(f"{name}: not one utterance has a label of the scheme {built.label_scheme_name}")
+        differences = compare_counts(counts, built.published)
+        report = PreparationReport(
+            name, output, built.label_scheme_name, counts, built.notes, built.published, differences
+        )
+        metadata = _description(name, built) | _outcome(report)
+        (whole / METADATA_FILE).write_text(_as_json(metadata, indent=2) + "\n", encoding="utf-8")
+        if output.is_dir():
+            output.rmdir()
+        whole.rename(output)
+    return report
+
+
+def _schema(name: str, built: BuiltCorpus) -> pa.Schema:
+    """The columns of the dialogue record that this corpus has, with what they mean."""
+    keys = {
+        "speaker": pa.string(),
+        "label": _LABEL_TYPES.get(built.label_scheme.problem_type, pa.string()),
+        **{key: _TYPES.get(key, pa.string()) for key in built.contents},
+    }
+    columns = {"dialogue_id": pa.string(), "utterances": pa.list_(pa.struct(list(keys.items())))}
+    description = _as_json(_description(name, built))
+    return pa.schema(list(columns.items()), metadata={METADATA_KEY: description.encode()})
+
+
+def _write_file(dialogues: Iterator[dict[str, Any]], path: Path, schema: pa.Schema, counts: FileCounts) -> None:
+    """Write dialogues to a Parquet file and count them; without any, there is no file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keys = [field.name for field in schema.field("utterances").type.value_type if field.name not in _ALWAYS]
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while chunk := list(islice(dialogues, _DIALOGUES_PER_CHUNK)):
+            counts.add(chunk, keys)
+            writer.write_table(pa.Table.from_pylist(chunk, schema))
+    if not counts.dialogues:
+        path.unlink()
+
+
+def _description(name: str, built: BuiltCorpus) -> dict[str, Any]:
+    """What the corpus is, which is known before it is written."""
+    return {
+        "corpus": name,
+        "label_scheme": {"name": built.label_scheme_name, **vars(built.label_scheme)},
+        "speaker_scheme": built.speaker_scheme,
+        "split": built.split,
+        "contents": dict(built.contents),
+        "versions": {"joyful-hf": __version__, "pyarrow": pa.__version__, "numpy": np.__version__},
+    }
+
+
+def _outcome(report: PreparationReport) -> dict[str, Any]:
+    """What was found while it was written."""
+    published = None
+    if report.published is not None:
+        compared = report.differences is not None
+        published = {"compared": compared, "differences": report.differences or [], **vars(report.published)}
+    return {"counts": report.counts, "published_counts": published, **vars(report.notes)}
+
+
+def _as_json(metadata: dict[str, Any], indent: int | None = None) -> str:
+    """Metadata as JSON; the records in it become objects of their fields."""
+    return json.dumps(metadata, indent=indent, ensure_ascii=False, default=vars)

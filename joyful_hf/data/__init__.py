@@ -1,0 +1,1 @@
+"""Dialogues on disk: read, written, extracted and encoded."""

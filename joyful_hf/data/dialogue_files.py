@@ -1,0 +1,111 @@
+"""`load_dialogues`: JSONL, Parquet or a Hub data set -> a `datasets.Dataset` of dialogues."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetsError
+from huggingface_hub.errors import HFValidationError, HTTPError
+from huggingface_hub.utils import validate_repo_id
+
+from ..io.hub_errors import hub_reason
+from ..processing import DialogueError
+from .columns import with_class_names, with_found_media
+from .jsonl import read_jsonl
+from .recordings import find_recordings, load_recordings
+
+_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+
+
+def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Dataset:
+    """Read dialogues, one a line or row, in the record that the README shows.
+
+    A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and otherwise left
+    as it is. Numbers of a `ClassLabel` become the names that they stand for.
+
+    Args:
+        path_or_hub_id: a `.jsonl` or `.parquet` file, a folder with `<split>.jsonl` or `<split>.parquet`, a folder of
+            recordings (see `load_recordings`), or the id of a data set on the Hub.
+        split: which part of a folder or a Hub data set; "train" by default.
+
+    Returns:
+        A data set with the columns `dialogue_id` and `utterances`.
+
+    Raises:
+        DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
+            number), or a record that is no dialogue.
+    """
+    path = Path(path_or_hub_id)
+    if path.is_dir():
+        file = _file_of_split(path, split or "train")
+        if file is None:
+            return load_recordings(path)
+        path = file
+    if path.is_file():
+        if _SUFFIXES.get(path.suffix.lower()) == "parquet":
+            return _read_parquet(path)
+        if _SUFFIXES.get(path.suffix.lower()) == "jsonl":
+            return read_jsonl(path)
+        raise DialogueError(f"{path}: unknown kind of file {path.suffix!r}; give .jsonl or .parquet")
+    if path.suffix.lower() in _SUFFIXES or path.is_absolute() or str(path_or_hub_id).startswith("."):
+        raise DialogueError(f"{path}: there is no such file")
+    return _load_from_hub(str(path_or_hub_id), split or "train")
+
+
+def _file_of_split(folder: Path, split: str) -> Path | None:
+    """The file of a split, or None in a folder of recordings."""
+    for suffix in _SUFFIXES:
+        if (file := folder / f"{split}{suffix}").is_file():
+            return file
+    if find_recordings(folder):
+        return None
+    found = ", ".join(sorted(one.name for one in folder.iterdir())) or "nothing"
+    raise DialogueError(f"{folder}: no {split}.jsonl or {split}.parquet in this folder, which holds {found}")
+
+
+def _read_parquet(path: Path) -> Dataset:
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DialogueError(f"{path}: not a readable Parquet file, it may be truncated ({error})") from None
+    if not table.num_rows:
+        raise DialogueError(f"{path}: the file holds no dialogues")
+    try:
+        dataset = Dataset(table)
+    except (ValueError, NotImplementedError) as error:
+        raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
+    return with_found_media(with_class_names(_with_utterances(dataset, str(path)), str(path)), path.parent)
+
+
+def _with_utterances(dataset: Dataset, name: str) -> Dataset:
+    """The data set itself, if its schema is that of dialogues; what its rows hold is for the processor to check."""
+    utterances = dataset.data.schema.field("utterances").type if "utterances" in dataset.features else None
+    if utterances is None:
+        columns = ", ".join(dataset.features) or "none"
+        raise DialogueError(f"{name}: the column 'utterances' is missing (columns found: {columns})")
+    is_list = pa.types.is_list(utterances) or pa.types.is_large_list(utterances)
+    if not is_list or not pa.types.is_struct(utterances.value_type):
+        raise DialogueError(
+            f"{name}: the column 'utterances' must hold a list of records in each row, got {utterances}"
+        )
+    return dataset
+
+
+def _load_from_hub(hub_id: str, split: str) -> Dataset:
+    try:
+        validate_repo_id(hub_id)
+        if "/" not in hub_id:  # `datasets` would take "csv" or "json" for a reader of the current folder
+            raise HFValidationError
+        dataset = load_dataset(hub_id, split=split)
+    except HFValidationError:
+        raise DialogueError(f"{hub_id!r} is neither a file nor the id of a data set on the Hub (user/name)") from None
+    except (HTTPError, DatasetsError, ValueError, OSError) as error:
+        reason = hub_reason(error) or (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DialogueError(
+            f"{hub_id!r}: there is no such file, and the Hub gave no data set of this id "
+            f"and split {split!r} ({reason})"
+        ) from None
+    if not isinstance(dataset, Dataset):
+        raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
+    return with_class_names(_with_utterances(dataset, repr(hub_id)), repr(hub_id))

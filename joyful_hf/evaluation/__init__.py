@@ -1,0 +1,1 @@
+"""Metrics, calibration, and scores under missing modalities."""

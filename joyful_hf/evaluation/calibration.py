@@ -1,0 +1,106 @@
+"""Do probabilities say how often the model is right? Measured as the calibration error, mended by a temperature."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+from ..processing import DialogueError
+from ..processing.labels import MULTI_LABEL, SINGLE_LABEL
+from .known_rows import labelled_rows
+
+DEFAULT_NUM_BINS = 15
+"""As in Guo et al. 2017, "On Calibration of Modern Neural Networks"."""
+# Where the fitted temperature may lie. Beyond it, probabilities are all alike or all certain.
+_LOWEST, _HIGHEST = 0.05, 20.0
+
+
+@dataclass(frozen=True)
+class ReliabilityBins:
+    """Predictions by how sure they are, in bins of equal width from 0 to 1; NaN in the means of an empty bin."""
+
+    confidence: np.ndarray
+    """(bins,) mean probability."""
+    accuracy: np.ndarray
+    """(bins,) share of the predictions that are right."""
+    count: np.ndarray
+    """(bins,) number of predictions."""
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: |confidence - accuracy|, averaged over the predictions."""
+        if not self.count.sum():
+            return float("nan")
+        gaps = np.nan_to_num(np.abs(self.confidence - self.accuracy))
+        return float(np.average(gaps, weights=self.count))
+
+
+def reliability_bins(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS) -> ReliabilityBins:
+    """Sort predictions into bins of confidence.
+
+    Args:
+        scores: (N, num_labels) probabilities.
+        labels: (N,) classes, and a prediction is the most probable class; or (N, num_labels) 0 or 1 for several labels
+            at once, and every probability is a prediction. -100 where unknown, in the whole row.
+    """
+    labels = np.asarray(labels)
+    scores, labels = labelled_rows(scores, labels, MULTI_LABEL if labels.ndim == 2 else SINGLE_LABEL)
+    if labels.ndim == 2:
+        confidence, right = scores.ravel(), labels.ravel() > 0.5
+    else:
+        confidence, right = scores.max(axis=-1, initial=0), scores.argmax(axis=-1) == labels
+    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    count = np.bincount(bins, minlength=num_bins)
+    with np.errstate(invalid="ignore"):
+        return ReliabilityBins(
+            confidence=np.bincount(bins, confidence, num_bins) / count,
+            accuracy=np.bincount(bins, right, num_bins) / count,
+            count=count,
+        )
+
+
+def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS) -> float:
+    """Mean distance of confidence and accuracy over the predictions, 0 to 1; NaN if no label is known.
+
+    Args:
+        scores, labels, num_bins: as of `reliability_bins`.
+    """
+    return reliability_bins(scores, labels, num_bins).error
+
+
+def probabilities(logits: np.ndarray, problem_type: str = SINGLE_LABEL, temperature: float = 1.0) -> np.ndarray:
+    """(N, num_labels) logits -> probabilities, as the model's `scores` gives them."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    return expit(scaled) if problem_type == MULTI_LABEL else softmax(scaled, axis=-1)
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike, problem_type: str = SINGLE_LABEL) -> float:
+    """The temperature by which to divide the logits: that of the highest likelihood of the labels (Guo et al. 2017).
+
+    Dividing changes no ranking, and so no label. Labels are smoothed as Platt (1999) did: a validation set without a
+    mistake is no proof of certainty.
+
+    Args:
+        logits, labels: as `rows` and `labels` of `labelled_rows`.
+
+    Raises:
+        DialogueError: no known label.
+    """
+    known_logits, known = labelled_rows(np.asarray(logits, np.float64), labels, problem_type)
+    if not len(known):
+        raise DialogueError("calibration needs labels, and not one utterance has any")
+    smoothing = 1 / (len(known) + 2)
+
+    def loss(log_temperature: float) -> float:
+        scaled = known_logits / np.exp(log_temperature)
+        if problem_type == MULTI_LABEL:
+            target = known * (1 - smoothing) + smoothing / 2
+            return -float(np.mean(target * log_expit(scaled) + (1 - target) * log_expit(-scaled)))
+        log_scores = log_softmax(scaled, axis=-1)
+        of_label = np.take_along_axis(log_scores, known[:, None].astype(int), axis=-1)
+        return -float(np.mean((1 - smoothing) * of_label[:, 0] + smoothing * log_scores.mean(axis=-1)))
+
+    found = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
+    return float(np.exp(found.x))

@@ -1,0 +1,76 @@
+"""Decide which model card a push keeps: a card that a person wrote stays."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from huggingface_hub import ModelCard
+
+from ..runs.names import CONFIG_FILES, MODEL_CARD, RUN_SUMMARY
+from .repository import Repository
+
+logger = logging.getLogger(__name__)
+
+
+def settle_card(folder: Path, repository: Repository, of_run: dict[str, Any] | None) -> None:
+    """Leave in the folder the card that the repository is to have, or none where it is to keep its own."""
+    from ..model_card.card import write_card_without_processor, write_model_card
+
+    if (folder / MODEL_CARD).exists() and _is_by_hand(folder / MODEL_CARD):
+        return
+    if MODEL_CARD in repository.files:
+        with TemporaryDirectory() as other:
+            by_hand = _is_by_hand(repository.fetch(MODEL_CARD, Path(other)))
+        if by_hand:
+            (folder / MODEL_CARD).unlink(missing_ok=True)
+            logger.warning("%s: its README.md was written by a person, and stays as it is", repository.repo_id)
+            return
+    if of_run is None and RUN_SUMMARY in repository.files:
+        if not _has_weights_of(folder, repository):
+            logger.warning(
+                "%s: README.md and the results there are of other weights than those pushed now; "
+                "`joyful push` of the folder of a run replaces them",
+                repository.repo_id,
+            )
+        return
+    for name in CONFIG_FILES:
+        if not (folder / name).exists() and name in repository.files:
+            repository.fetch(name, folder)
+    model, processor = ((folder / name).exists() for name in CONFIG_FILES)
+    if model and processor:
+        write_model_card(folder, model_id=repository.repo_id, **(of_run or {}))
+    elif model:
+        write_card_without_processor(folder, repository.repo_id)
+
+
+def _is_by_hand(card: Path) -> bool:
+    from ..model_card.card import MARKER
+
+    return MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _has_weights_of(folder: Path, repository: Repository) -> bool:
+    """Whether the weights in the folder, if there are any, are in the repository already."""
+    for file in folder.glob("*.safetensors"):
+        there = repository.files.get(file.name)
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if there is None or there.lfs is None or there.lfs.sha256 != digest:
+            return False
+    return True
+
+
+def add_tags(folder: Path, repository: Repository, tags: Sequence[str]) -> None:
+    """Add tags to those of the card in the folder."""
+    if not tags:
+        return
+    if not (folder / MODEL_CARD).exists():
+        if MODEL_CARD not in repository.files:
+            return
+        repository.fetch(MODEL_CARD, folder)
+    card = ModelCard.load(folder / MODEL_CARD)
+    card.data.tags = list(dict.fromkeys([*(card.data.tags or ()), *tags]))
+    card.save(folder / MODEL_CARD)

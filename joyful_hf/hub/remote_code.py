@@ -1,0 +1,92 @@
+"""The code of a model and its processor, put into their checkpoint: `trust_remote_code=True` then needs no joyful_hf.
+
+The files of `modeling/` and `processing/` import each other as `from .name import …`, and so run in any one folder.
+"""
+
+import inspect
+import shutil
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from transformers.dynamic_module_utils import get_relative_import_files
+
+from ..families import FAMILIES, family_of
+from ..io.files import read_json, write_json
+from ..processing import DialogueError
+
+LICENSE_FILE = "code_license.txt"
+"""Under a name of its own: it is the license of the code, and says nothing of the weights."""
+
+
+def add_code(folder: str | Path) -> list[Path]:
+    """Copy the code that a saved model and processor need into their folder, and name its classes in their configs.
+
+        model.save_pretrained("out")
+        processor.save_pretrained("out")
+        add_code("out")
+
+    Where transformers is installed and this package is not, `AutoModel.from_pretrained("out", trust_remote_code=True)`
+    then gives the model with its head, and `AutoProcessor` the processor. Where this package is imported, its own
+    classes are loaded as before. Code that is there already is replaced.
+
+    Args:
+        folder: of a checkpoint, with config.json, processor_config.json or both.
+
+    Returns:
+        The files that were copied, the license of the code among them.
+
+    Raises:
+        DialogueError: no such folder, or it holds neither a model nor a processor of this package.
+    """
+    folder = Path(folder)
+    configs = {file: read_json(file) for file in (folder / name for name in _CLASSES) if file.is_file()}
+    if not configs:
+        raise DialogueError(f"{folder}: has none of {', '.join(_CLASSES)}; give a folder that a model was saved in")
+    classes = {file: _CLASSES[file.name](config, file) for file, config in configs.items()}
+
+    sources = {source for named in classes.values() for one in named.values() for source in _files_of(one)}
+    copied = [Path(shutil.copyfile(source, folder / source.name)) for source in sorted(sources)]
+    license_file = folder / LICENSE_FILE
+    license_file.write_text(_license(), encoding="utf-8")
+    for file, config in configs.items():
+        config["auto_map"] = {auto: f"{_module_of(one)}.{one.__name__}" for auto, one in classes[file].items()}
+        write_json(dict(sorted(config.items())), file)
+    return [*copied, license_file]
+
+
+def _model_classes(config: dict[str, Any], file: Path) -> dict[str, type]:
+    """Auto class -> the family's class; `AutoModel` gives the model with its head, as in this package."""
+    family = family_of(config.get("model_type"), str(file))
+    return {"AutoConfig": family.config_class, "AutoModel": family.model_class}
+
+
+def _processor_classes(config: dict[str, Any], file: Path) -> dict[str, type]:
+    processors = {family.processor_class.__name__: family.processor_class for family in FAMILIES.values()}
+    processor = processors.get(config.get("processor_class"))
+    if processor is None:
+        known = ", ".join(processors)
+        raise DialogueError(f"{file}: is of a {config.get('processor_class')!r}, expected one of {known}")
+    return {"AutoProcessor": processor}
+
+
+_CLASSES = {"config.json": _model_classes, "processor_config.json": _processor_classes}
+
+
+def _files_of(one: type) -> set[Path]:
+    """The file that defines a class, and those that it imports, and these in turn."""
+    file = inspect.getfile(one)
+    return {Path(file), *map(Path, get_relative_import_files(file))}
+
+
+def _module_of(one: type) -> str:
+    return one.__module__.rpartition(".")[2]
+
+
+def _license() -> str:
+    """The text that Apache-2.0 (section 4) wants wherever the code goes."""
+    try:
+        installed = distribution("joyful-hf").read_text("licenses/LICENSE")
+    except PackageNotFoundError:
+        installed = None
+    return installed or (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")

@@ -1,0 +1,154 @@
+"""A model's prediction path for machines without this package: an exported program, or ONNX."""
+
+import copy
+import inspect
+import logging
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from ..processing import DialogueError
+from ..processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
+
+EXPORT_FORMATS = {".pt2": "a program for torch.export.load", ".onnx": "ONNX, for onnxruntime and others"}
+# What differs more from the model's own logits is not written.
+TOLERANCE = 1e-4
+
+
+class PredictionPath(nn.Module):
+    """A batch without labels in, logits out: what is exported."""
+
+    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
+        super().__init__()
+        self.model = model
+        # What an export calls its inputs it reads from the signature, and every family has its own.
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
+
+        def forward(**batch: Tensor) -> Tensor:
+            """The tensors of a batch -> logits, one row an utterance."""
+            return self.model(**batch, return_loss=False).logits
+
+        forward.__signature__ = signature  # ty: ignore[missing-attribute]
+        self.forward = forward
+
+
+def export_model(model: Any, processor: Any, output: str | Path) -> Path:
+    """Write the prediction path of a model, for batches of any size.
+
+    Inputs are the tensors that the processor makes, under their names; the output is `logits` (num_utterances,
+    num_labels); scores are the softmax of `logits / config.calibration_temperature`. The file is tried on a batch of
+    other sizes before it appears under its name.
+
+    Args:
+        model: one of this package's `...ForEmotionRecognition`.
+        processor: the one that was saved with it; it makes the batches that the export is traced and tried with.
+        output: a file that ends in `.pt2` or `.onnx`.
+
+    Raises:
+        DialogueError: another ending.
+        ImportError: ONNX without the packages that it needs.
+        RuntimeError: the exported model does not give the model's logits.
+    """
+    output = Path(output)
+    if output.suffix not in EXPORT_FORMATS:
+        known = ", ".join(f"{suffix} ({meaning})" for suffix, meaning in EXPORT_FORMATS.items())
+        raise DialogueError(f"{output}: the ending of the file says what to export; choose from {known}")
+    # Longer than any window: what a tracer sees only once, it takes for a constant.
+    many = 100 + 4 * getattr(model.config, "context_window", 0)
+    batch, other = (example_batch(processor, lengths) for lengths in ((many, 5), (7, 1, 4)))
+    path = PredictionPath(copy.deepcopy(model).eval().float().to("cpu"), batch)
+    dynamic_shapes = {
+        name: {axis: Dim.DYNAMIC for axis, size in enumerate(tensor.shape) if size != other[name].size(axis)}
+        for name, tensor in batch.items()
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(f"{output.stem}.part{output.suffix}")
+    try:
+        with torch.no_grad():
+            program = torch.export.export(path, (), batch, dynamic_shapes=dynamic_shapes, strict=True)
+            if output.suffix == ".pt2":
+                torch.export.save(program, part)
+                exported = torch.export.load(part).module()(**other)
+            else:
+                _save_onnx(program, part)
+                exported = _run_onnx(part, other)
+            difference = float((exported - path(**other)).abs().max())
+        if not difference <= TOLERANCE:
+            raise RuntimeError(f"the exported model differs from the model by {difference:.1e} in its logits")
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+    return output
+
+
+def example_batch(processor: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]:
+    """What the processor makes of dialogues of these lengths, of two speakers and with random features."""
+    rng = np.random.default_rng(len(lengths))
+    dialogues = [
+        {"utterances": [_example_utterance(processor, index, length, rng) for index in range(length)]}
+        for length in lengths
+    ]
+    return dict(processor(dialogues, return_tensors="pt", return_labels=False))
+
+
+def _example_utterance(processor: Any, index: int, length: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Each modality that the processor reads as a vector and as a sequence of frames, or as a waveform."""
+    # A long dialogue has longer texts than a short one, so that their longest differ.
+    words = " ".join(map(str, range(1 + index // 10)))
+    utterance: dict[str, Any] = {"speaker": f"speaker {index % 2}", MEDIA_KEYS["text"]: words}
+    for number, (name, dim) in enumerate(processor.dims.items()):
+        modality = "visual" if name == "video" else name
+        if dim is None:
+            samples = (2 + index + length) * processor.sampling_rate // 20
+            utterance[MEDIA_KEYS[modality]] = {
+                "array": rng.normal(size=samples),
+                "sampling_rate": processor.sampling_rate,
+            }
+        elif dim:
+            utterance[FEATURE_KEYS[modality]] = rng.normal(size=dim)
+            frames = 2 + number + (index + length) % 20
+            utterance[FRAME_KEYS[modality]] = rng.normal(size=(frames, dim))
+    return utterance
+
+
+def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"ONNX needs {error.name}: pip install 'joyful-hf[export]'") from error
+    with warnings.catch_warnings(), _quiet("torch.onnx", "onnx_ir"):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            program, (), output, dynamo=True, output_names=["logits"], external_data=False, verbose=False
+        )
+
+
+@contextmanager
+def _quiet(*names: str) -> Generator[None, None, None]:
+    """Only the errors of these loggers: the exporter tells of packages and types that play no part here."""
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _run_onnx(path: Path, batch: dict[str, Tensor]) -> Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    needed = {given.name for given in session.get_inputs()}
+    (logits,) = session.run(None, {name: tensor.numpy() for name, tensor in batch.items() if name in needed})
+    return torch.from_numpy(logits)

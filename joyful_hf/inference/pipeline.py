@@ -1,0 +1,102 @@
+"""`EmotionRecognitionPipeline`: `pipeline("emotion-recognition", model=...)`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import GeneratorType
+from typing import Any
+
+import torch
+from transformers import AutoModel, Pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from ..modeling.prediction import with_predictions
+
+TASK = "emotion-recognition"
+
+
+@dataclass(frozen=True)
+class _Dialogue:
+    """Wraps a dialogue: transformers looks for tensors in each number of a dict, and passes what it does not know."""
+
+    record: Mapping[str, Any]
+
+
+class EmotionRecognitionPipeline(Pipeline):
+    """Dialogues in, the same dialogues out with a `label` and `scores` in each utterance.
+
+        recognizer = pipeline("emotion-recognition", model="user/joyful-iemocap")
+        recognizer({"utterances": [{"speaker": "A", "text_features": [...]}, ...]})
+
+    One dialogue gives one result, several give a list of results (a generator an iterator over them):
+    {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores": {label: probability}}, ...]}.
+    For large collections `model.predict(dialogues, processor)` batches by utterances and is faster.
+
+    Raises:
+        ValueError: a model object without `processor=`.
+    """
+
+    model: Any
+    processor: Any
+
+    _load_processor = True
+    _load_tokenizer = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_video_processor = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.processor is None:
+            raise ValueError(f"the {TASK} pipeline needs the processor that was saved with the model: processor=...")
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; any iterable of dialogues is several of them, a `datasets.Dataset` too.
+
+        A path is that of a file of dialogues or of a folder of recordings.
+        """
+        if isinstance(inputs, str | Path):
+            from ..data.dialogue_files import load_dialogues
+
+            inputs = load_dialogues(inputs)
+        if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | list | str | GeneratorType):
+            inputs = list(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if kwargs:
+            raise TypeError(f"{TASK} takes no parameters, got {', '.join(kwargs)}")
+        return {}, {}, {}
+
+    def preprocess(self, input_: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        batch = self.processor.pack(self.processor.encode(input_, return_labels=False), return_tensors="pt")
+        return {"batch": dict(batch), "dialogue": _Dialogue(input_)}
+
+    def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:
+        logits = self.model(**input_tensors["batch"], return_loss=False).logits
+        return {"logits": logits, "dialogue": input_tensors["dialogue"]}
+
+    def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> dict[str, Any]:
+        named = self.model.name_scores(self.model.scores(torch.as_tensor(model_outputs["logits"])))
+        return with_predictions(model_outputs["dialogue"].record, iter(named))
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """Save model and processor; transformers' own method leaves the processor out."""
+        self.model.save_pretrained(save_directory, **kwargs)
+        self.processor.save_pretrained(save_directory, **kwargs)
+
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
+        """Push model and processor in one commit, with their card; arguments as in `joyful_hf.hub.push.push_model`."""
+        from ..hub.push import push_model
+
+        return push_model(self.model, repo_id, processor=self.processor, **kwargs)
+
+
+def register_pipeline() -> None:
+    """Make `pipeline("emotion-recognition")` known to transformers."""
+    PIPELINE_REGISTRY.register_pipeline(
+        TASK, pipeline_class=EmotionRecognitionPipeline, pt_model=AutoModel, type="multimodal"
+    )
+
+
+register_pipeline()

@@ -1,0 +1,123 @@
+"""`StreamingRecognizer`: utterances come one by one, and each is answered at once from its past."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..modeling.context_encoder import DialogueGRU, DialogueTransformer
+from ..modeling.graph_encoder import AggregateCombineEncoder, RelationalEncoder
+from ..modeling.prediction import with_predictions
+from ..processing import DialogueError
+from ..processing.dialogues import utterance_name
+
+
+class StreamingRecognizer:
+    """Answers the utterances of a dialogue while it goes on, from the past alone.
+
+        recognizer = StreamingRecognizer(model, processor)
+        recognizer.add({"speaker": "A", "text_features": [...]})  # {"speaker", "label", "scores"}
+        recognizer.reset()  # the next dialogue
+
+    How exact an answer is, `is_exact` says beforehand:
+
+    - True: it is what `model.predict` gives for that utterance of the whole dialogue, and costs the same however long
+      the dialogue is. So are models trained with `causal=True`, the processor's `window_future=0` and a `window_past`
+      that is not -1, with a GRU, or with a transformer that has a `context_window`. A model without a context encoder
+      (AR-IIGCN with `generator="mlp"`) needs no `causal`, one that sees single utterances (Foal-Net) nothing.
+    - False: it is what `model.predict` gives for the last utterance of the dialogue so far, as long as that has no
+      more than `max_utterances`; then only these last ones are seen. So is every other model.
+
+    Several recognizers can share a model, one for each dialogue that goes on.
+
+    Args:
+        model: one of this package's `...ForEmotionRecognition`. It computes in evaluation mode, on its device.
+        processor: the processor that was saved with it.
+        max_utterances: of the dialogue's end that a model sees which is not exact.
+
+    Raises:
+        ValueError: `max_utterances` below 1.
+    """
+
+    def __init__(self, model: Any, processor: Any, max_utterances: int = 64) -> None:
+        if max_utterances < 1:
+            raise ValueError(f"max_utterances must be 1 or more, got {max_utterances}")
+        self.model = model
+        self.processor = processor
+        reach = utterances_needed(model, processor)
+        self.is_exact = reach is not None
+        self._window_size = max_utterances if reach is None else reach + 1
+        self._is_recurrent = any(isinstance(module, DialogueGRU) and module.causal for module in model.modules())
+        self._dialogue = -1
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new dialogue, in which nobody has spoken yet."""
+        self._dialogue += 1
+        self._num_utterances = 0
+        self._speakers: dict[str, int] = {}
+        self._window: list[Any] = []  # encoded; the next utterance completes it
+        self._states: dict[nn.Module, Tensor] = {}  # of the recurrent layers, before the window
+
+    def add(self, utterance: Mapping[str, Any]) -> dict[str, Any]:
+        """The dialogue's next utterance -> its "speaker", "text", "label" and "scores", as `model.predict` gives them.
+
+        Raises:
+            DialogueError: bad input. The utterance is as if it had never been.
+        """
+        name = f"dialogues[{self._dialogue}]"
+        speakers = dict(self._speakers)
+        try:
+            window = [*self._window, self.processor.encode_next(utterance, name, speakers)]
+            logits, states = self._run(window)
+        except DialogueError as error:
+            # The processor knows this utterance alone, the model not even that.
+            mistake = str(error).removeprefix(f"{utterance_name(name, 0)}: ")
+            raise DialogueError(f"{utterance_name(name, self._num_utterances)}: {mistake}") from None
+        self._num_utterances += 1
+        self._speakers = speakers
+        if len(window) == self._window_size:  # its first utterance leaves it
+            window = window[1:]
+            self._states = {layer: after[:1] for layer, after in states.items()}
+        self._window = window
+        named = self.model.name_scores(self.model.scores(logits[-1:]))
+        return with_predictions({"utterances": [utterance]}, iter(named))["utterances"][0]
+
+    def stream(self, utterances: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """`add` of each utterance, when it is asked for."""
+        return map(self.add, utterances)
+
+    def _run(self, window: list[Any]) -> tuple[Tensor, dict[nn.Module, Tensor]]:
+        """Logits (window, num_labels), and the states of the recurrent layers after each utterance."""
+        states = dict(self._states)
+        carried = {"recurrent_states": states} if self._is_recurrent else {}
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            batch = self.processor.pack(self.processor.join(window), return_tensors="pt").to(self.model.device)
+            with torch.inference_mode():
+                return self.model(**batch, **carried, return_loss=False).logits, states
+        finally:
+            self.model.train(was_training)
+
+
+def utterances_needed(model: nn.Module, processor: Any) -> int | None:
+    """Utterances before one that its logits depend on, besides the states of recurrent layers.
+
+    None where that is any number of them, or later ones too.
+    """
+    context = graph = 0
+    for module in model.modules():
+        if isinstance(module, DialogueGRU | DialogueTransformer):
+            if module.reach is None:
+                return None
+            context = max(context, module.reach)
+        elif isinstance(module, AggregateCombineEncoder | RelationalEncoder):
+            if processor.window_future or processor.window_past < 0:
+                return None
+            graph = max(graph, module.num_steps * processor.window_past)
+    return context + graph
+
+
+__all__ = ["StreamingRecognizer"]

@@ -1,0 +1,310 @@
+"""Read pickles that others made, without importing or calling anything that they name.
+
+Loading a pickle the usual way runs whatever its author put there. Here every class and function that it names becomes
+a `StandIn`, which only remembers what it was given; what is known and harmless is then rebuilt from what the stand-ins
+remember. `load_plain_pickle` does so for files of features: containers, numbers, strings and numpy arrays, and objects
+of unknown classes as `Record`.
+"""
+
+import math
+import pickle
+import pickletools
+import re
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, ClassVar
+
+import numpy as np
+
+from ..processing import DialogueError
+
+
+class StandIn:
+    """In place of an object whose class is not imported, or of a result whose function is not called.
+
+    Stand-ins are what `find_class` gives out, so they stay inert under every opcode: as a class a stand-in can only
+    be instantiated, and an instance can only be given its state.
+    """
+
+    __slots__ = ("arguments", "state")
+    path: ClassVar[str]
+    """The name that it stands for."""
+    arguments: tuple[Any, ...]
+    state: Any
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> "StandIn":
+        del keywords
+        instance = super().__new__(cls)
+        instance.arguments = arguments
+        instance.state = None
+        return instance
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+# The only names that become the thing itself: containers, which can do no harm.
+_CONTAINERS = {
+    "builtins.set": set,
+    "builtins.frozenset": frozenset,
+    "collections.OrderedDict": OrderedDict,
+}
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """Builds containers and stand-ins, and nothing else."""
+
+    def __init__(self, file: IO[bytes], encoding: str = "ASCII") -> None:
+        super().__init__(file, encoding=encoding)
+        self._stand_ins: dict[str, type[StandIn]] = {}
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """What stands for a name; it is never imported."""
+        # Protocols up to 2 give the standard library the names that it had in Python 2.
+        module = IMPORT_MAPPING.get(module_name, module_name)
+        name = ".".join(NAME_MAPPING.get((module_name, global_name), (module, global_name)))
+        if name in _CONTAINERS:
+            return _CONTAINERS[name]
+        self.check_name(name)
+        if name not in self._stand_ins:
+            self._stand_ins[name] = type("StandIn", (StandIn,), {"__slots__": (), "path": name})
+        return self._stand_ins[name]
+
+    def check_name(self, name: str) -> None:
+        """A place to refuse a name. As it stands, every name is stood in for."""
+
+    def persistent_load(self, pid: Any, /) -> Any:
+        """What stands for data outside of the pickle, of which there is none."""
+        raise pickle.UnpicklingError(f"refers to {str(pid)[:80]!r}, which lies outside of it")
+
+
+class UnsafePickleError(ValueError):
+    """A pickle that could act without asking `find_class`, or end the process. The message says how."""
+
+
+# Feature files and checkpoints stay below 10. As the key of a dict, many thousands would end the process.
+_DEEPEST_TUPLE = 1000
+
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
+
+
+def check_opcodes(file: IO[bytes], size: int) -> None:
+    """Refuse what the unpickler would act upon without asking `find_class`.
+
+    Args:
+        size: bytes of the file.
+
+    Raises:
+        UnsafePickleError: an extension of copyreg, a memo that asks for all memory, or tuples nested too deep.
+    """
+    depths = _TupleDepths()
+    for opcode, argument, _ in pickletools.genops(file):
+        name = opcode.name
+        if name.startswith("EXT"):
+            raise UnsafePickleError(f"asks for a copyreg extension ({argument})")
+        # The memo is a table as long as its highest index: four bytes could ask for all memory there is.
+        if name in _PUTS and isinstance(argument, int) and argument > size:
+            raise UnsafePickleError(f"is damaged (memo index {argument})")
+        if depths.after(name, argument) > _DEEPEST_TUPLE:
+            raise UnsafePickleError(f"holds tuples nested more than {_DEEPEST_TUPLE} deep")
+
+
+@dataclass(frozen=True)
+class _StackEffect:
+    """What an opcode does to the stack."""
+
+    takes_to_mark: bool
+    taken: int
+    """Values taken, after those up to the mark."""
+    made: int
+    makes_mark: bool
+    makes_tuple: bool
+
+    @classmethod
+    def of(cls, opcode: pickletools.OpcodeInfo) -> "_StackEffect":
+        before, after = opcode.stack_before, opcode.stack_after
+        takes_to_mark = pickletools.markobject in before
+        taken = before.index(pickletools.markobject) if takes_to_mark else len(before)
+        makes_mark = pickletools.markobject in after
+        return cls(takes_to_mark, taken, len(after), makes_mark, opcode.name.startswith("TUPLE"))
+
+
+_STACK_EFFECTS = {opcode.name: _StackEffect.of(opcode) for opcode in pickletools.opcodes}
+
+
+class _TupleDepths:
+    """At most how deep tuples lie in each other, for each value that the unpickler would have on its stack."""
+
+    _MARK = -1
+
+    def __init__(self) -> None:
+        self._stack: list[int] = []
+        self._memo: dict[Any, int] = {}
+
+    def after(self, name: str, argument: Any) -> int:
+        """The depth of the value on top of the stack once this opcode has run."""
+        if name in _PUTS:
+            self._memo[argument] = self._top()
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = self._top()
+        elif name in _GETS:
+            self._stack.append(self._memo.get(argument, 0))
+        elif name == "DUP":
+            self._stack.append(self._top())
+        else:
+            effect = _STACK_EFFECTS[name]
+            # What is made may be what was taken: BUILD and SETITEMS without anything to do leave a tuple as it is.
+            depth = self._take(effect) + effect.makes_tuple
+            self._stack += [self._MARK if effect.makes_mark else depth] * effect.made
+        return self._top()
+
+    def _top(self) -> int:
+        return self._stack[-1] if self._stack else 0
+
+    def _take(self, effect: _StackEffect) -> int:
+        """Remove from the stack what the opcode uses up; the largest depth in it."""
+        deepest = 0
+        if effect.takes_to_mark:
+            while self._stack and (depth := self._stack.pop()) != self._MARK:
+                deepest = max(deepest, depth)
+        for _ in range(min(effect.taken, len(self._stack))):
+            deepest = max(deepest, self._stack.pop())
+        return deepest
+
+
+@dataclass(eq=False)
+class Record:
+    """An object of a class that was not imported: its name, and its attributes as plain values."""
+
+    class_name: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+_DTYPE = re.compile(r"[biufSUO]\d*")
+_ARRAY_PACKAGES = ("numpy.core.", "numpy._core.", "numpy.")
+
+
+def load_plain_pickle(path: Path) -> Any:
+    """What a pickle of features holds: containers, strings, numbers, numpy arrays, and the rest as `Record`.
+
+    Nothing in it is imported or run. Strings of Python 2 are read as Latin-1, as the field's code does.
+
+    Raises:
+        DialogueError: no such file, not a pickle, a damaged one, or one that could do harm.
+    """
+    if not path.is_file():
+        raise DialogueError(f"{path}: there is no such file")
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            if file.read(20) == b"version https://git-":
+                raise DialogueError(
+                    f"{path}: this is a git-LFS pointer, not the pickle itself; fetch it with `git lfs pull`"
+                )
+            file.seek(0)
+            check_opcodes(file, size)
+            file.seek(0)
+            content = RestrictedUnpickler(file, encoding="latin1").load()
+        return _Rebuilder().rebuild(content)
+    except (DialogueError, OSError):
+        raise
+    except UnsafePickleError as error:
+        raise DialogueError(f"{path}: the pickle {error}; it is refused, and nothing in it was run") from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = f"{type(error).__name__}: {error}"[:100]
+        raise DialogueError(f"{path}: not a readable pickle, it may be damaged or break off ({reason})") from None
+
+
+class _Rebuilder:
+    """Stand-ins -> arrays and records, everywhere in a tree of containers. What is shared stays shared."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, Any] = {}
+
+    def rebuild(self, value: Any) -> Any:
+        if not isinstance(value, list | tuple | dict | set | frozenset | StandIn):
+            return value
+        key = id(value)
+        if key in self._done:
+            return self._done[key]
+        if isinstance(value, list):  # first into the table: a list can hold itself
+            made: Any = self._done.setdefault(key, [])
+            made.extend(map(self.rebuild, value))
+        elif isinstance(value, dict):
+            made = self._done.setdefault(key, {})
+            made.update((self.rebuild(name), self.rebuild(one)) for name, one in value.items())
+        elif isinstance(value, StandIn):
+            made = self._done[key] = self._rebuild_stand_in(value)
+        else:
+            made = self._done[key] = type(value)(map(self.rebuild, value))
+        return made
+
+    def _rebuild_stand_in(self, stand_in: StandIn) -> Any:
+        name = stand_in.path
+        for package in _ARRAY_PACKAGES:
+            name = name.removeprefix(package)
+        rebuild: Callable[[StandIn], Any] | None = {
+            "multiarray._reconstruct": self._array,
+            "multiarray.scalar": self._scalar,
+            "numeric._frombuffer": self._buffer,
+            "_codecs.encode": self._encoded,
+            "builtins.bytes": self._encoded,
+        }.get(name)
+        if rebuild is not None:
+            return rebuild(stand_in)
+        if name == "dtype" and stand_in.path.startswith("numpy."):
+            return _dtype(stand_in)
+        return self._record(stand_in)
+
+    def _record(self, stand_in: StandIn) -> Record:
+        path = stand_in.path
+        if path == "copyreg._reconstructor":  # how protocols below 2 make an object
+            path = getattr(stand_in.arguments[0], "path", path)
+        record = Record(path)
+        self._done[id(stand_in)] = record  # an object can hold itself
+        state = stand_in.state
+        if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # with __slots__
+            state = {**(state[0] or {}), **state[1]}
+        if isinstance(state, dict):
+            record.attributes = {str(name): self.rebuild(value) for name, value in state.items()}
+        return record
+
+    def _array(self, stand_in: StandIn) -> np.ndarray:
+        *_, shape, dtype, in_columns, data = stand_in.state
+        return self._from_bytes(data, self.rebuild(dtype), shape, "F" if in_columns else "C")
+
+    def _buffer(self, stand_in: StandIn) -> np.ndarray:
+        """Of protocol 5, which keeps an array's bytes as they lie in memory."""
+        data, dtype, shape, order = stand_in.arguments
+        return self._from_bytes(data, self.rebuild(dtype), shape, order)
+
+    def _from_bytes(self, data: Any, dtype: np.dtype, shape: Any, order: Any) -> np.ndarray:
+        data = self.rebuild(data)
+        if dtype.kind == "O":
+            array = np.empty(len(data), object)
+            array[:] = data
+        else:
+            array = np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype)
+        if array.size != math.prod(shape):
+            raise ValueError(f"an array of shape {shape} with {array.size} values")
+        return array.reshape(shape, order="F" if order == "F" else "C")
+
+    def _scalar(self, stand_in: StandIn) -> Any:
+        dtype, data = map(self.rebuild, stand_in.arguments)
+        return data if dtype.kind == "O" else self._from_bytes(data, dtype, (), "C")[()]
+
+    def _encoded(self, stand_in: StandIn) -> bytes:
+        """How protocol 2 spells bytes: `_codecs.encode(text, "latin1")`, or `bytes()` where there are none."""
+        return str(stand_in.arguments[0]).encode("latin1") if stand_in.arguments else b""
+
+
+def _dtype(stand_in: StandIn) -> np.dtype:
+    code = str(stand_in.arguments[0])
+    if not _DTYPE.fullmatch(code):
+        raise ValueError(f"an array of type {code!r}")
+    byte_order = stand_in.state[1] if isinstance(stand_in.state, tuple) else "="
+    return np.dtype(code).newbyteorder(">" if byte_order == ">" else "<" if byte_order == "<" else "=")

@@ -1,0 +1,1 @@
+"""The model card: written from the summary of a run."""

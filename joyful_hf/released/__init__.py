@@ -1,0 +1,1 @@
+"""Checkpoints of the authors' released code, read without running it and converted."""

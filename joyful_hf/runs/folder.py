@@ -1,0 +1,87 @@
+"""The folder of a run: whether it holds a finished run, which checkpoint can be resumed, and how it is cleared."""
+
+import json
+import shutil
+from pathlib import Path
+
+from ..processing import DialogueError
+from .names import (
+    CONFUSION_MATRIX,
+    RUN_SUMMARY,
+    TRAINER_STATE,
+    TRAINING_ARGUMENTS,
+)
+
+_FINISHED = "train_results.json"
+_WEIGHTS = "model.safetensors"
+# What a run leaves in its folder beside checkpoints. The first and the second mark it as finished: they go last.
+_RUN_FILES = (
+    _FINISHED,
+    _WEIGHTS,
+    "config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    TRAINING_ARGUMENTS,
+    RUN_SUMMARY,
+    f"{CONFUSION_MATRIX}.png",
+    f"{CONFUSION_MATRIX}.svg",
+    TRAINER_STATE,
+    "all_results.json",
+    "eval_results.json",
+    "test_results.json",
+)
+
+
+def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
+    """Refuse a folder that holds a finished run, unless it may be overwritten, and find where to resume.
+
+    Nothing is changed here: what is overwritten goes when everything else has been checked.
+
+    Returns:
+        The checkpoint of an interrupted run, or None for a fresh start.
+
+    Raises:
+        DialogueError: a finished run, and `overwrite` is False.
+    """
+    if output_dir.exists() and not output_dir.is_dir():
+        raise DialogueError(f"{output_dir}: is a file, not a folder")
+    if overwrite:
+        return None
+    checkpoint = last_checkpoint(output_dir)
+    if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
+        raise DialogueError(
+            f"{output_dir}: holds a finished run; choose another --output-dir, or --overwrite-output-dir to replace it"
+        )
+    return None if checkpoint is None else str(checkpoint)
+
+
+def last_checkpoint(output_dir: Path) -> Path | None:
+    """The checkpoint of the most steps in a folder, without such as were never written to their end."""
+    return max(filter(_is_complete, _checkpoints(output_dir)), key=_steps_of, default=None)
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Whether the file that is written last is whole."""
+    try:
+        json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _checkpoints(output_dir: Path) -> list[Path]:
+    return [folder for folder in output_dir.glob("checkpoint-*") if _steps_of(folder) >= 0]
+
+
+def _steps_of(checkpoint: Path) -> int:
+    steps = checkpoint.name.removeprefix("checkpoint-")
+    return int(steps) if steps.isdecimal() else -1
+
+
+def remove_run(output_dir: Path) -> None:
+    """Remove the checkpoints and files of an earlier run, and nothing else that lies in the folder."""
+    for checkpoint in _checkpoints(output_dir):
+        shutil.rmtree(checkpoint)
+    for name in reversed(_RUN_FILES):
+        (output_dir / name).unlink(missing_ok=True)

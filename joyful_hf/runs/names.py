@@ -1,0 +1,30 @@
+"""What the files of a run are called: the trainer writes them; cards, pictures and pushes read them."""
+
+from transformers import TrainingArguments
+
+RUN_SUMMARY = "run_summary.json"
+TRAINER_STATE = "trainer_state.json"
+"""transformers' own name for it, whose module takes long to import."""
+TRAINING_ARGUMENTS = "training_args.json"
+MODEL_CARD = "README.md"
+CONFUSION_MATRIX = "confusion_matrix"
+"""Without the ending: it is there as PNG and as SVG."""
+HELD_OUT = "held out of "
+"""In the summary, how the source of validation begins where it was drawn from the training data."""
+
+
+CONFIG_FILES = ("config.json", "processor_config.json")
+WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+RESULT_FILES = (RUN_SUMMARY, "*_results.json", TRAINER_STATE, TRAINING_ARGUMENTS, f"{CONFUSION_MATRIX}.*")
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+)
+PUBLISHED = (*CONFIG_FILES, *WEIGHT_FILES, *RESULT_FILES, *TOKENIZER_FILES, MODEL_CARD, "*.png", "*.svg")
+"""The files of a checkpoint folder that are pushed. No optimizer state, no data, no log, and nothing pickled."""
+
+
+def metric_key(args: TrainingArguments) -> str:
+    """The name that `metric_for_best_model` has in the results of an evaluation; `eval_None` if there is none."""
+    name = str(args.metric_for_best_model)
+    return name if name.startswith("eval_") else f"eval_{name}"

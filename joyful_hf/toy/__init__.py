@@ -1,0 +1,1 @@
+"""Corpora made by rules, whose best possible score is known."""

@@ -1,0 +1,1 @@
+"""Training: the trainer, its arguments and callbacks, and what `joyful train` does."""

@@ -1,0 +1,56 @@
+"""A trained model made ready for dialogues of one's own, whose labels may be others."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import load_checkpoint
+from ..processing import DialogueError, summarize_dialogues
+
+# What training found out about its own labels.
+_OF_ITS_LABELS = {"class_weights": None, "calibration_temperature": 1.0}
+
+
+def load_for_fine_tuning(path_or_hub_id: str | Path, dialogues: Iterable[Mapping[str, Any]]) -> tuple[Any, Any]:
+    """The model and the processor of a checkpoint, with the labels of these dialogues.
+
+        model, processor = load_for_fine_tuning("user/joyful-meld", train)
+        trainer = JoyfulTrainer(model=model, processing_class=processor, train_dataset=train, ...)
+
+    The features' statistics and weights, the window, the relations and the extractors stay the checkpoint's: its
+    weights were learnt with them. So does the classifier where the labels are the same ones; where they are not, all
+    of it begins anew. Class weights and calibration are forgotten in any case.
+
+    Args:
+        path_or_hub_id: folder or Hub id of a checkpoint.
+        dialogues: the training dialogues.
+
+    Raises:
+        DialogueError: a checkpoint that cannot be loaded, dialogues without a label, or bad dialogues.
+    """
+    trained, processor = load_checkpoint(path_or_hub_id)
+    summary = summarize_dialogues(dialogues)
+    if summary.problem_type is None:
+        raise DialogueError("not one utterance of the training dialogues has a label")
+    config = copy.deepcopy(trained.config)
+    config.update(_OF_ITS_LABELS)
+    weights = trained.state_dict()
+    if (summary.problem_type, _names(summary.label2id)) != (trained.problem_type, _names(processor.label2id)):
+        processor.label2id, processor.problem_type = summary.label2id, summary.problem_type
+        config.update(_label_fields(summary.problem_type, summary.label2id))
+        weights = {name: tensor for name, tensor in weights.items() if "classifier" not in name.split(".")}
+    model = type(trained)(config)
+    model.load_state_dict(weights, strict=False)
+    return model, processor
+
+
+def _names(label2id: Mapping[str, int] | None) -> set[str]:
+    return set(label2id or ())
+
+
+def _label_fields(problem_type: str, label2id: dict[str, int] | None) -> dict[str, Any]:
+    if label2id is None:
+        return {"problem_type": problem_type, "num_labels": 1}
+    id2label = {index: label for label, index in label2id.items()}
+    return {"problem_type": problem_type, "label2id": label2id, "id2label": id2label}

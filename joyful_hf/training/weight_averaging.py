@@ -1,0 +1,105 @@
+"""An exponential moving average of the weights: steadier than those of any single step, above all on small data."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+if TYPE_CHECKING:
+    from .trainer import JoyfulTrainer
+
+STEP_WEIGHTS_FILE = "step_weights.safetensors"
+
+
+class AveragedWeights:
+    """The average of a model's parameters over the steps of a run; those that are frozen stay what they are.
+
+    average <- d * average + (1 - d) * parameters with d = min(decay, (1 + step) / (10 + step)), so that the first
+    steps do not hold on to the initial weights.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.average = [parameter.detach().clone() for parameter in _learning(model)]
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after optimiser step number `step`, counted from 1."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in _learning(model)], 1 - decay)
+
+    @torch.no_grad()
+    def copy_to(self, model: nn.Module) -> None:
+        """Give the model the average for good."""
+        for parameter, average in zip(_learning(model), self.average, strict=True):
+            parameter.copy_(average)
+
+    @contextmanager
+    def applied_to(self, model: nn.Module) -> Generator[None, None, None]:
+        """The model has the average inside the block and its own weights again after it."""
+        own = [parameter.detach().clone() for parameter in _learning(model)]
+        self.copy_to(model)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, weights in zip(_learning(model), own, strict=True):
+                    parameter.copy_(weights)
+
+
+def save_step_weights(model: nn.Module, checkpoint: Path) -> None:
+    """Save the weights of the last step beside a checkpoint's averaged ones: a resumed run goes on with them."""
+    weights = {name: one.detach().contiguous() for name, one in model.named_parameters() if one.requires_grad}
+    save_file(weights, checkpoint / STEP_WEIGHTS_FILE)
+
+
+@torch.no_grad()
+def load_step_weights(model: nn.Module, checkpoint: Path) -> None:
+    """Give the model the weights of the last step, where the checkpoint has them."""
+    file = checkpoint / STEP_WEIGHTS_FILE
+    if file.is_file():
+        saved = load_file(file)
+        for name, parameter in model.named_parameters():
+            if name in saved:
+                parameter.copy_(saved[name])
+
+
+def _learning(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+class WeightAveraging(TrainerCallback):
+    """Lets a `JoyfulTrainer` validate, save and end with an average of the weights."""
+
+    def __init__(self, trainer: "JoyfulTrainer", decay: float) -> None:
+        self.trainer = trainer
+        self.decay = decay
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin with the weights there are: fresh ones, or the average that a checkpoint holds."""
+        trainer = self.trainer
+        trainer._averaged = AveragedWeights(trainer.model, self.decay)
+        if trainer._resumed_from is not None:
+            load_step_weights(trainer.model, Path(trainer._resumed_from))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take in the new weights."""
+        if self.trainer._averaged is not None:
+            self.trainer._averaged.update(self.trainer.model, state.global_step)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """End with the average, unless the best checkpoint, an average too, has been loaded."""
+        averaged, self.trainer._averaged = self.trainer._averaged, None
+        if averaged is not None and not (args.load_best_model_at_end and state.best_model_checkpoint):
+            averaged.copy_to(self.trainer.model)

@@ -1,0 +1,51 @@
+"""An encoder of transformers as a part of a model: built from its config, filled with pretrained weights, frozen."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+
+class PretrainedEncoder(nn.Module):
+    """Base of the encoders that a model can have.
+
+    Args:
+        encoder: from `build_encoder`.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        self.encoder: Any = encoder
+
+    def load(self, pretrained: PreTrainedModel) -> None:
+        """Take over the weights of a model of the same config, heads that this encoder does not have left out."""
+        weights = pretrained.state_dict()
+        self.encoder.load_state_dict({name: weights[name] for name in self.encoder.state_dict()})
+
+    def freeze(self) -> None:
+        """Switch off the gradients that are to be off: again after loading, which forgets it."""
+        raise NotImplementedError
+
+
+def build_encoder(config: Any) -> Any:
+    """A model of this config with fresh weights; of the precision that the model around it is built in."""
+    from transformers import AutoModel
+
+    return AutoModel.from_config(copy.deepcopy(config), dtype=torch.get_default_dtype())
+
+
+def encoder_config(pretrained: PreTrainedModel) -> Any:
+    """The config of an encoder that becomes a part of a model, without the place that it was loaded from."""
+    config: Any = copy.deepcopy(pretrained.config)
+    config.name_or_path = ""
+    return config
+
+
+def pretrained_model(given: str | Path | PreTrainedModel) -> PreTrainedModel:
+    """A folder or Hub id, or the model itself."""
+    from transformers import AutoModel
+
+    return given if isinstance(given, PreTrainedModel) else AutoModel.from_pretrained(given)

@@ -1,0 +1,33 @@
+"""What every feature extractor can do."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .dialogues import DialogueError, Utterance
+
+Extracted = np.ndarray | DialogueError
+"""A vector (size,) float32, or what is wrong with the medium."""
+
+
+class FeatureExtractor:
+    """Utterances that have a modality -> one vector each."""
+
+    example: Utterance
+    """An utterance that can be read."""
+
+    def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
+        """One result after the other, in order; here each utterance is read on its own."""
+        for utterance in utterances:
+            try:
+                yield self.extract(utterance)
+            except DialogueError as error:
+                yield error
+
+    def extract(self, utterance: Utterance) -> np.ndarray:
+        """The vector (size,) float32 of one utterance.
+
+        Raises:
+            DialogueError: its medium cannot be read.
+        """
+        raise NotImplementedError

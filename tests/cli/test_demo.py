@@ -1,0 +1,57 @@
+"""`joyful demo`: the whole way, on a corpus small enough for a test."""
+
+import json
+import sys
+from functools import partial
+
+import pytest
+
+from joyful_hf import (
+    DialogueError,
+    JoyfulForEmotionRecognition,
+    load_dialogues,
+    make_toy_media_corpus,
+)
+from joyful_hf.cli import demo
+from joyful_hf.toy.corpus import EMOTIONS
+
+
+@pytest.fixture
+def small_demo(monkeypatch):
+    small = partial(make_toy_media_corpus, num_train=5, num_validation=2, num_test=2)
+    monkeypatch.setattr(demo, "_EPOCHS", 1)
+    monkeypatch.setattr(demo, "make_toy_media_corpus", small)
+
+
+def test_goes_from_recordings_to_a_checkpoint_and_back(small_demo, tmp_path, capsys):
+    metrics = demo.run_demo(tmp_path / "demo")
+    test = load_dialogues(tmp_path / "demo" / "data", split="test")
+    assert len(test) == 2
+    model = JoyfulForEmotionRecognition.from_pretrained(tmp_path / "demo" / "model")
+    assert set(model.config.label2id) == set(EMOTIONS)
+    written = json.loads((tmp_path / "demo" / "model" / "test_results.json").read_text())
+    assert written["test_accuracy"] == metrics["test_accuracy"]
+
+    printed = capsys.readouterr().out
+    for heading in ("recordings:", "extractors: hashing, logmel", "test accuracy", "chance", "ceiling", "loaded back"):
+        assert heading in printed
+    shown = printed.split("on the recordings in")[1]
+    assert all(utterance["text"] in shown for utterance in test[0]["utterances"])
+    assert sum(emotion in shown for emotion in EMOTIONS) > 0
+
+
+def test_a_finished_demo_is_replaced_only_when_told_to(small_demo, tmp_path):
+    demo.run_demo(tmp_path)
+    with pytest.raises(DialogueError, match="finished run"):
+        demo.run_demo(tmp_path)
+    demo.run_demo(tmp_path, overwrite=True)
+
+
+def test_without_pyav_it_says_what_to_install(fails, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert fails("demo").endswith('needs av, which is not installed: pip install "joyful-hf[media]"')
+
+
+@pytest.mark.slow
+def test_learns_the_rules_of_the_corpus(tmp_path):
+    assert demo.run_demo(tmp_path)["test_accuracy"] > 0.7

@@ -1,0 +1,180 @@
+"""The scripts and the README's code run as written."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from joyful_hf import (
+    JoyfulConfig,
+    JoyfulForEmotionRecognition,
+    JoyfulProcessor,
+    extract_features,
+    make_toy_media_corpus,
+)
+from joyful_hf.checkpoints import load_checkpoint
+from joyful_hf.data.jsonl import write_dialogues
+from tests.support.helpers import FAMILY_CASES, LABELS, make_dialogues
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+SCRIPT = EXAMPLES / "train_emotion_recognition.py"
+RECORDINGS_SCRIPT = EXAMPLES / "predict_recordings.py"
+FINE_TUNING_SCRIPT = EXAMPLES / "fine_tune_from_hub.py"
+PUSHING_SCRIPT = EXAMPLES / "push_to_hub.py"
+NOTEBOOK = EXAMPLES / "quick_start.ipynb"
+
+
+def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | variables
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Options that name a training and a test file of a few small dialogues."""
+    write_dialogues(make_dialogues([4, 6, 5, 7, 3, 8]), tmp_path / "train.jsonl")
+    write_dialogues(make_dialogues([5, 4]), tmp_path / "test.jsonl")
+    return ["--train_file", "train.jsonl", "--test_file", "test.jsonl", "--num_train_epochs", "1"]
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        pytest.param([sys.executable], id="python"),
+        pytest.param(
+            [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"], id="accelerate"
+        ),
+    ],
+)
+def test_the_training_script_leaves_a_checkpoint_and_its_results(launcher, files, tmp_path):
+    finished = run([*launcher, str(SCRIPT), *files, "--output_dir", "out", "--use_cpu"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    results = json.loads((tmp_path / "out" / "test_results.json").read_text())
+    assert {"test_weighted_f1", "test_accuracy", "test_unweighted_accuracy"} <= results.keys()
+    for file in ("model.safetensors", "config.json", "processor_config.json", "train_results.json"):
+        assert (tmp_path / "out" / file).is_file()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case is not FAMILY_CASES[0] else [])
+        for case in FAMILY_CASES[::3]  # one of each family
+    ],
+)
+def test_the_fine_tuning_script_gives_a_trained_model_other_labels(case, files, tmp_path):
+    for part in case.make(make_dialogues(label=lambda rng: ("dull", "lively")[rng.integers(2)])):
+        part.save_pretrained(tmp_path / "trained")
+
+    command = [sys.executable, str(FINE_TUNING_SCRIPT), "--model", "trained", *files]
+    finished = run([*command, "--output_dir", "out", "--use_cpu"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == "labels: anger, joy, neutral, sadness; model and processor: out"
+    assert "test_weighted_f1" in json.loads((tmp_path / "out" / "test_results.json").read_text())
+    model, processor = load_checkpoint(tmp_path / "out")
+    assert list(model.config.label2id) == list(processor.label2id) == list(LABELS)
+
+
+@pytest.mark.parametrize("with_code", [False, True])
+def test_the_pushing_script_puts_a_run_and_its_card_on_the_hub(with_code, hub, tmp_path):
+    for part in FAMILY_CASES[0].make(make_dialogues()):
+        part.save_pretrained(tmp_path / "out")
+
+    options = ["--dataset_name", "MELD", "--private", *(["--with_code"] if with_code else [])]
+    command = [sys.executable, str(PUSHING_SCRIPT), "out", "ada/model", *options]
+    finished = run(command, tmp_path, HF_HUB_OFFLINE="0", HF_HOME=str(tmp_path / "huggingface"))
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.splitlines()[-1] == 'load it: pipeline("emotion-recognition", model="ada/model")'
+    pushed = set(hub.files("ada/model"))
+    assert {"config.json", "processor_config.json", "model.safetensors", "README.md"} <= pushed
+    assert ("modeling_joyful.py" in pushed) is with_code
+
+
+def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
+    corpus = make_toy_media_corpus(tmp_path / "data", num_train=2, num_validation=1, num_test=1)
+    extractors = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+    processor = JoyfulProcessor.from_dialogues(extract_features(corpus["train"], extractors, cache_dir=tmp_path / "c"))
+    model = JoyfulForEmotionRecognition(JoyfulConfig(**processor.model_kwargs(), graph_hidden_size=8))
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "model")
+
+    finished = run([sys.executable, str(RECORDINGS_SCRIPT), "model", "data/test/test-0000"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    name, *lines = finished.stdout.splitlines()
+    assert name == "test-0000"
+    for line, utterance in zip(lines, corpus["test"][0]["utterances"], strict=True):
+        speaker, label, _ = line.split(maxsplit=2)
+        assert (speaker, label in processor.label2id) == (utterance["speaker"], True)
+        assert line.endswith(utterance["text"])
+
+
+def test_the_notebook_is_kept_without_its_outputs():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert (cell.execution_count, cell.outputs) == (None, [])
+
+
+def test_the_notebook_trains_scores_and_draws(tmp_path, monkeypatch):
+    kernel = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
+    spec = tmp_path / "jupyter" / "kernels" / "here" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps(kernel | {"display_name": "here", "language": "python"}))
+    for variable, folder in (
+        ("JUPYTER_PATH", "jupyter"),
+        ("JUPYTER_RUNTIME_DIR", "runtime"),
+        ("IPYTHONDIR", "ipython"),
+    ):
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (data,) = [cell for cell in notebook.cells if "num_train=200, num_validation=50, num_test=50" in cell.source]
+    data.source = data.source.replace("num_train=200, num_validation=50", "num_train=40, num_validation=10")
+
+    NotebookClient(
+        notebook, timeout=300, kernel_name="here", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
+    assert [line.split()[:2] for line in printed.splitlines()] == [["epoch", str(epoch)] for epoch in (1, 2, 3)]
+    shown = [output.data for output in outputs if "data" in output]
+    (scores,) = [data["text/plain"] for data in shown if "weighted_f1" in data["text/plain"]]
+    assert float(re.search(r"weighted_f1 +(.+)", scores)[1]) > 0.25, "chance is 1/6"
+    assert "image/png" in shown[-1], "the timeline"
+    assert (tmp_path / "quick-start" / "best" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_accuracy_benchmark_resumes_and_prints_its_table(files, tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), "--train-file", "train.jsonl"]
+    command += ["--test-file", "test.jsonl", "--variants", "recommended", "no-graph", "--seeds", "1"]
+    first = run(command, tmp_path)
+    assert first.returncode == 0, first.stderr
+    again = run(command, tmp_path)
+
+    assert "| no-graph |" in again.stdout
+    assert "recommended/0:" in first.stdout
+    assert "recommended/0:" not in again.stdout, "a finished cell was run again"
+
+
+@pytest.mark.slow
+def test_the_code_of_the_readme_runs(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert blocks
+    (tmp_path / "readme.py").write_text("\n".join(blocks))
+
+    finished = run([sys.executable, "readme.py"], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr

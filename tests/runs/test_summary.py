@@ -1,0 +1,109 @@
+"""The summary of a run: what it says is what the run did."""
+
+import json
+
+import pytest
+
+from joyful_hf import compute_metrics
+from joyful_hf.data.jsonl import write_dialogues
+from joyful_hf.runs.names import RUN_SUMMARY
+from tests.support.helpers import FAMILY_CASES, LABELS, make_dialogues
+from tests.support.training import TRAIN, VALIDATION, make_trainer
+
+TEST = make_dialogues((3, 5), modalities=("text", "audio"))
+
+
+@pytest.fixture(params=["joyful-recommended", "foal-net"])
+def family(request):
+    """A family that reads dialogues, and one that reads utterances."""
+    return next(case for case in FAMILY_CASES if case.name == request.param)
+
+
+@pytest.fixture
+def trained(family, tmp_path):
+    """A trainer whose run is over, tested."""
+    trainer = make_trainer(tmp_path, family)
+    trainer.train()
+    trainer.calibrate()
+    trainer.evaluate(TEST, metric_key_prefix="test")
+    return trainer
+
+
+def test_it_counts_the_data_that_the_run_saw(trained, family):
+    summary = trained.run_summary()
+    utterances = [utterance for dialogue in TRAIN for utterance in dialogue["utterances"]]
+
+    assert (summary.train.num_dialogues, summary.train.num_utterances) == (len(TRAIN), len(utterances))
+    assert summary.train.max_speakers == 2
+    assert summary.train.label_counts == {label: sum(one["label"] == label for one in utterances) for label in LABELS}
+    assert summary.train.modality_counts == dict.fromkeys(family.modalities, len(utterances))
+    assert summary.validation.num_utterances == sum(len(dialogue["utterances"]) for dialogue in VALIDATION)
+    assert summary.test.modality_counts.keys() == set(family.modalities) - {"visual"}
+
+
+def test_its_results_are_those_of_the_weights_that_are_saved(trained):
+    summary = trained.run_summary()
+    for split, dialogues in (("validation", VALIDATION), ("test", TEST)):
+        output = trained.predict(dialogues)
+        scores = compute_metrics(
+            output, trained.model.config.id2label, temperature=trained.model.config.calibration_temperature
+        )
+        assert {name: summary.results[split][name] for name in scores} == pytest.approx(scores)
+        assert not {name for name in summary.results[split] if "second" in name or "runtime" in name}
+
+
+def test_its_confusion_matrix_is_that_of_the_test_set(trained):
+    confusions = trained.run_summary().confusion_matrix
+    right = sum(row[index] for index, row in enumerate(confusions.counts))
+    total = sum(map(sum, confusions.counts))
+
+    assert (confusions.split, confusions.labels) == ("test", list(LABELS))
+    assert total == sum(len(dialogue["utterances"]) for dialogue in TEST)
+    assert right / total == trained.run_summary().results["test"]["accuracy"]
+
+
+def test_it_says_what_chose_the_checkpoint(trained):
+    chosen = trained.run_summary().chosen_by
+    by_epoch = {
+        one["epoch"]: one["eval_weighted_f1"] for one in trained.state.log_history if "eval_weighted_f1" in one
+    }
+
+    assert (chosen.metric, chosen.greater_is_better) == ("weighted_f1", True)
+    assert chosen.value == max(by_epoch[1.0], by_epoch[2.0])
+    assert chosen.epoch == min(epoch for epoch, score in by_epoch.items() if score == chosen.value)
+
+
+def test_nothing_chooses_without_validation(tmp_path):
+    trainer = make_trainer(tmp_path, validation=None, num_train_epochs=1)
+    trainer.train()
+    summary = trainer.run_summary()
+    assert (summary.chosen_by, summary.validation, summary.confusion_matrix, summary.results) == (None, None, None, {})
+
+
+def test_a_run_that_goes_on_forgets_the_results_of_earlier_weights(trained):
+    trained.train()
+    assert trained.run_summary().results.keys() == {"validation"}
+
+
+def test_it_names_files_without_the_folders_of_the_machine(tmp_path, joyful):
+    (tmp_path / "meld").mkdir()
+    write_dialogues(TRAIN, tmp_path / "meld" / "train.jsonl")
+    small = '{"graph_hidden_size": 8, "num_members": 1}'
+    result = joyful("train", "--train-file", tmp_path / "meld" / "train.jsonl", "--output-dir", tmp_path / "out",
+                    "--num-train-epochs", "1", "--config-json", small)  # fmt: skip
+    assert result.status == 0, result.err
+    summary = json.loads((tmp_path / "out" / RUN_SUMMARY).read_text())
+
+    assert summary["train"]["source"] == "meld/train.jsonl"
+    assert summary["validation"]["source"] == "held out of train.jsonl"
+    for file in ("config.json", "processor_config.json", "training_args.json", RUN_SUMMARY):
+        assert str(tmp_path) not in (tmp_path / "out" / file).read_text(), file
+
+
+def test_no_pickle_is_left_beside_a_checkpoint(trained, tmp_path):
+    trained.save_model()
+    assert not list(tmp_path.glob("*.bin"))
+    assert not list(tmp_path.glob("checkpoint-*/training_args.bin"))
+    arguments = json.loads((tmp_path / "training_args.json").read_text())
+    assert arguments["learning_rate"] == trained.args.learning_rate
+    assert arguments["output_dir"] == tmp_path.name

@@ -1,0 +1,90 @@
+"""The same numbers on two processes as on one: `torchrun` starts them, on the CPU, over gloo."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support import two_processes
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_UTTERANCES = sum(len(dialogue["utterances"]) for dialogue in two_processes.EVALUATED)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    finished = subprocess.run(
+        [sys.executable, *command, str(ROOT / "tests" / "two_processes.py"), str(folder)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr[-4000:]
+    (folder / "stdout").write_text(finished.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    return two_processes.run(tmp_path_factory.mktemp("one"))
+
+
+def scores(metrics):
+    return {name: value for name, value in metrics.items() if "f1" in name or "accuracy" in name}
+
+
+def test_there_are_two(one, two):
+    assert (one["processes"], two["processes"]) == (1, 2)
+
+
+def test_every_utterance_counts_exactly_once(one, two):
+    assert one["utterances"] == two["utterances"] == NUM_UTTERANCES
+    np.testing.assert_allclose(two["predictions"], one["predictions"], atol=1e-5)
+
+
+@pytest.mark.parametrize("metrics", ["metrics", "metrics of a stream"])
+def test_the_metrics_are_those_of_one_process(one, two, metrics):
+    assert scores(two[metrics]) == pytest.approx(scores(one[metrics]))
+    assert len(scores(two[metrics])) == 7
+
+
+def test_without_labels_both_processes_agree_that_there_is_nothing_to_score(two):
+    assert not scores(two["metrics without labels"])
+    assert "eval_loss_fusion" in two["metrics without labels"]
+
+
+@pytest.mark.parametrize("name", ["training", "training of a stream"])
+def test_both_processes_train_the_same_weights(two, name):
+    assert two[name]["finite"]
+    assert two[name]["largest difference"] == 0
+
+
+@pytest.mark.parametrize("name", ["training", "training of a stream"])
+def test_the_loss_parts_are_means_over_both_processes(two, name):
+    model, _ = two_processes.MODEL.make(two_processes.EVALUATED)
+    assert len(two[name]["log"]) == 5
+    for entry in two[name]["log"]:
+        parts = {part: torch.tensor(value) for part, value in entry.items() if part.startswith("loss_")}
+        total = model._weighted_sum({part.removeprefix("loss_"): value for part, value in parts.items()})
+        assert entry["loss"] == pytest.approx(total.item(), rel=1e-4)
+
+
+def test_the_command_line_prints_once_and_leaves_one_checkpoint(folder):
+    assert (folder / "stdout").read_text().count("checkpoint and results:") == 1
+    assert {"model.safetensors", "train_results.json", "test_results.json"} <= {
+        file.name for file in (folder / "out").iterdir()
+    }
