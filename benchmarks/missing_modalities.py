@@ -1,11 +1,11 @@
 """What training with modality dropout saves where modalities are missing, on the toy corpus, over seeds.
 
-    python benchmarks/missing_modalities.py --seeds 3 --output missing.json --report missing
-    python benchmarks/missing_modalities.py --variants with learnt --part validation --output missing.json
+    python -m benchmarks.missing_modalities --seeds 3 --output missing.json --report missing
+    python -m benchmarks.missing_modalities --variants with learnt --part validation --output missing.json
 
 Each variant is trained with each seed, and the checkpoint that scored best on whole validation dialogues is scored
-with modalities hidden at each rate (`joyful_hf.missing_modalities`). What is lost at a rate is the fall of weighted F1
-from the same model's own score with nothing hidden.
+with modalities hidden at each rate (`joyful_hf.evaluation.missing_modalities`). What is lost at a rate is the fall of
+weighted F1 from the same model's own score with nothing hidden.
 
 A cell (variant, seed) that is in the output file is not run again, unless settings of it have changed since. Changes
 of the code are not noticed: choose another file after one.
@@ -30,8 +30,6 @@ from benchmarks.accuracy.tables import deviation, markdown_table, spread
 from benchmarks.accuracy.variants import Variant
 from joyful_hf import DialogueError, JoyfulTrainer
 from joyful_hf.evaluation.missing_modalities import DRAWS, score_missing
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 MODEL = "joyful"
 METRIC = "weighted_f1"

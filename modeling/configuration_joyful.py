@@ -50,7 +50,7 @@ class JoyfulConfig(SpeakerGraphConfig):
     `JoyfulConfig.paper()` is the method of the paper (EMNLP 2023), `JoyfulConfig.released()` the network of the
     authors' code with its mistakes mended. Where the paper is silent the field says so.
     The recommended values were chosen on MELD's validation dialogues and by cross-validation inside the CMU-MOSI
-    training videos (`benchmarks/accuracy.py`), never on a test set.
+    training videos (`benchmarks/accuracy`), never on a test set.
 
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,

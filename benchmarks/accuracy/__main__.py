@@ -1,13 +1,13 @@
 """Accuracy of a model, of baselines on the same features and of its ablations, on any corpus, over seeds.
 
-    python benchmarks/accuracy.py --train-file train.parquet --validation-file validation.parquet \
+    python -m benchmarks.accuracy --train-file train.parquet --validation-file validation.parquet \
         --test-file test.parquet --variants recommended baselines presets ablations --output meld.json --report meld
-    python benchmarks/accuracy.py --train-file train.parquet --folds 5 --variants recommended bigru --output folds.json
-    python benchmarks/accuracy.py --corpus toy --variants recommended no-graph text audio visual --output toy.json
-    python benchmarks/accuracy.py --corpus toy --variants depth noise window views --output toy.json --report toy
-    python benchmarks/accuracy.py --corpus toy --model ar-iigcn --variants ablations --output ar_iigcn.json
-    python benchmarks/accuracy.py --corpus toy-frames --model foal-net --variants ablations modalities
-    python benchmarks/accuracy.py --variants baselines ablations --output meld.json --table-only
+    python -m benchmarks.accuracy --train-file train.parquet --folds 5 --variants recommended bigru --output folds.json
+    python -m benchmarks.accuracy --corpus toy --variants recommended no-graph text audio visual --output toy.json
+    python -m benchmarks.accuracy --corpus toy --variants depth noise window views --output toy.json --report toy
+    python -m benchmarks.accuracy --corpus toy --model ar-iigcn --variants ablations --output ar_iigcn.json
+    python -m benchmarks.accuracy --corpus toy-frames --model foal-net --variants ablations modalities
+    python -m benchmarks.accuracy --variants baselines ablations --output meld.json --table-only
 
 Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
 Without a validation file each seed holds out its own tenth of the training dialogues. With --folds the training
@@ -18,7 +18,8 @@ Changes of the code are not noticed: choose another file after one. The file als
 labels: --table-only makes tables and figures of it without any corpus.
 
 Each variant is compared with the first one by a paired bootstrap over the scored dialogues
-(`benchmarks/paired_bootstrap.py`), which covers the choice of these dialogues, not that of the training dialogues.
+(`benchmarks/accuracy/paired_bootstrap.py`), which covers the choice of these dialogues, not that of the training
+dialogues.
 """
 
 import argparse
@@ -50,8 +51,6 @@ from benchmarks.accuracy.variants import (
 )
 from joyful_hf import DialogueError, JoyfulTrainingArguments
 from joyful_hf.processing.labels import SINGLE_LABEL
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

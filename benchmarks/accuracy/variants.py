@@ -23,7 +23,7 @@ class Variant:
     noisy_edges: float = 0.0
     """Noisy edges added to each training dialogue, as a share of its edges."""
     classifier: str | None = None
-    """A plain classifier of `benchmarks.plain_classifiers` in place of the model."""
+    """A plain classifier of `benchmarks.accuracy.plain_classifiers` in place of the model."""
 
 
 RECOMMENDED = "recommended"

@@ -1,13 +1,13 @@
 """Speed and memory, beside a plain reference that does the same work in the same run.
 
-    python benchmarks/speed.py --output speed.json
-    python benchmarks/speed.py --sections epoch speakers --repeats 5 --threads 2 --output speed.json
-    python benchmarks/speed.py --table-only --output speed.json
+    python -m benchmarks.speed --output speed.json
+    python -m benchmarks.speed --sections epoch speakers --repeats 5 --threads 2 --output speed.json
+    python -m benchmarks.speed --table-only --output speed.json
 
 Runs on the CPU, and on the GPU where there is one. Every figure is written to the output file as soon as it is found;
 the sections that are run replace those in the file, the others stay. A figure is the median of repeated runs, ours
-and the reference in turn. The reference (`benchmarks/reference.py`) is the released network as a careful newcomer
-would write it. It trains on a part of the epoch, and its time is scaled by utterances.
+and the reference in turn. The reference (`benchmarks/speed/reference.py`) is the released network as a careful
+newcomer would write it. It trains on a part of the epoch, and its time is scaled by utterances.
 
 Useful arithmetic is what torch's FlopCounterMode counts in one eager pass of ours: matrix products, forward and
 backward, nothing taken off. Products inside fused attention and recurrent kernels of the CPU are not counted, the
@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -30,8 +29,6 @@ from benchmarks.speed.measuring import QUICK, Bench, Scale, failure
 from benchmarks.speed.process import use_tf32
 from benchmarks.speed.sections import SECTIONS
 from benchmarks.speed.tables import table_row, tables
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 def main() -> None:

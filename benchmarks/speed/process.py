@@ -1,8 +1,8 @@
 """The workloads of the speed benchmark, and the process of its own in which the memory of one is measured.
 
-    echo '{"model": "recommended", "mode": "train", "lengths": [10000]}' | python benchmarks/speed_process.py
+    echo '{"model": "recommended", "mode": "train", "lengths": [10000]}' | python -m benchmarks.speed.process
 
-prints one line of JSON, a `Measurement`. `benchmarks/speed.py` calls it; nobody else needs to.
+prints one line of JSON, a `Measurement`. `benchmarks/speed` calls it; nobody else needs to.
 """
 
 import json
@@ -24,8 +24,6 @@ from torch import Tensor, nn
 from benchmarks.speed.reference import PlainDialogue, PlainJoyful
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor
 from joyful_hf.processing import EncodedDialogue
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 WINDOW = {"released": 10, "recommended": 8}
 NUM_LABELS = 6
@@ -287,8 +285,11 @@ def use_tf32(device: torch.device) -> None:
 
 def measure_apart(job: Job) -> Measurement:
     """Measure in a fresh process: memory that earlier work has taken and given back does not count."""
-    command = [sys.executable, str(Path(__file__).resolve())]
-    done = subprocess.run(command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.speed.process"]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        command, cwd=root, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         last_lines = " | ".join(done.stderr.strip().splitlines()[-2:])
         raise RuntimeError(f"the process ended with status {done.returncode}: {last_lines}")

@@ -119,9 +119,9 @@ def test_a_process_that_fails_says_why():
 @pytest.mark.slow
 def test_every_section_runs_and_is_written(tmp_path):
     output = tmp_path / "speed.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "speed.py"), "--quick", "--repeats", "1", "--threads", "1"]
+    command = [sys.executable, "-m", "benchmarks.speed", "--quick", "--repeats", "1", "--threads", "1"]
     command += ["--devices", "cpu", "--only-eager", "--output", str(output), "--sections", *SECTIONS]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     sections = json.loads(output.read_text())["cpu"]
     assert list(sections) == SECTIONS
