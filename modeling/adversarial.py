@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from .context_encoder import DialogueGRU
 from .packing import DialogueLayout
+from .reach import Reach, in_sequence
 
 
 class Generator(nn.Module):
@@ -29,6 +30,11 @@ class Generator(nn.Module):
         self.layer = nn.Linear(size, size)
         self.context_encoder = DialogueGRU(size, 1, dropout, causal) if recurrent else None
         self.norm = nn.LayerNorm(size)
+
+    @property
+    def reach(self) -> Reach:
+        """The GRU's, if there is one."""
+        return in_sequence(self.layer, self.context_encoder, self.norm)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, size) -> (N, size)."""

@@ -1,5 +1,6 @@
 """A dialogue's utterances in their context: a transformer or a GRU, both on packed rows."""
 
+import math
 from collections.abc import Iterable
 from typing import cast
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from .attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from .dropout import Dropout
 from .packing import DialogueLayout
+from .reach import ALONE, Reach
 from .recurrence import PackedGRU
 
 
@@ -81,11 +83,12 @@ class DialogueTransformer(nn.Module):
         self.final_norm = nn.LayerNorm(hidden_size) if norm_first else nn.Identity()
 
     @property
-    def reach(self) -> int | None:
-        """Utterances before one that its row depends on; None where it is any number of them, or later ones."""
-        if len(self.layers) and not (self.causal and self.window):
-            return None
-        return self.window * len(self.layers)
+    def reach(self) -> Reach:
+        """One window per layer, or the whole dialogue; with `causal` the past alone."""
+        if not len(self.layers):
+            return ALONE
+        past = self.window * len(self.layers) if self.window else math.inf
+        return Reach(past, future=0 if self.causal else past)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, hidden_size) -> (N, hidden_size)."""
@@ -117,9 +120,11 @@ class DialogueGRU(nn.Module):
         self.dropout = Dropout(dropout)
 
     @property
-    def reach(self) -> int | None:
-        """As the transformer's; the layers' states before an utterance stand for all that came before it."""
-        return 0 if self.causal or not len(self.layers) else None
+    def reach(self) -> Reach:
+        """The whole dialogue; with `causal` a state of each layer stands for all of the past."""
+        if not len(self.layers):
+            return ALONE
+        return Reach(carries_state=True) if self.causal else Reach(math.inf, math.inf)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, hidden_size) -> (N, hidden_size)."""

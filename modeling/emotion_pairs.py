@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .losses import IGNORED_LABEL
+from .tasks import IGNORED_LABEL
 
 
 def known_emotions(labels: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from .configuration_joyful import JoyfulConfig
 from .context_encoder import DialogueGRU, DialogueTransformer
 from .modality_inputs import ZEROS, silence_absent
 from .packing import DialogueLayout
+from .reach import ALONE, Reach, in_sequence, side_by_side
 from .scalar_attention import scalar_attention
 
 
@@ -29,6 +30,8 @@ class FeatureProjections(nn.Module):
 
     An absent modality yields zeros, whatever the bias, unless a learnt vector stands in for it.
     """
+
+    reach = ALONE
 
     def __init__(self, dims: dict[str, int], sizes: dict[str, int], absent_modality: str = ZEROS) -> None:
         super().__init__()
@@ -65,6 +68,11 @@ class ContextualBranch(nn.Module):
         self.hidden_size = sum(sizes.values())
         self.projections = FeatureProjections(config.modality_dims, sizes, config.absent_modality)
         self.encoder = make_context_encoder(config, self.hidden_size)
+
+    @property
+    def reach(self) -> Reach:
+        """The context encoder's."""
+        return in_sequence(self.projections, self.encoder)
 
     def forward(
         self,
@@ -105,6 +113,8 @@ def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float) -> T
 
 class SpecificBranch(nn.Module):
     """B2, section 3.3.2: each modality expressed in one shared basis of q trainable vectors (Eqs. 3-7)."""
+
+    reach = ALONE
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
@@ -156,6 +166,11 @@ class ContextualBasisFusion(nn.Module):
         sizes = [branch.hidden_size for branch in (self.contextual, self.specific) if branch is not None]
         self.hidden_size = sum(sizes) or sum(config.modality_dims.values())
 
+    @property
+    def reach(self) -> Reach:
+        """The branches', side by side."""
+        return side_by_side(self.contextual, self.specific)
+
     def forward(
         self,
         features: dict[str, Tensor],
@@ -181,6 +196,8 @@ class ContextualBasisFusion(nn.Module):
 
 class AutoencoderFusion(nn.Module):
     """The released fusion: two auto-encoders, one over the joined features, one over the attended projections."""
+
+    reach = ALONE
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()

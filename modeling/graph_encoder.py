@@ -11,6 +11,7 @@ from .configuration_graph import SpeakerGraphConfig
 from .configuration_joyful import JoyfulConfig
 from .dropout import Dropout
 from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
+from .reach import Reach
 from .speaker_graph import SpeakerGraph
 
 
@@ -26,9 +27,9 @@ class AggregateCombineEncoder(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     @property
-    def num_steps(self) -> int:
-        """Edges that lie between a node and the farthest one that it depends on."""
-        return len(self.layers)
+    def reach(self) -> Reach:
+        """One edge per layer."""
+        return Reach(graph_steps=len(self.layers))
 
     def convolve(self, graph: SpeakerGraph) -> Tensor:
         """(N, in_size) nodes -> (N, hidden_size), what the contrast compares."""
@@ -80,9 +81,9 @@ class RelationalEncoder(nn.Module):
             self.batch_norm = nn.BatchNorm1d(self.hidden_size)
 
     @property
-    def num_steps(self) -> int:
-        """Edges that lie between a node and the farthest one that it depends on."""
-        return len(self.convolutions) + (self.attention is not None)
+    def reach(self) -> Reach:
+        """One edge per convolution, and one for the attention."""
+        return Reach(graph_steps=len(self.convolutions) + (self.attention is not None))
 
     def forward(self, graph: SpeakerGraph) -> tuple[Tensor, Tensor | None]:
         """(N, in_size) nodes -> (N, hidden_size) and the attention (E, heads) if there is any."""

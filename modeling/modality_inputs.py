@@ -1,11 +1,15 @@
 """The features that a model reads: what stands in for an absent modality, and some of them hidden in training."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
 from .batch_contract import MODALITIES
+from .configuration_graph import SpeakerGraphConfig
 from .dropout import Dropout
+from .reach import ALONE
 
 # What can stand in for an absent modality: nothing at all, or a vector of features that training finds.
 ZEROS, LEARNT = "zeros", "learnt"
@@ -34,6 +38,8 @@ class ModalityInputs(nn.Module):
         absent_modality: `"zeros"`, or `"learnt"` for a vector of its own in place of each absent modality.
     """
 
+    reach = ALONE
+
     def __init__(
         self, modality_dims: dict[str, int], dropout: float, modality_dropout: float, absent_modality: str = ZEROS
     ) -> None:
@@ -42,6 +48,13 @@ class ModalityInputs(nn.Module):
         self.modality_dropout = modality_dropout
         self.dropout = Dropout(dropout)
         self.absent = LearntVectors(modality_dims) if absent_modality == LEARNT else None
+
+    @classmethod
+    def of(cls, config: SpeakerGraphConfig) -> Self:
+        """The inputs of a model of this config."""
+        return cls(
+            config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
+        )
 
     def forward(
         self, given: dict[str, Tensor | None], modality_mask: Tensor | None, dtype: torch.dtype

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .chunks import rows_at_a_time
 from .configuration_graph import SpeakerGraphConfig
 from .inner_encoder import PretrainedEncoder, build_encoder
+from .reach import ALONE
 
 
 class TextEncoder(PretrainedEncoder):
@@ -24,6 +25,8 @@ class TextEncoder(PretrainedEncoder):
     Raises:
         ValueError: a config of something that does not turn tokens into as many vectors.
     """
+
+    reach = ALONE
 
     def __init__(self, config: Any, pooling: str, trainable: bool) -> None:
         encoder = None if config.is_encoder_decoder else build_encoder(config)
