@@ -58,7 +58,7 @@ class DialogueTransformer(nn.Module):
         max_relative_distance: utterances that the relative position bias tells apart; 0 leaves it out, and the
             order of the utterances with it, as in the papers.
         window: utterances before and after that each one sees; 0 is the whole dialogue.
-        causal: each one sees those before it alone.
+        causal: each one sees only those before it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class DialogueTransformer(nn.Module):
 
     @property
     def reach(self) -> Reach:
-        """One window per layer, or the whole dialogue; with `causal` the past alone."""
+        """One window per layer, or the whole dialogue; with `causal` only the past."""
         if not len(self.layers):
             return ALONE
         past = self.window * len(self.layers) if self.window else math.inf
@@ -107,8 +107,8 @@ class DialogueGRU(nn.Module):
     """GRU layers over the utterances of each dialogue.
 
     Args:
-        hidden_size: of input and output; of two directions each has half of it.
-        causal: from the first utterance to the last alone, instead of in both directions.
+        hidden_size: of input and output; each of two directions has half of it.
+        causal: only from the first utterance to the last, instead of in both directions.
     """
 
     def __init__(self, hidden_size: int, num_layers: int, dropout: float, causal: bool = False) -> None:

@@ -17,7 +17,7 @@ from .scalar_attention import scalar_attention
 
 @dataclass
 class FusionOutput:
-    """What a fusion makes of N utterances."""
+    """N fused utterances."""
 
     fused: Tensor
     """(N, size)."""
@@ -26,7 +26,7 @@ class FusionOutput:
 
 
 class FeatureProjections(nn.Module):
-    """One linear layer and ReLU a modality (f_k in the paper, depth and activation are our reading).
+    """One linear layer and ReLU per modality (f_k in the paper, depth and activation are our reading).
 
     An absent modality yields zeros, whatever the bias, unless a learnt vector stands in for it.
     """
@@ -81,7 +81,7 @@ class ContextualBranch(nn.Module):
         layout: DialogueLayout,
         return_loss: bool = True,
     ) -> FusionOutput:
-        """Returns z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
+        """Return z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
         joined = torch.cat(list(self.projections(features, present).values()), dim=-1)
         contextual = self.encoder(joined, layout)
         if not return_loss:
@@ -129,13 +129,13 @@ class SpecificBranch(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Basis vectors of about unit length."""
+        """Draw basis vectors of about unit length."""
         init.normal_(self.basis, std=self.basis.size(-1) ** -0.5)
 
     def forward(
         self, features: dict[str, Tensor], present: dict[str, Tensor], return_loss: bool = True
     ) -> FusionOutput:
-        """Returns the mixtures of basis vectors (N, modalities * projection_size), and J^l_rec."""
+        """Return the mixtures of basis vectors (N, modalities * projection_size), and J^l_rec."""
         projected = self.projections(features, present)
         basis = self.basis_transform(self.basis)
         mixtures = []
@@ -216,7 +216,7 @@ class AutoencoderFusion(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As the released basis, the sum of a linear layer's weights and bias over an input of ones, begins."""
+        """Draw the basis as the released code does, from the sum of a linear layer's weights and bias over ones."""
         init.normal_(self.basis, std=1 / math.sqrt(3))
 
     def forward(
@@ -249,7 +249,7 @@ class AutoencoderFusion(nn.Module):
 
 
 def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> DialogueGRU | DialogueTransformer:
-    """The encoder over a dialogue's utterances that the config asks for; rows and layout in, rows out."""
+    """The encoder over a dialogue's utterances that the config asks for; it takes rows and layout and gives rows."""
     if config.context_encoder == "gru":
         return DialogueGRU(hidden_size, config.num_hidden_layers, config.hidden_dropout_prob, config.causal)
     return DialogueTransformer(

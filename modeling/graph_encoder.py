@@ -16,7 +16,7 @@ from .speaker_graph import SpeakerGraph
 
 
 class AggregateCombineEncoder(nn.Module):
-    """L layers of Eqs. 9 and 10. What is contrasted is what is classified."""
+    """L layers of Eqs. 9 and 10; the contrast compares the rows that are classified."""
 
     def __init__(self, config: JoyfulConfig, in_size: int) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ class RelationalEncoder(nn.Module):
     """L relational convolutions, which the contrast compares, then attention over the same edges.
 
     In the released form there is one convolution and batch normalisation with leaky ReLU after the attention.
-    With `graph_residual` every layer adds to its input, after layer normalisation, and nothing is lost on the way.
-    With `graph_num_heads=0` there are the convolutions alone.
+    With `graph_residual` every layer adds to its input, after layer normalisation.
+    With `graph_num_heads=0` there are only the convolutions.
     """
 
     def __init__(self, config: SpeakerGraphConfig, in_size: int) -> None:

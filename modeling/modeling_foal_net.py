@@ -52,7 +52,7 @@ class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
 
 @dataclass
 class FusedStreams:
-    """What the fusion makes of a batch, and what the matching needs to put other pairs to it."""
+    """The fused streams of a batch, and the memories with which the matching fuses other pairs."""
 
     pooled: dict[Direction, Tensor]
     """(B, size of the asking stream) each."""
@@ -60,7 +60,7 @@ class FusedStreams:
 
 
 class FoalNetModel(FoalNetPreTrainedModel):
-    """Encoder, alignment and cross-attention: from sequences of frames to one vector an utterance.
+    """Encoder, alignment and cross-attention: from sequences of frames to one vector per utterance.
 
     With two streams each looks at the other. A stream that is alone looks at itself; with text as a third, each
     looks at both others.
@@ -110,7 +110,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         text_frames: Tensor | None = None,
         text_frame_mask: Tensor | None = None,
     ) -> FoalNetOutput:
-        """A padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
+        """Compute a padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
 
         Args:
             input_values, attention_mask: (B, S) waveforms and their mask, 1 = real, if the model has an encoder.
@@ -136,7 +136,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         return self.output_of(self.fuse(streams), self.embed(streams))
 
     def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
-        """What forward returns of both."""
+        """The output of `forward`, made of both."""
         return FoalNetOutput(
             fused=torch.cat(list(fusion.pooled.values()), dim=-1),
             audio_embedding=embeddings.get("audio"),
@@ -319,10 +319,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         assert alignment is not None
         similarities: dict[Direction, Tensor] = {}
         losses = []
-        for one, other in self.foal_net.pairs:
-            similarity = alignment.similarity(embeddings[one], embeddings[other])
-            similarities |= {(one, other): similarity, (other, one): similarity.T}
-            takes_part = known & streams[one].present & streams[other].present
+        for first, second in self.foal_net.pairs:
+            similarity = alignment.similarity(embeddings[first], embeddings[second])
+            similarities |= {(first, second): similarity, (second, first): similarity.T}
+            takes_part = known & streams[first].present & streams[second].present
             losses.append(alignment.loss(similarity, same, takes_part))
         return similarities, torch.stack(losses).mean()
 

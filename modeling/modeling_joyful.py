@@ -271,7 +271,7 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         )
 
     def _classification_losses(self, paths: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """ "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of each path's own."""
+        """The loss "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of their own."""
         losses = {"classification": self.task_loss(paths.mean(0), labels)}
         if len(paths) > 1 and self.config.path_loss_weight > 0:
             losses["paths"] = torch.stack([self.task_loss(path, labels) for path in paths]).sum()

@@ -1,4 +1,4 @@
-"""What every family's `ForEmotionRecognition` can do: learn from labels, name scores and predict dialogues."""
+"""Methods of every family's `ForEmotionRecognition`: the loss, named scores, and the prediction of dialogues."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any, TypeVar, cast

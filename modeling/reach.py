@@ -71,7 +71,7 @@ UNKNOWN = Reach(math.inf, math.inf, is_known=False)
 
 
 def reach_of(module: Any) -> Reach:
-    """What a layer or a model states of its reach, `UNKNOWN` if nothing.
+    """Return the reach that a layer or a model states, or `UNKNOWN` if it states none.
 
     A subclass that replaces the computation and not the statement has stated nothing.
     """

@@ -1,4 +1,4 @@
-"""What a model learns to say of an utterance: one of several emotions, any number of them, or a value."""
+"""The task that a model learns: one of several emotions per utterance, any number of them, or a value."""
 
 from typing import Any
 

@@ -104,7 +104,7 @@ class StreamingRecognizer:
 
 
 def dialogue_reach(model: nn.Module, processor: Any) -> Reach:
-    """What the model states of its reach, in utterances of the graphs that the processor draws."""
+    """Return the reach that the model states, in utterances, on the graphs that the processor draws."""
     reach = reach_of(model)
     return reach.on_graph(processor.window_past, processor.window_future) if reach.graph_steps else reach
 
