@@ -119,7 +119,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
             )
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
-        """Return this config itself: transformers must neither look for its fields in the encoder's nor change that."""
+        """Return this config itself: transformers must neither search nor change the encoder's."""
         return self
 
     def validate_relations(self) -> None:

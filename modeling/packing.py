@@ -84,7 +84,7 @@ class DialogueLayout:
 
     @property
     def host_lengths(self) -> Tensor:
-        """(B,) the lengths on the CPU: the only value that a batch may read back from the device, when it is needed."""
+        """(B,) the lengths on the CPU: the only value that a batch may read back from the device, if needed."""
         if self._host_lengths is None:
             self._host_lengths = self.lengths.cpu()
         return self._host_lengths
