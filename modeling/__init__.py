@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# First of all: right after it, the families' configurations are registered with it, and they import it themselves.
+# Imported first: the families' configurations are registered right after it, and they import it themselves.
 import transformers.models.auto.configuration_auto  # noqa: F401
 
 if TYPE_CHECKING:

@@ -14,14 +14,15 @@ from torch.nn import functional
 
 from .context_encoder import DialogueGRU
 from .packing import DialogueLayout
+from .reach import Reach, in_sequence
 
 
 class Generator(nn.Module):
     """G_m: moves a modality's features into the space where all modalities are to look alike.
 
     One linear layer with ReLU, then, with `recurrent`, a GRU over the dialogue, in both directions unless `causal`:
-    the sister paper AGF-IB, by the same group, has an LSTM there. The features are normalised, for otherwise
-    generators could win by fading away.
+    the sister paper AGF-IB, by the same group, has an LSTM there. The features are normalised:
+    otherwise a generator could win by shrinking them.
     """
 
     def __init__(self, size: int, recurrent: bool, dropout: float, causal: bool = False) -> None:
@@ -29,6 +30,11 @@ class Generator(nn.Module):
         self.layer = nn.Linear(size, size)
         self.context_encoder = DialogueGRU(size, 1, dropout, causal) if recurrent else None
         self.norm = nn.LayerNorm(size)
+
+    @property
+    def reach(self) -> Reach:
+        """The GRU's, if there is one."""
+        return in_sequence(self.layer, self.context_encoder, self.norm)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, size) -> (N, size)."""
@@ -47,18 +53,18 @@ class Discriminator(nn.Sequential):
 
 @dataclass
 class GameOutput:
-    """What one round of the game came to."""
+    """The outcome of one round of the game."""
 
     generator_loss: Tensor
     """() L_G; its gradient reaches the features and no discriminator."""
     discriminator_loss: Tensor
     """() L_D; its gradient reaches the discriminators and nothing else."""
     accuracy: Tensor
-    """() share of features that are judged right, own and foreign ones counting the same: 0.5 is chance."""
+    """() share of features that are judged right, own and foreign ones counted equally; 0.5 is chance."""
 
 
 class AdversarialGame(nn.Module):
-    """One discriminator a modality; both players' losses from one forward pass.
+    """One discriminator per modality; both players' losses from one forward pass.
 
         L_D = sum over m of BCE(D_m(F_m), 1) + mean over k != m of BCE(D_m(F_k), 0), on detached features
         L_G = sum over m of mean over k != m of BCE(D_m(F_k), 1), against frozen discriminators

@@ -47,7 +47,7 @@ class EmotionAlignment(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Begin with the temperature of the config."""
+        """Set the temperature of the config."""
         start = self.config.initial_temperature
         assert start is not None  # the config has filled it in
         if self.logit_scale is not None:
@@ -76,7 +76,7 @@ class EmotionAlignment(nn.Module):
         lowest = torch.finfo(similarity.dtype).min
         logits = similarity.masked_fill(~takes_part, lowest), similarity.T.masked_fill(~takes_part, lowest)
         positive = same & pairs
-        return torch.stack([self._one_direction(one, positive, takes_part) for one in logits]).mean()
+        return torch.stack([self._one_direction(rows, positive, takes_part) for rows in logits]).mean()
 
     def _one_direction(self, logits: Tensor, positive: Tensor, takes_part: Tensor) -> Tensor:
         of_each = -torch.where(positive, logits.log_softmax(-1), 0.0).sum(-1)

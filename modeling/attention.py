@@ -41,7 +41,7 @@ class RelativePositionBias(nn.Module):
 
 
 class WholeDialogueAttention:
-    """Every utterance sees all of its dialogue, or its past and itself. Made once a batch, used by every layer.
+    """Every utterance sees all of its dialogue, or its past and itself. Made once per batch, used by every layer.
 
     Between `begin` and `end` the rows lie in the order of the layout's blocks.
     """

@@ -1,4 +1,4 @@
-"""Waveforms -> audio frames by an encoder of transformers, whatever else is in the batch."""
+"""Audio frames from waveforms by an encoder of transformers, independent of the rest of the batch."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from torch.nn import functional
 from .inner_encoder import PretrainedEncoder, build_encoder
 from .streams import FrameStream
 
-# Encoders that keep padding out of every frame, once their group normalisation does. Convolutions over time let it
-# into the others', which therefore read one waveform after the other.
+# Encoders whose frames are free of padding once their group normalisation is. In the others, convolutions over time
+# spread it, so that they have to read one waveform after the other.
 _PADDING_STAYS_OUT = ("wavlm", "wav2vec2", "hubert", "unispeech", "unispeech-sat")
 
 
@@ -24,7 +24,7 @@ class UnpaddedGroupNorm(nn.GroupNorm):
     """(B,) real positions of the batch that comes next."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, channels, T), one channel a group."""
+        """(B, channels, T), one channel per group."""
         if self.lengths is None:
             return super().forward(input)
         real = (torch.arange(input.size(-1), device=input.device) < self.lengths[:, None])[:, None]
@@ -43,7 +43,7 @@ class AudioEncoder(PretrainedEncoder):
         freeze_feature_encoder: leave the convolutional front as it is in training.
 
     Raises:
-        ValueError: a config of something that does not read waveforms.
+        ValueError: the config is not that of a model that reads waveforms.
     """
 
     def __init__(self, config: Any, freeze_feature_encoder: bool = False) -> None:
@@ -62,7 +62,7 @@ class AudioEncoder(PretrainedEncoder):
         self.freeze()
 
     def freeze(self) -> None:
-        """Freeze the convolutional front, if it is to be: again after loading, which forgets it."""
+        """Freeze the convolutional front if it is not to learn; loading makes it learn again."""
         if self.freeze_feature_encoder:
             for parameter in self.encoder.feature_extractor.parameters():
                 parameter.requires_grad = False
@@ -104,7 +104,7 @@ class AudioEncoder(PretrainedEncoder):
             for waveform, length in zip(waveforms, lengths.tolist(), strict=True)
         ]
         padded = nn.utils.rnn.pad_sequence(frames, batch_first=True)
-        frame_lengths = torch.tensor([len(one) for one in frames], device=padded.device) * present
+        frame_lengths = torch.tensor([len(rows) for rows in frames], device=padded.device) * present
         mask = torch.arange(padded.size(1), device=padded.device) < frame_lengths[:, None]
         return FrameStream.of(padded, mask, padded.dtype)
 

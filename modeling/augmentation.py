@@ -1,7 +1,7 @@
-"""Graph augmentation (paper, section 3.4.2 and Appendix A). Each works on copies; the graph that came in stays.
+"""Graph augmentation (paper, section 3.4.2 and Appendix A). Each works on copies and leaves its graph as it is.
 
-Numbers of dropped edges and masked dimensions are exact shares of the known sizes, so that no result of the device is
-asked for; global proximity alone adds as many edges as it finds.
+Numbers of dropped edges and masked dimensions are exact shares of the known sizes, so that nothing has to be
+read back from the device; only global proximity adds as many edges as it finds.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Does a batch fit the model? Refuses with both numbers, before a matrix product does it with none."""
+"""The packed graph batch as a model sees it, and the refusal of one that does not fit, with both numbers."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,33 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from .packing import DialogueLayout
+from .tasks import task_of
 
 MODALITIES = ("text", "audio", "visual")
 
 WAY_OUT = "load the processor that was saved with this model"
+
+
+@dataclass
+class PackedBatch:
+    """A packed graph batch that fits the model, and what is asked of it; N utterances, E edges."""
+
+    layout: DialogueLayout
+    features: dict[str, Tensor | None]
+    """Modality -> (N, dim), None where the batch has none."""
+    modality_mask: Tensor | None
+    """(N, 3) bool; everything is present if None."""
+    speaker_ids: Tensor | None
+    """(N,)."""
+    edge_index: Tensor | None
+    """(2, E)."""
+    edge_type: Tensor | None
+    """(E,)."""
+    labels: Tensor | None
+    """As the task has them; None if there are none, or no loss is asked for."""
+    return_loss: bool
+    """Whether losses are asked for, those that need no labels included."""
+    output_edge_attention: bool
 
 
 def check_batch(
@@ -23,7 +46,7 @@ def check_batch(
     edge_type: Tensor | None = None,
     error: type[ValueError] = ValueError,
 ) -> int:
-    """Hold a packed batch against the config; values are looked at on the CPU only, shapes everywhere.
+    """Compare a packed batch with the config: shapes everywhere, values on the CPU only.
 
     Args:
         features: modality -> (N, dim), or None where the batch has none.
@@ -70,16 +93,16 @@ def check_batch(
 def check_labels(
     config: PreTrainedConfig, labels: Tensor, num_utterances: int, error: type[ValueError] = ValueError
 ) -> None:
-    """Hold the labels of a batch against the config, as `check_batch` does with the rest.
+    """Compare the labels of a batch with the config, as `check_batch` does with the rest.
 
     Raises:
         ValueError: (or `error`) labels of another shape than the task has, or of more classes than the model.
     """
-    task = config.problem_type or "single_label_classification"
+    task = task_of(config)
     num_labels = len(config.id2label or ())
-    shape = (num_utterances, num_labels) if task == "multi_label_classification" else (num_utterances,)
+    shape = task.label_shape(num_utterances, num_labels)
     if labels.shape != shape:
-        raise error(f"labels have shape {tuple(labels.shape)}, {task} of this batch needs {shape}")
+        raise error(f"labels have shape {tuple(labels.shape)}, {task.problem_type} of this batch needs {shape}")
     if labels.device.type == "cpu" and not torch.compiler.is_compiling() and not labels.is_floating_point():
         highest = int(labels.max())
         if highest >= num_labels:
@@ -89,11 +112,11 @@ def check_labels(
 def check_tokens(
     config: PreTrainedConfig, input_ids: Tensor, attention_mask: Tensor, error: type[ValueError] = ValueError
 ) -> None:
-    """Hold the tokens of a batch against the config of the encoder that reads them.
+    """Compare the tokens of a batch with the config of the encoder that reads them.
 
     Raises:
-        ValueError: (or `error`) no (N, T) ids with a mask of the same shape, texts that are too long for the encoder,
-            or, looked at on the CPU only, ids that it does not know.
+        ValueError: (or `error`) ids and mask are not both (N, T), texts are too long for the encoder, or, looked at on
+            the CPU only, it does not know an id.
     """
     shape = tuple(input_ids.shape)
     if input_ids.dim() != 2 or attention_mask.shape != input_ids.shape:
@@ -142,20 +165,3 @@ def _check_values(
         highest = int(speaker_ids.max())
         if highest >= config.max_speakers:
             raise error(f"the batch has speaker id {highest}, the model holds {config.max_speakers} speakers {scheme}")
-
-
-@dataclass
-class PackedBatch:
-    """A packed graph batch that fits the model: N utterances, E edges."""
-
-    layout: DialogueLayout
-    features: dict[str, Tensor | None]
-    """Modality -> (N, dim)."""
-    modality_mask: Tensor | None
-    """(N, 3) bool."""
-    speaker_ids: Tensor | None
-    """(N,)."""
-    edge_index: Tensor | None
-    """(2, E)."""
-    edge_type: Tensor | None
-    """(E,)."""

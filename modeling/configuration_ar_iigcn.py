@@ -11,11 +11,11 @@ from .configuration_graph import SpeakerGraphConfig
 class ARIIGCNConfig(SpeakerGraphConfig):
     """Sizes and choices of an AR-IIGCN model. `ARIIGCNConfig()` is what we recommend.
 
-    Of the paper (Shou et al., arXiv 2312.16778) the abstract alone is known to us. It gives the parts: an MLP a
-    modality into separate feature spaces, a generator and a discriminator a modality, a graph of the three
-    modalities, contrast of different emotions in a modality and of the same emotion across modalities. Layers,
-    sizes, weights and formulas are ours; no number of this model is the paper's. The recommended values were chosen
-    on validation dialogues, never on a test set.
+    We know only the abstract of the paper (Shou et al., arXiv 2312.16778). It gives the parts: an MLP per modality
+    into separate feature spaces, a generator and a discriminator per modality, a graph of the three modalities,
+    contrast of different emotions in a modality and of the same emotion across modalities. Layers, sizes, weights and
+    formulas are ours; no number of this model is the paper's. The recommended values were chosen on validation
+    dialogues, never on a test set.
 
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
@@ -33,12 +33,12 @@ class ARIIGCNConfig(SpeakerGraphConfig):
         projection_size: width of each modality's space, from its MLP to its graph.
         hidden_dropout_prob: dropout of all hidden layers.
         generator: `"mlp"`, or `"gru"` with a GRU over the dialogue, bidirectional unless `causal`, in each generator.
-        causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
+        causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         discriminator_hidden_size: hidden layer of each discriminator.
         discriminator_learning_rate: of the discriminators in `JoyfulTrainer`; None is that of the rest.
-        adversarial_loss_weight: of the generators' loss; at 0 the discriminators learn, and nobody plays against
-            them.
+        adversarial_loss_weight: of the generators' loss; at 0 the discriminators learn, but nobody plays
+            against them.
         graph_num_layers: relational convolutions of each modality's graph; 0 switches the graphs off.
         graph_num_heads: heads of the attention over the same edges that follows; 0 leaves it out.
         graph_residual: add each graph layer's input to its output, normalised.
@@ -53,16 +53,6 @@ class ARIIGCNConfig(SpeakerGraphConfig):
     """
 
     model_type = "ar_iigcn"
-    keys_to_ignore_at_inference = [
-        "loss",
-        "losses",
-        "metrics",
-        "features",
-        "fused",
-        "context",
-        "graph",
-        "edge_attention",
-    ]
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = SpeakerGraphConfig.choices | {"generator": ("mlp", "gru")}
     sizes: ClassVar[tuple[str, ...]] = (
@@ -94,10 +84,10 @@ class ARIIGCNConfig(SpeakerGraphConfig):
 
     @classmethod
     def paper(cls, **overrides: Any) -> "ARIIGCNConfig":
-        """What the abstract names and no more: two-layer MLPs, relational graphs without attention, plain dropout.
+        """The parts that the abstract names and no others: two-layer MLPs, relational graphs without attention.
 
-        It is no reproduction: sizes and weights are usual ones of the field, for the paper's are not known. Every
-        field can be overridden.
+        This is not a reproduction: the paper's sizes and weights are unknown to us, and these are usual in the field.
+        Every field can be overridden.
         """
         config: dict[str, Any] = {
             "projection_size": 100,

@@ -1,4 +1,4 @@
-"""What the configurations of all families share: labels, and how a value that makes no sense is refused."""
+"""The base of every family's configuration: labels, and the refusal of values that make no sense."""
 
 import difflib
 import os
@@ -8,22 +8,27 @@ from typing import Any, ClassVar, Self
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .tasks import REGRESSION, TASKS
+
 
 @strict
 class EmotionRecognitionConfig(PreTrainedConfig):
-    """Base of every family's configuration.
+    """The base of every family's configuration.
 
     Args:
         class_weights: weight of each class in the classification loss.
         label_smoothing: share of the target spread over all classes.
-        calibration_temperature: what the logits are divided by before they become probabilities, found on validation
+        calibration_temperature: divisor of the logits before they become probabilities, fitted on validation data
             (`JoyfulTrainer.calibrate`); 1 leaves them as they are. It changes no label, and no regression.
     """
 
-    choices: ClassVar[dict[str, tuple[str | None, ...]]] = {
-        "problem_type": (None, "single_label_classification", "multi_label_classification", "regression")
-    }
-    """Field -> the words that it may hold."""
+    # The trainer does not gather these in evaluation: every field of `EmotionRecognitionOutput` but the logits.
+    keys_to_ignore_at_inference = [
+        *("loss", "losses", "metrics", "features", "fused", "context", "graph", "edge_attention")
+    ]
+
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = {"problem_type": (None, *TASKS)}
+    """Field -> the values that it may have."""
     probabilities: ClassVar[tuple[str, ...]] = ("label_smoothing",)
     """Fields between 0 and 1."""
     sizes: ClassVar[tuple[str, ...]] = ()
@@ -39,7 +44,7 @@ class EmotionRecognitionConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         if self.class_weights is not None:
             self.class_weights = list(self.class_weights)
-        if self.label2id and not self.id2label:  # of the two, transformers reads id2label alone
+        if self.label2id and not self.id2label:  # transformers reads id2label only
             self.id2label = {int(index): label for label, index in self.label2id.items()}
         super().__post_init__(**kwargs)
 
@@ -50,7 +55,7 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         super().save_pretrained(save_directory, push_to_hub, **kwargs)
 
     def validate_choices(self) -> None:
-        """Every choice is one of its words, every rate lies between 0 and 1."""
+        """Check that every choice is a known one, and that every rate lies between 0 and 1."""
         for name, choices in self.choices.items():
             if getattr(self, name) not in choices:
                 known = ", ".join(map(str, choices))
@@ -60,7 +65,7 @@ class EmotionRecognitionConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
 
     def validate_sizes(self) -> None:
-        """No size is too small."""
+        """Check that no size is too small."""
         for least, names in ((1, self.sizes), (0, self.not_negative)):
             for name in names:
                 value = getattr(self, name)
@@ -71,17 +76,17 @@ class EmotionRecognitionConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
     def validate_labels(self) -> None:
-        """There are as many labels as the task and the class weights need."""
+        """Check that there are as many labels as the task and the class weights need."""
         if not self.num_labels:
             raise ValueError("num_labels must be 1 or more; give num_labels or id2label")
-        if self.problem_type == "regression" and self.num_labels != 1:
-            raise ValueError(f"regression has one value an utterance, got num_labels={self.num_labels}; set it to 1")
+        if self.problem_type == REGRESSION and self.num_labels != 1:
+            raise ValueError(f"regression has one value per utterance, got num_labels={self.num_labels}; set it to 1")
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(f"class_weights has {len(self.class_weights)} weights for num_labels={self.num_labels}")
 
     @classmethod
     def with_defaults(cls, defaults: dict[str, Any], overrides: dict[str, Any]) -> Self:
-        """A preset and what its caller changes of it; a misspelt field would change nothing, and say nothing."""
+        """Make a preset with its caller's changes; a misspelt field is refused, since it would change nothing."""
         names = {field.name for field in fields(cls)} | {"num_labels"}
         for name in overrides.keys() - names:
             nearest = difflib.get_close_matches(name, names, n=1)

@@ -22,7 +22,7 @@ _WAVLM_LARGE: dict[str, Any] = {
     "feat_proj_dropout": 0.1,
     "final_dropout": 0.0,
 }
-# The logit scale with which CLIP begins, as temperature, and what the released code makes of it: see below.
+# CLIP's initial logit scale as a temperature, and the number that the released code takes: see `initial_temperature`.
 _CLIP_TEMPERATURE = 0.07
 _RELEASED_TEMPERATURE = math.log(1 / _CLIP_TEMPERATURE)
 
@@ -41,8 +41,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
         audio_config: the encoder of waveforms: a config of transformers (WavLM, wav2vec 2.0, HuBERT, ...) or its
             fields, of WavLM unless `model_type` says otherwise. WavLM-large if audio_dim is not given either.
         freeze_feature_encoder: leave the encoder's convolutional front as it is in training.
-        encoder_learning_rate: what `JoyfulTrainer` trains the encoder with (released: 1e-4, for every part); None
-            trains it as the rest.
+        encoder_learning_rate: of the encoder in `JoyfulTrainer` (released: 1e-4, for every part); None is that of the
+            rest.
         projection_size: width of the space in which modalities are aligned.
         projection_dropout_prob: dropout of the projections into it.
         num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.
@@ -59,10 +59,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
 
     model_type = "foal_net"
     keys_to_ignore_at_inference = [
-        "loss",
-        "losses",
-        "features",
-        "fused",
+        *EmotionRecognitionConfig.keys_to_ignore_at_inference,
         "audio_embedding",
         "video_embedding",
         "text_embedding",
@@ -133,12 +130,12 @@ class FoalNetConfig(EmotionRecognitionConfig):
 
     @property
     def modality_dims(self) -> dict[str, int]:
-        """The same in the words of every family: modality -> size, only those that are part of the model."""
+        """The same under the names that all families use: modality -> size, only those that are part of the model."""
         dims = {"text": self.text_dim, "audio": self.audio_dim or 0, "visual": self.video_dim}
         return {name: dim for name, dim in dims.items() if dim}
 
     def validate_streams(self) -> None:
-        """There is a stream, the heads divide each, and the encoder gives what the audio stream reads."""
+        """Check that there is a stream, that the heads divide each, and that the encoder's frames fit."""
         if not self.frame_dims:
             raise ValueError("audio_dim, video_dim and text_dim are all 0; a model reads one of them at least")
         for name, dim in self.frame_dims.items():

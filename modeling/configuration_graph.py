@@ -1,4 +1,4 @@
-"""What the configurations of the families on the packed graph batch share: modalities, speakers and the graph."""
+"""The base configuration of the families on the packed graph batch: modalities, speakers and the graph."""
 
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ IEMOCAP_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
 
 @strict
 class SpeakerGraphConfig(EmotionRecognitionConfig):
-    """Base of the configurations of models that read `JoyfulProcessor`'s batch.
+    """The base of the configurations of models that read `JoyfulProcessor`'s batch.
 
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
@@ -24,9 +24,9 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
             With it, text_dim is its hidden size. `from_encoders` gives it pretrained weights.
         text_pooling: `"mean"` over the tokens, Sentence-BERT's recommendation, or `"cls"`, the vector of the first.
         unfreeze_text_encoder: train the encoder with the rest; otherwise it stays as it is.
-        text_encoder_learning_rate: what `JoyfulTrainer` trains the encoder with. 1e-4 was the better of two values for
-            MiniLM on MELD's validation dialogues, in two epochs; the other, 2e-5, is what Sentence-BERT's authors
-            train with, and what large encoders rather need.
+        text_encoder_learning_rate: of the encoder in `JoyfulTrainer`. 1e-4 was the better of two values for MiniLM on
+            MELD's validation dialogues, in two epochs; the other, 2e-5, is that of Sentence-BERT's authors, and suits
+            large encoders better.
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
         num_relations: follows from the two above, and need not be given.
@@ -35,7 +35,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
             read it, or `"learnt"`, a feature vector of its own for each modality.
         hidden_dropout_prob: dropout of the hidden layers.
-        causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
+        causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         graph_num_layers: relational convolutions.
         graph_num_heads: heads of the graph's attention.
@@ -111,7 +111,7 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         return {name: dim for name, dim in dims.items() if dim}
 
     def validate_text_encoder(self) -> None:
-        """The encoder of text gives what the model reads."""
+        """Check that the encoder of text gives vectors of the size that the model reads."""
         if self.text_config is not None and self.text_dim != self._text_encoder_size():
             raise ValueError(
                 f"text_dim is {self.text_dim}, the encoder of text_config gives vectors of size "
@@ -119,11 +119,11 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
             )
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
-        """This config itself: the encoder's is not transformers' to change, nor does it know any other field."""
+        """Return this config itself: transformers must neither search nor change the encoder's."""
         return self
 
     def validate_relations(self) -> None:
-        """The number of relations is that of the scheme."""
+        """Check that the number of relations is that of the scheme."""
         expected = self._relations_of_scheme()
         if self.num_relations != expected:
             raise ValueError(

@@ -17,7 +17,7 @@ CHOICES = SpeakerGraphConfig.choices | {
     "contrast": ("view_to_view", "anchor_to_views"),
     "contrast_scope": ("dialogue", "batch"),
 }
-# What the paper's and the released form have in common: both leave out what is ours.
+# Common to the paper's and the released form, which both leave out our additions.
 _PUBLISHED: dict[str, Any] = {
     "projection_size": 460,
     "input_dropout_prob": 0.0,
@@ -71,7 +71,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         autoencoder_size, bottleneck_size: hidden and code size of the released auto-encoders (1024, 512).
         input_dropout_prob: dropout of the feature vectors. Not in the paper.
         context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional unless `causal`.
-        causal: each utterance sees its past only; the processor needs `window_future=0`. Such a model can answer
+        causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         num_hidden_layers, num_attention_heads, intermediate_size, hidden_dropout_prob: of the context encoder.
             Not in the paper; the released code has 4, 8, 2048 and 0.3.
@@ -80,7 +80,7 @@ class JoyfulConfig(SpeakerGraphConfig):
             knowledge of order (paper and released).
         context_window: utterances before and after that each one sees in the context transformer; 0 is all of the
             dialogue (paper and released), which takes memory quadratic in its length: set it for dialogues of
-            thousands. With `causal` those before it alone.
+            thousands. With `causal` only those before it.
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
@@ -108,13 +108,13 @@ class JoyfulConfig(SpeakerGraphConfig):
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
         classifier_residual: give the classifier the graph's input beside its output.
-        plain_path_size: hidden layer of a second classifier that sees the plain features only, so that context and
-            graph cannot lose what they say; the logits are the mean of both. 0 leaves it out (paper and released).
+        plain_path_size: hidden layer of a second classifier that sees only the plain features, so that nothing in
+            them is lost in context and graph; the logits are the mean of both. 0 leaves it out (paper and released).
         plain_path_dropout_prob: dropout of that hidden layer.
         path_loss_weight: weight of the loss that each of the two classifiers has on its own.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
-            averaged. Not in the paper. Four, at four times the work, because averages of whole runs gained 0.003 of
-            weighted F1 on MELD's validation dialogues; see benchmarks/README.md for what came of it.
+            averaged. Not in the paper. Four cost four times the work; averages of whole runs gained 0.003 of weighted
+            F1 on MELD's validation dialogues. See benchmarks/README.md for the outcome.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
             the paper.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
@@ -124,7 +124,6 @@ class JoyfulConfig(SpeakerGraphConfig):
     """
 
     model_type = "joyful"
-    keys_to_ignore_at_inference = ["loss", "losses", "features", "fused", "context", "graph", "edge_attention"]
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = CHOICES
     probabilities: ClassVar[tuple[str, ...]] = (
@@ -216,13 +215,13 @@ class JoyfulConfig(SpeakerGraphConfig):
         super().__post_init__(**kwargs)
 
     def validate_branches(self) -> None:
-        """The branches are known ones."""
+        """Check that the branches are known."""
         unknown = set(self.fusion_branches) - {"contextual", "specific"}
         if unknown:
             raise ValueError(f"unknown fusion_branches {sorted(unknown)}; choose from contextual, specific")
 
     def validate_views(self) -> None:
-        """Two views, of known augmentations."""
+        """Check that there are two views, of known augmentations."""
         if len(self.views) != 2:
             raise ValueError(f"views must be a pair of augmentation lists, got {len(self.views)} lists")
         unknown = {name for view in self.views for name in view} - set(AUGMENTATIONS)

@@ -1,5 +1,6 @@
 """A dialogue's utterances in their context: a transformer or a GRU, both on packed rows."""
 
+import math
 from collections.abc import Iterable
 from typing import cast
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from .attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from .dropout import Dropout
 from .packing import DialogueLayout
+from .reach import ALONE, Reach
 from .recurrence import PackedGRU
 
 
@@ -56,7 +58,7 @@ class DialogueTransformer(nn.Module):
         max_relative_distance: utterances that the relative position bias tells apart; 0 leaves it out, and the
             order of the utterances with it, as in the papers.
         window: utterances before and after that each one sees; 0 is the whole dialogue.
-        causal: each one sees those before it alone.
+        causal: each one sees only those before it.
     """
 
     def __init__(
@@ -81,11 +83,12 @@ class DialogueTransformer(nn.Module):
         self.final_norm = nn.LayerNorm(hidden_size) if norm_first else nn.Identity()
 
     @property
-    def reach(self) -> int | None:
-        """Utterances before one that its row depends on; None where it is any number of them, or later ones."""
-        if len(self.layers) and not (self.causal and self.window):
-            return None
-        return self.window * len(self.layers)
+    def reach(self) -> Reach:
+        """One window per layer, or the whole dialogue; with `causal` only the past."""
+        if not len(self.layers):
+            return ALONE
+        past = self.window * len(self.layers) if self.window else math.inf
+        return Reach(past, future=0 if self.causal else past)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, hidden_size) -> (N, hidden_size)."""
@@ -104,8 +107,8 @@ class DialogueGRU(nn.Module):
     """GRU layers over the utterances of each dialogue.
 
     Args:
-        hidden_size: of input and output; of two directions each has half of it.
-        causal: from the first utterance to the last alone, instead of in both directions.
+        hidden_size: of input and output; each of two directions has half of it.
+        causal: only from the first utterance to the last, instead of in both directions.
     """
 
     def __init__(self, hidden_size: int, num_layers: int, dropout: float, causal: bool = False) -> None:
@@ -117,9 +120,11 @@ class DialogueGRU(nn.Module):
         self.dropout = Dropout(dropout)
 
     @property
-    def reach(self) -> int | None:
-        """As the transformer's; the layers' states before an utterance stand for all that came before it."""
-        return 0 if self.causal or not len(self.layers) else None
+    def reach(self) -> Reach:
+        """The whole dialogue; with `causal` a state of each layer stands for all of the past."""
+        if not len(self.layers):
+            return ALONE
+        return Reach(carries_state=True) if self.causal else Reach(math.inf, math.inf)
 
     def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
         """(N, hidden_size) -> (N, hidden_size)."""

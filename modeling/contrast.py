@@ -100,5 +100,6 @@ def _groups(view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str) ->
         return [(first[None], second[None], mask)]
     parts = (layout.split(layout.arrange(view)) for view in (first, second))
     return [
-        (block.pad(one), block.pad(other), block.mask) for block, one, other in zip(layout.blocks, *parts, strict=True)
+        (block.pad(rows1), block.pad(rows2), block.mask)
+        for block, rows1, rows2 in zip(layout.blocks, *parts, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Cross-attention between two streams: the frames of one gather what the other has to say to them."""
+"""Cross-attention between two streams: the frames of one gather information from those of the other."""
 
 import math
 from collections.abc import Iterable
@@ -59,7 +59,7 @@ class CrossAttention(nn.Module):
         )
 
     def memory(self, stream: FrameStream) -> list[Memory]:
-        """Keys and values of each layer: made once, they serve every query that is put to this stream."""
+        """Keys and values of each layer, made once for all queries to this stream."""
         layers = cast("Iterable[CrossAttentionLayer]", self.layers)
         return [layer.memory(stream.frames) for layer in layers]
 

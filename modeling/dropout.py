@@ -1,4 +1,4 @@
-"""Dropout whose random numbers do not cost more than the products around it."""
+"""Dropout whose random numbers cost less than the products around it."""
 
 import torch
 from torch import Tensor, nn
@@ -6,14 +6,14 @@ from torch.nn import functional
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`; on a CPU the mask takes 16 random bits an element instead of a double.
+    """`torch.nn.Dropout`; on a CPU the mask takes 16 random bits per element instead of a double.
 
     The probability is rounded to a multiple of 2**-16. A mask costs a tenth of torch's, which would take a fifth of
     a bfloat16 training step (`benchmarks/README.md`).
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any shape, the same shape."""
+        """Any shape -> the same shape."""
         on_cpu = input.device.type == "cpu" and not torch.compiler.is_compiling()
         if not self.training or not on_cpu or not 0 < self.p < 1:
             return functional.dropout(input, self.p, self.training)

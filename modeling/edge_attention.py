@@ -51,7 +51,7 @@ def edge_attention(
 
 
 class _EdgeAttention(torch.autograd.Function):
-    """Rows are gathered again in the backward pass; only the weights, one number an edge and head, are kept."""
+    """Rows are gathered again in the backward pass; only the weights, one number per edge and head, are kept."""
 
     @staticmethod
     def forward(

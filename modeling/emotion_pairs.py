@@ -1,9 +1,9 @@
-"""Which utterances of a batch share an emotion: what is pulled together, and what is not."""
+"""The pairs of utterances in a batch that share an emotion, which contrasts pull together."""
 
 import torch
 from torch import Tensor
 
-from .losses import IGNORED_LABEL
+from .tasks import IGNORED_LABEL
 
 
 def known_emotions(labels: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def same_emotion(labels: Tensor) -> Tensor:
 
     Args:
         labels: (N,) int64 classes, (N, num_labels) float of several at once, or (N,) float sentiment, negative or
-            not. What an unknown label is said to share means nothing.
+            not. The pairs of an unknown label mean nothing.
     """
     if labels.dim() > 1:
         emotions = labels.nan_to_num().float()

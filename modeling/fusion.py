@@ -11,12 +11,13 @@ from .configuration_joyful import JoyfulConfig
 from .context_encoder import DialogueGRU, DialogueTransformer
 from .modality_inputs import ZEROS, silence_absent
 from .packing import DialogueLayout
+from .reach import ALONE, Reach, in_sequence, side_by_side
 from .scalar_attention import scalar_attention
 
 
 @dataclass
 class FusionOutput:
-    """What a fusion makes of N utterances."""
+    """N fused utterances."""
 
     fused: Tensor
     """(N, size)."""
@@ -25,10 +26,12 @@ class FusionOutput:
 
 
 class FeatureProjections(nn.Module):
-    """One linear layer and ReLU a modality (f_k in the paper, depth and activation are our reading).
+    """One linear layer and ReLU per modality (f_k in the paper, depth and activation are our reading).
 
     An absent modality yields zeros, whatever the bias, unless a learnt vector stands in for it.
     """
+
+    reach = ALONE
 
     def __init__(self, dims: dict[str, int], sizes: dict[str, int], absent_modality: str = ZEROS) -> None:
         super().__init__()
@@ -66,6 +69,11 @@ class ContextualBranch(nn.Module):
         self.projections = FeatureProjections(config.modality_dims, sizes, config.absent_modality)
         self.encoder = make_context_encoder(config, self.hidden_size)
 
+    @property
+    def reach(self) -> Reach:
+        """The context encoder's."""
+        return in_sequence(self.projections, self.encoder)
+
     def forward(
         self,
         features: dict[str, Tensor],
@@ -73,7 +81,7 @@ class ContextualBranch(nn.Module):
         layout: DialogueLayout,
         return_loss: bool = True,
     ) -> FusionOutput:
-        """Returns z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
+        """Return z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
         joined = torch.cat(list(self.projections(features, present).values()), dim=-1)
         contextual = self.encoder(joined, layout)
         if not return_loss:
@@ -106,6 +114,8 @@ def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float) -> T
 class SpecificBranch(nn.Module):
     """B2, section 3.3.2: each modality expressed in one shared basis of q trainable vectors (Eqs. 3-7)."""
 
+    reach = ALONE
+
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
         size = config.projection_size
@@ -119,13 +129,13 @@ class SpecificBranch(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Basis vectors of about unit length."""
+        """Draw basis vectors of about unit length."""
         init.normal_(self.basis, std=self.basis.size(-1) ** -0.5)
 
     def forward(
         self, features: dict[str, Tensor], present: dict[str, Tensor], return_loss: bool = True
     ) -> FusionOutput:
-        """Returns the mixtures of basis vectors (N, modalities * projection_size), and J^l_rec."""
+        """Return the mixtures of basis vectors (N, modalities * projection_size), and J^l_rec."""
         projected = self.projections(features, present)
         basis = self.basis_transform(self.basis)
         mixtures = []
@@ -156,6 +166,11 @@ class ContextualBasisFusion(nn.Module):
         sizes = [branch.hidden_size for branch in (self.contextual, self.specific) if branch is not None]
         self.hidden_size = sum(sizes) or sum(config.modality_dims.values())
 
+    @property
+    def reach(self) -> Reach:
+        """The branches', side by side."""
+        return side_by_side(self.contextual, self.specific)
+
     def forward(
         self,
         features: dict[str, Tensor],
@@ -182,6 +197,8 @@ class ContextualBasisFusion(nn.Module):
 class AutoencoderFusion(nn.Module):
     """The released fusion: two auto-encoders, one over the joined features, one over the attended projections."""
 
+    reach = ALONE
+
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
         dims, size = config.modality_dims, config.projection_size
@@ -199,7 +216,7 @@ class AutoencoderFusion(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As the released basis, the sum of a linear layer's weights and bias over an input of ones, begins."""
+        """Draw the basis as the released code does, from the sum of a linear layer's weights and bias over ones."""
         init.normal_(self.basis, std=1 / math.sqrt(3))
 
     def forward(
@@ -232,7 +249,7 @@ class AutoencoderFusion(nn.Module):
 
 
 def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> DialogueGRU | DialogueTransformer:
-    """The encoder over a dialogue's utterances that the config asks for; rows and layout in, rows out."""
+    """The encoder over a dialogue's utterances that the config asks for; it takes rows and layout and gives rows."""
     if config.context_encoder == "gru":
         return DialogueGRU(hidden_size, config.num_hidden_layers, config.hidden_dropout_prob, config.causal)
     return DialogueTransformer(

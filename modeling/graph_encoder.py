@@ -11,11 +11,12 @@ from .configuration_graph import SpeakerGraphConfig
 from .configuration_joyful import JoyfulConfig
 from .dropout import Dropout
 from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
+from .reach import Reach
 from .speaker_graph import SpeakerGraph
 
 
 class AggregateCombineEncoder(nn.Module):
-    """L layers of Eqs. 9 and 10. What is contrasted is what is classified."""
+    """L layers of Eqs. 9 and 10; the contrast compares the rows that are classified."""
 
     def __init__(self, config: JoyfulConfig, in_size: int) -> None:
         super().__init__()
@@ -26,9 +27,9 @@ class AggregateCombineEncoder(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     @property
-    def num_steps(self) -> int:
-        """Edges that lie between a node and the farthest one that it depends on."""
-        return len(self.layers)
+    def reach(self) -> Reach:
+        """One edge per layer."""
+        return Reach(graph_steps=len(self.layers))
 
     def convolve(self, graph: SpeakerGraph) -> Tensor:
         """(N, in_size) nodes -> (N, hidden_size), what the contrast compares."""
@@ -50,8 +51,8 @@ class RelationalEncoder(nn.Module):
     """L relational convolutions, which the contrast compares, then attention over the same edges.
 
     In the released form there is one convolution and batch normalisation with leaky ReLU after the attention.
-    With `graph_residual` every layer adds to its input, after layer normalisation, and nothing is lost on the way.
-    With `graph_num_heads=0` there are the convolutions alone.
+    With `graph_residual` every layer adds to its input, after layer normalisation.
+    With `graph_num_heads=0` there are only the convolutions.
     """
 
     def __init__(self, config: SpeakerGraphConfig, in_size: int) -> None:
@@ -80,9 +81,9 @@ class RelationalEncoder(nn.Module):
             self.batch_norm = nn.BatchNorm1d(self.hidden_size)
 
     @property
-    def num_steps(self) -> int:
-        """Edges that lie between a node and the farthest one that it depends on."""
-        return len(self.convolutions) + (self.attention is not None)
+    def reach(self) -> Reach:
+        """One edge per convolution, and one for the attention."""
+        return Reach(graph_steps=len(self.convolutions) + (self.attention is not None))
 
     def forward(self, graph: SpeakerGraph) -> tuple[Tensor, Tensor | None]:
         """(N, in_size) nodes -> (N, hidden_size) and the attention (E, heads) if there is any."""

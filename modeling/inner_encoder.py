@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 
 class PretrainedEncoder(nn.Module):
-    """Base of the encoders that a model can have.
+    """The base of the encoders that a model can have.
 
     Args:
         encoder: from `build_encoder`.
@@ -26,12 +26,12 @@ class PretrainedEncoder(nn.Module):
         self.encoder.load_state_dict({name: weights[name] for name in self.encoder.state_dict()})
 
     def freeze(self) -> None:
-        """Switch off the gradients that are to be off: again after loading, which forgets it."""
+        """Switch off the gradients of what is not to learn; loading switches them on again."""
         raise NotImplementedError
 
 
 def build_encoder(config: Any) -> Any:
-    """A model of this config with fresh weights; of the precision that the model around it is built in."""
+    """A model of this config with fresh weights, in the precision of the model around it."""
     from transformers import AutoModel
 
     return AutoModel.from_config(copy.deepcopy(config), dtype=torch.get_default_dtype())
@@ -45,7 +45,7 @@ def encoder_config(pretrained: PreTrainedModel) -> Any:
 
 
 def pretrained_model(given: str | Path | PreTrainedModel) -> PreTrainedModel:
-    """A folder or Hub id, or the model itself."""
+    """The model of a folder or Hub id, or the given one itself."""
     from transformers import AutoModel
 
     return given if isinstance(given, PreTrainedModel) else AutoModel.from_pretrained(given)

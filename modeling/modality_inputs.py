@@ -1,25 +1,29 @@
-"""The features that a model reads: what stands in for an absent modality, and some of them hidden in training."""
+"""The features that a model reads, with a stand-in for absent modalities and some of them hidden in training."""
+
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
 from .batch_contract import MODALITIES
+from .configuration_graph import SpeakerGraphConfig
 from .dropout import Dropout
+from .reach import ALONE
 
-# What can stand in for an absent modality: nothing at all, or a vector of features that training finds.
+# The stand-ins for an absent modality: nothing at all, or a vector of features that training finds.
 ZEROS, LEARNT = "zeros", "learnt"
 
 
 class LearntVectors(nn.ParameterDict):
-    """Modality -> (dim,) that stands in where it is absent; at first zeros, the mean of standardised features."""
+    """Modality -> (dim,) stand-in where it is absent; at first zeros, the mean of standardised features."""
 
     def __init__(self, dims: dict[str, int]) -> None:
         super().__init__({name: nn.Parameter(torch.empty(dim)) for name, dim in dims.items()})
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Zeros."""
+        """Set them to zeros."""
         for vector in self.values():
             init.zeros_(vector)
 
@@ -34,6 +38,8 @@ class ModalityInputs(nn.Module):
         absent_modality: `"zeros"`, or `"learnt"` for a vector of its own in place of each absent modality.
     """
 
+    reach = ALONE
+
     def __init__(
         self, modality_dims: dict[str, int], dropout: float, modality_dropout: float, absent_modality: str = ZEROS
     ) -> None:
@@ -43,12 +49,19 @@ class ModalityInputs(nn.Module):
         self.dropout = Dropout(dropout)
         self.absent = LearntVectors(modality_dims) if absent_modality == LEARNT else None
 
+    @classmethod
+    def of(cls, config: SpeakerGraphConfig) -> Self:
+        """The inputs of a model of this config."""
+        return cls(
+            config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
+        )
+
     def forward(
         self, given: dict[str, Tensor | None], modality_mask: Tensor | None, dtype: torch.dtype
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Modality -> (N, dim) and (N, 3) bool; returns modality -> (N, dim) and modality -> (N, 1) bool.
 
-        What stands in for an absent modality is no observation: it is not present, and no loss may count it.
+        A stand-in for an absent modality is no observation: it is not present, and no loss may count it.
         """
         used = {name: given[name] for name in self.modalities}
         present = {}
@@ -60,7 +73,7 @@ class ModalityInputs(nn.Module):
             present = drop_modalities(present, self.modality_dropout)
         features = {}
         for name, feature in used.items():
-            assert feature is not None  # check_batch has seen to that
+            assert feature is not None  # check_batch has made sure
             # where, not a product: what stands in an absent row may be anything, NaN too.
             absent = torch.zeros((), device=feature.device) if self.absent is None else self.absent[name]
             kept = torch.where(present[name], feature.to(dtype), absent.to(dtype))
@@ -69,9 +82,9 @@ class ModalityInputs(nn.Module):
 
 
 def silence_absent(rows: Tensor, present: Tensor, absent_modality: str) -> Tensor:
-    """What a layer makes of a modality (N, size): zeros where it is absent (N, 1) bool, whatever the layer's bias.
+    """Set a layer's rows (N, size) to zeros unless the modality is present (N, 1) bool, whatever the layer's bias.
 
-    A learnt vector stands in for an absent modality to be read: what comes of it stays.
+    A learnt vector stands in for an absent modality in order to be read: its rows stay.
     """
     return rows if absent_modality == LEARNT else torch.where(present, rows, 0)
 

@@ -1,4 +1,4 @@
-"""What the models of all families share: initial weights, loading, and how a batch that does not fit is refused."""
+"""The base of every family's models: initial weights, loading and saving, and what the package asks of a model."""
 
 import math
 import os
@@ -12,10 +12,11 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .inner_encoder import PretrainedEncoder
+from .reach import UNKNOWN, Reach
 
 # The widest vector registers; products over unaligned weights round differently in the last bit.
 _ALIGNMENT = 64
-# Of `save_pretrained`, those that are of the push.
+# The arguments of `save_pretrained` that are passed on to the push.
 _PUSH_ARGUMENTS = {
     *("repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr"),
     *("tags", "with_code"),
@@ -23,18 +24,23 @@ _PUSH_ARGUMENTS = {
 
 
 class EmotionRecognitionPreTrainedModel(PreTrainedModel):
-    """Base of every family's models."""
+    """The base of every family's models."""
 
     main_input_name = "dialogue_lengths"
     input_modalities = ["text", "audio", "video"]
     supports_gradient_checkpointing = False
     batch_error: type[ValueError] = ValueError
-    """What a batch that does not fit raises; `joyful_hf` sets its `DialogueError` here."""
+    """The error for a batch that does not fit; `joyful_hf` sets its `DialogueError` here."""
     pusher: Callable[..., Any] | None = None
-    """What `push_to_hub` does; `joyful_hf` sets its `push_model` here, and transformers' own is done without it."""
+    """Called by `push_to_hub`; `joyful_hf` sets its `push_model` here. None pushes as transformers does."""
+
+    @property
+    def reach(self) -> Reach:
+        """Which other utterances the logits of an utterance depend on; unknown until a model says so."""
+        return UNKNOWN
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
-        """Parts of the model that `JoyfulTrainer` gives a learning rate of their own, and which."""
+        """Parts of the model that `JoyfulTrainer` trains with a learning rate of their own, and that rate."""
         return []
 
     @torch.no_grad()
@@ -60,9 +66,10 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
-        """As in transformers. Loaded weights are moved to aligned memory, so that logits equal the saved model's
-        bit for bit: a safetensors file maps them to where they happen to lie in it. What was frozen when it was
-        saved is frozen again.
+        """As in transformers. Encoders that the config leaves untrained are frozen again.
+
+        Loaded weights are moved to aligned memory, so that logits equal the saved model's bit for bit: a safetensors
+        file maps them to where they happen to lie in it.
         """
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -86,7 +93,7 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
         self.push_to_hub(where.pop("repo_id", Path(save_directory).name), **where)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
-        """As in transformers, with the arguments and the card of `joyful_hf.hub.push.push_model` where that is imported."""
+        """As in transformers, or, where `joyful_hf` is imported, as `joyful_hf.hub.push.push_model` does."""
         if self.pusher is None:
             return super().push_to_hub(repo_id, **kwargs)
         return self.pusher(repo_id, **kwargs)

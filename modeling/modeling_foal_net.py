@@ -20,11 +20,11 @@ from .configuration_foal_net import FoalNetConfig
 from .cross_attention import CrossAttention, Memory
 from .emotion_pairs import known_emotions, same_emotion
 from .inner_encoder import encoder_config, pretrained_model
-from .losses import task_loss
 from .matching import hard_negatives, matching_loss
 from .modeling_base import EmotionRecognitionPreTrainedModel
 from .outputs import FoalNetOutput
 from .prediction import EmotionRecognitionMixin
+from .reach import ALONE
 from .streams import FrameStream, check_frames
 
 # The stream that asks and the stream that is looked at.
@@ -37,7 +37,7 @@ def direction_name(direction: Direction) -> str:
 
 
 class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
-    """What all Foal-Net models share."""
+    """The base of the Foal-Net models."""
 
     config: FoalNetConfig
     base_model_prefix = "foal_net"
@@ -52,7 +52,7 @@ class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
 
 @dataclass
 class FusedStreams:
-    """What the fusion makes of a batch, and what the matching needs to put other pairs to it."""
+    """The fused streams of a batch, and the memories with which the matching fuses other pairs."""
 
     pooled: dict[Direction, Tensor]
     """(B, size of the asking stream) each."""
@@ -60,11 +60,13 @@ class FusedStreams:
 
 
 class FoalNetModel(FoalNetPreTrainedModel):
-    """Encoder, alignment and cross-attention: from sequences of frames to one vector an utterance.
+    """Encoder, alignment and cross-attention: from sequences of frames to one vector per utterance.
 
     With two streams each looks at the other. A stream that is alone looks at itself; with text as a third, each
     looks at both others.
     """
+
+    reach = ALONE
 
     def __init__(self, config: FoalNetConfig) -> None:
         super().__init__(config)
@@ -108,7 +110,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         text_frames: Tensor | None = None,
         text_frame_mask: Tensor | None = None,
     ) -> FoalNetOutput:
-        """A padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
+        """Compute a padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
 
         Args:
             input_values, attention_mask: (B, S) waveforms and their mask, 1 = real, if the model has an encoder.
@@ -134,7 +136,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         return self.output_of(self.fuse(streams), self.embed(streams))
 
     def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
-        """What forward returns of both."""
+        """The output of `forward`, made of both."""
         return FoalNetOutput(
             fused=torch.cat(list(fusion.pooled.values()), dim=-1),
             audio_embedding=embeddings.get("audio"),
@@ -210,6 +212,8 @@ def audio_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
 class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedModel):
     """Foal-Net with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
+    reach = ALONE
+
     def __init__(self, config: FoalNetConfig) -> None:
         super().__init__(config)
         self.foal_net = FoalNetModel(config)
@@ -240,8 +244,13 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         assert encoder is not None
         encoder.load(pretrained)
 
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of each part of the loss."""
+        return super().loss_weights | {"avel": self.config.avel_loss_weight, "mem": self.config.mem_loss_weight}
+
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
-        """The audio encoder's, if the config gives one."""
+        """The audio encoder with its learning rate, if the config gives one."""
         encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
         return [] if encoder is None or rate is None else [(encoder, rate)]
 
@@ -289,7 +298,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         if labels is None or not return_loss:
             return output
         check_labels(self.config, labels, output.logits.size(0), self.batch_error)
-        losses = {"classification": self._task_loss(output.logits, labels)}
+        losses = {"classification": self.task_loss(output.logits, labels)}
         if model.pairs:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
             known, same = known_emotions(labels), same_emotion(labels)
@@ -299,7 +308,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             if self.config.mem_loss_weight > 0:
                 losses["mem"] = self._match(streams, fusion, similarities, known, same, given, output)
         output.losses = losses
-        output.loss = self._weighted_sum(losses)
+        output.loss = self.weighted_sum(losses)
         return output
 
     def _align(
@@ -310,10 +319,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         assert alignment is not None
         similarities: dict[Direction, Tensor] = {}
         losses = []
-        for one, other in self.foal_net.pairs:
-            similarity = alignment.similarity(embeddings[one], embeddings[other])
-            similarities |= {(one, other): similarity, (other, one): similarity.T}
-            takes_part = known & streams[one].present & streams[other].present
+        for first, second in self.foal_net.pairs:
+            similarity = alignment.similarity(embeddings[first], embeddings[second])
+            similarities |= {(first, second): similarity, (second, first): similarity.T}
+            takes_part = known & streams[first].present & streams[second].present
             losses.append(alignment.loss(similarity, same, takes_part))
         return similarities, torch.stack(losses).mean()
 
@@ -344,18 +353,6 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             elif direction == ("video", "audio"):
                 output.match_logits_v2a = torch.cat([own, other])
         return torch.stack(losses).mean()
-
-    def _task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        config = self.config
-        return task_loss(logits, labels, self.problem_type, config.class_weights, config.label_smoothing)
-
-    def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
-        weights = {
-            "classification": 1.0,
-            "avel": self.config.avel_loss_weight,
-            "mem": self.config.mem_loss_weight,
-        }
-        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
 __all__ = ["FoalNetForEmotionRecognition", "FoalNetModel", "FoalNetPreTrainedModel"]

@@ -1,4 +1,38 @@
-"""What the models on the packed graph batch share: text as features, or as tokens for an encoder of their own."""
+"""The models on the packed graph batch: their one `forward`, and what else a family does not have to write again.
+
+A family states its equations in `forward_batch`, which gets the batch checked and, where the model has an encoder of
+text, with its vectors for features. A bare model returns the representations that are classified as `graph`; a
+classifier on them makes it a model for emotion recognition:
+
+    class MeanModel(MeanPreTrainedModel):  # config: MeanConfig, base_model_prefix = "mean"
+        def __init__(self, config: MeanConfig) -> None:
+            super().__init__(config)
+            self.text_encoder = TextEncoder.of(config)
+            self.inputs = ModalityInputs.of(config)
+            self.context_encoder = DialogueGRU(sum(config.modality_dims.values()), 1, 0.1, config.causal)
+            self.hidden_size = sum(config.modality_dims.values())
+            self.post_init()
+
+        @property
+        def reach(self) -> Reach:  # without it, nobody knows whether it can stream exactly
+            return in_sequence(self.text_encoder, self.inputs, self.context_encoder)
+
+        def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
+            features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
+            fused = torch.cat(list(features.values()), dim=-1)
+            return EmotionRecognitionOutput(fused=fused, graph=self.context_encoder(fused, batch.layout))
+
+
+    class MeanForEmotionRecognition(SpeakerGraphClassifierMixin, MeanPreTrainedModel):
+        def __init__(self, config: MeanConfig) -> None:
+            super().__init__(config)
+            self.mean = MeanModel(config)
+            self.classifier = nn.Linear(self.mean.hidden_size, config.num_labels)
+            self.post_init()
+
+A bare model that joins its utterances in a graph gets it from `speaker_graph`. One with losses of its own puts them
+in the output's `losses`, if `batch.return_loss` asks for them, and names their weights in `loss_weights`.
+"""
 
 from pathlib import Path
 from typing import Any, Self, cast
@@ -7,22 +41,20 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .batch_contract import (
-    MODALITIES,
-    WAY_OUT,
-    PackedBatch,
-    check_batch,
-    check_tokens,
-)
+from .batch_contract import WAY_OUT, PackedBatch, check_batch, check_labels, check_tokens
 from .configuration_graph import SpeakerGraphConfig
 from .inner_encoder import encoder_config, pretrained_model
 from .modeling_base import EmotionRecognitionPreTrainedModel
+from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
+from .prediction import EmotionRecognitionMixin
+from .reach import Reach, in_sequence
+from .speaker_graph import SpeakerGraph
 from .text_encoder import TextEncoder
 
 
 class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
-    """Base of the models that read `JoyfulProcessor`'s batch. The bare one of them holds `text_encoder`, or None."""
+    """Base of the models that read `JoyfulProcessor`'s batch. The bare one of a family holds `text_encoder`."""
 
     def __init__(self, config: SpeakerGraphConfig) -> None:
         super().__init__(config)
@@ -34,8 +66,8 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         """A fresh model on a pretrained encoder of text.
 
         Args:
-            text_encoder: folder or Hub id of an encoder of transformers, or the encoder itself; what
-                sentence-transformers saves is such a folder.
+            text_encoder: folder or Hub id of an encoder of transformers, or the encoder itself; sentence-transformers
+                saves such folders.
             **settings: fields of the model's config.
         """
         pretrained = pretrained_model(text_encoder)
@@ -51,39 +83,63 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         encoder.load(pretrained)
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
-        """That of the encoder of text, if there is one and it learns."""
+        """The encoder of text with its learning rate, if there is one and it learns."""
         encoder = self._text_encoder
         if encoder is None or not encoder.trainable:
             return []
-        return [(encoder.encoder, cast("Any", self.config).text_encoder_learning_rate)]
+        return [(encoder.encoder, self._graph_config.text_encoder_learning_rate)]
+
+    @property
+    def _graph_config(self) -> SpeakerGraphConfig:
+        return cast("SpeakerGraphConfig", self.config)
 
     @property
     def _text_encoder(self) -> TextEncoder | None:
-        return cast("Any", self.base_model).text_encoder
+        return None if self._graph_config.text_config is None else cast("Any", self.base_model).text_encoder
 
-    def read_batch(
+    def forward(
         self,
         dialogue_lengths: Tensor,
-        text_features: Tensor | None,
-        audio_features: Tensor | None,
-        visual_features: Tensor | None,
-        modality_mask: Tensor | None,
-        speaker_ids: Tensor | None,
-        edge_index: Tensor | None,
-        edge_type: Tensor | None,
-        recurrent_states: dict[nn.Module, Tensor] | None,
-        text_input_ids: Tensor | None,
-        text_attention_mask: Tensor | None,
-    ) -> PackedBatch:
-        """What `forward` is given, checked, and with the text's features where the model has an encoder of text.
+        text_features: Tensor | None = None,
+        audio_features: Tensor | None = None,
+        visual_features: Tensor | None = None,
+        modality_mask: Tensor | None = None,
+        speaker_ids: Tensor | None = None,
+        edge_index: Tensor | None = None,
+        edge_type: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_edge_attention: bool = False,
+        return_loss: bool = True,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
+        text_input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
+    ) -> EmotionRecognitionOutput:
+        """Compute a packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
+
+        Args:
+            dialogue_lengths: (B,).
+            text_features, audio_features, visual_features: (N, dim) of each modality of the model.
+            modality_mask: (N, 3) bool, text, audio and visual present; all by default.
+            speaker_ids: (N,); edge_index: (2, E); edge_type: (E,). Needed by a model with a graph.
+            labels: (N,) int64 with -100 where unknown; (N, num_labels) float32 for several emotions at once and
+                (N,) float32 for regression, with NaN where unknown. A bare model needs them only if it has losses
+                that compare emotions.
+            output_edge_attention: return the graph attention's weights.
+            return_loss: compute `losses`: the self-supervised ones, and with labels the others and `loss`.
+            recurrent_states: for a causal model that gets a dialogue piece by piece (one dialogue per batch): the
+                state of each recurrent layer before the first utterance, none at the dialogue's beginning. Each
+                is replaced by the layer's states after every utterance, (N, size).
+            text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
+                tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
 
         Raises:
             ValueError: the batch does not fit the model.
         """
-        text_features, modality_mask = self.read_text(
-            text_features, modality_mask, text_input_ids, text_attention_mask
-        )
-        features = dict(zip(MODALITIES, (text_features, audio_features, visual_features), strict=True))
+        if self._text_encoder is not None:
+            text_features, present = self._encode_text(self._text_encoder, text_input_ids, text_attention_mask)
+            if modality_mask is None:
+                modality_mask = torch.cat([present, torch.ones_like(present).expand(-1, 2)], dim=-1)
+        features = {"text": text_features, "audio": audio_features, "visual": visual_features}
         num_utterances = check_batch(
             self.config,
             dialogue_lengths,
@@ -94,37 +150,81 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             edge_type=edge_type,
             error=self.batch_error,
         )
-        layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states)
-        return PackedBatch(layout, features, modality_mask, speaker_ids, edge_index, edge_type)
+        if labels is not None and return_loss:
+            check_labels(self.config, labels, num_utterances, self.batch_error)
+        batch = PackedBatch(
+            layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states),
+            features=features,
+            modality_mask=modality_mask,
+            speaker_ids=speaker_ids,
+            edge_index=edge_index,
+            edge_type=edge_type,
+            labels=labels if return_loss else None,
+            return_loss=return_loss,
+            output_edge_attention=output_edge_attention,
+        )
+        return self.forward_batch(batch)
 
-    def read_text(
-        self,
-        text_features: Tensor | None,
-        modality_mask: Tensor | None,
-        text_input_ids: Tensor | None,
-        text_attention_mask: Tensor | None,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Text features (N, dim) and modality mask (N, 3), the encoder's and the tokens' if there is an encoder.
+    def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
+        """Compute a batch that fits the model: the equations of the family."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward_batch")
+
+    def speaker_graph(self, batch: PackedBatch, nodes: Tensor) -> SpeakerGraph:
+        """The graph of a batch, with a row of `nodes` (N, size) at each utterance.
 
         Raises:
-            ValueError: the batch has no tokens, or such as do not fit the encoder.
+            ValueError: the batch has no graph.
         """
-        encoder = self._text_encoder
-        if encoder is None:
-            return text_features, modality_mask
-        if text_input_ids is None or text_attention_mask is None:
+        if batch.speaker_ids is None or batch.edge_index is None or batch.edge_type is None:
+            raise self.batch_error("the model has a graph: the batch needs speaker_ids, edge_index and edge_type")
+        return SpeakerGraph(
+            nodes=nodes,
+            edge_index=batch.edge_index,
+            edge_type=batch.edge_type,
+            speaker_ids=batch.speaker_ids,
+            layout=batch.layout,
+            relation_scheme=self._graph_config.relation_scheme,
+            max_speakers=self._graph_config.max_speakers,
+            causal=self._graph_config.causal,
+        )
+
+    def _encode_text(
+        self, encoder: TextEncoder, input_ids: Tensor | None, attention_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Text features (N, dim) of the tokens, and where there is a token at all (N, 1) bool."""
+        if input_ids is None or attention_mask is None:
             raise self.batch_error(
                 "the batch has no text_input_ids and text_attention_mask, and the model has an encoder of text; "
                 f"{WAY_OUT}"
             )
-        check_tokens(encoder.encoder.config, text_input_ids, text_attention_mask, self.batch_error)
-        if modality_mask is None:
-            present = text_attention_mask.bool().any(-1, keepdim=True)
-            modality_mask = torch.cat([present, torch.ones_like(present).expand(-1, 2)], dim=-1)
-        return encoder(text_input_ids, text_attention_mask), modality_mask
+        check_tokens(encoder.encoder.config, input_ids, attention_mask, self.batch_error)
+        return encoder(input_ids, attention_mask), attention_mask.bool().any(-1, keepdim=True)
+
+
+class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
+    """A bare model on the packed graph batch with `classifier` on the representations of each utterance.
+
+    Goes before the family's `PreTrainedModel` among the base classes.
+    """
+
+    base_model: Any
+    classifier: nn.Module
+
+    @property
+    def reach(self) -> Reach:
+        """How far the bare model and the classifier look."""
+        return in_sequence(self.base_model, self.classifier)
+
+    def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
+        """Compute what the bare model returns, the logits and, with labels, the loss."""
+        output = self.base_model.forward_batch(batch)
+        output.logits = self.classifier(output.graph)
+        if batch.labels is not None:
+            self.add_loss(output, batch.labels)
+        return output
 
 
 def text_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
-    """Fields of the config of a model that is to have this encoder."""
+    """Fields of the config of a model that is to have this encoder of text."""
     config = encoder_config(pretrained)
     return {"text_config": config, "text_dim": config.hidden_size}

@@ -18,24 +18,23 @@ from .augmentation import (
     mask_elements,
     rewire_edges,
 )
-from .batch_contract import PackedBatch, check_labels
+from .batch_contract import PackedBatch
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
 from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
 from .graph_encoder import make_graph_encoder
-from .losses import task_loss
 from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
-from .modeling_graph import SpeakerGraphPreTrainedModel
+from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
-from .prediction import EmotionRecognitionMixin
+from .reach import ALONE, Reach, in_sequence, side_by_side
 from .speaker_graph import SpeakerGraph
 from .text_encoder import TextEncoder
 
 
 class JoyfulPreTrainedModel(SpeakerGraphPreTrainedModel):
-    """What all JOYFUL models share."""
+    """The base of the JOYFUL models."""
 
     config: JoyfulConfig
     base_model_prefix = "joyful"
@@ -47,9 +46,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__(config)
         self.text_encoder = TextEncoder.of(config)
-        self.inputs = ModalityInputs(
-            config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
-        )
+        self.inputs = ModalityInputs.of(config)
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None
         if config.fusion == "autoencoder":
@@ -67,66 +64,28 @@ class JoyfulModel(JoyfulPreTrainedModel):
         self.hidden_size = self.graph_encoder.hidden_size if self.graph_encoder is not None else size
         self.post_init()
 
-    def forward(
-        self,
-        dialogue_lengths: Tensor,
-        text_features: Tensor | None = None,
-        audio_features: Tensor | None = None,
-        visual_features: Tensor | None = None,
-        modality_mask: Tensor | None = None,
-        speaker_ids: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        edge_type: Tensor | None = None,
-        output_edge_attention: bool = False,
-        return_loss: bool = True,
-        recurrent_states: dict[nn.Module, Tensor] | None = None,
-        text_input_ids: Tensor | None = None,
-        text_attention_mask: Tensor | None = None,
-    ) -> EmotionRecognitionOutput:
-        """A packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
+    @property
+    def reach(self) -> Reach:
+        """As far as fusion, context encoder and graph look, one after the other."""
+        return in_sequence(
+            self.text_encoder,
+            self.inputs,
+            self.fusion,
+            self.context_encoder,
+            self.graph_projection,
+            self.graph_encoder,
+        )
+
+    def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
+        """Compute fusion, context and graph.
 
         In training mode the graph encoder sees two augmented views, and the contrastive loss compares them; in
-        evaluation mode it sees the graph as it is.
-
-        Args:
-            dialogue_lengths: (B,).
-            text_features, audio_features, visual_features: (N, dim) of each modality of the model.
-            modality_mask: (N, 3) bool, text, audio and visual present; all by default.
-            speaker_ids: (N,); edge_index: (2, E); edge_type: (E,). Needed unless the graph is off.
-            output_edge_attention: return the graph attention's weights.
-            return_loss: compute the self-supervised losses, in `losses` as "fusion" and "contrastive".
-            recurrent_states: for a causal model that gets a dialogue piece by piece (one dialogue a batch): the
-                state of each recurrent layer before the first utterance, none at the dialogue's beginning. Each
-                is replaced by the layer's states after every utterance, (N, size).
-            text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
-                tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
-
-        Raises:
-            ValueError: the batch does not fit the model.
+        evaluation mode it sees the graph as it is. The losses are "fusion" and "contrastive".
         """
-        batch = self.read_batch(
-            dialogue_lengths,
-            text_features,
-            audio_features,
-            visual_features,
-            modality_mask,
-            speaker_ids,
-            edge_index,
-            edge_type,
-            recurrent_states,
-            text_input_ids,
-            text_attention_mask,
-        )
-        return self.encode(batch, output_edge_attention, return_loss)
-
-    def encode(
-        self, batch: PackedBatch, output_edge_attention: bool = False, return_loss: bool = True
-    ) -> EmotionRecognitionOutput:
-        """`forward` of a batch that has been read."""
         features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
 
         layout = batch.layout
-        fusion = self.fusion(features, present, layout, return_loss)
+        fusion = self.fusion(features, present, layout, batch.return_loss)
         context = fusion.fused
         if self.context_encoder is not None:
             context = self.context_encoder(context, layout)
@@ -136,19 +95,8 @@ class JoyfulModel(JoyfulPreTrainedModel):
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None
         if self.graph_encoder is not None:
-            if batch.speaker_ids is None or batch.edge_index is None or batch.edge_type is None:
-                raise self.batch_error("the model has a graph: the batch needs speaker_ids, edge_index and edge_type")
-            clean = SpeakerGraph(
-                nodes=context,
-                edge_index=batch.edge_index,
-                edge_type=batch.edge_type,
-                speaker_ids=batch.speaker_ids,
-                layout=layout,
-                relation_scheme=self.config.relation_scheme,
-                max_speakers=self.config.max_speakers,
-                causal=self.config.causal,
-            )
-            graph, attention, contrastive = self._encode_graph(clean, return_loss)
+            clean = self.speaker_graph(batch, context)
+            graph, attention, contrastive = self._encode_graph(clean, batch.return_loss)
             if contrastive is not None:
                 losses["contrastive"] = contrastive
         return EmotionRecognitionOutput(
@@ -157,7 +105,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
             fused=fusion.fused,
             context=context,
             graph=graph,
-            edge_attention=attention if output_edge_attention else None,
+            edge_attention=attention if batch.output_edge_attention else None,
         )
 
     def _encode_graph(self, clean: SpeakerGraph, return_loss: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -220,7 +168,9 @@ class JoyfulModel(JoyfulPreTrainedModel):
 
 
 class JoyfulClassifier(nn.Module):
-    """What classifies the representations of a `JoyfulModel`, and, on a path of its own, the plain features."""
+    """The classifier of a `JoyfulModel`'s representations, with an optional second path for the plain features."""
+
+    reach = ALONE
 
     def __init__(self, config: JoyfulConfig, model: JoyfulModel) -> None:
         super().__init__()
@@ -249,7 +199,7 @@ class JoyfulClassifier(nn.Module):
 
 
 class JoyfulMember(nn.Module):
-    """One more network beside the first one, which it shares nothing with but the encoder of text."""
+    """A network beside the first one, with weights of its own except for the encoder of text."""
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
@@ -259,7 +209,7 @@ class JoyfulMember(nn.Module):
         self.classifier = JoyfulClassifier(own, self.joyful)
 
 
-class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel):
+class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedModel):
     """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`.
 
     With `num_members` networks, each learns for itself, and their logits are averaged.
@@ -272,65 +222,45 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
         self.further_members = nn.ModuleList(JoyfulMember(config) for _ in range(config.num_members - 1))
         self.post_init()
 
-    def forward(
-        self,
-        dialogue_lengths: Tensor,
-        text_features: Tensor | None = None,
-        audio_features: Tensor | None = None,
-        visual_features: Tensor | None = None,
-        modality_mask: Tensor | None = None,
-        speaker_ids: Tensor | None = None,
-        edge_index: Tensor | None = None,
-        edge_type: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_edge_attention: bool = False,
-        return_loss: bool = True,
-        recurrent_states: dict[nn.Module, Tensor] | None = None,
-        text_input_ids: Tensor | None = None,
-        text_attention_mask: Tensor | None = None,
-    ) -> EmotionRecognitionOutput:
-        """As `JoyfulModel.forward`, with labels and logits.
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of each part of the loss: alpha of the fusion's, beta of the contrast's, and the paths'."""
+        return super().loss_weights | {
+            "fusion": self.config.fusion_loss_weight,
+            "contrastive": self.config.contrastive_loss_weight,
+            "paths": self.config.path_loss_weight,
+        }
 
-        Args:
-            labels: (N,) int64 with -100 where unknown; (N, num_labels) float32 for several emotions at once and
-                (N,) float32 for regression, with NaN where unknown.
+    @property
+    def reach(self) -> Reach:
+        """How far the networks look, side by side; a classifier sees each utterance on its own."""
+        return side_by_side(*(in_sequence(model, classifier) for model, classifier in self._members()))
+
+    def _members(self) -> list[tuple[JoyfulModel, nn.Module]]:
+        further = cast("Iterable[JoyfulMember]", self.further_members)
+        return [(self.joyful, self.classifier), *((member.joyful, member.classifier) for member in further)]
+
+    def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
+        """Compute the logits and, with labels, the loss.
 
         Returns:
             `logits` (N, num_labels); with labels also `loss`, Eq. 15: alpha L_mf + beta L_ct + L_ce. With a plain
-            path, the mean of its logits and the graph's, and "paths", the loss of each on its own. With several
-            members, the mean of their logits and of their losses; the representations are those of the first.
+            path, the logits are the mean of its own and the graph's, and "paths" is the loss of each separately. With
+            several members, logits and losses are the means of theirs; the representations are those of the first.
         """
-        batch = self.read_batch(
-            dialogue_lengths,
-            text_features,
-            audio_features,
-            visual_features,
-            modality_mask,
-            speaker_ids,
-            edge_index,
-            edge_type,
-            recurrent_states,
-            text_input_ids,
-            text_attention_mask,
-        )
-        if labels is not None and return_loss:
-            check_labels(self.config, labels, batch.layout.num_utterances, self.batch_error)
-        members = [(self.joyful, self.classifier)]
-        for member in cast("Iterable[JoyfulMember]", self.further_members):
-            members.append((member.joyful, member.classifier))
         outputs, logits, losses = [], [], []
-        for model, classifier in members:
-            output = model.encode(batch, output_edge_attention, return_loss)
+        for model, classifier in self._members():
+            output = model.forward_batch(batch)
             paths = classifier(output.features, output.context, output.graph)
             outputs.append(output)
             logits.append(paths.mean(0))
             losses.append(dict(output.losses or {}))
-            if labels is not None and return_loss:
-                losses[-1] |= self._classification_losses(paths, labels)
+            if batch.labels is not None:
+                losses[-1] |= self._classification_losses(paths, batch.labels)
         means = {name: torch.stack([own[name] for own in losses]).mean(0) for name in losses[0]}
         first = outputs[0]
         return EmotionRecognitionOutput(
-            loss=self._weighted_sum(means) if "classification" in means else None,
+            loss=self.weighted_sum(means) if "classification" in means else None,
             losses=means or None,
             logits=torch.stack(logits).mean(0),
             features=first.features,
@@ -341,24 +271,11 @@ class JoyfulForEmotionRecognition(EmotionRecognitionMixin, JoyfulPreTrainedModel
         )
 
     def _classification_losses(self, paths: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """ "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of each path's own."""
-        losses = {"classification": self._task_loss(paths.mean(0), labels)}
+        """The loss "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of their own."""
+        losses = {"classification": self.task_loss(paths.mean(0), labels)}
         if len(paths) > 1 and self.config.path_loss_weight > 0:
-            losses["paths"] = torch.stack([self._task_loss(path, labels) for path in paths]).sum()
+            losses["paths"] = torch.stack([self.task_loss(path, labels) for path in paths]).sum()
         return losses
-
-    def _task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        config = self.config
-        return task_loss(logits, labels, self.problem_type, config.class_weights, config.label_smoothing)
-
-    def _weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
-        weights = {
-            "fusion": self.config.fusion_loss_weight,
-            "contrastive": self.config.contrastive_loss_weight,
-            "classification": 1.0,
-            "paths": self.config.path_loss_weight,
-        }
-        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
 
 __all__ = ["JoyfulForEmotionRecognition", "JoyfulModel", "JoyfulPreTrainedModel"]

@@ -1,4 +1,4 @@
-"""What an emotion recognition model returns. N utterances and E edges, packed."""
+"""The outputs of the models. N utterances and E edges, packed."""
 
 from dataclasses import dataclass
 
@@ -8,31 +8,31 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class EmotionRecognitionOutput(ModelOutput):
-    """Output of every family's models."""
+    """The output of every family's models."""
 
     loss: Tensor | None = None
     """() the weighted sum of `losses`; only with labels."""
     losses: dict[str, Tensor] | None = None
     """Each named part of the loss, () and unweighted."""
     metrics: dict[str, Tensor] | None = None
-    """Named numbers to watch that are no losses, () each."""
+    """Named numbers to watch that are not losses, () each."""
     logits: Tensor | None = None
     """(N, num_labels)."""
     features: Tensor | None = None
-    """(N, sum of the modalities' sizes): what the model read, zeros where a modality is absent."""
+    """(N, sum of the modalities' sizes): the features that the model read, zeros where a modality is absent."""
     fused: Tensor | None = None
     """(N, fused size): the modalities of each utterance, joined."""
     context: Tensor | None = None
-    """(N, context size): what enters the graph."""
+    """(N, context size): the utterances in their context, before the graph."""
     graph: Tensor | None = None
-    """(N, graph size): what the graph encoder returns."""
+    """(N, graph size): the representations that are classified, the graph encoder's if there is one."""
     edge_attention: Tensor | None = None
-    """(E, heads): weight of each edge of the batch in the graph's attention; only if asked for."""
+    """(E, heads): weight of each edge of the batch in the graph's attention; only on request."""
 
 
 @dataclass
 class FoalNetOutput(EmotionRecognitionOutput):
-    """Output of the Foal-Net models. B utterances in a padded batch; N is B."""
+    """The output of the Foal-Net models. B utterances in a padded batch; N is B."""
 
     audio_embedding: Tensor | None = None
     """(B, projection_size) unit vectors, the audio of each utterance in the space of all modalities."""

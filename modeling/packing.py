@@ -84,7 +84,7 @@ class DialogueLayout:
 
     @property
     def host_lengths(self) -> Tensor:
-        """(B,) the lengths on the CPU: the one question to the device that a batch may cost, asked when needed."""
+        """(B,) the lengths on the CPU: the only value that a batch may read back from the device, if needed."""
         if self._host_lengths is None:
             self._host_lengths = self.lengths.cpu()
         return self._host_lengths
@@ -134,7 +134,7 @@ class DialogueLayout:
         return rows.index_select(0, self._block_order())
 
     def restore(self, rows: Tensor) -> Tensor:
-        """Undoes `arrange`."""
+        """Undo `arrange`."""
         if len(self.blocks) == 1:
             return rows
         order = self._block_order()
@@ -163,7 +163,7 @@ class DialogueLayout:
         return (step + starts[order])[real].to(self.lengths.device), real.sum(1)
 
     def shift(self, rows: Tensor, steps: int) -> Tensor:
-        """Each row (N, ...) becomes the one `steps` utterances before it in its dialogue, zero where none is."""
+        """Each row (N, ...) becomes the one `steps` utterances before it in its dialogue, zero where there is none."""
         shifted = functional.pad(rows, (0, 0) * (rows.dim() - 1) + (steps, 0))[: self.num_utterances]
         before = (self.position >= steps).view(-1, *[1] * (rows.dim() - 1))
         return torch.where(before, shifted, torch.zeros_like(shifted))

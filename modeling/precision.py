@@ -7,6 +7,6 @@ from torch import Tensor
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
-    """Autocast off for products of float32 tensors like this one; the meta device knows no autocast."""
+    """Switch autocast off for products of float32 tensors like this one; the meta device has no autocast."""
     device = tensor.device.type
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()

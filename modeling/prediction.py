@@ -1,4 +1,4 @@
-"""What every family's `ForEmotionRecognition` can do: turn logits into scores, and predict dialogues."""
+"""Methods of every family's `ForEmotionRecognition`: the loss, named scores, and the prediction of dialogues."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any, TypeVar, cast
@@ -6,15 +6,14 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-SINGLE_LABEL = "single_label_classification"
-MULTI_LABEL = "multi_label_classification"
-REGRESSION = "regression"
+from .outputs import EmotionRecognitionOutput
+from .tasks import Task, task_of
 
 Item = TypeVar("Item")
 
 
 class EmotionRecognitionMixin:
-    """Prediction for models with `config` and logits (N, num_labels)."""
+    """Loss and prediction for models with `config` and logits (N, num_labels)."""
 
     config: Any
     device: Any
@@ -24,38 +23,53 @@ class EmotionRecognitionMixin:
     training: bool
 
     utterances_per_batch = 2048
-    """Of `predict`: enough rows to fill a matrix product, few enough for any device."""
+    """Batch size of `predict`: enough rows to fill a matrix product, few enough for any device."""
+
+    @property
+    def task(self) -> Task:
+        """The task that the config's `problem_type` names."""
+        return task_of(self.config)
 
     @property
     def problem_type(self) -> str:
         """As in transformers; single-label classification where the config leaves it open."""
-        return self.config.problem_type or SINGLE_LABEL
+        return self.task.problem_type
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Weight in the loss of each named part that the model can have; a family adds its own."""
+        return {"classification": 1.0}
+
+    def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config."""
+        config = self.config
+        return self.task.loss(logits, labels, config.class_weights, config.label_smoothing)
+
+    def weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
+        """() sum of the named parts, each times its weight."""
+        weights = self.loss_weights
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def add_loss(self, output: EmotionRecognitionOutput, labels: Tensor) -> None:
+        """Add "classification" to an output's `losses`, and the weighted sum of them as `loss`."""
+        assert output.logits is not None
+        output.losses = {"classification": self.task_loss(output.logits, labels)} | (output.losses or {})
+        output.loss = self.weighted_sum(output.losses)
 
     def scores(self, logits: Tensor) -> Tensor:
         """(N, num_labels) logits -> calibrated probabilities, or the values themselves for regression."""
-        logits = logits.float()
-        if self.problem_type == REGRESSION:
-            return logits
-        logits = logits / self.config.calibration_temperature
-        return logits.sigmoid() if self.problem_type == MULTI_LABEL else logits.softmax(dim=-1)
+        return self.task.scores(logits, self.config.calibration_temperature)
 
     def name_scores(self, scores: Tensor) -> list[dict[str, Any]]:
-        """(N, num_labels) scores -> for each utterance its `label` and its `scores` {label: probability}.
+        """(N, num_labels) scores -> the `label` and the `scores` {label: probability} of each utterance.
 
         The label is a string; a list of all emotions of at least 0.5 for several at once; a float for regression.
         """
         names = [self.config.id2label[index] for index in range(self.config.num_labels)]
-        named = []
-        for row in scores.tolist():
-            label: Any
-            if self.problem_type == REGRESSION:
-                label = row[0]
-            elif self.problem_type == MULTI_LABEL:
-                label = [name for name, score in zip(names, row, strict=True) if score >= 0.5]
-            else:
-                label = names[max(range(len(row)), key=row.__getitem__)]
-            named.append({"label": label, "scores": dict(zip(names, row, strict=True))})
-        return named
+        return [
+            {"label": self.task.label(row, names), "scores": dict(zip(names, row, strict=True))}
+            for row in scores.tolist()
+        ]
 
     def predict(
         self,
@@ -63,13 +77,13 @@ class EmotionRecognitionMixin:
         processor: Any,
         utterances_per_batch: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Dialogues in, the same dialogues out with `label` and `scores` in each utterance.
+        """Return the dialogues with `label` and `scores` in each utterance.
 
         Args:
             dialogues: one dialogue or any iterable of dialogues; labels in them are not read.
             processor: the processor that was saved with this model.
-            utterances_per_batch: dialogues are batched until they hold so many utterances; by default what suits
-                the family.
+            utterances_per_batch: how many utterances the dialogues of a batch hold at most, unless one dialogue alone
+                holds more; by default a number that suits the family.
 
         Returns:
             A list of {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores"}, ...]}; keys that
@@ -95,17 +109,17 @@ class EmotionRecognitionMixin:
     def _predict_batch(
         self, dialogues: list[Mapping[str, Any]], position: int, processor: Any, limit: int
     ) -> list[dict[str, Any]]:
-        # Dialogues for a family that reads them whole, utterances for one that does not.
+        # Whole dialogues for a family that reads them so, single utterances for one that does not.
         encoded: list[Sized] = processor.encode(dialogues, return_labels=False, first_position=position)
         named = iter(self.name_scores(self.scores(self.encoded_logits(encoded, processor, limit))))
         return [with_predictions(dialogue, named) for dialogue in dialogues]
 
     def encoded_logits(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Tensor:
-        """What `processor.encode` gives -> logits (N, num_labels) of its N utterances, in the mode the model is in."""
+        """Logits (N, num_labels) of the N utterances that `processor.encode` gave, in the mode the model is in."""
         return torch.cat([output.logits for output in self.encoded_outputs(encoded, processor, utterances_per_batch)])
 
     def encoded_outputs(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Iterator[Any]:
-        """What `processor.encode` gives -> the output of each batch, without losses, in the mode the model is in."""
+        """Outputs without losses, one per batch of what `processor.encode` gave, in the mode the model is in."""
         for _, examples in _batches(encoded, utterances_per_batch, len):
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
             batch.pop("labels", None)
@@ -115,7 +129,7 @@ class EmotionRecognitionMixin:
 
 
 def with_predictions(dialogue: Mapping[str, Any], named: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """The dialogue's ids, speakers and texts with one prediction after the other from `named`."""
+    """The dialogue's id, speakers and texts, with the next prediction from `named` in each utterance."""
     utterances = [
         {key: utterance[key] for key in ("speaker", "text") if utterance.get(key) is not None} | next(named)
         for utterance in dialogue["utterances"]

@@ -1,4 +1,4 @@
-"""A GRU in one direction or both, on a packed sequence, and as a scan where a compiler or an export looks on."""
+"""A GRU in one direction or both, on a packed sequence, and as a scan under a compiler or in an export."""
 
 from typing import cast
 
@@ -22,7 +22,7 @@ class PackedGRU(nn.RNNBase):
 
         Args:
             before: (dialogues, size) state of a GRU of one direction before the first utterances; zeros by default.
-                What comes out are its states after each.
+                The output is its state after each utterance.
         """
         if before is None:
             state = steps.new_zeros(1 + self.bidirectional, int(batch_sizes[0]), self.hidden_size)

@@ -99,7 +99,7 @@ def _interpolate(basis: Tensor, values: Tensor, precision: float) -> tuple[Tenso
             continue
         nodes, series, interpolation = _chebyshev(basis, first, last, count)
         derivative = _derivatives(nodes, values)
-        # What is cut off is a few times the last terms of the series, which fall geometrically.
+        # The rest that is cut off is a few times the last terms of the series, which fall geometrically.
         if count == enough or float((derivative @ series[:, -2:]).abs().amax()) <= 0.1 * precision * spread:
             return nodes, interpolation, derivative
     return basis, None, _derivatives(basis, values)

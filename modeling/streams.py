@@ -39,7 +39,7 @@ class FrameStream:
 def check_frames(
     name: str, frames: Tensor | None, mask: Tensor | None, dim: int, error: type[ValueError] = ValueError
 ) -> None:
-    """Hold one stream of a batch against the size that the model was made with.
+    """Compare one stream of a batch with the size that the model was made with.
 
     Raises:
         ValueError: (or `error`) it is missing, or its shape or its mask's does not fit.

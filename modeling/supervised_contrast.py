@@ -64,8 +64,8 @@ def inter_modal_loss(
     """
     positives, known = same_emotion(labels), known_emotions(labels)
     losses = []
-    for one, other in permutations(rows, 2):
-        anchors, candidates = (known & present[name].squeeze(-1) for name in (one, other))
+    for asking, asked in permutations(rows, 2):
+        anchors, candidates = (known & present[name].squeeze(-1) for name in (asking, asked))
         allowed = anchors[:, None] & candidates[None, :]
-        losses.append(supervised_contrastive_loss(rows[one], rows[other], positives, allowed, temperature))
+        losses.append(supervised_contrastive_loss(rows[asking], rows[asked], positives, allowed, temperature))
     return torch.stack(losses).sum()

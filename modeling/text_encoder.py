@@ -1,4 +1,4 @@
-"""Tokens -> one vector an utterance by an encoder of transformers, whatever else is in the batch."""
+"""One vector per utterance from its tokens by an encoder of transformers, independent of the rest of the batch."""
 
 from typing import Any, Self
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .chunks import rows_at_a_time
 from .configuration_graph import SpeakerGraphConfig
 from .inner_encoder import PretrainedEncoder, build_encoder
+from .reach import ALONE
 
 
 class TextEncoder(PretrainedEncoder):
@@ -22,8 +23,10 @@ class TextEncoder(PretrainedEncoder):
         trainable: whether the encoder itself learns. Otherwise it has no gradient, and no dropout in training.
 
     Raises:
-        ValueError: a config of something that does not turn tokens into as many vectors.
+        ValueError: the config is not that of a model that turns tokens into as many vectors.
     """
+
+    reach = ALONE
 
     def __init__(self, config: Any, pooling: str, trainable: bool) -> None:
         encoder = None if config.is_encoder_decoder else build_encoder(config)
@@ -42,13 +45,13 @@ class TextEncoder(PretrainedEncoder):
 
     @classmethod
     def of(cls, config: SpeakerGraphConfig) -> Self | None:
-        """That of a model, or None if its text comes as features."""
+        """The encoder of a model of this config, or None if its text comes as features."""
         if config.text_config is None:
             return None
         return cls(config.text_config, config.text_pooling, config.unfreeze_text_encoder)
 
     def freeze(self) -> None:
-        """Switch the encoder's gradients off unless it is to learn: again after loading, which forgets it."""
+        """Switch off the gradients of an encoder that is not to learn; loading switches them on again."""
         if not self.trainable:
             self.encoder.requires_grad_(False)
             self.encoder.eval()
@@ -72,7 +75,7 @@ class TextEncoder(PretrainedEncoder):
         return torch.where(present, self.norm(encode(input_ids, read)), torch.zeros((), device=real.device))
 
     def _encode_in_chunks(self, input_ids: Tensor, mask: Tensor) -> Tensor:
-        """The shortest first, and as many at a time as a device works on well: little padding, and little memory."""
+        """Encode the shortest first, as many at a time as suit the device: little padding, and little memory."""
         lengths = mask.sum(-1).cpu()
         order = lengths.argsort(stable=True)
         tokens = rows_at_a_time(4 * self.encoder.config.hidden_size, mask.device)

@@ -454,7 +454,7 @@ ALLOWED = {
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
     "batch_contract.py": {"_check_values", "check_labels", "check_tokens"},  # on the CPU alone
     "text_encoder.py": {"_encode_in_chunks"},  # once a batch the lengths of the texts
-    "emotion_recognition.py": {"name_scores"},  # the result itself
+    "prediction.py": {"name_scores"},  # the result itself
     "audio_encoder.py": {"_one_by_one"},  # the lengths of waveforms that may not be padded
 }
 

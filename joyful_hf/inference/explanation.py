@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..modeling.prediction import REGRESSION
+from ..modeling.tasks import REGRESSION
 from ..processing import MODALITIES, DialogueError, EncodedExample
 
 DECIMALS = 5

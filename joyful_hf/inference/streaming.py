@@ -1,14 +1,14 @@
 """`StreamingRecognizer`: utterances come one by one, and each is answered at once from its past."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..modeling.context_encoder import DialogueGRU, DialogueTransformer
-from ..modeling.graph_encoder import AggregateCombineEncoder, RelationalEncoder
 from ..modeling.prediction import with_predictions
+from ..modeling.reach import Reach, reach_of
 from ..processing import DialogueError
 from ..processing.dialogues import utterance_name
 
@@ -28,6 +28,7 @@ class StreamingRecognizer:
       (AR-IIGCN with `generator="mlp"`) needs no `causal`, one that sees single utterances (Foal-Net) nothing.
     - False: it is what `model.predict` gives for the last utterance of the dialogue so far, as long as that has no
       more than `max_utterances`; then only these last ones are seen. So is every other model.
+    - None: the same, of a model that does not state how far it looks (`reach`), so that nobody knows.
 
     Several recognizers can share a model, one for each dialogue that goes on.
 
@@ -45,10 +46,10 @@ class StreamingRecognizer:
             raise ValueError(f"max_utterances must be 1 or more, got {max_utterances}")
         self.model = model
         self.processor = processor
-        reach = utterances_needed(model, processor)
-        self.is_exact = reach is not None
-        self._window_size = max_utterances if reach is None else reach + 1
-        self._is_recurrent = any(isinstance(module, DialogueGRU) and module.causal for module in model.modules())
+        reach = dialogue_reach(model, processor)
+        self.is_exact = not reach.future and math.isfinite(reach.past) if reach.is_known else None
+        self._window_size = 1 + int(reach.past) if self.is_exact else max_utterances
+        self._is_recurrent = reach.carries_state
         self._dialogue = -1
         self.reset()
 
@@ -102,22 +103,10 @@ class StreamingRecognizer:
             self.model.train(was_training)
 
 
-def utterances_needed(model: nn.Module, processor: Any) -> int | None:
-    """Utterances before one that its logits depend on, besides the states of recurrent layers.
-
-    None where that is any number of them, or later ones too.
-    """
-    context = graph = 0
-    for module in model.modules():
-        if isinstance(module, DialogueGRU | DialogueTransformer):
-            if module.reach is None:
-                return None
-            context = max(context, module.reach)
-        elif isinstance(module, AggregateCombineEncoder | RelationalEncoder):
-            if processor.window_future or processor.window_past < 0:
-                return None
-            graph = max(graph, module.num_steps * processor.window_past)
-    return context + graph
+def dialogue_reach(model: nn.Module, processor: Any) -> Reach:
+    """Return the reach that the model states, in utterances, on the graphs that the processor draws."""
+    reach = reach_of(model)
+    return reach.on_graph(processor.window_past, processor.window_future) if reach.graph_steps else reach
 
 
 __all__ = ["StreamingRecognizer"]

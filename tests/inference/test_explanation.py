@@ -5,8 +5,8 @@ import pytest
 
 from joyful_hf import DialogueError
 from joyful_hf.inference.explanation import DECIMALS, Explanation, explain
-from joyful_hf.inference.streaming import utterances_needed
-from joyful_hf.modeling.graph_encoder import RelationalEncoder
+from joyful_hf.inference.streaming import dialogue_reach
+from joyful_hf.modeling.reach import reach_of
 from joyful_hf.processing import MODALITIES
 from tests.support.helpers import (
     CAUSAL_CASES,
@@ -117,16 +117,16 @@ def test_nothing_outside_the_receptive_field_costs_anything(case):
     distance = index[:, None] - index
     assert not falls[distance < 0].any(), "an utterance depends on what comes after it"
     assert falls[distance == 0].all()
-    needed = utterances_needed(model, processor)
-    if needed is not None and "gru" not in str(model).lower():
-        assert not falls[distance > needed].any()
+    reach = dialogue_reach(model, processor)
+    if not reach.carries_state:
+        assert not falls[distance > reach.past].any()
 
 
 def test_a_window_ends_on_both_sides():
     no_context = {"fusion_branches": ["specific"], "graph_num_layers": 1}
     model, processor = FAMILY_CASES[0].make([make_dialogue(23)], window_past=2, window_future=1, **no_context)
     falls = explain(model, processor, make_dialogue(23)).utterance_falls
-    (steps,) = {module.num_steps for module in model.modules() if isinstance(module, RelationalEncoder)}
+    steps = reach_of(model).graph_steps
     distance = np.arange(23)[:, None] - np.arange(23)
     inside = (distance <= 2 * steps) & (distance >= -steps)
     assert not falls[~inside].any()

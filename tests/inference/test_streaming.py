@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from joyful_hf import DialogueError, FoalNetForEmotionRecognition, StreamingRecognizer
+from joyful_hf.modeling.reach import UNKNOWN
 from tests.support.helpers import (
     CAUSAL_CASES,
     FAMILY_CASES,
@@ -109,10 +110,19 @@ class TestFromThePastOnly:
         model, processor = family.make(make_dialogues())
         utterances = make_dialogue(9)["utterances"]
         recognizer = StreamingRecognizer(model, processor, max_utterances=9)
-        assert not recognizer.is_exact
+        assert recognizer.is_exact is False
         for index, utterance in enumerate(utterances):
             ended = predicted(model, processor, utterances[: index + 1])
             assert_same([recognizer.add(utterance)], ended[-1:])
+
+    def test_of_a_model_that_does_not_state_its_reach_nobody_knows_how_exact_it_is(self, monkeypatch):
+        model, processor = make_causal(GRU)
+        monkeypatch.setattr(type(model.joyful.context_encoder or model.joyful.fusion), "reach", UNKNOWN)
+        utterances = make_dialogue(9)["utterances"]
+        recognizer = StreamingRecognizer(model, processor, max_utterances=9)
+        assert recognizer.is_exact is None
+        assert_same(list(recognizer.stream(utterances)), predicted(model, processor, utterances))
+        assert max(rows_seen(model, StreamingRecognizer(model, processor, max_utterances=4), utterances)) == 4
 
     @pytest.mark.parametrize("fields", [{"context_window": 0}, {"window_past": -1}], ids=str)
     def test_so_does_one_that_sees_all_of_the_past(self, fields):

@@ -76,7 +76,7 @@ def test_it_is_saved_and_loaded(case, tmp_path):
     tell_absence(model.base_model.inputs)
     model.save_pretrained(tmp_path)
     dialogues = [
-        {"utterances": [without_modality(one, "text") for one in dialogue["utterances"]]}
+        {"utterances": [without_modality(utterance, "text") for utterance in dialogue["utterances"]]}
         for dialogue in make_dialogues()
     ]
     expected = logits_of(model, processor, dialogues)

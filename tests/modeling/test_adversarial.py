@@ -74,8 +74,8 @@ class TestWhoLearnsFromWhat:
                 output.generator_loss.backward()
                 output.discriminator_loss.backward()
             gradients += [tensor.grad for tensor in (*features.values(), *game.parameters())]
-        for one, other in zip(together, apart, strict=True):
-            torch.testing.assert_close(one, other)
+        for left, right in zip(together, apart, strict=True):
+            torch.testing.assert_close(left, right)
 
     def test_the_accuracy_has_no_gradient(self):
         game, features, present = make_game()
@@ -86,10 +86,10 @@ class TestAbsentModalities:
     def test_what_stands_in_an_absent_row_does_not_matter(self):
         game, features, present = make_game()
         spoilt = {name: rows + 100 * ~present[name] for name, rows in features.items()}
-        for one, other in zip(
+        for left, right in zip(
             vars(game(features, present)).values(), vars(game(spoilt, present)).values(), strict=True
         ):
-            torch.testing.assert_close(one, other)
+            torch.testing.assert_close(left, right)
 
     def test_an_absent_row_takes_no_gradient(self):
         game, features, present = make_game()

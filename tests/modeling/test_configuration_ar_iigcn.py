@@ -29,7 +29,7 @@ CHOSEN = {
     "text_pooling": "cls",
     "unfreeze_text_encoder": True,
 }
-# What belongs to the data, or to an encoder of text, which is nobody's: of these a preset takes the defaults.
+# Fields that belong to the data or to an encoder of text: a preset keeps their defaults.
 DATA = {"text_dim", "audio_dim", "visual_dim", "max_speakers", "relation_scheme", "num_relations", "class_weights"}
 DATA |= {
     "text_config",

@@ -6,6 +6,7 @@ from hypothesis import given
 from torch import nn
 
 from joyful_hf.modeling.context_encoder import DialogueGRU, DialogueTransformer, TransformerLayer
+from joyful_hf.modeling.reach import Reach
 from tests.support.helpers import batches_of_lengths, make_layout
 
 SIZE, HEADS, INTERMEDIATE = 12, 3, 20
@@ -90,7 +91,7 @@ class TestDialogueTransformer:
         changed[20] += 1
         moved = (encoder(changed, layout) - encoder(rows, layout)).abs().amax(1) > 1e-6
         assert moved.nonzero().flatten().tolist() == list(range(12, 29))  # two layers of 4 on either side
-        assert encoder.reach is None
+        assert encoder.reach == Reach(past=8, future=8)
 
     def test_a_causal_one_reaches_back_alone(self):
         encoder = DialogueTransformer(SIZE, 2, HEADS, INTERMEDIATE, 0.0, window=4, causal=True).eval()
@@ -99,7 +100,7 @@ class TestDialogueTransformer:
         changed[20] += 1
         moved = (encoder(changed, layout) - encoder(rows, layout)).abs().amax(1) > 1e-6
         assert moved.nonzero().flatten().tolist() == list(range(20, 29))
-        assert encoder.reach == 8
+        assert encoder.reach == Reach(past=8)
 
     def test_dropout_is_for_training_only(self):
         encoder = DialogueTransformer(SIZE, 1, HEADS, INTERMEDIATE, dropout=0.5)

@@ -27,8 +27,8 @@ def groups_of(rows: torch.Tensor, lengths, scope: str):
     return [rows] if scope == "batch" else rows.split(list(lengths))
 
 
-def similarity(one, other, temperature: float) -> float:
-    return float(torch.nn.functional.cosine_similarity(one, other, dim=0)) / temperature
+def similarity(left, right, temperature: float) -> float:
+    return float(torch.nn.functional.cosine_similarity(left, right, dim=0)) / temperature
 
 
 def log_sum(similarities) -> float:
@@ -71,8 +71,8 @@ def test_inside_dialogues_a_batch_is_the_mean_over_its_utterances(loss, lengths)
     view1, view2 = two_views(sum(lengths))
     together = loss(view1, view2, make_layout(lengths), "dialogue", 0.5, True)
     alone = [
-        length * loss(one, other, make_layout([length]), "dialogue", 0.5, True)
-        for length, one, other in zip(lengths, view1.split(lengths), view2.split(lengths), strict=True)
+        length * loss(part1, part2, make_layout([length]), "dialogue", 0.5, True)
+        for length, part1, part2 in zip(lengths, view1.split(lengths), view2.split(lengths), strict=True)
     ]
     torch.testing.assert_close(together, sum(alone) / sum(lengths), rtol=1e-4, atol=1e-5)
 

@@ -44,12 +44,13 @@ def test_values_and_gradients_are_those_of_the_formula(monkeypatch, graph, eleme
     expected = plain(*inputs, edge_index, bias)
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
     assert not attention.requires_grad
-    for one, other in zip(
+    for gradient, plain_gradient in zip(
         torch.autograd.grad(ours, [*inputs, bias], received),
         torch.autograd.grad(expected, [*inputs, bias], received, allow_unused=True),
         strict=True,
     ):
-        torch.testing.assert_close(one, torch.zeros_like(one) if other is None else other, rtol=1e-5, atol=1e-5)
+        wanted = torch.zeros_like(gradient) if plain_gradient is None else plain_gradient
+        torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

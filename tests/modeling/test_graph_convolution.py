@@ -37,8 +37,8 @@ def assert_same(ours, theirs, nodes, shared):
         outputs.append(output)
         gradients.append(torch.autograd.grad(output.square().sum(), [leaf, *parameters], materialize_grads=True))
     torch.testing.assert_close(*outputs, **TOLERANCE)
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    for gradient, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("num_relations", [2, 4, 8, 162])
@@ -50,8 +50,8 @@ def test_relational_graph_convolution_is_rgcn_conv(num_relations, graph, seed):
     edge_type = torch.randint(num_relations, (edge_index.size(1),))
     ours, theirs = RelationalGraphConvolution(IN, OUT, num_relations), RGCNConv(IN, OUT, num_relations)
     shared = [(ours.weight, theirs.weight), (ours.root, theirs.root), (ours.bias, theirs.bias)]
-    for one, other in shared:
-        other.data = one.data = torch.randn_like(one)
+    for weight, same_weight in shared:
+        same_weight.data = weight.data = torch.randn_like(weight)
     assert_same(lambda x: ours(x, edge_index, edge_type), lambda x: theirs(x, edge_index, edge_type), nodes, shared)
 
 
@@ -61,14 +61,14 @@ def test_graph_attention_is_transformer_conv(graph, seed):
     torch.manual_seed(seed)
     ours, theirs = GraphAttention(IN, OUT, HEADS), TransformerConv(IN, OUT, heads=HEADS)
     shared = []
-    for one, other in (
+    for layer, same_layer in (
         (ours.query, theirs.lin_query),
         (ours.key, theirs.lin_key),
         (ours.value, theirs.lin_value),
         (ours.skip, theirs.lin_skip),
     ):
-        other.load_state_dict(one.state_dict())
-        shared += [(one.weight, other.weight), (one.bias, other.bias)]
+        same_layer.load_state_dict(layer.state_dict())
+        shared += [(layer.weight, same_layer.weight), (layer.bias, same_layer.bias)]
     assert_same(lambda x: ours(x, edge_index)[0], lambda x: theirs(x, edge_index), nodes, shared)
 
 
@@ -121,8 +121,11 @@ def test_the_order_of_the_edges_does_not_matter(name, graph, seed):
     torch.manual_seed(seed)
     edge_type = torch.randint(3, (edge_index.size(1),))
     order = torch.randperm(edge_index.size(1))
-    one, other = call(layer, nodes, edge_index, edge_type), call(layer, nodes, edge_index[:, order], edge_type[order])
-    torch.testing.assert_close(one, other, **TOLERANCE)
+    ordered, shuffled = (
+        call(layer, nodes, edge_index, edge_type),
+        call(layer, nodes, edge_index[:, order], edge_type[order]),
+    )
+    torch.testing.assert_close(ordered, shuffled, **TOLERANCE)
 
 
 @pytest.mark.parametrize("name", LAYERS)

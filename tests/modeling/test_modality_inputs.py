@@ -1,4 +1,4 @@
-"""What a model reads of a batch: its own modalities, what stands in for an absent one, and some hidden in training."""
+"""The features that a model reads of a batch: its own modalities, stand-ins for absent ones, some hidden at random."""
 
 import math
 

@@ -159,7 +159,7 @@ class TestRepresentations:
         torch.testing.assert_close(received, torch.ones_like(received))
 
     def test_the_graphs_are_of_one_modality_each(self, form):
-        """What one modality says changes no other's node; the classifier alone brings them together."""
+        """A modality changes no node of another one; only the classifier brings them together."""
         model, batch = make(form)
         before = model(**batch)
         batch["audio_features"] = batch["audio_features"] + 1

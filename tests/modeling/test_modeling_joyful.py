@@ -172,23 +172,23 @@ class TestMembers:
         model = self.make(3)
         assert model.num_parameters() == 3 * self.make(1).num_parameters()
         first, second, third = (model.joyful, *(member.joyful for member in model.further_members))
-        for one, other in ((first, second), (second, third)):
-            assert not torch.equal(one.graph_projection.weight, other.graph_projection.weight)
+        for left, right in ((first, second), (second, third)):
+            assert not torch.equal(left.graph_projection.weight, right.graph_projection.weight)
 
     def test_logits_and_losses_are_the_means_of_theirs(self):
         several, batch = self.make(3), make_batch(self.FORM)
         alone = []
         for index in range(3):
-            one = self.make(1)
+            single = self.make(1)
             member = several if index == 0 else several.further_members[index - 1]
-            one.joyful.load_state_dict(member.joyful.state_dict())
-            one.classifier.load_state_dict(member.classifier.state_dict())
-            alone.append(one(**batch))
-        output = several(**batch)
-        torch.testing.assert_close(output.logits, torch.stack([one.logits for one in alone]).mean(0))
-        torch.testing.assert_close(output.loss, torch.stack([one.loss for one in alone]).mean())
-        for name, loss in output.losses.items():
-            torch.testing.assert_close(loss, torch.stack([one.losses[name] for one in alone]).mean())
+            single.joyful.load_state_dict(member.joyful.state_dict())
+            single.classifier.load_state_dict(member.classifier.state_dict())
+            alone.append(single(**batch))
+        together = several(**batch)
+        torch.testing.assert_close(together.logits, torch.stack([output.logits for output in alone]).mean(0))
+        torch.testing.assert_close(together.loss, torch.stack([output.loss for output in alone]).mean())
+        for name, loss in together.losses.items():
+            torch.testing.assert_close(loss, torch.stack([output.losses[name] for output in alone]).mean())
 
     def test_representations_are_those_of_the_first(self):
         model, batch = self.make(2), make_batch(self.FORM)

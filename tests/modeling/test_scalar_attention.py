@@ -23,8 +23,8 @@ def random_case(scale: float, size: int = 300, rows: int = 7) -> tuple[Tensor, T
     return basis.requires_grad_(), (scale * torch.randn(rows, size, generator=generator)).requires_grad_()
 
 
-def largest_difference(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max())
+def largest_difference(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 0.1, 0.6, 2.0, 8.0, 50.0])
@@ -106,7 +106,7 @@ def test_autocast_around_it_changes_nothing():
         attended = scalar_attention(basis, values)
         gradients = torch.autograd.grad(attended.sum(), (basis, values))
     assert torch.equal(attended, scalar_attention(basis, values))
-    assert all(torch.equal(one, other) for one, other in zip(gradients, expected, strict=True))
+    assert all(torch.equal(gradient, again) for gradient, again in zip(gradients, expected, strict=True))
 
 
 def test_no_utterance_is_no_error():

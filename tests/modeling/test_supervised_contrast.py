@@ -23,7 +23,7 @@ def make(labels, names):
 
 
 def log_softmaxes(anchor, candidates, temperature):
-    scores = [float(torch.cosine_similarity(anchor, one, dim=0)) / temperature for one in candidates]
+    scores = [float(torch.cosine_similarity(anchor, candidate, dim=0)) / temperature for candidate in candidates]
     total = math.log(sum(map(math.exp, scores)))
     return [score - total for score in scores]
 
@@ -31,15 +31,17 @@ def log_softmaxes(anchor, candidates, temperature):
 def by_hand(rows, present, labels, temperature, pairs):
     """Sum over the pairs of modalities of the mean over anchors with a positive."""
     total = 0.0
-    for one, other in pairs:
+    for asking, asked in pairs:
         terms = []
         for i, label in enumerate(labels):
             others = [
-                j for j, known in enumerate(labels) if known != -100 and present[other][j] and (one != other or j != i)
+                j
+                for j, known in enumerate(labels)
+                if known != -100 and present[asked][j] and (asking != asked or j != i)
             ]
-            if label == -100 or not present[one][i] or not any(labels[j] == label for j in others):
+            if label == -100 or not present[asking][i] or not any(labels[j] == label for j in others):
                 continue
-            logs = log_softmaxes(rows[one][i], [rows[other][j] for j in others], temperature)
+            logs = log_softmaxes(rows[asking][i], [rows[asked][j] for j in others], temperature)
             positive = [log for j, log in zip(others, logs, strict=True) if labels[j] == label]
             terms.append(-sum(positive) / len(positive))
         total += sum(terms) / len(terms) if terms else 0.0
@@ -56,7 +58,7 @@ def test_intra_modal_is_the_formula(labels, names, temperature):
 @given(labels_of_batches, subsets.filter(lambda names: len(names) > 1), temperatures)
 def test_inter_modal_is_the_formula(labels, names, temperature):
     rows, present, target = make(labels, names)
-    pairs = [(one, other) for one in names for other in names if one != other]
+    pairs = [(asking, asked) for asking in names for asked in names if asking != asked]
     expected = by_hand(rows, present, labels, temperature, pairs)
     assert float(inter_modal_loss(rows, present, target, temperature)) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 

@@ -114,7 +114,7 @@ def test_every_parameter_learns(name):
     """Heads that nothing reads are left out; of distances that no text has there is nothing to learn."""
     encoder = make_encoder(name).train()
     encoder(*padded(texts()))[:, 0].sum().backward()
-    assert [one for one, parameter in encoder.named_parameters() if parameter.grad is None] == []
+    assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
 
 
 def test_a_frozen_encoder_has_no_gradient_and_no_dropout():

@@ -66,7 +66,7 @@ def loss_parts_of(entry, prefix=""):
 
 
 def weighted_sum(model, parts):
-    return model._weighted_sum({name: torch.tensor(value) for name, value in parts.items()}).item()
+    return model.weighted_sum({name: torch.tensor(value) for name, value in parts.items()}).item()
 
 
 def multi_label(rng):

@@ -79,7 +79,7 @@ def test_the_loss_parts_are_means_over_both_processes(two, name):
     assert len(two[name]["log"]) == 5
     for entry in two[name]["log"]:
         parts = {part: torch.tensor(value) for part, value in entry.items() if part.startswith("loss_")}
-        total = model._weighted_sum({part.removeprefix("loss_"): value for part, value in parts.items()})
+        total = model.weighted_sum({part.removeprefix("loss_"): value for part, value in parts.items()})
         assert entry["loss"] == pytest.approx(total.item(), rel=1e-4)
 
 

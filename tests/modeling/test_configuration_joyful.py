@@ -315,7 +315,7 @@ class TestPresets:
         "classifier_residual": False,
         "label_smoothing": 0,
     }
-    # What belongs to the data, and what the form does not have: of these a preset takes the defaults.
+    # Fields that belong to the data or that the form does not have: a preset keeps their defaults.
     DATA = {"max_speakers", "relation_scheme", "num_relations", "class_weights", "calibration_temperature"}
     ENCODER = {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
     OURS = {"plain_path_dropout_prob", "path_loss_weight"}

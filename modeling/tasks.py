@@ -1,0 +1,135 @@
+"""The task that a model learns: one of several emotions per utterance, any number of them, or a value."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+SINGLE_LABEL = "single_label_classification"
+MULTI_LABEL = "multi_label_classification"
+REGRESSION = "regression"
+IGNORED_LABEL = -100
+
+
+class Task:
+    """The labels, loss and scores of one `problem_type`. N utterances; logits are (N, num_labels)."""
+
+    problem_type: str
+    has_classes = True
+
+    def label_shape(self, num_utterances: int, num_labels: int) -> tuple[int, ...]:
+        """Shape of the labels of a batch."""
+        del num_labels
+        return (num_utterances,)
+
+    def loss(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        class_weights: list[float] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """() mean over the labelled utterances of a batch; 0 (with a gradient of 0) if none is labelled.
+
+        Args:
+            logits: (N, num_labels).
+            labels: of `label_shape`; -100 marks an unknown integer, NaN an unknown float.
+            class_weights: one weight per class, for classification; the mean over single labels is then weighted too.
+            label_smoothing: share of the target spread over all classes, for single labels.
+        """
+        logits = logits.float()
+        weights = None if class_weights is None else logits.new_tensor(class_weights)
+        loss, scale = self._losses(logits, labels, weights, label_smoothing)
+        return (loss * scale).sum() / scale.sum().clamp(min=1e-8)
+
+    def _losses(
+        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of each utterance (N,), and its weight in the mean (N,), 0 where the label is unknown."""
+        raise NotImplementedError
+
+    def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
+        """(N, num_labels) calibrated probabilities, or the values themselves for regression."""
+        raise NotImplementedError
+
+    def label(self, scores: list[float], names: list[str]) -> Any:
+        """The label of an utterance with these scores, one for each name."""
+        raise NotImplementedError
+
+
+class SingleLabelTask(Task):
+    """One emotion per utterance: labels (N,) int64, cross-entropy (JOYFUL's Eq. 14), softmax."""
+
+    problem_type = SINGLE_LABEL
+
+    def _losses(
+        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        known = labels != IGNORED_LABEL
+        target = labels.clamp(min=0)
+        loss = functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+        return loss, known.float() if class_weights is None else known * class_weights[target]
+
+    def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
+        """Softmax."""
+        return (logits.float() / temperature).softmax(dim=-1)
+
+    def label(self, scores: list[float], names: list[str]) -> str:
+        """The most probable emotion."""
+        return names[max(range(len(scores)), key=scores.__getitem__)]
+
+
+class MultiLabelTask(Task):
+    """Any number of emotions per utterance: labels (N, num_labels) float32, binary cross-entropy, sigmoid."""
+
+    problem_type = MULTI_LABEL
+
+    def label_shape(self, num_utterances: int, num_labels: int) -> tuple[int, ...]:
+        """One column per emotion."""
+        return (num_utterances, num_labels)
+
+    def _losses(
+        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        loss = functional.binary_cross_entropy_with_logits(
+            logits, labels.float().nan_to_num(), pos_weight=class_weights, reduction="none"
+        )
+        return loss.mean(-1), (~labels.isnan().any(-1)).float()
+
+    def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
+        """Sigmoid."""
+        return (logits.float() / temperature).sigmoid()
+
+    def label(self, scores: list[float], names: list[str]) -> list[str]:
+        """All emotions with a probability of at least 0.5."""
+        return [name for name, score in zip(names, scores, strict=True) if score >= 0.5]
+
+
+class RegressionTask(Task):
+    """One value per utterance, its sentiment: labels (N,) float32, absolute error (Appendix J of JOYFUL, Eq. 16)."""
+
+    problem_type = REGRESSION
+    has_classes = False
+
+    def _losses(
+        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        loss = functional.l1_loss(logits.squeeze(-1), labels.float().nan_to_num(), reduction="none")
+        return loss, (~labels.isnan()).float()
+
+    def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
+        """The values."""
+        return logits.float()
+
+    def label(self, scores: list[float], names: list[str]) -> float:
+        """The value."""
+        return scores[0]
+
+
+TASKS: dict[str, Task] = {task.problem_type: task for task in (SingleLabelTask(), MultiLabelTask(), RegressionTask())}
+"""`problem_type` -> task."""
+
+
+def task_of(config: Any) -> Task:
+    """The task of a config; single labels where its `problem_type` is left open, as in transformers."""
+    return TASKS[config.problem_type or SINGLE_LABEL]
