@@ -195,11 +195,6 @@ def test_a_checkpoint_that_reads_nothing_of_it_says_so(app, demo):
         app.recognise(demo.checkpoint, dialogue)
 
 
-def test_what_a_checkpoint_reads_is_known_of_every_family(app, family):
-    _, processor = family.make(make_dialogues())
-    assert app.modalities_read(processor) == list(family.modalities)
-
-
 def test_one_emotion_several_and_a_value_all_fit_into_the_table(app):
     scores = {"joy": 0.8, "fear": 0.6}
     assert app.label_and_score({"label": "joy", "scores": scores}) == ("joy", "80%")
