@@ -19,7 +19,7 @@ def num_relations(relation_scheme: str, max_speakers: int) -> int:
 
 
 def window_edges(dialogue_lengths: np.ndarray, window_past: int, window_future: int) -> np.ndarray:
-    """Make the edges of all dialogues at once: node i receives from `[i - window_past, i + window_future]`, itself too.
+    """Make the edges of all dialogues at once; node i receives from `i - window_past` to `i + window_future`.
 
     Args:
         dialogue_lengths: (num_dialogues,) int64, utterances of each dialogue.

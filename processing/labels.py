@@ -31,7 +31,7 @@ def get_label(utterance: Utterance) -> Any:
 
 
 class LabelKinds:
-    """Infer the task from one label after the other, and refuse a label of another kind. Ints among floats are floats."""
+    """Infers the task from one label after the other. Ints among floats are floats; any other mixture is refused."""
 
     def __init__(self) -> None:
         self._kind: str | None = None

@@ -132,9 +132,9 @@ def cut_samples(waveform: np.ndarray, rate: int, start: float, end: float | None
 
 
 def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: float | None = None) -> np.ndarray:
-    """Decode pictures of a video, spread evenly over `start` to `end` seconds: (num_frames, height, width, 3) uint8, RGB.
+    """Decode pictures of a video, spread evenly from `start` to `end` seconds: (num_frames, height, width, 3) uint8.
 
-    Each is the picture that is seen in the middle of its part of the time, upright; a video of fewer pictures
+    They are RGB and upright, and each is the one seen in the middle of its part of the time; a video of fewer pictures
     repeats them.
 
     Raises:

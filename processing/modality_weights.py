@@ -1,8 +1,8 @@
 """How much each modality tells of the labels, so that one that tells little does not drown the others.
 
-A network on little data learns its training dialogues by heart from any modality, above all from audio with one speaker
-per dialogue, and no gate inside the network notices: gates see only the training dialogues. How much a modality tells of
-held-out dialogues is measured here, before training, by a linear model in closed form.
+A network on little data learns its training dialogues by heart from any modality, above all from audio with one
+speaker per dialogue, and no gate inside the network notices: gates see only the training dialogues. This file measures
+before training, by a linear model in closed form, how much a modality tells of held-out dialogues.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -15,8 +15,8 @@ EXTRAS = {
 }
 """Extra of pyproject.toml -> the packages that it installs."""
 
-# The package itself installs these. They can be missing all the same where these files have travelled to the Hub as the
-# code of a checkpoint.
+# The package itself installs these. They can be missing all the same where these files have travelled to the Hub as
+# the code of a checkpoint.
 _REQUIRED = {"sklearn": "scikit-learn>=1.7", "scipy": "scipy>=1.15", "pandas": "pandas"}
 
 

@@ -301,8 +301,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             return dialogues
         filled = self._with_features(name_utterances(dialogues), modalities)
         return [
-            {**dialogue, "utterances": utterances}
-            for dialogue, (_, utterances) in zip(dialogues, filled, strict=True)
+            {**dialogue, "utterances": utterances} for dialogue, (_, utterances) in zip(dialogues, filled, strict=True)
         ]
 
     def _with_features(

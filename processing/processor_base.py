@@ -121,7 +121,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     @property
     def reads_media(self) -> bool | None:
-        """Whether `encode` opens recordings, which `read_media` can then do before; None where a family does not say."""
+        """Whether `encode` opens recordings, which `read_media` can do before; None where a family does not say."""
         return None
 
     def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:

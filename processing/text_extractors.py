@@ -66,7 +66,9 @@ class HashedWords(TextExtractor):
     def encode(self, texts: list[str]) -> np.ndarray:
         if not texts:
             return np.zeros((0, 512), np.float32)
-        return np.hstack([vectorizer.transform(texts).toarray() for vectorizer in self._vectorizers]).astype(np.float32)
+        return np.hstack([vectorizer.transform(texts).toarray() for vectorizer in self._vectorizers]).astype(
+            np.float32
+        )
 
 
 class TextEncoder(TextExtractor):

@@ -59,4 +59,6 @@ def tokenize(
     ids = tokenizer(given, truncation=True, max_length=max_length)["input_ids"] if given else []
     lengths = np.zeros(len(texts), np.int64)
     lengths[[text is not None for text in texts]] = [len(of_text) for of_text in ids]
-    return Tokens(np.concatenate([np.empty(0, np.int64), *(np.asarray(of_text, np.int64) for of_text in ids)]), lengths)
+    return Tokens(
+        np.concatenate([np.empty(0, np.int64), *(np.asarray(of_text, np.int64) for of_text in ids)]), lengths
+    )

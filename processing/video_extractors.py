@@ -52,13 +52,15 @@ class FrameStatistics(VideoExtractor):
         variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
         change = brightness.diff(dim=0).abs()
         cells = [brightness.mean(0), variance.clamp(min=0).sqrt().mean(0), change.mean(0)]
-        return torch.cat([*(cell.flatten() for cell in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]).numpy()
+        return torch.cat(
+            [*(cell.flatten() for cell in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]
+        ).numpy()
 
 
 class ImageEncoder(VideoExtractor):
     """The mean over pictures of an image encoder of transformers: CLIP, SigLIP, DINO, ...
 
-    A model of images and texts gives the vector in which it compares the two; any other gives the mean over the picture.
+    A model of images and texts gives the vector in which it compares the two, any other the mean over the picture.
 
     Args:
         name: folder or Hub id.

@@ -503,7 +503,10 @@ class TestCommandLine:
         message = fails(
             "train", "--train-file", train_file, "--output-dir", "out", "--video-extractor", "frame-statistics"
         )
-        assert message == 'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
+        assert (
+            message
+            == 'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
+        )
 
     def test_mistakes_in_extraction(self, fails, train_file):
         assert "give --text-extractor, --audio-extractor, --video-extractor or --checkpoint" in fails(

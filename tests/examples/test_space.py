@@ -30,7 +30,6 @@ from tests.support.browser import (
     open_browser,
     run_app,
 )
-from tests.support.helpers import make_dialogues
 
 APP = REPOSITORY / "examples" / "space" / "app.py"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")  # of pandas, which it calls

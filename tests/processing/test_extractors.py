@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel
 
 from joyful_hf import DialogueError
-from joyful_hf.processing import extractors
+from joyful_hf.processing import feature_extraction
 from joyful_hf.processing.dialogues import EXTRACTOR_KEYS
 from joyful_hf.processing.encoders import split_revision
 from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
