@@ -16,7 +16,7 @@ EXTRACTOR_KEYS = {"text": "text_extractor", "audio": "audio_extractor", "visual"
 Utterance = Mapping[str, Any]
 Dialogue = Mapping[str, Any]
 NamedUtterances = tuple[str, Sequence[Utterance]]
-"""How messages call a dialogue, and its utterances."""
+"""The name that messages call a dialogue by, and its utterances."""
 
 
 class DialogueError(ValueError):
@@ -72,13 +72,13 @@ def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]
 
 
 def dialogue_name(dialogue: Dialogue, position: int) -> str:
-    """How messages call a dialogue: by its id where it has one, by its position otherwise."""
+    """Return the name that messages call a dialogue by: its id where it has one, its position otherwise."""
     dialogue_id = dialogue.get("dialogue_id") if isinstance(dialogue, Mapping) else None
     return f"dialogue {str(dialogue_id)!r}" if dialogue_id not in (None, "") else f"dialogues[{position}]"
 
 
 def utterance_name(name: str, index: int) -> str:
-    """How messages call an utterance: `dialogue 'd1', utterances[3]`, counted from 0 as in Python."""
+    """Return the name of an utterance in messages: `dialogue 'd1', utterances[3]`, counted from 0 as in Python."""
     return f"{name}, utterances[{index}]"
 
 

@@ -1,4 +1,4 @@
-"""Which extractor made the features of an utterance, and whether it is the one that the processor names."""
+"""The extractor that made a dialogue's features, and whether it is the one that the processor names."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,9 +1,9 @@
-"""What a `JoyfulProcessor` learns from its training dialogues: sizes, labels, statistics, and weights of modalities.
+"""Fit a `JoyfulProcessor` to its training dialogues: sizes, labels, statistics, and weights of modalities.
 
 Everything here starts from vectors that were read before (`read_dialogues`), and parses none of them again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def learn_statistics(named: Sequence[NamedUtterances], sizes: Mapping[str, int])
     return {modality: feature_statistics(_vectors(named, modality, size), size) for modality, size in sizes.items()}
 
 
-def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Any:
+def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Iterator[np.ndarray]:
     for name, utterances in named:
         for index, utterance in enumerate(utterances):
             vector = get_features(utterance, modality, size, utterance_name(name, index))

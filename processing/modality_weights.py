@@ -1,4 +1,4 @@
-"""How much each modality tells of the labels, so that one that tells little does not drown the others.
+"""Weights of modalities by how much they tell of the labels: one that tells little must not drown the others.
 
 A network on little data learns its training dialogues by heart from any modality, above all from audio with one
 speaker per dialogue, and no gate inside the network notices: gates see only the training dialogues. This file measures

@@ -1,4 +1,4 @@
-"""What the processors of all families share: labels, the way from dialogues to a batch, and words for people."""
+"""The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +51,7 @@ class EncodedExample:
 
 @dataclass(frozen=True)
 class ModalityInput:
-    """How one modality gets into a model, in words for people."""
+    """The way of one modality into a model, in words for people."""
 
     modality: str
     keys: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What came of reading the media of a data set, and which media could not be read."""
+"""The outcome of reading the media of a data set: counts, and the media that could not be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ def test_a_module_that_is_installed_is_imported():
     ],
 )
 def test_the_error_of_a_missing_one_installs_it(module, extra, line):
-    with pytest.raises(ImportError, match="^hearing needs ") as caught:
+    with pytest.raises(ImportError, match=r"^hearing needs ") as caught:
         import_optional(module, extra, "hearing")
     assert str(caught.value) == f"hearing needs {module}, which is not installed: {line}"
 
