@@ -215,7 +215,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if arguments.seeds < 1:
         parser.error(f"--seeds: at least 1, got {arguments.seeds}")
     if arguments.report and find_spec("matplotlib") is None:
-        parser.error("--report draws figures: pip install 'joyful-hf[plots]'")
+        parser.error("--report draws figures: pip install 'matplotlib>=3.10'")
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""Sound -> vectors: statistics of log-mel bands, energy and pitch, openSMILE's, or a speech encoder's mean."""
+"""Extractors of sound: statistics of log-mel bands, energy and pitch, openSMILE, or the mean of a speech encoder."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from .optional_imports import import_optional
 from .waveforms import get_waveform
 
 SILENCE = 1e-4
-"""A sound that never gets louder than this, of 1 at most (-80 dB), is none."""
+"""A recording that never gets louder than this (full scale is 1: -80 dB) is silent."""
 
-# Shorter sounds are followed by silence: less than this, in seconds, no encoder and no statistics can read.
+# Seconds; shorter sounds are padded with silence, because no encoder and no statistics can read less.
 _SHORTEST = 0.1
 
-# Of a band: what the rounding of 16-bit samples adds is below it.
+# Power of a band: the rounding of 16-bit samples adds less.
 _LEAST_POWER = 1e-6
 
-# Quieter frames than this, in dB below the loudest, have no pitch.
+# Frames that are quieter than the loudest by more than this, in dB, have no pitch.
 _PITCHED_RANGE = 30.0
 
 
@@ -31,7 +31,7 @@ class AudioExtractor(FeatureExtractor):
     """Base of extractors of sound.
 
     Args:
-        sampling_rate: Hz, which every recording is brought to.
+        sampling_rate: sampling rate in Hz that every recording is brought to.
     """
 
     example = {"audio": {"array": np.sin(np.arange(4000.0)), "sampling_rate": 16000}}
@@ -48,12 +48,12 @@ class AudioExtractor(FeatureExtractor):
         return self.encode(np.pad(waveform, (0, missing)) if missing > 0 else waveform)
 
     def encode(self, waveform: np.ndarray) -> np.ndarray:
-        """(samples,) -> (size,) float32."""
+        """Turn a waveform (samples,) into a vector (size,) float32."""
         raise NotImplementedError
 
 
 class LogMelStatistics(AudioExtractor):
-    """87 statistics of a sound at 16 kHz, without a download.
+    """87 statistics of a sound at 16 kHz; needs no download.
 
     Mean and standard deviation over time of 40 log-mel bands (80 numbers); mean, standard deviation and the range from
     the 5th to the 95th percentile of the loudness in dB (3) and of the pitch in semitones above 55 Hz, where there is
@@ -62,7 +62,7 @@ class LogMelStatistics(AudioExtractor):
 
     _bands, _step = 40, 160
     _pitches = (60.0, 500.0)  # Hz
-    _least_periodicity = 0.5  # of a frame that has a pitch: correlation with itself, one period later
+    _least_periodicity = 0.5  # correlation of a frame that has a pitch with itself, one period later
 
     def __init__(self) -> None:
         super().__init__(16000)
@@ -80,41 +80,44 @@ class LogMelStatistics(AudioExtractor):
         return np.concatenate(parts).astype(np.float32)
 
     def _pitch(self, frames: np.ndarray) -> np.ndarray:
-        """(frames, samples) -> (frames,) Hz, 0 where there is no pitch: the first high peak of the autocorrelation."""
+        """Find the pitch of frames (frames, samples) in Hz, (frames,), by the first high peak of the autocorrelation.
+
+        It is 0 where there is no pitch.
+        """
         window = np.hanning(frames.shape[1])
         correlation = _autocorrelation(frames * window)
-        # What the window takes away at longer lags is given back.
+        # The window takes away from longer lags: give that back.
         correlation /= np.maximum(correlation[:, :1], 1e-12) * _autocorrelation(window[None])
         correlation *= (window**2).sum()
         shortest, longest = (int(self.sampling_rate / pitch) for pitch in reversed(self._pitches))
         lags = correlation[:, shortest : longest + 1]
         best = lags.max(-1, keepdims=True)
-        # Of a period and its multiples, whose peaks are about as high, the period.
+        # A period and its multiples have peaks of about the same height: take the first.
         is_peak = (lags >= 0.9 * best) & (lags >= np.roll(lags, 1, -1)) & (lags >= np.roll(lags, -1, -1))
         period = shortest + is_peak.argmax(-1)
         return np.where(best[:, 0] > self._least_periodicity, self.sampling_rate / period, 0.0)
 
 
 def _framed(waveform: np.ndarray, length: int, step: int) -> np.ndarray:
-    """(samples,) -> (frames, length)."""
+    """Cut a waveform (samples,) into overlapping frames (frames, length)."""
     return np.lib.stride_tricks.sliding_window_view(waveform.astype(np.float64), length)[::step]
 
 
 def _autocorrelation(frames: np.ndarray) -> np.ndarray:
-    """(frames, samples) -> (frames, samples), by lag."""
+    """Return the autocorrelation of frames (frames, samples), (frames, samples) by lag."""
     length = frames.shape[1]
     power = np.abs(np.fft.rfft(frames, 2 * length)) ** 2
     return np.fft.irfft(power)[:, :length]
 
 
 def _spread(values: np.ndarray) -> list[float]:
-    """Mean, standard deviation, and range of most values."""
+    """Return the mean, the standard deviation, and the range of most values."""
     low, high = np.percentile(values, (5, 95))
     return [float(values.mean()), float(values.std()), float(high - low)]
 
 
 class OpenSmileFunctionals(AudioExtractor):
-    """A feature set of openSMILE, one value a feature for the whole sound, at 16 kHz.
+    """A feature set of openSMILE, with one value per feature for the whole sound, at 16 kHz.
 
     Args:
         feature_set: `eGeMAPSv02`, `ComParE_2016`, `emobase`, ...
@@ -132,11 +135,11 @@ class OpenSmileFunctionals(AudioExtractor):
 class SpeechEncoder(AudioExtractor):
     """The mean over time of a speech encoder of transformers: wav2vec 2.0, HuBERT, WavLM, Whisper, ...
 
-    One sound at a time, without padding: a sound's vector depends on nothing else. Whisper's hears the first 30 s.
+    One sound at a time, without padding: a sound's vector depends on nothing else. Whisper hears the first 30 s.
 
     Args:
         name: folder or Hub id.
-        revision: of a Hub id.
+        revision: revision of a Hub id.
         device: as in torch.
     """
 
@@ -149,7 +152,7 @@ class SpeechEncoder(AudioExtractor):
     def encode(self, waveform: np.ndarray) -> np.ndarray:
         inputs = self._inputs(waveform, sampling_rate=self.sampling_rate, return_tensors="pt")
         frames = self._model(inputs[self._inputs.model_input_names[0]].to(self._model.device)).last_hidden_state[0]
-        # Whisper's reads a piece of a fixed length, mostly padding.
+        # Whisper reads a piece of a fixed length, mostly padding.
         if padded_to := getattr(self._inputs, "n_samples", None):
             frames = frames[: max(1, round(len(frames) * len(waveform) / padded_to))]
         return frames.mean(0).cpu().numpy()

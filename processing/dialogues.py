@@ -1,6 +1,6 @@
 """The dialogue record: its keys, its checks, and the error that names the place of a mistake."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -10,17 +10,31 @@ FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
 FRAME_KEYS = {"text": "text_frames", "audio": "audio_frames", "visual": "video_frames"}
 TOKEN_KEYS = ("text_input_ids", "text_attention_mask")
 MEDIA_KEYS = {"text": "text", "audio": "audio", "visual": "video"}
+EXTRACTOR_KEYS = {"text": "text_extractor", "audio": "audio_extractor", "visual": "video_extractor"}
+"""Modality -> the name of the processor's parameter."""
 
 Utterance = Mapping[str, Any]
 Dialogue = Mapping[str, Any]
+NamedUtterances = tuple[str, Sequence[Utterance]]
+"""The name that messages call a dialogue by, and its utterances."""
 
 
 class DialogueError(ValueError):
     """Bad input. The message names the dialogue, the utterance, what is wrong, and the way out."""
 
 
-def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]:
-    """One dialogue or any iterable of dialogues -> a list of dialogues.
+class ReadUtterance(dict[str, Any]):
+    """An utterance whose vectors and frames are checked float32 arrays; `read_dialogues` makes it."""
+
+
+def with_values(utterance: Utterance, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of an utterance with other values of some keys; an utterance that was read stays so."""
+    changed = {**utterance, **values}
+    return ReadUtterance(changed) if isinstance(utterance, ReadUtterance) else changed
+
+
+def iterate_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> Iterator[Dialogue]:
+    """Go through one dialogue or any iterable of dialogues.
 
     Raises:
         DialogueError: `dialogues` is empty, or holds utterances instead of dialogues.
@@ -35,30 +49,62 @@ def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]
     with_format = getattr(dialogues, "with_format", None)
     if with_format is not None:  # a data set, whose numpy and torch formats turn ints beside a None into floats
         dialogues = with_format(None)
-    dialogue_list = list(dialogues)
-    if not dialogue_list:
+    is_empty = True
+    for dialogue in dialogues:
+        looks_like_utterance = isinstance(dialogue, Mapping) and ("speaker" in dialogue or "text" in dialogue)
+        if is_empty and looks_like_utterance and "utterances" not in dialogue:
+            raise DialogueError(
+                'got utterances where dialogues are expected; wrap them: {"dialogue_id": "...", "utterances": [...]}'
+            )
+        is_empty = False
+        yield dialogue
+    if is_empty:
         raise DialogueError("there are no dialogues: the list is empty")
-    first = dialogue_list[0]
-    if isinstance(first, Mapping) and "utterances" not in first and ("speaker" in first or "text" in first):
-        raise DialogueError(
-            'got utterances where dialogues are expected; wrap them: {"dialogue_id": "...", "utterances": [...]}'
-        )
-    return dialogue_list
+
+
+def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]:
+    """Turn one dialogue or any iterable of dialogues into a list of dialogues.
+
+    Raises:
+        DialogueError: `dialogues` is empty, or holds utterances instead of dialogues.
+    """
+    return list(iterate_dialogues(dialogues))
 
 
 def dialogue_name(dialogue: Dialogue, position: int) -> str:
-    """How messages call a dialogue: by its id where it has one, by its position otherwise."""
+    """Return the name that messages call a dialogue by: its id where it has one, its position otherwise."""
     dialogue_id = dialogue.get("dialogue_id") if isinstance(dialogue, Mapping) else None
     return f"dialogue {str(dialogue_id)!r}" if dialogue_id not in (None, "") else f"dialogues[{position}]"
 
 
 def utterance_name(name: str, index: int) -> str:
-    """How messages call an utterance: `dialogue 'd1', utterances[3]`, counted from 0 as in Python."""
+    """Return the name of an utterance in messages: `dialogue 'd1', utterances[3]`, counted from 0 as in Python."""
     return f"{name}, utterances[{index}]"
 
 
+def name_utterances(dialogues: Iterable[Dialogue], first_position: int = 0) -> list[NamedUtterances]:
+    """Check the utterances of each dialogue, and say how messages call the dialogue.
+
+    Args:
+        first_position: position of the first dialogue, where these are part of a longer list.
+    """
+    named = []
+    for position, dialogue in enumerate(dialogues, first_position):
+        name = dialogue_name(dialogue, position)
+        named.append((name, get_utterances(dialogue, name)))
+    return named
+
+
+def most_speakers(dialogues: Dialogue | Iterable[Dialogue]) -> int:
+    """Count the speakers of the dialogue that has the most."""
+    return max(
+        len({utterance["speaker"] for utterance in get_utterances(dialogue, dialogue_name(dialogue, position))})
+        for position, dialogue in enumerate(iterate_dialogues(dialogues))
+    )
+
+
 def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
-    """The utterances of a dialogue, checked to be a non-empty list of mappings with a speaker each.
+    """Return the utterances of a dialogue, checked to be a non-empty list of mappings with a speaker each.
 
     Raises:
         DialogueError: no `utterances`, an empty dialogue, an utterance that is no mapping or has no speaker.
@@ -92,7 +138,7 @@ def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
 
 
 def as_numbers(value: Any, kind: str, place: str) -> np.ndarray:
-    """What a record holds as a float32 array of any shape; numbers beyond float32 become infinite.
+    """Turn a value of a record into a float32 array of any shape; numbers beyond float32 become infinite.
 
     Raises:
         DialogueError: no numbers, or lists of different lengths in one; the message asks for `kind`.
@@ -108,7 +154,7 @@ def as_numbers(value: Any, kind: str, place: str) -> np.ndarray:
 
 
 def get_features(utterance: Utterance, modality: str, size: int | None, place: str) -> np.ndarray | None:
-    """One modality's feature vector `(size,)` float32, or None where the utterance lacks it.
+    """Return one modality's feature vector `(size,)` float32, or None where the utterance lacks it.
 
     Raises:
         DialogueError: the vector has another size than `size` (where given), is no vector of numbers, or
@@ -118,20 +164,22 @@ def get_features(utterance: Utterance, modality: str, size: int | None, place: s
     value = utterance.get(key)
     if value is None:
         return None
+    features = value if isinstance(utterance, ReadUtterance) else parse_features(value, key, place)
+    if size is not None and len(features) != size:
+        raise DialogueError(f"{place}: '{key}' has size {len(features)}, expected {size}")
+    return features
+
+
+def parse_features(value: Any, key: str, place: str) -> np.ndarray:
+    """Turn the value of a key into a vector (size,) float32 of finite numbers, or raise a DialogueError."""
     features = as_numbers(value, "a list of numbers", f"{place}: '{key}'")
     if features.ndim != 1:
         raise DialogueError(
-            f"{place}: '{key}' must be one vector an utterance, got an array of shape {features.shape}"
+            f"{place}: '{key}' must be one vector per utterance, got an array of shape {features.shape}"
         )
-    if size is not None and len(features) != size:
-        raise DialogueError(f"{place}: '{key}' has size {len(features)}, expected {size}")
     if not np.isfinite(features).all():
         where = int(np.flatnonzero(~np.isfinite(features))[0])
         raise DialogueError(
             f"{place}: '{key}'[{where}] is {features[where]}; leave the key out where the modality is missing"
         )
     return features
-
-
-EXTRACTOR_KEYS = {"text": "text_extractor", "audio": "audio_extractor", "visual": "video_extractor"}
-"""Modality -> what the processor's parameter is called."""

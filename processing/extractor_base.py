@@ -1,4 +1,4 @@
-"""What every feature extractor can do."""
+"""The base of all feature extractors."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,17 +7,17 @@ import numpy as np
 from .dialogues import DialogueError, Utterance
 
 Extracted = np.ndarray | DialogueError
-"""A vector (size,) float32, or what is wrong with the medium."""
+"""A vector (size,) float32, or the error that says what is wrong with the medium."""
 
 
 class FeatureExtractor:
-    """Utterances that have a modality -> one vector each."""
+    """Turns utterances that have a modality into one vector each."""
 
     example: Utterance
     """An utterance that can be read."""
 
     def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
-        """One result after the other, in order; here each utterance is read on its own."""
+        """Yield one result per utterance, in order; here each utterance is read on its own."""
         for utterance in utterances:
             try:
                 yield self.extract(utterance)
@@ -25,7 +25,7 @@ class FeatureExtractor:
                 yield error
 
     def extract(self, utterance: Utterance) -> np.ndarray:
-        """The vector (size,) float32 of one utterance.
+        """Return the vector (size,) float32 of one utterance.
 
         Raises:
             DialogueError: its medium cannot be read.

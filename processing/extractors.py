@@ -1,4 +1,4 @@
-"""Feature extractors: the text, sound or pictures of an utterance -> one vector. Chosen by a string a modality.
+"""The names of feature extractors, one per modality, and how the extractor of a name is loaded.
 
 | modality | names that need no download | everything else |
 |---|---|---|
@@ -10,7 +10,6 @@ A Hub id may end in `@` and a revision.
 """
 
 import difflib
-import logging
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -32,14 +31,12 @@ _NAMES = {
     "visual": ("frame-statistics", "openface"),
 }
 
-logger = logging.getLogger(__name__)
-
 
 def check_extractor(modality: str, extractor: str) -> None:
-    """Refuse what cannot be the name of an extractor; whether a Hub id exists is found out when it is loaded.
+    """Refuse a name that no extractor can have; whether a Hub id exists turns out when it is loaded.
 
     Raises:
-        ValueError: no such name, with the nearest.
+        ValueError: there is no such name; the message has the nearest ones.
     """
     key, names = EXTRACTOR_KEYS[modality], _NAMES[modality]
     if not isinstance(extractor, str) or not extractor:
@@ -56,13 +53,13 @@ def check_extractor(modality: str, extractor: str) -> None:
 
 @lru_cache(maxsize=4)
 def load_extractor(modality: str, extractor: str, device: str | None = None) -> FeatureExtractor:
-    """The extractor of this name, loaded once in a process.
+    """Return the extractor of this name, which is loaded once per process.
 
     Args:
-        device: of an encoder; by default a GPU if there is one.
+        device: device of an encoder; by default a GPU if there is one.
 
     Raises:
-        DialogueError: no extractor of this name, and no encoder that can be loaded.
+        DialogueError: there is no extractor of this name, and no encoder that can be loaded.
         ImportError: a library that it needs is not installed.
     """
     check_extractor(modality, extractor)
@@ -124,12 +121,12 @@ def _unloadable(modality: str, extractor: str, error: Exception) -> DialogueErro
 
 
 def pinned(modality: str, extractor: str) -> str:
-    """The extractor with the revision that its Hub id stands for today: `user/model@<commit>`.
+    """Add to an extractor the commit that its Hub id stands for today: `user/model@<commit>`.
 
-    Folders and what needs no download stay as they are.
+    Folders and extractors that need no download stay as they are.
 
     Raises:
-        DialogueError: no extractor of this name, and no encoder that can be loaded.
+        DialogueError: there is no extractor of this name, and no encoder that can be loaded.
     """
     check_extractor(modality, extractor)
     if extractor in _NAMES[modality] or Path(extractor).is_dir():

@@ -1,4 +1,4 @@
-"""Extracted vectors on disk: what was extracted once need not be again, in another run or after an interruption."""
+"""Extracted vectors on disk, so that no medium is read again in another run or after an interruption."""
 
 import hashlib
 import os
@@ -14,10 +14,10 @@ from .media import as_source, audio_of
 
 
 class FeatureCache:
-    """One small file a vector, named after everything that it follows from.
+    """One small file per vector, named by a hash of everything that the vector depends on.
 
-    Of a file on disk that is its path, size and time of change; of bytes, arrays and texts their content; of an
-    extractor its name with the revision, and of one in a folder the files there.
+    These are: path, size and time of change of a file on disk; the content of bytes, arrays and texts; the name of an
+    extractor with its revision, and the files of an extractor in a folder.
 
     Args:
         folder: made when the first vector is kept.
@@ -28,7 +28,7 @@ class FeatureCache:
         self._stamps: dict[str, str] = {}
 
     def key(self, utterance: Utterance, modality: str, extractor: str) -> str | None:
-        """The name of an utterance's vector; None where a vector is not worth a file, or there is no medium."""
+        """Return the name of an utterance's vector; None where a vector is not worth a file, or there is no medium."""
         if extractor == "hashing":  # faster than reading a file
             return None
         if extractor not in self._stamps:
@@ -46,7 +46,7 @@ class FeatureCache:
         return digest.hexdigest()
 
     def get(self, key: str) -> np.ndarray | None:
-        """The vector of this name, or None."""
+        """Return the vector of this name, or None."""
         try:
             return np.load(self._path(key), allow_pickle=False)
         except (OSError, ValueError, EOFError):  # not there, or not whole

@@ -1,61 +1,28 @@
-"""Fill in the features of utterances that have raw media."""
+"""Features from raw media: fill them in where utterances have text, audio or video and no features yet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
 
 import numpy as np
 
 from .dialogues import (
     FEATURE_KEYS,
-    MEDIA_KEYS,
     MODALITIES,
     DialogueError,
+    NamedUtterances,
     Utterance,
     utterance_name,
+    with_values,
 )
 from .extractor_base import Extracted
-from .extractors import load_extractor, logger
+from .extractors import load_extractor
 from .feature_cache import FeatureCache
-from .media import audio_of, medium_name
-from .processor_base import NamedUtterances
-
-_NAMED_FAILURES = 10
-
-
-@dataclass(frozen=True)
-class ExtractionFailure:
-    """A medium that could not be read, so that its utterance goes without the modality."""
-
-    place: str
-    """Dialogue and utterance."""
-    modality: str
-    medium: str
-    """Path of the file, or what messages call it."""
-    reason: str
-
-    @classmethod
-    def of(cls, error: DialogueError, utterance: Utterance, modality: str, place: str) -> Self:
-        """The failure that an error tells of; its message may begin with the medium."""
-        medium = "the text given" if modality == "text" else medium_name(medium_of(utterance, modality))
-        return cls(place, modality, medium, str(error).removeprefix(f"{medium}: "))
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.modality}: {self.medium}: {self.reason}"
-
-
-def warn_of(failures: Sequence[ExtractionFailure]) -> None:
-    """Log one warning that names what could not be read, the first few with the reason."""
-    if failures:
-        more = f"; and {len(failures) - _NAMED_FAILURES} more" if len(failures) > _NAMED_FAILURES else ""
-        listed = "; ".join(map(str, failures[:_NAMED_FAILURES]))
-        logger.warning("%d media cannot be read and are masked: %s%s", len(failures), listed, more)
+from .media_failures import ExtractionFailure, medium_of
 
 
 def needed_extractors(named: Sequence[NamedUtterances], extractors: Mapping[str, str]) -> set[str]:
-    """The modalities that some utterance has as a medium, with an extractor, but not as features."""
+    """Return the modalities with an extractor that some utterance has as a medium, but not as features."""
     everyone = [utterance for _, utterances in named for utterance in utterances]
-    return {modality for modality in extractors if any(_needs(one, modality) for one in everyone)}
+    return {modality for modality in extractors if any(_needs(utterance, modality) for utterance in everyone)}
 
 
 def add_features(
@@ -64,19 +31,22 @@ def add_features(
     cache: FeatureCache | None = None,
     device: str | None = None,
 ) -> tuple[list[NamedUtterances], list[ExtractionFailure]]:
-    """The same utterances, with features where they have text, audio or video and no features yet.
+    """Return copies of the utterances, with features where they have text, audio or video and no features yet.
 
     Args:
-        named: the utterances of each dialogue, after what messages call it.
+        named: the utterances of each dialogue, after the name that messages call it by.
         extractors: modality -> name of its extractor.
         cache: where vectors are kept and looked for.
-        device: of encoders; by default a GPU if there is one.
+        device: device of encoders; by default a GPU if there is one.
+
+    Returns:
+        The utterances, and the media that could not be read.
 
     Raises:
         DialogueError: an extractor that cannot be loaded.
         ImportError: a library that one needs is not installed.
     """
-    filled = [(name, [dict(utterance) for utterance in utterances]) for name, utterances in named]
+    filled = [(name, [with_values(utterance, {}) for utterance in utterances]) for name, utterances in named]
     everyone = [
         (utterance_name(name, index), utterance)
         for name, utterances in filled
@@ -86,8 +56,8 @@ def add_features(
     for modality in MODALITIES:
         if modality not in extractors:
             continue
-        todo = [(place, one) for place, one in everyone if _needs(one, modality)]
-        vectors = _extract([one for _, one in todo], modality, extractors[modality], cache, device)
+        todo = [(place, utterance) for place, utterance in everyone if _needs(utterance, modality)]
+        vectors = _extract([utterance for _, utterance in todo], modality, extractors[modality], cache, device)
         for (place, utterance), vector in zip(todo, vectors, strict=True):
             if isinstance(vector, DialogueError):
                 failures.append(ExtractionFailure.of(vector, utterance, modality, place))
@@ -98,14 +68,6 @@ def add_features(
 
 def _needs(utterance: Utterance, modality: str) -> bool:
     return utterance.get(FEATURE_KEYS[modality]) is None and medium_of(utterance, modality) is not None
-
-
-def medium_of(utterance: Utterance, modality: str) -> Any | None:
-    """What an extractor of this modality reads of an utterance, or None where there is nothing."""
-    if modality == "audio":
-        return audio_of(utterance)
-    medium = utterance.get(MEDIA_KEYS[modality])
-    return None if isinstance(medium, str) and not medium.strip() else medium
 
 
 def _extract(

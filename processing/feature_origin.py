@@ -1,25 +1,19 @@
-"""Which extractor made the features of an utterance, and whether it is the one that the processor names."""
+"""The extractor that made a dialogue's features, and whether it is the one that the processor names."""
 
 from collections.abc import Mapping, Sequence
 
-from .dialogues import (
-    FEATURE_KEYS,
-    MODALITIES,
-    Dialogue,
-    DialogueError,
-    dialogue_name,
-)
+from .dialogues import FEATURE_KEYS, MODALITIES, Dialogue, DialogueError, dialogue_name
 
 
-def same_extractor(one: str, other: str) -> bool:
-    """Whether two names can stand for the same extractor: a name without a revision stands for any."""
-    if "@" in one and "@" in other:
-        return one == other
-    return one.partition("@")[0] == other.partition("@")[0]
+def same_extractor(name: str, other: str) -> bool:
+    """Whether two names can stand for the same extractor: a name without a revision stands for any revision."""
+    if "@" in name and "@" in other:
+        return name == other
+    return name.partition("@")[0] == other.partition("@")[0]
 
 
 def extractors_of(dialogues: Sequence[Dialogue]) -> dict[str, str]:
-    """Modality -> the extractor that made the dialogues' features, where `extract_features` has left its name.
+    """Return modality -> the extractor that made the dialogues' features, where `extract_features` left its name.
 
     Raises:
         DialogueError: the dialogues name different ones.
@@ -33,10 +27,14 @@ def extractors_of(dialogues: Sequence[Dialogue]) -> dict[str, str]:
 
 
 def check_origin(dialogues: Sequence[Dialogue], extractors: Mapping[str, str], first_position: int = 0) -> None:
-    """Refuse features that another extractor has made than a processor's own.
+    """Refuse dialogues whose features were made by another extractor than a processor's own.
+
+    Args:
+        extractors: modality -> the processor's extractor.
+        first_position: position of the first dialogue, where these are part of a longer list.
 
     Raises:
-        DialogueError: such a dialogue.
+        DialogueError: there is such a dialogue.
     """
     for position, dialogue in enumerate(dialogues, first_position):
         _refuse_others(_made_by(dialogue), extractors, dialogue_name(dialogue, position), "this processor")

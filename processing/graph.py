@@ -6,7 +6,7 @@ RELATION_SCHEMES = ("speaker_pair", "same_or_other")
 
 
 def num_relations(relation_scheme: str, max_speakers: int) -> int:
-    """How many relation ids a scheme has: `2 * max_speakers**2`, or 4 for any number of speakers.
+    """Return how many relation ids a scheme has: `2 * max_speakers**2`, or 4 for any number of speakers.
 
     Raises:
         ValueError: an unknown scheme.
@@ -19,11 +19,11 @@ def num_relations(relation_scheme: str, max_speakers: int) -> int:
 
 
 def window_edges(dialogue_lengths: np.ndarray, window_past: int, window_future: int) -> np.ndarray:
-    """Edges of all dialogues at once: node i receives from `[i - window_past, i + window_future]`, itself too.
+    """Make the edges of all dialogues at once; node i receives from `i - window_past` to `i + window_future`.
 
     Args:
         dialogue_lengths: (num_dialogues,) int64, utterances of each dialogue.
-        window_past, window_future: utterances; -1 is unlimited.
+        window_past, window_future: number of utterances; -1 is unlimited.
 
     Returns:
         (2, num_edges) int64, rows source and target, ordered by target and then by source.
@@ -47,14 +47,14 @@ def window_edges(dialogue_lengths: np.ndarray, window_past: int, window_future: 
 def relation_ids(
     edge_index: np.ndarray, speaker_ids: np.ndarray, relation_scheme: str, max_speakers: int
 ) -> np.ndarray:
-    """Relation id (num_edges,) int64 of each edge: who speaks to whom, and whether the source came before.
+    """Return the relation id of each edge, (num_edges,) int64: who speaks to whom, and whether the source came first.
 
     `speaker_pair` is the papers' `2 * (source_speaker * max_speakers + target_speaker) + direction`;
     `same_or_other` is `2 * (source_speaker != target_speaker) + direction`. Direction is 0 from the past and
     1 from the future; an utterance's edge to itself counts as 1, as in the released code.
     """
     source, target = edge_index
-    # In place and with `take`: this is most of what packing a batch costs.
+    # In place and with `take`: this takes most of the time of packing a batch.
     relations = speaker_ids.take(source)
     if relation_scheme == "speaker_pair":
         relations *= max_speakers

@@ -1,13 +1,13 @@
 """Labels of utterances: strings, ints, lists of them, or floats -> arrays with a mark for 'unknown'."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from .dialogues import DialogueError, Utterance, utterance_name
+from .dialogues import DialogueError, NamedUtterances, Utterance, utterance_name
 
 IGNORED_LABEL = -100
 
@@ -21,7 +21,7 @@ _PROBLEM_TYPE_OF_KIND = {"string": SINGLE_LABEL, "int": SINGLE_LABEL, "list": MU
 
 
 def get_label(utterance: Utterance) -> Any:
-    """The label of an utterance in plain Python, or None where it is unknown: absent, -100 or NaN."""
+    """Return the label of an utterance in plain Python, or None where it is unknown: absent, -100 or NaN."""
     label = utterance.get("label")
     if hasattr(label, "tolist"):  # a row of a data set in numpy or torch format
         label = label.tolist()
@@ -31,7 +31,7 @@ def get_label(utterance: Utterance) -> Any:
 
 
 class LabelKinds:
-    """What the labels seen so far say of the task; refuses a label of another kind. Ints among floats are floats."""
+    """Infers the task from one label after the other. Ints among floats are floats; any other mixture is refused."""
 
     def __init__(self) -> None:
         self._kind: str | None = None
@@ -39,7 +39,7 @@ class LabelKinds:
 
     @property
     def problem_type(self) -> str | None:
-        """As in transformers; None if no label was seen."""
+        """The problem type as in transformers; None if no label was seen."""
         return None if self._kind is None else _PROBLEM_TYPE_OF_KIND[self._kind]
 
     def add(self, label: Any, place: str) -> None:
@@ -74,8 +74,8 @@ def _kind_of(label: Any, place: str) -> str:
     )
 
 
-def infer_problem_type(dialogues: Iterable[tuple[str, Sequence[Utterance]]]) -> str | None:
-    """What the labels of dialogues, each a name and its utterances, say of the task; None without any label."""
+def infer_problem_type(dialogues: Sequence[NamedUtterances]) -> str | None:
+    """Infer the problem type from the labels of dialogues, each a name and its utterances; None without any label."""
     kinds = LabelKinds()
     for name, utterances in dialogues:
         for index, utterance in enumerate(utterances):
@@ -86,7 +86,7 @@ def infer_problem_type(dialogues: Iterable[tuple[str, Sequence[Utterance]]]) -> 
 
 
 def label_index(label: Any, label2id: Mapping[str, int] | None, place: str) -> int:
-    """The class index of a string or int label.
+    """Return the class index of a string or int label.
 
     Raises:
         DialogueError: a label that `label2id` does not know, or a string without any `label2id`.
@@ -102,7 +102,7 @@ def label_index(label: Any, label2id: Mapping[str, int] | None, place: str) -> i
         if index < 0:
             raise DialogueError(f"{place}: unknown label {index}; classes are counted from 0")
         if label2id and index >= len(label2id):
-            known = ", ".join(f"{one} ({name})" for name, one in label2id.items())
+            known = ", ".join(f"{known} ({name})" for name, known in label2id.items())
             raise DialogueError(f"{place}: unknown label {index}; known labels: {known}")
         return index
     raise DialogueError(f"{place}: a label must be a string or an int, got {type(label).__name__} {label!r}")
@@ -111,7 +111,7 @@ def label_index(label: Any, label2id: Mapping[str, int] | None, place: str) -> i
 def encode_labels(
     utterances: Sequence[Utterance], problem_type: str, label2id: Mapping[str, int] | None, name: str
 ) -> np.ndarray:
-    """Labels of one dialogue's utterances.
+    """Encode the labels of one dialogue's utterances.
 
     Returns:
         (num_utterances,) int64 with -100 where unknown; for multi-label (num_utterances, num_labels) float32
@@ -138,7 +138,7 @@ def encode_labels(
             if _kind_of(label, place) != "list":
                 raise DialogueError(f"{place}: expected a list of labels, got {label!r}")
             labels[index] = 0
-            labels[index, [label_index(one, label2id, place) for one in label]] = 1
+            labels[index, [label_index(part, label2id, place) for part in label]] = 1
         elif problem_type == REGRESSION:
             if not isinstance(label, Real) or isinstance(label, bool):
                 raise DialogueError(f"{place}: expected a number as label, got {label!r}")
@@ -151,7 +151,7 @@ def encode_labels(
 
 
 def known_labels(labels: np.ndarray) -> np.ndarray:
-    """(num_utterances,) bool: where a label is known."""
+    """Return where a label is known, (num_utterances,) bool."""
     if labels.dtype == np.int64:
         return labels != IGNORED_LABEL
     rows = labels.reshape(len(labels), -1)
@@ -159,7 +159,7 @@ def known_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def join_labels(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """All examples' labels, or None if not one is known. An all-unknown example follows the others' kind."""
+    """Join the labels of examples; None if none is known. An example without known labels follows the others' kind."""
     given = [part for part in parts if part is not None and known_labels(part).any()]
     if not given:
         return None

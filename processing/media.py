@@ -1,4 +1,4 @@
-"""Recordings: a file, its bytes, or an array -> the sound or the pictures of one utterance."""
+"""Decode recordings: a file, its bytes, or an array -> the sound or the pictures of one utterance."""
 
 import io
 import math
@@ -14,10 +14,10 @@ import numpy as np
 from .dialogues import DialogueError, Utterance
 from .optional_imports import import_optional
 
-# What is cut may end so much after its file, in seconds: transcripts and containers round differently.
+# Seconds by which a cut may end after its file: transcripts and containers round differently.
 END_TOLERANCE = 0.5
 
-# Decoding starts so much before a cut, in seconds: the first frames after a jump are not exact.
+# Seconds before a cut at which decoding starts: the first frames after a jump are not exact.
 _PREROLL = 0.5
 _MICROSECONDS = 1_000_000
 
@@ -29,7 +29,7 @@ class MediaError(DialogueError):
 
 
 def as_source(medium: Any) -> Source | None:
-    """The path or the bytes of a medium, or None where it is neither.
+    """Return the path or the bytes of a medium, or None where it is neither.
 
     `datasets` holds undecoded media as {"bytes", "path"}; bytes go first, as there.
     """
@@ -41,7 +41,7 @@ def as_source(medium: Any) -> Source | None:
 
 
 def medium_name(medium: Any) -> str:
-    """How messages call a medium: by its path where it has one."""
+    """Return how messages call a medium: by its path where it has one."""
     source = as_source(medium)
     if isinstance(source, Path):
         return str(source)
@@ -49,7 +49,7 @@ def medium_name(medium: Any) -> str:
 
 
 def audio_of(utterance: Utterance) -> Any | None:
-    """What holds the sound of an utterance: its `audio`, or else its `video`, whose own sound track it is."""
+    """Return the medium that holds the sound of an utterance: its `audio`, or else its `video` with a sound track."""
     audio, video = utterance.get("audio"), utterance.get("video")
     if audio is not None:
         return audio
@@ -57,16 +57,16 @@ def audio_of(utterance: Utterance) -> Any | None:
 
 
 def is_table(medium: Any) -> bool:
-    """Whether a `video` is a CSV file: what OpenFace found in it instead of the video itself."""
+    """Whether a `video` is a CSV file: the output of OpenFace instead of the video itself."""
     source = as_source(medium)
     return isinstance(source, Path) and source.suffix.lower() == ".csv"
 
 
 def cut_of(utterance: Utterance) -> tuple[float, float | None]:
-    """`start` and `end` of an utterance in its recording, in seconds; by default the whole recording.
+    """Return `start` and `end` of an utterance in its recording, in seconds; by default the whole recording.
 
     Raises:
-        MediaError: they are no such numbers, or `end` is not after `start`.
+        MediaError: they are not numbers of seconds, or `end` is not after `start`.
     """
     for key in ("start", "end"):
         value = utterance.get(key)
@@ -80,7 +80,7 @@ def cut_of(utterance: Utterance) -> tuple[float, float | None]:
 
 
 def check_cut(start: float, end: float | None, duration: float) -> None:
-    """Raises a MediaError unless the cut lies in a recording of this duration, all in seconds."""
+    """Raise a MediaError unless the cut lies in a recording of this duration, all in seconds."""
     if start >= duration:
         raise MediaError(f"'start' ({start:g} s) is past the end of the recording ({duration:.2f} s)")
     if end is not None and end > duration + END_TOLERANCE:
@@ -88,7 +88,7 @@ def check_cut(start: float, end: float | None, duration: float) -> None:
 
 
 def decode_audio(source: Source, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, int]:
-    """The sound of a recording from `start` to `end` seconds: (samples,) float32, mono, and its rate in Hz.
+    """Decode the sound of a recording from `start` to `end` seconds: (samples,) float32, mono, and its rate in Hz.
 
     Channels are averaged.
 
@@ -116,7 +116,7 @@ def decode_audio(source: Source, start: float = 0.0, end: float | None = None) -
 
 
 def cut_samples(waveform: np.ndarray, rate: int, start: float, end: float | None, first: float = 0.0) -> np.ndarray:
-    """The samples from `start` to `end` seconds of a waveform (samples,) that begins at `first` seconds.
+    """Cut out the samples from `start` to `end` seconds of a waveform (samples,) that begins at `first` seconds.
 
     Raises:
         MediaError: the waveform ends before the cut.
@@ -132,9 +132,9 @@ def cut_samples(waveform: np.ndarray, rate: int, start: float, end: float | None
 
 
 def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: float | None = None) -> np.ndarray:
-    """Pictures of a video, spread evenly over `start` to `end` seconds: (num_frames, height, width, 3) uint8, RGB.
+    """Decode pictures of a video, spread evenly from `start` to `end` seconds: (num_frames, height, width, 3) uint8.
 
-    Each is the picture that is seen in the middle of its part of the time, upright; a video of fewer pictures
+    They are RGB and upright, and each is the one seen in the middle of its part of the time; a video of fewer pictures
     repeats them.
 
     Raises:
@@ -164,16 +164,16 @@ def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: floa
         chosen += [shown] * (num_frames - len(chosen))
         convert = import_optional("av.video.reformatter", "media", "decoding video").VideoReformatter().reformat
         form = {"width": chosen[0].width, "height": chosen[0].height, "format": "rgb24"}
-        return np.stack([np.rot90(convert(one, **form).to_ndarray(), one.rotation // 90) for one in chosen])
+        return np.stack([np.rot90(convert(frame, **form).to_ndarray(), frame.rotation // 90) for frame in chosen])
 
 
 def get_pictures(utterance: Utterance, num_frames: int) -> np.ndarray:
-    """Pictures spread evenly over the `video` of an utterance: (num_frames, height, width, 3) uint8.
+    """Return pictures spread evenly over the `video` of an utterance: (num_frames, height, width, 3) uint8.
 
-    `start` and `end` cut a file; an array is all the utterance's.
+    `start` and `end` cut a file; an array belongs to the utterance as a whole.
 
     Raises:
-        MediaError: `video` is no recording that can be read, and no (frames, height, width, 3) uint8.
+        MediaError: `video` is neither a recording that can be read nor (frames, height, width, 3) uint8.
     """
     video = utterance["video"]
     source = as_source(video)
@@ -202,11 +202,11 @@ def _av() -> Any:
 
 @contextmanager
 def _opened(source: Source) -> Generator[Any, None, None]:
-    """The recording, opened; whatever goes wrong with it is a MediaError that begins with its name."""
+    """Open a recording; whatever goes wrong with it is a MediaError that begins with its name."""
     av = _av()
     name = medium_name(source)
     try:
-        # Nothing but local files: a playlist could name addresses. `file:` lets names have colons.
+        # Local files only: a playlist could name addresses. `file:` lets names have colons.
         options = {"protocol_whitelist": "file"}
         with av.open(_openable(source), options=options) as container:
             yield container
@@ -233,7 +233,7 @@ def _openable(source: Source) -> Any:
 
 
 def _decoded(container: Any, stream: Any, start: float) -> Iterator[tuple[float, Any]]:
-    """The frames of a stream, each after its time in seconds since the beginning, from before `start` on."""
+    """Yield the frames of a stream from before `start` on, each after its time in seconds since the beginning."""
     origin = _origin(container)
     if start > _PREROLL:
         container.seek(round((start - _PREROLL + origin) * _MICROSECONDS))
@@ -248,7 +248,7 @@ def _origin(container: Any) -> float:
 
 
 def _duration(container: Any, stream: Any) -> float:
-    """Of the video in seconds, read from its packets where its header does not tell."""
+    """Return the duration of a video in seconds, read from its packets where its header does not tell."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None:

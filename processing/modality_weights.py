@@ -1,11 +1,11 @@
-"""How much each modality tells of the labels, so that one that tells little does not drown the others.
+"""Weights of modalities by how much they tell of the labels: one that tells little must not drown the others.
 
-A network on little data learns its training dialogues by heart from any modality, audio of one speaker a dialogue
-above all, and no gate inside it notices: gates see the training dialogues too. What a modality tells of dialogues that
-were held out is measured here, before training, by a linear model in closed form.
+A network on little data learns its training dialogues by heart from any modality, above all from audio with one
+speaker per dialogue, and no gate inside the network notices: gates see only the training dialogues. This file measures
+before training, by a linear model in closed form, how much a modality tells of held-out dialogues.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ Label = Any
 
 FOLDS = 5
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Of the ridge regression, times the number of utterances."""
+"""Penalties of the ridge regression, to be multiplied by the number of utterances."""
 LEAST_WEIGHT = 0.1
-"""Of a modality that tells nothing alone: together with another it still may."""
+"""Weight of a modality that tells nothing on its own: it may still tell something together with another."""
 LARGEST_SIZE = 1024
 """Wider features are projected at random to this many dimensions, which bounds time and memory."""
 
@@ -39,7 +39,7 @@ class HeldOutFit:
         self.squares: np.ndarray | None = None
 
     def add(self, dialogue: int, features: np.ndarray, targets: np.ndarray) -> None:
-        """The utterances of one dialogue: its number, (n, size) and (n, targets)."""
+        """Take in one dialogue: its number, the features (n, size) and the targets (n, targets) of its utterances."""
         if self.projection is not None:
             features = features @ self.projection
         rows = np.concatenate([features, np.ones_like(features[:, :1])], axis=1, dtype=np.float64)
@@ -52,9 +52,9 @@ class HeldOutFit:
         self.squares[fold] += (targets**2).sum(0)
 
     def explained(self) -> float:
-        """Share of the labels' variance in held-out dialogues that the best penalty explains, negative if none.
+        """Return the share of the labels' variance in held-out dialogues that the best penalty explains.
 
-        0 where dialogues are too few to hold some out.
+        It is negative if the fit does worse than the mean, and 0 where there are too few dialogues to hold some out.
         """
         counts = self.products[:, -1, -1]
         if self.targets_products is None or self.squares is None or not counts.all():
@@ -71,17 +71,17 @@ class HeldOutFit:
                 weights = np.linalg.solve(
                     total - held_out + np.diag(penalty * penalised), total_targets - held_out_targets
                 )
-                # |y - xw|^2 over the fold, from the products alone.
+                # |y - xw|^2 over the fold, from the products only.
                 cross = (weights * (held_out @ weights - 2 * held_out_targets)).sum()
                 errors[index] += self.squares[fold].sum() + cross
         return float(1 - errors.min() / variance)
 
 
 def modality_weights(explained: Mapping[str, float]) -> dict[str, float]:
-    """Modality -> its weight: the correlation R of its held-out fit, that of the best being 1.
+    """Weigh each modality by the correlation R of its held-out fit, relative to that of the best modality.
 
     Args:
-        explained: modality -> R squared. If none explains anything, nothing is known, and all weigh 1.
+        explained: modality -> R squared. If none explains anything, nothing is known, and all weights are 1.
     """
     best = max(explained.values(), default=0.0)
     if best <= 0:
@@ -90,20 +90,22 @@ def modality_weights(explained: Mapping[str, float]) -> dict[str, float]:
 
 
 def measure_modality_weights(
-    dialogues: Sequence[tuple[Mapping[str, tuple[np.ndarray, np.ndarray]], Sequence[Label]]],
+    dialogues: Iterable[Mapping[str, tuple[np.ndarray, np.ndarray]]], labels: Sequence[Sequence[Label]]
 ) -> dict[str, float]:
-    """Modality -> weight, from training dialogues.
+    """Measure the weight of each modality on training dialogues.
 
     Args:
-        dialogues: of each, modality -> standardised features (n, size) and where they are present (n,) bool, and the
-            label of each utterance or None.
+        dialogues: for each dialogue, modality -> standardised features (n, size) and where they are present (n,) bool.
+            They are gone through once, so that a generator keeps one dialogue in memory.
+        labels: for each dialogue, the label of each utterance or None.
     """
-    modalities = dialogues[0][0]
-    fits = {name: HeldOutFit(features.shape[1]) for name, (features, _) in modalities.items()}
-    targets = as_targets([labels for _, labels in dialogues])
-    for number, (modalities, labels) in enumerate(dialogues):
-        known = np.array([label is not None for label in labels])
+    fits: dict[str, HeldOutFit] = {}
+    targets = as_targets(labels)
+    for number, modalities in enumerate(dialogues):
+        known = np.array([label is not None for label in labels[number]])
         for name, (features, present) in modalities.items():
+            if name not in fits:
+                fits[name] = HeldOutFit(features.shape[1])
             rows = known & present
             if rows.any():
                 fits[name].add(number, features[rows], targets[number][rows])
@@ -111,14 +113,14 @@ def measure_modality_weights(
 
 
 def as_targets(labels: Sequence[Sequence[Label]]) -> list[np.ndarray]:
-    """Labels of each dialogue -> (n, targets): a float itself, or 1 for each class that there is; 0 where unknown."""
-    known = [label for one in labels for label in one if label is not None]
+    """Turn the labels of each dialogue into (n, targets): a float itself, or 1 for each class; 0 where unknown."""
+    known = [label for of_dialogue in labels for label in of_dialogue if label is not None]
     if known and all(isinstance(label, float) for label in known):
-        return [np.array([[label or 0.0] for label in one], np.float64) for one in labels]
+        return [np.array([[label or 0.0] for label in of_dialogue], np.float64) for of_dialogue in labels]
     index = {name: place for place, name in enumerate(sorted({name for label in known for name in _names(label)}))}
-    targets = [np.zeros((len(one), len(index))) for one in labels]
-    for rows, one in zip(targets, labels, strict=True):
-        for row, label in zip(rows, one, strict=True):
+    targets = [np.zeros((len(of_dialogue), len(index))) for of_dialogue in labels]
+    for rows, of_dialogue in zip(targets, labels, strict=True):
+        for row, label in zip(rows, of_dialogue, strict=True):
             row[[index[name] for name in _names(label)]] = 1
     return targets
 
@@ -126,4 +128,4 @@ def as_targets(labels: Sequence[Sequence[Label]]) -> list[np.ndarray]:
 def _names(label: Label) -> list[str]:
     if label is None:
         return []
-    return [str(one) for one in label] if isinstance(label, list) else [str(label)]
+    return [str(name) for name in label] if isinstance(label, list) else [str(label)]

@@ -1,4 +1,4 @@
-"""OpenFace's CSV files -> vectors: mean and deviation over time of gaze, pose and action units."""
+"""The extractor of OpenFace's CSV files: mean and deviation over time of gaze, pose and action units."""
 
 import io
 from typing import Any
@@ -7,12 +7,7 @@ import numpy as np
 
 from .dialogues import Utterance
 from .extractor_base import FeatureExtractor
-from .media import (
-    MediaError,
-    as_source,
-    check_cut,
-    cut_of,
-)
+from .media import MediaError, as_source, check_cut, cut_of
 from .optional_imports import import_optional
 
 _ACTION_UNITS = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26", "45")
@@ -26,11 +21,11 @@ COLUMNS = (
 """The columns that are read: gaze (8), pose of the head (6), action units' intensity (17) and presence (18)."""
 
 LEAST_CONFIDENCE = 0.5
-"""Of a frame that counts; OpenFace must have called it a success, too."""
+"""Confidence of a frame that counts; OpenFace must have called it a success, too."""
 
 
 class OpenFaceStatistics(FeatureExtractor):
-    """98 statistics of what OpenFace 2 found in a video: the mean and the standard deviation of each of `COLUMNS`.
+    """98 statistics of OpenFace 2's output for a video: the mean and the standard deviation of each of `COLUMNS`.
 
     `video` is the path of the CSV file, or its bytes. Frames without success, or of a lower confidence than
     `LEAST_CONFIDENCE`, do not count; of several faces, the one that is seen longest does.
@@ -52,7 +47,7 @@ def _read(source: Any) -> Any:
         table = pandas.read_csv(io.BytesIO(source) if isinstance(source, bytes) else source, skipinitialspace=True)
     except FileNotFoundError:
         raise MediaError("there is no such file") from None
-    except (OSError, ValueError) as error:  # of pandas, whose parser's errors are ValueErrors
+    except (OSError, ValueError) as error:  # the errors of pandas' parser are ValueErrors
         raise MediaError(f"is no OpenFace CSV file ({str(error).splitlines()[0]})") from None
     table.columns = [str(column).strip() for column in table.columns]
     if missing := [column for column in ("timestamp", "success", "confidence", *COLUMNS) if column not in table]:

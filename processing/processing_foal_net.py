@@ -15,22 +15,24 @@ from .dialogues import (
     MODALITIES,
     Dialogue,
     DialogueError,
+    NamedUtterances,
     Utterance,
     utterance_name,
 )
-from .feature_extraction import ExtractionFailure, warn_of
 from .frames import get_frames, pad_sequences
 from .labels import REGRESSION, encode_labels, join_labels
 from .media import MediaError
-from .processor_base import EmotionRecognitionProcessor, EncodedExample, NamedUtterances
+from .media_failures import ExtractionFailure, warn_of
+from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
 from .summary import summarize_dialogues
-from .waveforms import get_waveform, normalize_loudness
+from .waveforms import Waveform, get_waveform, normalize_loudness
 
 logger = logging.getLogger(__name__)
 
-# Stream of the batch -> modality of the record.
-_STREAMS = {"audio": "audio", "video": "visual", "text": "text"}
+# Modality of the record -> stream of the batch, in the order in which the model reads them.
+_STREAMS = {"audio": "audio", "visual": "video", "text": "text"}
 _UTTERANCE_KEYS = {"speaker", "label", *FEATURE_KEYS.values(), *FRAME_KEYS.values(), *MEDIA_KEYS.values()}
+_EXAMPLE_FRAMES = 8
 
 
 @dataclass
@@ -38,7 +40,7 @@ class EncodedUtterance(EncodedExample):
     """One utterance as arrays, ready to be padded with others."""
 
     streams: dict[str, np.ndarray]
-    """Stream -> (samples,) of a waveform or (frames, dim), those that the utterance has."""
+    """Modality -> (samples,) of a waveform or (frames, dim), for the modalities that the utterance has."""
     labels: np.ndarray | None
     """(1,) or (1, num_labels), or None where no label was asked for."""
 
@@ -48,26 +50,25 @@ class EncodedUtterance(EncodedExample):
     @property
     def present(self) -> np.ndarray:
         """As in the base class."""
-        present = {_STREAMS[stream] for stream in self.streams}
-        return np.array([[modality in present for modality in MODALITIES]])
+        return np.array([[modality in self.streams for modality in MODALITIES]])
 
     def keep_modalities(self, kept: np.ndarray) -> Self:
         """As in the base class."""
         names = {modality for modality, stays in zip(MODALITIES, kept[0], strict=True) if stays}
-        return replace(self, streams={name: one for name, one in self.streams.items() if _STREAMS[name] in names})
+        return replace(self, streams={name: stream for name, stream in self.streams.items() if name in names})
 
 
 class FoalNetProcessor(EmotionRecognitionProcessor):
     """Turns the utterances of dialogues into one padded batch: each utterance is a row.
 
-    Of an utterance it reads:
+    It reads these keys of an utterance:
 
     - `audio`, a path, bytes, or {"array": (samples,), "sampling_rate": Hz}, mono, if the model has an encoder of
-      waveforms (`audio_dim` is None), and without it the sound track of `video`; `start` and `end` cut it, and other
+      waveforms (`audio_dim` is None); without `audio`, the sound track of `video`. `start` and `end` cut it, and other
       rates than `sampling_rate` are resampled. A recording that cannot be read is masked, with a warning;
     - otherwise `audio_frames` (T, audio_dim);
     - `video_frames` (T, video_dim), and `text_frames` (T, text_dim) if the model has a text stream;
-    - `audio_features`, `visual_features`, `text_features`, one vector an utterance, as one frame where there are no
+    - `audio_features`, `visual_features`, `text_features`, one vector per utterance, as one frame where there are no
       frames.
 
     All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
@@ -75,12 +76,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     Args:
         audio_dim: size of precomputed audio frames; None reads waveforms, 0 leaves audio out.
         video_dim, text_dim: size of the frames; 0 leaves the stream out.
-        sampling_rate: of the waveforms that the model reads.
+        sampling_rate: sampling rate of the waveforms that the model reads, in Hz.
         max_audio_seconds: longer waveforms are cut (released: 6).
-        normalize_audio: mean 0 and variance 1 for each waveform, as `do_normalize` of WavLM-large's own feature
-            extractor (released: left as they are).
+        normalize_audio: give each waveform mean 0 and variance 1, as `do_normalize` of WavLM-large's own feature
+            extractor does (released: left as they are).
         max_video_frames: longer sequences are cut (released: 180).
-        label2id: class name -> index; string labels need it.
+        label2id: class name -> index; needed for labels that are strings.
         problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
             rest is single-label.
 
@@ -119,46 +120,46 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return self.audio_dim is None
 
     @property
-    def dims(self) -> dict[str, int | None]:
-        """Stream -> size of its frames, None for waveforms; only those that are part of the model."""
-        dims = {"audio": self.audio_dim, "video": self.video_dim, "text": self.text_dim}
-        return {name: dim for name, dim in dims.items() if dim != 0}
+    def reads_media(self) -> bool:
+        """As in the base class: recordings are opened for their waveforms."""
+        return self.reads_waveforms
 
     @property
-    def reads_anything(self) -> bool:
-        """Whether at least one stream is part of the model."""
-        return bool(self.dims)
+    def dims(self) -> dict[str, int | None]:
+        """As in the base class; None for waveforms."""
+        dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.video_dim}
+        return {modality: dim for modality, dim in dims.items() if dim != 0}
+
+    @property
+    def _streams(self) -> dict[str, int | None]:
+        """The same in the order of the batch."""
+        dims = self.dims
+        return {modality: dims[modality] for modality in _STREAMS if modality in dims}
 
     @property
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
-        return [key for name in self.dims for key in self._keys(name)] + ["labels"]
-
-    def _keys(self, stream: str) -> tuple[str, str]:
-        if self.dims[stream] is None:
-            return "input_values", "attention_mask"
-        return f"{stream}_frames", f"{stream}_frame_mask"
+        return [key for modality, dim in self._streams.items() for key in _keys(modality, dim)] + ["labels"]
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
-        """A processor made to measure for a training set: sizes, labels and task.
+        """Make a processor to measure for a training set: sizes, labels and task.
 
         Audio comes as frames if any utterance has frames or features, as waveforms otherwise. Text takes part only
         if `text_dim` is given, as in the paper.
 
         Args:
-            dialogues: the training dialogues.
+            dialogues: the training dialogues. Where they are encoded too, `read_dialogues` saves reading them twice.
             **parameters: any parameter of the processor; what is given is not inferred.
 
         Raises:
             DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
         """
         summary = summarize_dialogues(dialogues)
-        sizes = {name: summary.size_of_frames(modality) for name, modality in _STREAMS.items()}
-        audio_dim = sizes["audio"] or (None if summary.num_waveforms else 0)
+        audio_dim = summary.size_of_frames("audio") or (None if summary.num_waveforms else 0)
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
-            "video_dim": sizes["video"],
+            "video_dim": summary.size_of_frames("visual"),
             "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
             "problem_type": summary.problem_type,
         }
@@ -171,7 +172,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return processor
 
     def model_kwargs(self) -> dict[str, Any]:
-        """What a model's config must share with this processor: `FoalNetConfig(**processor.model_kwargs())`."""
+        """Return what a model's config must share with this processor: `FoalNetConfig(**processor.model_kwargs())`."""
         shared: dict[str, Any] = {"video_dim": self.video_dim, "text_dim": self.text_dim}
         if not self.reads_waveforms:
             shared["audio_dim"] = self.audio_dim
@@ -183,9 +184,9 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return_tensors: str | None = None,
         return_labels: bool = True,
     ) -> BatchFeature:
-        """Dialogues or utterances -> one padded batch; each of the B utterances is a row.
+        """Turn dialogues or utterances into one padded batch; each of the B utterances is a row.
 
-        In this order, those of the model: `input_values` (B, samples) and `attention_mask` (B, samples), or
+        In this order, the model's: `input_values` (B, samples) and `attention_mask` (B, samples), or
         `audio_frames` (B, T_a, audio_dim) and `audio_frame_mask` (B, T_a); `video_frames` (B, T_v, video_dim) and
         `video_frame_mask` (B, T_v); `text_frames` and `text_frame_mask`; and `labels` if any utterance has one.
         Masks are 1 where there is something.
@@ -193,7 +194,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         Args:
             dialogues: records with `utterances`, see the README, or the utterances themselves.
             return_tensors: `"pt"` for torch tensors, None for numpy arrays.
-            return_labels: False leaves labels out, also such as the processor does not know.
+            return_labels: False leaves labels out, even labels that the processor does not know.
 
         Raises:
             DialogueError: bad input; the message names the dialogue and the utterance.
@@ -207,7 +208,9 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedUtterance]:
         cuts = Cuts()
         encoded = [
-            one for name, utterances in named for one in self._encode_dialogue(name, utterances, problem_type, cuts)
+            example
+            for name, utterances in named
+            for example in self._encode_dialogue(name, utterances, problem_type, cuts)
         ]
         if cuts.waveforms:
             logger.warning(
@@ -236,63 +239,115 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
     def _encode_streams(self, utterance: Utterance, place: str, cuts: "Cuts") -> dict[str, np.ndarray]:
         streams = {}
-        for stream, dim in self.dims.items():
+        for modality, dim in self._streams.items():
             if dim is None:
                 sequence = self._waveform(utterance, place, cuts)
             else:
-                modality = _STREAMS[stream]
                 sequence = get_frames(utterance, modality, dim, place)
-                if sequence is None and stream != "text" and utterance.get(MEDIA_KEYS[modality]) is not None:
+                if sequence is None and modality != "text" and utterance.get(MEDIA_KEYS[modality]) is not None:
                     raise DialogueError(
                         f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"
                     )
-            if stream == "video" and sequence is not None and len(sequence) > self.max_video_frames:
+            if modality == "visual" and sequence is not None and len(sequence) > self.max_video_frames:
                 sequence = sequence[: self.max_video_frames]
                 cuts.videos += 1
             if sequence is not None:
-                streams[stream] = sequence
+                streams[modality] = sequence
         return streams
 
     def _waveform(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
+        read, failure = self.read_media(utterance, place)
+        if failure is not None:
+            cuts.failures.append(failure)
+        waveform = read["audio"].samples
+        if waveform is None:
+            return None
+        if len(waveform) > self._longest:
+            waveform = waveform[: self._longest]
+            cuts.waveforms += 1
+        return normalize_loudness(waveform) if self.normalize_audio else waveform
+
+    @property
+    def _longest(self) -> int:
+        """Samples of the longest waveform that is not cut."""
+        return max(1, int(self.max_audio_seconds * self.sampling_rate))
+
+    def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:
+        """As in the base class: a waveform takes the place of `audio`, at the model's rate."""
+        failure = None
         try:
             waveform = get_waveform(utterance, self.sampling_rate)
         except MediaError as error:
-            cuts.failures.append(ExtractionFailure.of(error, utterance, "audio", place))
-            return None
+            waveform, failure = None, ExtractionFailure.of(error, utterance, "audio", place)
         except DialogueError as error:
             raise DialogueError(f"{place}: {error}") from None
-        if waveform is None:
-            return None
-        longest = max(1, int(self.max_audio_seconds * self.sampling_rate))
-        if len(waveform) > longest:
-            waveform = waveform[:longest]
-            cuts.waveforms += 1
-        return normalize_loudness(waveform) if self.normalize_audio else waveform
+        if waveform is not None and len(waveform) > self._longest:
+            # One sample more than is read: `encode` still sees that there was more, and says so.
+            waveform = waveform[: self._longest + 1].copy()
+        return {"audio": Waveform(waveform, self.sampling_rate)}, failure
 
     def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
         """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""
         batch: dict[str, np.ndarray] = {}
-        for stream, dim in self.dims.items():
+        for modality, dim in self._streams.items():
             sequences, mask = pad_sequences(
-                [one.streams.get(stream) for one in encoded], () if dim is None else (dim,)
+                [example.streams.get(modality) for example in encoded], () if dim is None else (dim,)
             )
-            key, mask_key = self._keys(stream)
+            key, mask_key = _keys(modality, dim)
             batch[key] = sequences
             batch[mask_key] = mask.astype(np.int64) if dim is None else mask
-        labels = join_labels([one.labels for one in encoded])
+        labels = join_labels([example.labels for example in encoded])
         if labels is not None:
             batch["labels"] = labels
         return BatchFeature(batch, tensor_type=return_tensors)
 
+    # Words for people.
+
+    def describe_inputs(self, config: Any) -> list[ModalityInput]:
+        """As in the base class."""
+        inputs = []
+        for modality, dim in self.dims.items():
+            if dim is None:
+                length = f"at most {self.max_audio_seconds:g} s at {self.sampling_rate} Hz"
+                encoder = f"{config.audio_config.model_type}, an encoder inside the model"
+                inputs.append(ModalityInput(modality, (MEDIA_KEYS[modality],), length, encoder))
+            else:
+                inputs.append(ModalityInput(modality, (FRAME_KEYS[modality],), f"frames × {dim}", None))
+        return inputs
+
+    def describe_context(self, config: Any) -> list[str]:
+        """As in the base class."""
+        return [f"Videos are read up to {self.max_video_frames} frames."] if self.video_dim else []
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """As in the base class."""
+        return ("media",) if self.reads_waveforms else ()
+
+    def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
+        return {
+            MEDIA_KEYS[modality] if dim is None else FRAME_KEYS[modality]: (
+                made_up_sound(rng, self.sampling_rate) if dim is None else rng.normal(size=(_EXAMPLE_FRAMES, dim))
+            )
+            for modality, dim in self._streams.items()
+        }
+
 
 @dataclass
 class Cuts:
-    """How many utterances were longer than the processor reads, and which recordings could not be read."""
+    """Counts of the utterances that were longer than the processor reads, and the recordings that could not be read."""
 
     waveforms: int = 0
     videos: int = 0
     failures: list[ExtractionFailure] = field(default_factory=list)
+
+
+def _keys(modality: str, dim: int | None) -> tuple[str, str]:
+    """Keys of the batch for a stream and its mask."""
+    if dim is None:
+        return "input_values", "attention_mask"
+    return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
 
 
 def _is_utterance(record: Any) -> bool:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,65 +17,66 @@ from .dialogues import (
     TOKEN_KEYS,
     Dialogue,
     DialogueError,
+    NamedUtterances,
     Utterance,
     as_dialogue_list,
-    dialogue_name,
-    get_features,
     get_utterances,
+    most_speakers,
+    name_utterances,
     utterance_name,
 )
-from .extractors import check_extractor, pinned
-from .feature_extraction import add_features, needed_extractors, warn_of
+from .extractors import OPENSMILE, check_extractor, pinned
+from .feature_extraction import add_features, needed_extractors
 from .feature_origin import check_origin, extractors_of
-from .graph import num_relations, relation_ids, window_edges
-from .labels import (
-    REGRESSION,
-    encode_labels,
-    get_label,
-    join_labels,
-)
-from .modality_weights import measure_modality_weights
-from .packing_dialogues import EncodedDialogue, joined_tokens
-from .processor_base import EmotionRecognitionProcessor, NamedUtterances
-from .standardization import feature_statistics
+from .fitting import infer_parameters, learn_statistics, learn_weights
+from .graph import num_relations
+from .labels import encode_labels
+from .media_failures import warn_of
+from .packing_dialogues import EncodedDialogue, encode_features, encode_speakers, join_dialogues, pack_dialogues
+from .processor_base import EmotionRecognitionProcessor, ModalityInput, made_up_sound
+from .reading import read_dialogues
 from .summary import summarize_dialogues
 from .tokens import DEFAULT_MAX_LENGTH, tokenize
+
+_SCHEMES = {
+    "same_or_other": "whether two utterances have the same speaker, of any number of speakers",
+    "speaker_pair": "which of up to {} speakers speaks to which",
+}
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
     """Turns dialogues with utterance-level features into one packed graph batch, without padding.
 
-    With extractors it reads `text`, `audio` and `video` of utterances that lack the features. What cannot be read is
-    masked, with a warning; for whole data sets, `extract_features` does the same with a cache and a report.
+    With extractors it reads `text`, `audio` and `video` of utterances that lack the features. A medium that cannot be
+    read is masked, with a warning; for whole data sets, `extract_features` does the same with a cache and a report.
 
-    With a tokenizer it reads the utterances' raw `text`, for a model with an encoder of text; text_features are not
-    read then. All parameters survive `save_pretrained` and `from_pretrained`, as plain JSON and, the tokenizer, in
-    files of its own.
+    With a tokenizer it reads the utterances' raw `text`, for a model with a text encoder, and no text_features. All
+    parameters survive `save_pretrained` and `from_pretrained`: as plain JSON, and the tokenizer in files of its own.
 
     Args:
         text_dim, audio_dim, visual_dim: size of each modality's feature vectors. A modality of size 0 is not
             part of the model, and its features are not read.
-        window_past, window_future: utterances from which a node receives (besides itself); -1 is unlimited.
+        window_past, window_future: number of utterances from which a node receives, besides itself; -1 is unlimited.
             8 is the paper's choice for IEMOCAP 4-way (section 4.2).
         relation_scheme: `"speaker_pair"` (the papers': 2 * max_speakers**2 relations) or `"same_or_other"`
             (4 relations, any number of speakers).
         max_speakers: most speakers in one dialogue that `"speaker_pair"` can tell apart.
         speaker_to_id: fixed speaker ids. By default a speaker's id is its order of appearance in the dialogue.
-        label2id: class name -> index; string labels need it.
+        label2id: class name -> index; needed for labels that are strings.
         problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
             rest is single-label.
         feature_statistics: modality -> {"mean": [...], "std": [...]}, learnt by `fit`; features are
             standardised with it. None leaves them as they are.
-        modality_weights: modality -> factor of its standardised features, learnt by `from_dialogues`: how much each
-            tells of the labels, see `modality_weights.py`. None weighs all alike.
+        modality_weights: modality -> factor of its standardised features, learnt by `from_dialogues` from how much
+            each modality tells of the labels, see `modality_weights.py`. None weighs all modalities alike.
         text_extractor: `"hashing"`, or folder or Hub id of a text encoder; None reads features only. Extractors
             are loaded when first needed, and a Hub id is saved with the commit that it stood for.
         audio_extractor: `"logmel"`, `"opensmile:eGeMAPSv02"` and the like, or folder or Hub id of a speech encoder.
         video_extractor: `"frame-statistics"`, `"openface"` (CSV files), or folder or Hub id of an image encoder.
-        tokenizer: of transformers, the one of the model's encoder of text. It is kept as `text_tokenizer`: to
-            `tokenizer`, which the Trainer asks for, it would fit the encoder's config.
-        text_max_length: most tokens of an utterance that are read; by default 128, or the tokenizer's own maximum if
-            that is less. Longer texts are cut.
+        tokenizer: tokenizer of the model's text encoder, from transformers. It is kept as `text_tokenizer`: the
+            Trainer would fit the special tokens of the model's config to a `tokenizer`.
+        text_max_length: number of tokens of an utterance that are read; longer texts are cut. By default 128, or the
+            tokenizer's own maximum if that is less.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -135,7 +137,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                     "leave one of the two out"
                 )
         elif self.text_max_length is not None:
-            raise ValueError("text_max_length is of a tokenizer, and there is none; give tokenizer or text_dim")
+            raise ValueError("text_max_length needs a tokenizer, and there is none; give tokenizer or text_dim")
         num_relations(self.relation_scheme, self.max_speakers)
         for speaker, speaker_id in (self.speaker_to_id or {}).items():
             if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
@@ -149,11 +151,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                     f"feature_statistics hold {modality!r}: {', '.join(map(repr, statistics)) or 'nothing'}; "
                     f"they give 'mean' and 'std' of {', '.join(MODALITIES)}"
                 )
-            sizes = {len(statistics["mean"]), len(statistics["std"])}
-            if sizes != {self.dims[modality]}:
-                raise ValueError(
-                    f"feature_statistics of {modality} have sizes {sizes}, {modality}_dim is {self.dims[modality]}"
-                )
+            sizes, dim = {len(statistics["mean"]), len(statistics["std"])}, getattr(self, f"{modality}_dim")
+            if sizes != {dim}:
+                raise ValueError(f"feature_statistics of {modality} have sizes {sizes}, {modality}_dim is {dim}")
             if not all(deviation > 0 for deviation in statistics["std"]):
                 raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
         for modality, weight in (self.modality_weights or {}).items():
@@ -163,41 +163,44 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             check_extractor(modality, extractor)
 
     @property
-    def dims(self) -> dict[str, int]:
-        """Modality -> size of its feature vectors; 0 for text that is read as tokens."""
-        return {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
+    def dims(self) -> dict[str, int | None]:
+        """As in the base class; None for text that is read as tokens."""
+        dims: dict[str, int | None] = dict(self._vector_sizes)
+        return dims if self.text_tokenizer is None else {"text": None, **dims}
+
+    @property
+    def _vector_sizes(self) -> dict[str, int]:
+        """Modality -> size of its vectors, for the modalities that are read as vectors."""
+        sizes = {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
+        return {modality: size for modality, size in sizes.items() if size}
 
     @property
     def extractors(self) -> dict[str, str]:
-        """Modality -> its extractor, where there is one."""
+        """As in the base class."""
         named = {modality: getattr(self, key) for modality, key in EXTRACTOR_KEYS.items()}
         return {modality: extractor for modality, extractor in named.items() if extractor is not None}
 
     @property
-    def _modalities_read(self) -> list[str]:
-        return [modality for modality, dim in self.dims.items() if dim]
-
-    @property
-    def reads_anything(self) -> bool:
-        """Whether at least one modality is part of the model."""
-        return any(self.dims.values()) or self.text_tokenizer is not None
+    def reads_media(self) -> bool:
+        """As in the base class: extractors do, for which there is `extract_features`."""
+        return False
 
     @property
     def num_relations(self) -> int:
-        """How many relation ids the edges of this processor's batches can have."""
+        """Number of relation ids that the edges of this processor's batches can have."""
         return num_relations(self.relation_scheme, self.max_speakers)
 
     @property
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
-        features = [FEATURE_KEYS[modality] for modality, dim in self.dims.items() if dim]
+        features = [FEATURE_KEYS[modality] for modality in self._vector_sizes]
         tokens = [] if self.text_tokenizer is None else list(TOKEN_KEYS)
         graph = ["modality_mask", "speaker_ids", "edge_index", "edge_type"]
         return ["dialogue_lengths", *tokens, *features, *graph, "labels"]
 
     @classmethod
     def get_attributes(cls) -> list[str]:
-        """None: what transformers finds here it asks for in every checkpoint, and the tokenizer is optional."""
+        """Return nothing: transformers demands what it finds here in every checkpoint; the tokenizer is optional."""
         return []
 
     @classmethod
@@ -220,13 +223,13 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
-        """A processor made to measure for a training set: sizes, labels, task, standardisation and weights.
+        """Make a processor to measure for a training set: sizes, labels, task, standardisation and weights.
 
-        Extractors that are given read raw media here; those of dialogues that come from `extract_features` are known.
-        Relations default to `"same_or_other"`, which never meets a dialogue with too many speakers.
+        Extractors that are given read raw media here; the extractors of dialogues that come from `extract_features`
+        are taken over. Relations default to `"same_or_other"`, which never meets a dialogue with too many speakers.
 
         Args:
-            dialogues: the training dialogues.
+            dialogues: the training dialogues. Where they are encoded too, `read_dialogues` saves reading them twice.
             **parameters: any parameter of the processor; what is given is not inferred. `feature_statistics=None`
                 leaves features as they are, `modality_weights=None` weighs all modalities alike.
 
@@ -234,57 +237,38 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             DialogueError: no features at all, no text with a tokenizer, or anything that `summarize_dialogues`
                 refuses.
         """
-        dialogue_list = as_dialogue_list(dialogues)
+        dialogue_list = read_dialogues(dialogues)
         known = extractors_of(dialogue_list)
-        reads_text = parameters.get("tokenizer") is not None
-        if reads_text:
+        if parameters.get("tokenizer") is not None:
             known.pop("text", None)
         extractors = {key: parameters.get(key, known.get(modality)) for modality, key in EXTRACTOR_KEYS.items()}
         reader = cls(**extractors)
         check_origin(dialogue_list, reader.extractors)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
         dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)
-        summary = summarize_dialogues(dialogue_list)
-        if reads_text and not summary.num_texts:
-            raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
-        if not reads_text and not any(summary.feature_sizes.values()):
-            raise DialogueError(
-                "no utterance has text_features, audio_features or visual_features; "
-                f"raw media are read with {', '.join(EXTRACTOR_KEYS.values())}"
-            )
-        inferred: dict[str, Any] = {f"{modality}_dim": size for modality, size in summary.feature_sizes.items()}
-        if reads_text:
-            inferred["text_dim"] = 0
-        inferred |= {
-            "relation_scheme": "same_or_other",
-            "max_speakers": max(2, summary.max_speakers),
-            "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
-            "problem_type": summary.problem_type,
-        }
-        sizes = {modality: (inferred | parameters)[f"{modality}_dim"] for modality in MODALITIES}
-        parameters |= {
-            EXTRACTOR_KEYS[modality]: extractor if sizes[modality] else None
-            for modality, extractor in reader.extractors.items()
-        }
-        processor = cls(**(inferred | parameters))
+        made = infer_parameters(summarize_dialogues(dialogue_list), parameters)
+        for modality, extractor in reader.extractors.items():
+            made[EXTRACTOR_KEYS[modality]] = extractor if made[f"{modality}_dim"] else None
+        processor = cls(**made)
         if "feature_statistics" not in parameters:
-            processor._fit_extracted(dialogue_list)
-            if "modality_weights" not in parameters and len(processor._modalities_read) > 1:
-                processor.modality_weights = measure_modality_weights(processor._labelled_features(dialogue_list))
+            named, sizes = name_utterances(dialogue_list), processor._vector_sizes
+            processor.feature_statistics = learn_statistics(named, sizes)
+            if "modality_weights" not in parameters and len(sizes) > 1:
+                processor.modality_weights = learn_weights(named, sizes, processor.feature_statistics)
         return processor
 
     @classmethod
     def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
-        """The published relations, with room for these dialogues; the papers weigh all modalities alike."""
-        most = summarize_dialogues(dialogues).max_speakers
-        return {"relation_scheme": "speaker_pair", "max_speakers": max(2, most), "modality_weights": None}
+        """Return the published relations, with room for these dialogues; the papers weigh all modalities alike."""
+        most = max(2, most_speakers(dialogues))
+        return {"relation_scheme": "speaker_pair", "max_speakers": most, "modality_weights": None}
 
     def model_kwargs(self) -> dict[str, Any]:
-        """What a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
+        """Return what a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
 
-        With a tokenizer it is the model's encoder that decides on text_dim: `from_encoders(encoder, **...)`.
+        With a tokenizer the model's encoder decides on text_dim: `from_encoders(encoder, **...)`.
         """
-        shared: dict[str, Any] = {f"{modality}_dim": dim for modality, dim in self.dims.items()}
+        shared: dict[str, Any] = {f"{modality}_dim": getattr(self, f"{modality}_dim") for modality in MODALITIES}
         if self.text_tokenizer is not None:
             del shared["text_dim"]
         shared |= {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
@@ -297,39 +281,12 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """
         dialogue_list = as_dialogue_list(dialogues)
         check_origin(dialogue_list, self.extractors)
-        return self._fit_extracted(self._extracted(dialogue_list, self._modalities_read))
-
-    def _fit_extracted(self, dialogues: Sequence[Dialogue]) -> Self:
-        self.feature_statistics = {
-            modality: feature_statistics(self._raw_vectors(dialogues, modality), dim)
-            for modality, dim in self.dims.items()
-            if dim
-        }
+        extracted = self._extracted(dialogue_list, self._vector_sizes)
+        self.feature_statistics = learn_statistics(name_utterances(extracted), self._vector_sizes)
         return self
 
-    def _labelled_features(
-        self, dialogues: Sequence[Dialogue]
-    ) -> list[tuple[dict[str, tuple[np.ndarray, np.ndarray]], list[Any]]]:
-        """Of each dialogue, modality -> features and where they are present, and the utterances' labels."""
-        labelled = []
-        for position, dialogue in enumerate(dialogues):
-            name = dialogue_name(dialogue, position)
-            utterances = get_utterances(dialogue, name)
-            features = {one: self._encode_features(utterances, one, name) for one in self._modalities_read}
-            labelled.append((features, [get_label(utterance) for utterance in utterances]))
-        return labelled
-
-    def _raw_vectors(self, dialogues: Sequence[Dialogue], modality: str) -> Iterable[np.ndarray]:
-        for position, dialogue in enumerate(dialogues):
-            name = dialogue_name(dialogue, position)
-            for index, utterance in enumerate(get_utterances(dialogue, name)):
-                place = utterance_name(name, index)
-                features = get_features(utterance, modality, self.dims[modality], place)
-                if features is not None:
-                    yield features
-
     def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
-        """Name the commit that the Hub id of each of these extractors stands for today, if it does not yet.
+        """Add to the Hub ids of these extractors the commits that they stand for today, where there is none yet.
 
         Raises:
             DialogueError: there is no such extractor.
@@ -339,18 +296,18 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
 
     def _extracted(self, dialogues: Sequence[Dialogue], modalities: Collection[str]) -> Sequence[Dialogue]:
-        """The dialogues with features of these modalities in place of raw media."""
+        """Return the dialogues with features of these modalities in place of raw media."""
         if not self.extractors:
             return dialogues
-        names = [dialogue_name(dialogue, position) for position, dialogue in enumerate(dialogues)]
-        named = [(name, get_utterances(one, name)) for name, one in zip(names, dialogues, strict=True)]
-        filled = self._with_features(named, modalities)
-        return [dict(one) | {"utterances": utterances} for one, (_, utterances) in zip(dialogues, filled, strict=True)]
+        filled = self._with_features(name_utterances(dialogues), modalities)
+        return [
+            {**dialogue, "utterances": utterances} for dialogue, (_, utterances) in zip(dialogues, filled, strict=True)
+        ]
 
     def _with_features(
         self, named: Sequence[NamedUtterances], modalities: Collection[str]
     ) -> Sequence[NamedUtterances]:
-        """The utterances with features of these modalities where they have raw media; what fails is warned of."""
+        """Return the utterances with features of these modalities where they have raw media; warn of what fails."""
         needed = needed_extractors(named, self.extractors) & set(modalities)
         if not needed:
             return named
@@ -377,7 +334,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return_tensors: str | None = None,
         return_labels: bool = True,
     ) -> BatchFeature:
-        """One dialogue or a list of dialogues -> the packed graph batch.
+        """Turn one dialogue or a list of dialogues into the packed graph batch.
 
         With N utterances, E edges and B dialogues, in this order: `dialogue_lengths` (B,); with a tokenizer
         `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
@@ -387,7 +344,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         Args:
             dialogues: records with `utterances`, see the README.
             return_tensors: `"pt"` for torch tensors, None for numpy arrays.
-            return_labels: False leaves labels out, also such as the processor does not know.
+            return_labels: False leaves labels out, even labels that the processor does not know.
 
         Raises:
             DialogueError: bad input; the message names the dialogue and the utterance.
@@ -395,126 +352,136 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return self.pack(self.encode(dialogues, return_labels), return_tensors)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
-        named = self._with_features(named, self._modalities_read)
-        encoded = [self._encode_one(name, utterances, problem_type) for name, utterances in named]
-        if not any(one.modality_mask.any() for one in encoded):
+        named = self._with_features(named, self._vector_sizes)
+        encoded = [self._encode_dialogue(name, utterances, problem_type, {}) for name, utterances in named]
+        if not any(dialogue.modality_mask.any() for dialogue in encoded):
             self._refuse_raw_media(named)
         return encoded
 
     def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> EncodedDialogue:
-        """As in the base class: a dialogue of this utterance alone, whose speaker has the id of the whole."""
+        """As in the base class: a dialogue of this utterance only, whose speaker has the id of the whole dialogue."""
         begins = not speakers
         named = [(name, get_utterances({"utterances": [utterance]}, name))]
-        ((_, utterances),) = self._with_features(named, self._modalities_read)
-        encoded = self._encode_one(name, utterances, None, speakers)
+        ((_, utterances),) = self._with_features(named, self._vector_sizes)
+        encoded = self._encode_dialogue(name, utterances, None, speakers)
         if begins and not encoded.modality_mask.any():
             self._refuse_raw_media(named)
         return encoded
 
     def join(self, encoded: Sequence[EncodedDialogue]) -> list[EncodedDialogue]:
         """As in the base class: one dialogue."""
-        features = {name: np.concatenate([one.features[name] for one in encoded]) for name in encoded[0].features}
-        return [
-            EncodedDialogue(
-                features=features,
-                modality_mask=np.concatenate([one.modality_mask for one in encoded]),
-                speaker_ids=np.concatenate([one.speaker_ids for one in encoded]),
-                labels=None,
-                tokens=None if self.text_tokenizer is None else joined_tokens(encoded),
-            )
-        ]
+        return [join_dialogues(encoded)]
 
-    def _encode_one(
-        self,
-        name: str,
-        utterances: Sequence[Utterance],
-        problem_type: str | None,
-        speakers: dict[str, int] | None = None,
+    def _encode_dialogue(
+        self, name: str, utterances: Sequence[Utterance], problem_type: str | None, speakers: dict[str, int]
     ) -> EncodedDialogue:
         features: dict[str, np.ndarray] = {}
         modality_mask = np.zeros((len(utterances), len(MODALITIES)), bool)
-        for column, (modality, dim) in enumerate(self.dims.items()):
-            if dim:
-                features[modality], modality_mask[:, column] = self._encode_features(utterances, modality, name)
+        for modality, size in self._vector_sizes.items():
+            statistics = (self.feature_statistics or {}).get(modality)
+            weight = (self.modality_weights or {}).get(modality, 1.0)
+            features[modality], present = encode_features(utterances, modality, size, name, statistics, weight)
+            modality_mask[:, MODALITIES.index(modality)] = present
         tokens = None
         if self.text_tokenizer is not None and self.text_max_length is not None:
             tokens = tokenize(utterances, self.text_tokenizer, self.text_max_length, name)
             modality_mask[:, MODALITIES.index("text")] = tokens.lengths > 0
+        most = self.max_speakers if self.relation_scheme == "speaker_pair" else None
         return EncodedDialogue(
             features=features,
             modality_mask=modality_mask,
-            speaker_ids=self._encode_speakers(utterances, name, {} if speakers is None else speakers),
+            speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, most),
             labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
             tokens=tokens,
         )
 
-    def _encode_features(
-        self, utterances: Sequence[Utterance], modality: str, name: str
-    ) -> tuple[np.ndarray, np.ndarray]:
-        dim = self.dims[modality]
-        features = np.zeros((len(utterances), dim), np.float32)
-        present = np.zeros(len(utterances), bool)
-        for index, utterance in enumerate(utterances):
-            vector = get_features(utterance, modality, dim, utterance_name(name, index))
-            if vector is not None:
-                features[index], present[index] = vector, True
-        statistics = (self.feature_statistics or {}).get(modality)
-        if statistics is not None:
-            mean = np.asarray(statistics["mean"], np.float32)
-            std = np.asarray(statistics["std"], np.float32)
-            features[present] = (features[present] - mean) / std
-        features *= (self.modality_weights or {}).get(modality, 1.0)
-        return features, present
-
-    def _encode_speakers(self, utterances: Sequence[Utterance], name: str, speakers: dict[str, int]) -> np.ndarray:
-        speaker_ids = np.empty(len(utterances), np.int64)
-        for index, utterance in enumerate(utterances):
-            speaker = utterance["speaker"]
-            place = utterance_name(name, index)
-            if self.speaker_to_id is None:
-                speaker_id = speakers.setdefault(speaker, len(speakers))
-            elif speaker in self.speaker_to_id:
-                speaker_id = speakers[speaker] = self.speaker_to_id[speaker]
-            else:
-                known = ", ".join(self.speaker_to_id)
-                raise DialogueError(f"{place}: unknown speaker {speaker!r}; known speakers: {known}")
-            if self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers:
-                raise DialogueError(
-                    f"{place}: speaker {speaker!r} is number {speaker_id + 1}, and the relation scheme "
-                    f"'speaker_pair' holds {self.max_speakers} speakers; raise max_speakers or choose "
-                    "relation_scheme='same_or_other'"
-                )
-            speaker_ids[index] = speaker_id
-        return speaker_ids
-
     def _refuse_raw_media(self, named: Sequence[NamedUtterances]) -> None:
         for name, utterances in named:
             for index, utterance in enumerate(utterances):
-                for modality, dim in self.dims.items():
-                    raw = utterance.get(MEDIA_KEYS[modality]) is not None and modality not in self.extractors
-                    if dim and raw:
+                for modality, size in self._vector_sizes.items():
+                    if utterance.get(MEDIA_KEYS[modality]) is not None and modality not in self.extractors:
                         raise DialogueError(
                             f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
-                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {dim} only: "
+                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {size} only: "
                             f"it has no {EXTRACTOR_KEYS[modality]}"
                         )
 
     def pack(self, encoded: Sequence[EncodedDialogue], return_tensors: str | None = None) -> BatchFeature:
         """Join encoded dialogues into one graph batch; the keys and shapes are those of `__call__`."""
-        dialogue_lengths = np.array([len(one) for one in encoded], np.int64)
-        speaker_ids = np.concatenate([one.speaker_ids for one in encoded])
-        edge_index = window_edges(dialogue_lengths, self.window_past, self.window_future)
-        batch: dict[str, np.ndarray] = {"dialogue_lengths": dialogue_lengths}
-        if self.text_tokenizer is not None:
-            batch |= zip(TOKEN_KEYS, joined_tokens(encoded).pad(self.text_tokenizer.pad_token_id or 0), strict=True)
-        for modality, dim in self.dims.items():
-            if dim:
-                batch[FEATURE_KEYS[modality]] = np.concatenate([one.features[modality] for one in encoded])
-        batch["modality_mask"] = np.concatenate([one.modality_mask for one in encoded])
-        batch["speaker_ids"] = speaker_ids
-        batch["edge_index"] = edge_index
-        batch["edge_type"] = relation_ids(edge_index, speaker_ids, self.relation_scheme, self.max_speakers)
-        labels = join_labels([one.labels for one in encoded])
-        if labels is not None:
-            batch["labels"] = labels
+        batch = pack_dialogues(
+            encoded,
+            self.window_past,
+            self.window_future,
+            self.relation_scheme,
+            self.max_speakers,
+            padding_id=getattr(self.text_tokenizer, "pad_token_id", None) or 0,
+        )
         return BatchFeature(batch, tensor_type=return_tensors)
+
+    # Words for people.
+
+    def describe_inputs(self, config: Any) -> list[ModalityInput]:
+        """As in the base class."""
+        inputs = []
+        for modality, size in self.dims.items():
+            medium, features, extractor = MEDIA_KEYS[modality], FEATURE_KEYS[modality], self.extractors.get(modality)
+            if size is None:
+                trained = "trained with the rest" if config.unfreeze_text_encoder else "left as it was"
+                encoder = f"{config.text_config.model_type}, an encoder inside the model, {trained}"
+                length = f"at most {self.text_max_length} tokens"
+                inputs.append(ModalityInput(modality, (medium,), length, encoder))
+            elif extractor is None:
+                inputs.append(ModalityInput(modality, (features,), str(size), None))
+            else:
+                # The folder of an encoder lies on somebody's machine: only its last part is for others.
+                folder = Path(extractor)
+                made_by = f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor
+                inputs.append(ModalityInput(modality, (medium, features), str(size), made_by))
+        return inputs
+
+    def describe_context(self, config: Any) -> list[str]:
+        """As in the base class."""
+        sentences = []
+        if getattr(config, "graph_num_layers", 0):
+            past, future = _window(self.window_past), _window(self.window_future)
+            scheme = _SCHEMES[self.relation_scheme].format(self.max_speakers)
+            sentences.append(
+                f"In the graph an utterance sees itself, {past} before it and {future} after it; the relations tell "
+                f"{scheme} (relation_scheme is {self.relation_scheme}), and which of the two came first."
+            )
+        if self.feature_statistics:
+            sentences.append(
+                "The processor standardises features by the mean and the standard deviation of the training set."
+            )
+        if self.modality_weights:
+            weights = {MEDIA_KEYS[name]: self.modality_weights.get(name) for name in MODALITIES}
+            listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight is not None)
+            sentences.append(f"It weighs them by how much they told of the training labels: {listed}.")
+        return sentences
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """As in the base class."""
+        reads_media = self.audio_extractor is not None or self.video_extractor is not None
+        reads_opensmile = (self.audio_extractor or "").startswith(OPENSMILE)
+        return ("media",) * reads_media + ("opensmile",) * reads_opensmile
+
+    def _example_speakers(self) -> Sequence[str]:
+        speakers = list(self.speaker_to_id or super()._example_speakers())
+        return speakers[: self.max_speakers] if self.relation_scheme == "speaker_pair" else speakers
+
+    def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
+        inputs = super()._example_inputs(rng)
+        for modality, extractor in self.extractors.items():
+            if modality not in self._vector_sizes or extractor == "openface":  # a CSV file cannot be made up in a line
+                continue
+            del inputs[FEATURE_KEYS[modality]]
+            if modality == "audio":
+                inputs["audio"] = made_up_sound(rng)
+            elif modality == "visual":
+                inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
+        return inputs
+
+
+def _window(size: int) -> str:
+    return "all utterances" if size < 0 else f"{size} utterance{'' if size == 1 else 's'}"

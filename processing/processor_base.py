@@ -1,7 +1,8 @@
-"""What the processors of all families share: labels, and the way from dialogues to examples to a batch."""
+"""The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -10,29 +11,24 @@ import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
 from .dialogues import (
+    FEATURE_KEYS,
+    MEDIA_KEYS,
     Dialogue,
+    NamedUtterances,
     Utterance,
-    as_dialogue_list,
-    dialogue_name,
     get_utterances,
+    iterate_dialogues,
+    name_utterances,
 )
-from .labels import (
-    PROBLEM_TYPES,
-    REGRESSION,
-    SINGLE_LABEL,
-    infer_problem_type,
-    known_labels,
-)
-
-# What messages call a dialogue, and its utterances.
-NamedUtterances = tuple[str, Sequence[Utterance]]
+from .labels import PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
+from .media_failures import ExtractionFailure
 
 
 class EncodedExample:
-    """What a data set holds of a dialogue, or of an utterance where a model sees one at a time, as arrays."""
+    """One row of a data set as arrays: a dialogue, or an utterance where a model sees one at a time."""
 
     labels: np.ndarray | None
-    """Of each utterance, as `labels` of the batch, or None where no label was asked for."""
+    """Label of each utterance, as `labels` of the batch, or None where no label was asked for."""
 
     def __len__(self) -> int:
         """Number of utterances."""
@@ -40,11 +36,11 @@ class EncodedExample:
 
     @property
     def present(self) -> np.ndarray:
-        """(utterances, 3) bool: text, audio, visual present."""
+        """(utterances, 3) bool: whether text, audio and visual are present."""
         raise NotImplementedError
 
     def keep_modalities(self, kept: np.ndarray) -> Self:
-        """A copy whose utterances have only those of their modalities that `kept` (utterances, 3) bool names."""
+        """Return a copy that has only those of its modalities that `kept` (utterances, 3) bool names."""
         raise NotImplementedError
 
     @property
@@ -53,11 +49,26 @@ class EncodedExample:
         return self.labels is not None and bool(known_labels(self.labels).any())
 
 
+@dataclass(frozen=True)
+class ModalityInput:
+    """The way of one modality into a model, in words for people."""
+
+    modality: str
+    keys: tuple[str, ...]
+    """Keys of an utterance that it is read from."""
+    size: str
+    made_by: str | None
+    """Whatever makes it from the raw medium; None where the user has to bring it."""
+
+
 class EmotionRecognitionProcessor(ProcessorMixin):
-    """Base of every family's processor; a family says how to encode a dialogue and how to pack a batch.
+    """Base of every family's processor.
+
+    A family has to say how large its inputs are (`dims`), how a processor is made for a training set
+    (`from_dialogues`), how dialogues are encoded (`_encode`) and how a batch is packed (`pack`).
 
     Args:
-        label2id: class name -> index; string labels need it.
+        label2id: class name -> index; needed for labels that are strings.
         problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
             rest is single-label.
 
@@ -65,11 +76,11 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         ValueError: a parameter that is out of its range.
     """
 
-    # Nothing but "no special tokens": the Trainer asks the tokenizer of every processor for them.
+    # No special tokens: the Trainer asks the tokenizer of every processor for them.
     tokenizer: Any = SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
 
     pusher: Callable[..., Any] | None = None
-    """What `push_to_hub` does; `joyful_hf` sets its `push_processor` here, or else transformers' own is done."""
+    """Called by `push_to_hub`; `joyful_hf` sets its `push_processor` here. None does as transformers does."""
 
     def __init__(self, label2id: dict[str, int] | None = None, problem_type: str | None = None) -> None:
         super().__init__()
@@ -81,11 +92,97 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             raise ValueError(f"unknown problem_type {problem_type!r}; choose from {', '.join(PROBLEM_TYPES)}")
 
     def _check_least(self, least: dict[str, int]) -> None:
-        """Raises a ValueError unless each of these parameters is an int of at least so much."""
+        """Raise a ValueError unless each of these parameters is an int that is at least the minimum given."""
         for name, minimum in least.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
                 raise ValueError(f"{name} must be an int of at least {minimum}, got {value!r}")
+
+    # The inputs.
+
+    @property
+    def dims(self) -> dict[str, int | None]:
+        """Modality (`text`, `audio`, `visual`, in this order) -> size of its vectors or frames.
+
+        A modality that is not part of the model is not in it. The size is None where the model itself encodes the raw
+        medium: text as tokens, audio as waveforms.
+        """
+        raise NotImplementedError
+
+    @property
+    def reads_anything(self) -> bool:
+        """Whether at least one modality is part of the model."""
+        return bool(self.dims)
+
+    @property
+    def extractors(self) -> dict[str, str]:
+        """Modality -> name of the extractor that makes its features from raw media, where there is one."""
+        return {}
+
+    @property
+    def reads_media(self) -> bool | None:
+        """Whether `encode` opens recordings, which `read_media` can do before; None where a family does not say."""
+        return None
+
+    def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:
+        """Read the recordings of one utterance, so that `encode` has no file to open. Other processes may do it.
+
+        Args:
+            utterance: its `audio`, `video`, `start` and `end` are enough.
+            place: how messages call the utterance.
+
+        Returns:
+            Values that replace those of the utterance, and what could not be read: `encode` masks it.
+
+        Raises:
+            DialogueError: bad input that is an error in any case.
+        """
+        raise NotImplementedError
+
+    # Words for people, such as the readers of a model card.
+
+    def describe_inputs(self, config: Any) -> list[ModalityInput]:
+        """Describe how each modality gets into the model.
+
+        Args:
+            config: configuration of the model.
+        """
+        return [
+            ModalityInput(modality, (MEDIA_KEYS[modality],), "any length", "an encoder inside the model")
+            if size is None
+            else ModalityInput(modality, (FEATURE_KEYS[modality],), str(size), None)
+            for modality, size in self.dims.items()
+        ]
+
+    def describe_context(self, config: Any) -> list[str]:
+        """Say in whole sentences what else a user should know of what is read: context, limits, scaling."""
+        return []
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Names in `optional_imports.EXTRAS` of the optional packages that reading the inputs needs."""
+        return ()
+
+    def example_dialogue(self) -> dict[str, Any]:
+        """Make up a dialogue of two utterances that this processor reads, the same one each time."""
+        rng = np.random.default_rng(0)
+        speakers = self._example_speakers()
+        return {
+            "utterances": [
+                {"speaker": speakers[index % len(speakers)], "text": text, **self._example_inputs(rng)}
+                for index, text in enumerate(("I never said that.", "Yes, you did!"))
+            ]
+        }
+
+    def _example_speakers(self) -> Sequence[str]:
+        return "Ross", "Rachel"
+
+    def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
+        """Make up the inputs of an utterance beside its text."""
+        sizes = {modality: size for modality, size in self.dims.items() if size is not None}
+        return {FEATURE_KEYS[modality]: rng.normal(size=size) for modality, size in sizes.items()}
+
+    # Saving and sharing.
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
         """As in transformers; `push_to_hub=True` pushes as the method of that name does."""
@@ -100,23 +197,20 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             return super().push_to_hub(repo_id, **kwargs)
         return self.pusher(repo_id, **kwargs)
 
+    # Training.
+
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
-        """A processor made to measure for a training set; parameters that are given are not inferred."""
+        """Make a processor to measure for a training set; parameters that are given are not inferred."""
         raise NotImplementedError
 
     @classmethod
     def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
-        """Parameters that a published form of the model asks for, with room for these dialogues."""
+        """Return the parameters that a published form of the model asks for, with room for these dialogues."""
         return {}
 
-    @property
-    def reads_anything(self) -> bool:
-        """Whether at least one modality is part of the model."""
-        raise NotImplementedError
-
     def model_kwargs(self) -> dict[str, Any]:
-        """What a model's config must share with this processor; a family adds its sizes to the labels."""
+        """Return what a model's config must share with this processor; a family adds its sizes to the labels."""
         shared: dict[str, Any] = {}
         if self.problem_type is not None:
             shared["problem_type"] = self.problem_type
@@ -127,18 +221,20 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             shared["num_labels"] = 1
         return shared
 
+    # From dialogues to a batch.
+
     def __call__(
         self,
         dialogues: Dialogue | Iterable[Dialogue],
         return_tensors: str | None = None,
         return_labels: bool = True,
     ) -> BatchFeature:
-        """One dialogue or a list of dialogues -> a batch.
+        """Turn one dialogue or a list of dialogues into a batch.
 
         Args:
             dialogues: records with `utterances`, see the README.
             return_tensors: `"pt"` for torch tensors, None for numpy arrays.
-            return_labels: False leaves labels out, also such as the processor does not know.
+            return_labels: False leaves labels out, even labels that the processor does not know.
 
         Raises:
             DialogueError: bad input; the message names the dialogue and the utterance.
@@ -151,33 +247,36 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         """Check the dialogues and turn them into examples: the part of the work that need not be repeated.
 
         Args:
-            first_position: what messages call the first dialogue if it has no id, where the list is a part.
+            dialogues, return_labels: as in `__call__`.
+            first_position: position of the first dialogue, where these are part of a longer list; messages name it
+                where a dialogue has no id.
 
         Returns:
             A list of `EncodedExample`, which hold the utterances in their order.
         """
-        named = []
-        for position, dialogue in enumerate(as_dialogue_list(dialogues), first_position):
-            name = dialogue_name(dialogue, position)
-            named.append((name, get_utterances(dialogue, name)))
-        return self.encode_named(named, return_labels)
+        return self.encode_named(name_utterances(iterate_dialogues(dialogues), first_position), return_labels)
 
     def encode_named(self, named: Sequence[NamedUtterances], return_labels: bool) -> list[Any]:
-        """`encode` of utterances that have been checked, each dialogue's after what messages call it."""
+        """Encode utterances that have been checked, each dialogue's after the name that messages call it by."""
         problem_type = None
         if return_labels:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
         return self._encode(named, problem_type)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[Any]:
+        """Encode checked utterances; without a problem type, labels are left out."""
         raise NotImplementedError
 
     def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> Any:
-        """One more utterance of a dialogue whose earlier ones need not be at hand -> an example of it alone.
+        """Encode one more utterance of a dialogue whose earlier ones need not be at hand.
 
         Args:
-            name: what messages call the dialogue.
-            speakers: the ids of those who have spoken in it; a new speaker is entered.
+            utterance: the record.
+            name: how messages call the dialogue.
+            speakers: ids of those who have spoken in the dialogue; a new speaker is added.
+
+        Returns:
+            An example of this utterance only.
 
         Raises:
             DialogueError: bad input; the message calls the utterance the dialogue's first.
@@ -185,9 +284,14 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return self.encode_named([(name, get_utterances({"utterances": [utterance]}, name))], return_labels=False)[0]
 
     def join(self, encoded: Sequence[Any]) -> list[Any]:
-        """What `encode_next` made of utterances that follow each other -> examples as `encode` makes them."""
+        """Join what `encode_next` made of utterances that follow each other into examples as `encode` makes them."""
         return list(encoded)
 
     def pack(self, encoded: Sequence[Any], return_tensors: str | None = None) -> BatchFeature:
         """Join examples into one batch; the keys and shapes are those of `__call__`."""
         raise NotImplementedError
+
+
+def made_up_sound(rng: np.random.Generator, sampling_rate: int = 16000) -> dict[str, Any]:
+    """Make up a second of `audio` for an example."""
+    return {"array": rng.normal(size=sampling_rate), "sampling_rate": sampling_rate}

@@ -12,12 +12,12 @@ from .dialogues import FEATURE_KEYS, TOKEN_KEYS
 if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
-# Keys of the batch contract that hold one row an utterance.
+# Keys of the batch contract that hold one row per utterance.
 _UTTERANCE_KEYS = (*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels")
 
 
 def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
-    """Packed graph batch -> `torch_geometric.data.Batch` with one `Data` a dialogue.
+    """Turn a packed graph batch into a `torch_geometric.data.Batch` with one `Data` per dialogue.
 
     Utterance rows keep their names (`text_features`, ..., `labels`); `edge_index` is counted from 0 in each
     graph, as torch-geometric wants it.
@@ -43,7 +43,7 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
 
 
 def pyg_to_batch(batch: "Batch") -> BatchFeature:
-    """`torch_geometric.data.Batch` as made by `batch_to_pyg` -> packed graph batch, in the contract's order."""
+    """Turn what `batch_to_pyg` made back into a packed graph batch, in the contract's order."""
     packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch["ptr"])}
     keys = [*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
     packed |= {key: batch[key] for key in keys if key in batch}

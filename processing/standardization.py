@@ -1,19 +1,19 @@
-"""Per-modality standardisation: mean and deviation learnt from the training set, applied to every utterance."""
+"""Standardisation of each modality: mean and deviation are learnt from the training set and applied everywhere."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
-# A dimension that never varies in training says nothing: it is centred but not blown up.
+# A dimension that never varies in training tells nothing: it is centred, but not blown up.
 MINIMAL_DEVIATION = 1e-6
 
 
 def feature_statistics(vectors: Iterable[np.ndarray], size: int) -> dict[str, list[float]]:
-    """Mean and standard deviation of each dimension, as JSON-ready lists of `size` floats.
+    """Return mean and standard deviation of each dimension, as JSON-ready lists of `size` floats.
 
     Args:
-        vectors: feature vectors (size,), utterances that have the modality only.
-        size: of the vectors. Without any vector the statistics leave features as they are.
+        vectors: feature vectors (size,) of the utterances that have the modality.
+        size: size of the vectors. Without any vector, the statistics leave features as they are.
     """
     count, mean, squares = 0, np.zeros(size), np.zeros(size)
     for vector in vectors:  # Welford: one pass, no cancellation on large offsets

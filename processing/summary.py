@@ -1,4 +1,4 @@
-"""What a set of dialogues holds: sizes, labels, speakers. Tells a processor and a model how large to be."""
+"""Count what a set of dialogues holds (sizes, labels, speakers): it tells a processor and a model how large to be."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,35 +11,30 @@ from .dialogues import (
     Dialogue,
     DialogueError,
     Utterance,
-    as_dialogue_list,
     dialogue_name,
     get_features,
     get_utterances,
+    iterate_dialogues,
     utterance_name,
 )
 from .frames import get_frames
-from .labels import (
-    MULTI_LABEL,
-    SINGLE_LABEL,
-    LabelKinds,
-    get_label,
-)
+from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, get_label
 
 
 @dataclass
 class DialogueSummary:
-    """Counts of a set of dialogues; `summarize_dialogues` makes one."""
+    """The counts of a set of dialogues; `summarize_dialogues` makes them."""
 
     num_dialogues: int = 0
     num_utterances: int = 0
     max_speakers: int = 0
     """Most speakers in one dialogue."""
     feature_sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
-    """Size of each modality's vectors, 0 where no utterance has the modality."""
+    """Size of each modality's vectors; 0 where no utterance has the modality."""
     modality_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
     """Utterances that have each modality."""
     frame_sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
-    """Size of each modality's frames, 0 where no utterance has a sequence of them."""
+    """Size of each modality's frames; 0 where no utterance has a sequence of them."""
     frame_counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODALITIES, 0))
     """Utterances that have each modality as a sequence of frames."""
     num_waveforms: int = 0
@@ -53,7 +48,7 @@ class DialogueSummary:
 
     @property
     def label2id(self) -> dict[str, int] | None:
-        """Class names in a stable order (as numbers where all are), or None without classes."""
+        """Class names in a stable order (by value where all of them are numbers), or None without classes."""
         if not self.label_counts:
             return None
         if all(label.isdecimal() for label in self.label_counts):
@@ -61,7 +56,7 @@ class DialogueSummary:
         return {label: index for index, label in enumerate(sorted(self.label_counts))}
 
     def size_of_frames(self, modality: str) -> int:
-        """Size of a modality's frames where a feature vector counts as one frame, 0 without either."""
+        """Return the size of a modality's frames, where a feature vector counts as one frame; 0 without either."""
         return self.frame_sizes[modality] or self.feature_sizes[modality]
 
     def __str__(self) -> str:
@@ -91,7 +86,7 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
     summary = DialogueSummary()
     label_kinds = LabelKinds()
     classes: Counter[str] = Counter()
-    for position, dialogue in enumerate(as_dialogue_list(dialogues)):
+    for position, dialogue in enumerate(iterate_dialogues(dialogues)):
         name = dialogue_name(dialogue, position)
         utterances = get_utterances(dialogue, name)
         summary.num_dialogues += 1

@@ -1,4 +1,4 @@
-"""Texts -> vectors: hashed words, or the mean of a pretrained encoder's tokens."""
+"""Extractors of text: hashed words, or the mean of a pretrained encoder's tokens."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -44,12 +44,12 @@ class TextExtractor(FeatureExtractor):
             )
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """Texts -> (texts, size) float32."""
+        """Return a vector per text, (texts, size) float32."""
         raise NotImplementedError
 
 
 class HashedWords(TextExtractor):
-    """Counts of hashed words and pieces of words, 512 numbers, without a vocabulary and a download.
+    """Counts of hashed words and pieces of words, 512 numbers, without a vocabulary or a download.
 
     Lower-cased words, marks such as ! and ?, and pairs of them are hashed to 256 numbers, pieces of words of 2 to 4
     characters to the other 256; each half has length 1.
@@ -66,7 +66,9 @@ class HashedWords(TextExtractor):
     def encode(self, texts: list[str]) -> np.ndarray:
         if not texts:
             return np.zeros((0, 512), np.float32)
-        return np.hstack([one.transform(texts).toarray() for one in self._vectorizers]).astype(np.float32)
+        return np.hstack([vectorizer.transform(texts).toarray() for vectorizer in self._vectorizers]).astype(
+            np.float32
+        )
 
 
 class TextEncoder(TextExtractor):
@@ -74,7 +76,7 @@ class TextEncoder(TextExtractor):
 
     Args:
         name: folder or Hub id.
-        revision: of a Hub id.
+        revision: revision of a Hub id.
         device: as in torch.
     """
 
@@ -110,7 +112,7 @@ class TextEncoder(TextExtractor):
 
 
 def _pool(tokens: Tensor, mask: Tensor, mode: str) -> Tensor:
-    """(B, T, size) and (B, T), 1 = real, at either side -> (B, size)."""
+    """Pool tokens (B, T, size) with a mask (B, T), 1 = real, padded at either side, to (B, size)."""
     rows = torch.arange(len(tokens), device=tokens.device)
     if mode == "cls":
         return tokens[rows, mask.argmax(-1)]
@@ -124,10 +126,12 @@ def _pool(tokens: Tensor, mask: Tensor, mode: str) -> Tensor:
 
 
 def _sentence_settings(name: str, revision: str | None) -> tuple[list[str], bool]:
-    """How a sentence-transformers folder pools its tokens, and whether vectors have length 1; else the mean, no.
+    """Return how a sentence-transformers folder pools its tokens, and whether its vectors have length 1.
+
+    Other folders pool by the mean, and have vectors of any length.
 
     Raises:
-        DialogueError: a pooling of another kind.
+        DialogueError: a pooling of an unknown kind.
     """
     modules = _read_json(name, revision, "modules.json") or []
     kinds = {module["type"].rpartition(".")[2]: module["path"] for module in modules}

@@ -1,4 +1,4 @@
-"""Text: what an utterance's `text` holds, as tokens, and many of them padded to one rectangle."""
+"""The `text` of utterances as tokens, and many of them padded to one rectangle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from .dialogues import DialogueError, Utterance, utterance_name
 
-# Tokens of an utterance that are read unless asked otherwise: more than all but a few say in one go, and a quarter of
-# what BERT can read.
+# Tokens of an utterance that are read by default: more than nearly anybody says in one go, and a quarter of what BERT
+# can read.
 DEFAULT_MAX_LENGTH = 128
 
 
@@ -25,11 +25,11 @@ class Tokens:
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """Those of several dialogues."""
-        return cls(np.concatenate([one.ids for one in parts]), np.concatenate([one.lengths for one in parts]))
+        """Join the tokens of several dialogues."""
+        return cls(np.concatenate([part.ids for part in parts]), np.concatenate([part.lengths for part in parts]))
 
     def pad(self, padding_id: int) -> tuple[np.ndarray, np.ndarray]:
-        """(utterances, longest) ids and their mask, int64 both, 1 = real; one column at least."""
+        """Return ids and their mask, 1 = real: both (utterances, longest) int64, with at least one column."""
         mask = np.arange(max(1, self.lengths.max())) < self.lengths[:, None]
         ids = np.full(mask.shape, padding_id, np.int64)
         ids[mask] = self.ids
@@ -37,10 +37,10 @@ class Tokens:
 
 
 def get_text(utterance: Utterance, place: str) -> str | None:
-    """What the utterance says, or None where nothing is written.
+    """Return the text of an utterance, or None where nothing is written.
 
     Raises:
-        DialogueError: `text` is no string.
+        DialogueError: `text` is not a string.
     """
     text = utterance.get("text")
     if text is None:
@@ -53,10 +53,12 @@ def get_text(utterance: Utterance, place: str) -> str | None:
 def tokenize(
     utterances: Sequence[Utterance], tokenizer: PreTrainedTokenizerBase, max_length: int, name: str
 ) -> Tokens:
-    """The tokens of a dialogue's utterances, each cut to `max_length` with its special tokens."""
+    """Tokenize a dialogue's utterances, each cut to `max_length` tokens, special tokens included."""
     texts = [get_text(utterance, utterance_name(name, index)) for index, utterance in enumerate(utterances)]
     given = [text for text in texts if text is not None]
     ids = tokenizer(given, truncation=True, max_length=max_length)["input_ids"] if given else []
     lengths = np.zeros(len(texts), np.int64)
-    lengths[[text is not None for text in texts]] = [len(one) for one in ids]
-    return Tokens(np.concatenate([np.empty(0, np.int64), *(np.asarray(one, np.int64) for one in ids)]), lengths)
+    lengths[[text is not None for text in texts]] = [len(of_text) for of_text in ids]
+    return Tokens(
+        np.concatenate([np.empty(0, np.int64), *(np.asarray(of_text, np.int64) for of_text in ids)]), lengths
+    )

@@ -1,4 +1,4 @@
-"""Pictures -> vectors: statistics of brightness, colour and movement, or an image encoder's mean."""
+"""Extractors of pictures: statistics of brightness, colour and movement, or the mean of an image encoder."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from .media import MediaError, get_pictures, is_table
 from .optional_imports import import_optional
 
 NUM_FRAMES = 8
-"""Pictures of an utterance, spread evenly over its time."""
+"""Number of pictures of an utterance, spread evenly over its time."""
 
 
 class VideoExtractor(FeatureExtractor):
@@ -31,12 +31,12 @@ class VideoExtractor(FeatureExtractor):
         return self.encode(get_pictures(utterance, NUM_FRAMES))
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
-        """(pictures, height, width, 3) uint8 -> (size,) float32."""
+        """Turn pictures (pictures, height, width, 3) uint8 into a vector (size,) float32."""
         raise NotImplementedError
 
 
 class FrameStatistics(VideoExtractor):
-    """198 statistics of a video, without a download.
+    """198 statistics of a video; needs no download.
 
     Over a grid of 8 x 8 cells, from the top left on: the mean brightness, its standard deviation within the cell, and
     how much a cell's brightness changes from one picture to the next (64 numbers each); and the mean and standard
@@ -52,17 +52,19 @@ class FrameStatistics(VideoExtractor):
         variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
         change = brightness.diff(dim=0).abs()
         cells = [brightness.mean(0), variance.clamp(min=0).sqrt().mean(0), change.mean(0)]
-        return torch.cat([*(one.flatten() for one in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]).numpy()
+        return torch.cat(
+            [*(cell.flatten() for cell in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]
+        ).numpy()
 
 
 class ImageEncoder(VideoExtractor):
     """The mean over pictures of an image encoder of transformers: CLIP, SigLIP, DINO, ...
 
-    Of a model of images and texts, the vector in which it compares them; of any other, the mean over the picture.
+    A model of images and texts gives the vector in which it compares the two, any other the mean over the picture.
 
     Args:
         name: folder or Hub id.
-        revision: of a Hub id.
+        revision: revision of a Hub id.
         device: as in torch.
     """
 
@@ -77,7 +79,7 @@ class ImageEncoder(VideoExtractor):
         return self._vectors(pixels).mean(0).cpu().numpy()
 
     def _vectors(self, pixels: Tensor) -> Tensor:
-        """(B, channels, height, width) -> (B, size)."""
+        """Encode pictures (B, channels, height, width) as vectors (B, size)."""
         if hasattr(self._model, "get_image_features"):
             features = self._model.get_image_features(pixel_values=pixels)
             return features if isinstance(features, Tensor) else features.pooler_output

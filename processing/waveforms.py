@@ -1,29 +1,33 @@
-"""Waveforms: what an utterance's `audio` holds, at one sampling rate, of limited length, of one loudness."""
+"""Waveforms: the sound of an utterance, at one sampling rate and of one loudness."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
-from .media import (
-    as_source,
-    audio_of,
-    cut_of,
-    cut_samples,
-    decode_audio,
-)
+from .media import as_source, audio_of, cut_of, cut_samples, decode_audio
 from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
 
 
-def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
-    """The waveform `(samples,)` float32 at `sampling_rate`, or None where the utterance has none.
+@dataclass(frozen=True)
+class Waveform:
+    """The `audio` of an utterance that was read before: there is nothing left to open and to cut."""
 
-    Without `audio`, the sound track of `video` is the utterance's. `start` and `end` cut files and arrays alike.
+    samples: np.ndarray | None
+    """(samples,) float32, or None where there is nothing, or nothing that can be read."""
+    sampling_rate: int
+
+
+def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
+    """Return the waveform `(samples,)` float32 at `sampling_rate`, or None where the utterance has none.
+
+    Without `audio`, the sound track of `video` is taken. `start` and `end` cut files and arrays alike.
 
     Raises:
         MediaError: a recording that cannot be read, or that ends before the cut.
@@ -33,6 +37,9 @@ def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
     audio = audio_of(utterance)
     if audio is None:
         return None
+    if isinstance(audio, Waveform):
+        at_rate = audio.sampling_rate == sampling_rate or audio.samples is None
+        return audio.samples if at_rate else resample(audio.samples, audio.sampling_rate, sampling_rate)
     start, end = cut_of(utterance)
     source = as_source(audio)
     if source is None:
@@ -74,7 +81,7 @@ def _as_samples(array: Any) -> np.ndarray:
 
 
 def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """(samples,) at `rate` Hz -> (samples * new_rate / rate,) at `new_rate`, what is above its band filtered out."""
+    """Bring (samples,) from `rate` to `new_rate` Hz; frequencies above the new band are filtered out."""
     # It takes long to import, and most audio comes at the right rate.
     signal = import_optional("scipy.signal", None, f"bringing audio of {rate} Hz to {new_rate} Hz")
     divisor = math.gcd(rate, new_rate)
@@ -82,5 +89,5 @@ def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 def normalize_loudness(waveform: np.ndarray) -> np.ndarray:
-    """Mean 0 and variance 1, as most encoders were trained with (`do_normalize` of their feature extractor)."""
+    """Give a waveform mean 0 and variance 1, as most encoders were trained (`do_normalize` of their extractor)."""
     return ((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)).astype(np.float32)

@@ -195,5 +195,4 @@ def _by_dialogue(rows: np.ndarray, positions: np.ndarray, lengths: Sequence[int]
 
 def model_modalities(corpus: Corpus, model_name: str) -> list[str]:
     """The modalities of the training dialogues that the model reads."""
-    processor: Any = FAMILIES[model_name].processor_class.from_dialogues(corpus.train)
-    return [name for name, size in processor.dims.items() if size != 0]
+    return list(FAMILIES[model_name].processor_class.from_dialogues(corpus.train).dims)

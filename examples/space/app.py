@@ -197,11 +197,11 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str
         raise DialogueError("which checkpoint? Give a folder on this machine or an id on the Hub")
     model, processor = load(checkpoint)
     name = dialogue_name(dialogue, 0)
-    extractors = getattr(processor, "extractors", {})
+    extractors = processor.extractors
     ((_, utterances),), failures = add_features([(name, get_utterances(dialogue, name))], extractors)
     dialogue = {**dialogue, "utterances": utterances}
     present = np.concatenate([example.present for example in processor.encode(dialogue, return_labels=False)])
-    reads = modalities_read(processor)
+    reads = list(processor.dims)
     if not present.any():
         raise DialogueError(
             f"{checkpoint} reads {' and '.join(reads)}, and nothing that it can read was given"
@@ -215,14 +215,6 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str
     )
     notes = [f"{total} utterance{'s' * (total > 1)}; read: {read}", *map(describe, failures)]
     return Recognised(checkpoint, dialogue, prediction), notes
-
-
-def modalities_read(processor: Any) -> list[str]:
-    """The modalities that are part of the model."""
-    sizes = {name: size for name, size in processor.dims.items() if size != 0}
-    if getattr(processor, "text_tokenizer", None) is not None:
-        sizes["text"] = None
-    return [one for one in MODALITIES if one in sizes or MEDIA_KEYS[one] in sizes]
 
 
 def describe(failure: ExtractionFailure) -> str:

@@ -71,7 +71,9 @@ def train(
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             data = extract_run_data(data, settings, num_proc, strict, verbose=args.process_index == 0)
         metrics = run_training(
-            args, data, model, preset, settings, text_encoder, resume_from, overwrite_output_dir, audio_encoder
+            *(args, data, model, preset, settings, text_encoder, resume_from, overwrite_output_dir, audio_encoder),
+            num_proc=num_proc,
+            strict=strict,
         )
     if args.process_index == 0:
         print_metrics(metrics)

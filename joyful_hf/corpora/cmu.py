@@ -9,7 +9,6 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from ..processing import FEATURE_KEYS, DialogueError
 from ..processing.labels import MULTI_LABEL, REGRESSION
+from ..processing.optional_imports import import_optional
 from .base import (
     SPLITS,
     TEST,
@@ -151,10 +151,7 @@ class _Sequences:
 
     def _open(self, path: Path) -> Mapping[str, Any]:
         """The videos of a sequence: each a group of `features` (frames, size) and `intervals` (frames, 2)."""
-        try:
-            h5py = import_module("h5py")
-        except ImportError:
-            raise ImportError(f"{path.name} needs h5py: pip install 'joyful-hf[corpora]'") from None
+        h5py = import_optional("h5py", "corpora", f"reading {path.name}")
         try:
             file = h5py.File(path, "r")
             (name,) = file

@@ -13,23 +13,23 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ..processing import DialogueError
 
-_MEDIA_FILE_KEYS = {"audio", "video"}
+MEDIA_FILE_KEYS = {"audio", "video"}
 
 
 def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
-    """Relative paths of media replaced by those of the files in the folder."""
+    """Replace relative paths of media by those of the files in the folder."""
     fields = dataset.data.schema.field("utterances").type.value_type
-    keys = [key for key in _MEDIA_FILE_KEYS if fields.get_field_index(key) >= 0]
+    keys = [key for key in MEDIA_FILE_KEYS if fields.get_field_index(key) >= 0]
     keys = [key for key in keys if fields.field(key).type in (pa.string(), pa.large_string())]
 
     def found(paths: Any) -> Any:
-        return pa.array([_found(path, folder) for path in paths.to_pylist()], paths.type)
+        return pa.array([found_path(path, folder) for path in paths.to_pylist()], paths.type)
 
     return _with_changed(dataset, dict.fromkeys(keys, found))
 
 
 def with_class_names(dataset: Dataset, name: str) -> Dataset:
-    """Names instead of the numbers of a `ClassLabel`; the number of no class, -1, becomes None."""
+    """Replace the numbers of a `ClassLabel` by names; the number of no class, -1, becomes None."""
     utterances = dataset.features["utterances"]
     features = {key: feature for key, feature in utterances.feature.items() if _class_label_of(feature)}
 
@@ -53,7 +53,7 @@ def with_class_names(dataset: Dataset, name: str) -> Dataset:
 
 
 def _class_label_of(feature: Any) -> Any:
-    """The `ClassLabel` that a feature is, or is a list of; else None."""
+    """Return the `ClassLabel` that a feature is, or is a list of; else None."""
     feature = getattr(feature, "feature", feature)
     return feature if isinstance(feature, ClassLabel) else None
 
@@ -61,16 +61,17 @@ def _class_label_of(feature: Any) -> Any:
 def _with_changed(
     dataset: Dataset, changes: Mapping[str, Callable[[Any], Any]], features: Features | None = None
 ) -> Dataset:
-    """The data set with some keys of its utterances changed, each by a function of all the key's values.
+    """Return the data set with some keys of its utterances changed.
 
     Args:
-        features: of the data set when changed, if they are others.
+        changes: key -> function from all values of the key to the new ones.
+        features: features of the changed data set, if they differ.
     """
     if not changes:
         return dataset
     table = dataset.data.table
     index = table.column_names.index("utterances")
-    chunks = [_chunk_with_changed(one, changes) for one in table.column(index).chunks]
+    chunks = [_chunk_with_changed(chunk, changes) for chunk in table.column(index).chunks]
     info = dataset.info.copy()
     info.features = features or dataset.features
     table = table.set_column(index, "utterances", pa.chunked_array(chunks))
@@ -81,21 +82,23 @@ def _chunk_with_changed(dialogues: Any, changes: Mapping[str, Callable[[Any], An
     utterances = dialogues.flatten()
     names = [field.name for field in utterances.type]
     columns = [utterances.field(name) for name in names]
-    columns = [changes[name](one) if name in changes else one for name, one in zip(names, columns, strict=True)]
+    columns = [
+        changes[name](column) if name in changes else column for name, column in zip(names, columns, strict=True)
+    ]
     structs = pa.StructArray.from_arrays(columns, names, mask=utterances.is_null())
     return _with_values(dialogues, structs)
 
 
 def _with_values(lists: Any, values: pa.Array) -> Any:
-    """Lists of the same lengths, of other values."""
+    """Make lists of the same lengths that hold other values."""
     lengths = pc.call_function("list_value_length", [lists]).fill_null(0)
     offsets = pa.array(np.cumsum([0, *lengths.to_pylist()]), lengths.type)
     kind = pa.LargeListArray if pa.types.is_large_list(lists.type) else pa.ListArray
     return kind.from_arrays(offsets, values, mask=lists.is_null())
 
 
-def _found(path: Any, folder: Path) -> Any:
-    """A path of a medium as it can be opened from here."""
+def found_path(path: Any, folder: Path) -> Any:
+    """Return a path of a medium as it can be opened from here: a relative one is that of a file in the folder."""
     if isinstance(path, str) and path and not Path(path).is_absolute() and (folder / path).is_file():
         return str(folder / path)
     return path

@@ -1,4 +1,4 @@
-"""`load_dialogues`: JSONL, Parquet or a Hub data set -> a `datasets.Dataset` of dialogues."""
+"""`load_dialogues`: read JSONL, Parquet or a Hub data set as a `datasets.Dataset` of dialogues."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet"
 
 
 def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Dataset:
-    """Read dialogues, one a line or row, in the record that the README shows.
+    """Read dialogues, one per line or row, in the record that the README shows.
 
-    A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and otherwise left
-    as it is. Numbers of a `ClassLabel` become the names that they stand for.
+    A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and is left as it is
+    otherwise. Numbers of a `ClassLabel` become the names that they stand for.
 
     Args:
         path_or_hub_id: a `.jsonl` or `.parquet` file, a folder with `<split>.jsonl` or `<split>.parquet`, a folder of
@@ -34,7 +34,7 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
 
     Raises:
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
-            number), or a record that is no dialogue.
+            number), or a record that is not a dialogue.
     """
     path = Path(path_or_hub_id)
     if path.is_dir():
@@ -54,13 +54,13 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
 
 
 def _file_of_split(folder: Path, split: str) -> Path | None:
-    """The file of a split, or None in a folder of recordings."""
+    """Return the file of a split, or None in a folder of recordings."""
     for suffix in _SUFFIXES:
         if (file := folder / f"{split}{suffix}").is_file():
             return file
     if find_recordings(folder):
         return None
-    found = ", ".join(sorted(one.name for one in folder.iterdir())) or "nothing"
+    found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
     raise DialogueError(f"{folder}: no {split}.jsonl or {split}.parquet in this folder, which holds {found}")
 
 
@@ -79,7 +79,7 @@ def _read_parquet(path: Path) -> Dataset:
 
 
 def _with_utterances(dataset: Dataset, name: str) -> Dataset:
-    """The data set itself, if its schema is that of dialogues; what its rows hold is for the processor to check."""
+    """Return the data set itself if its schema is that of dialogues; the processor checks the rows."""
     utterances = dataset.data.schema.field("utterances").type if "utterances" in dataset.features else None
     if utterances is None:
         columns = ", ".join(dataset.features) or "none"

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..processing import EmotionRecognitionProcessor, EncodedExample
-from ..processing.dialogues import as_dialogue_list
+from ..processing.dialogues import as_dialogue_list, most_speakers
 from ..runs.summary import DataSummary, summarize_data
 
 
@@ -15,16 +15,20 @@ class EncodedDialogues(Dataset):
     """A data set of dialogues, checked and turned into arrays once, before the first step is made.
 
     Its rows are the processor's examples: dialogues, or utterances for a family that sees one at a time.
+
+    Args:
+        dialogues: records; the result of `read_dialogues` where they have other uses too.
+        processor: encodes them.
+        source: how a model card calls the data: a file or a Hub id.
     """
 
     def __init__(self, dialogues: Any, processor: EmotionRecognitionProcessor, source: str | None = None) -> None:
-        """`source` is what a model card calls the data: a file or a Hub id."""
         if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
             dialogues = [dialogues[index] for index in range(len(dialogues))]
         dialogues = as_dialogue_list(dialogues)
         self.encoded: list[EncodedExample] = processor.encode(dialogues)
         self.num_dialogues = len(dialogues)
-        self.max_speakers = max(len({one["speaker"] for one in dialogue["utterances"]}) for dialogue in dialogues)
+        self.max_speakers = most_speakers(dialogues)
         self.source = source
 
     def __len__(self) -> int:
@@ -39,12 +43,12 @@ class EncodedDialogues(Dataset):
         return any(example.has_labels for example in self.encoded)
 
     def summarize(self, id2label: Mapping[int, str]) -> DataSummary:
-        """What a model card says of these dialogues."""
+        """Summarise these dialogues for a model card."""
         return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source)
 
 
 class DialogueCollator:
-    """Dialogues, encoded or not, -> one batch of torch tensors."""
+    """Packs dialogues, encoded or not, into one batch of torch tensors."""
 
     def __init__(self, processor: EmotionRecognitionProcessor) -> None:
         self.processor = processor

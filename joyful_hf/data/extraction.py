@@ -1,7 +1,6 @@
-"""`extract_features`: the raw media of a whole data set -> features, with a cache and a report."""
+"""`extract_features`: turn the raw media of a whole data set into features, with a cache and a report."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,48 +9,24 @@ import pyarrow as pa
 import torch
 from datasets import Dataset, List, Value
 
-from ..processing import (
-    FEATURE_KEYS,
-    MODALITIES,
-    DialogueError,
-    EmotionRecognitionProcessor,
-    JoyfulProcessor,
-)
-from ..processing.dialogues import as_dialogue_list, dialogue_name, get_utterances
+from ..processing import FEATURE_KEYS, MODALITIES, DialogueError, EmotionRecognitionProcessor, JoyfulProcessor
+from ..processing.dialogues import as_dialogue_list, dialogue_name, get_utterances, name_utterances
 from ..processing.extractors import load_extractor
 from ..processing.feature_cache import FeatureCache
-from ..processing.feature_extraction import ExtractionFailure, add_features
+from ..processing.feature_extraction import add_features
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source
+from ..processing.media_failures import ExtractionFailure
+from .extraction_report import ExtractionReport, refuse_failures
+from .media_reading import read_media
 
 _DIALOGUES_PER_BATCH = 16
 _MEDIA = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
-_FAILURES = "extraction_failures"  # a column that is there between extraction and report
-
-
-@dataclass
-class ExtractionReport:
-    """What came of an extraction."""
-
-    num_utterances: int
-    modality_counts: dict[str, int]
-    """Utterances that have features of each modality, extracted or given."""
-    failures: list[ExtractionFailure]
-    """What could not be read, and is masked."""
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{modality} in {count}" for modality, count in self.modality_counts.items())
-        lines = [f"features: {counts} of {self.num_utterances} utterances"]
-        if self.failures:
-            lines.append(f"{len(self.failures)} media could not be read and are masked:")
-            rows = [(one.place, one.modality, one.medium, one.reason) for one in self.failures]
-            widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]] + [0]
-            lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join(lines)
+_FAILURES = "extraction_failures"  # a column that exists between extraction and report
 
 
 def default_cache_dir() -> Path:
-    """Where extracted features are kept: beside what is downloaded from the Hub, under `HF_HOME`."""
+    """Return where extracted features are kept: under `HF_HOME`, beside the downloads from the Hub."""
     return Path(huggingface_hub.constants.HF_HOME) / "joyful_hf" / "features"
 
 
@@ -64,24 +39,24 @@ def extract_features(
     verbose: bool = True,
     name: str = "",
 ) -> Dataset:
-    """The dialogues with features in place of `audio` and `video`, and beside `text`; features that are there stay.
+    """Return the dialogues with features in place of `audio` and `video`, and beside `text`.
 
         processor = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
         dialogues = extract_features(load_dialogues("train.jsonl"), processor)
         processor = JoyfulProcessor.from_dialogues(dialogues)
 
-    Each dialogue also gets `extractors`, modality -> the name of the extractor, which `from_dialogues` takes over and
-    every other processor is held against. Vectors are cached one by one: after an interruption, only what is missing
-    is extracted.
+    Features that are there stay. Each dialogue also gets `extractors`, modality -> the name of the extractor, which
+    `from_dialogues` takes over and every other processor is checked against. Vectors are cached one by one: after an
+    interruption, only the missing ones are extracted.
 
     Args:
         dialogues: a `datasets.Dataset` or records.
         processor: its extractors are used, whatever the sizes; their Hub ids are replaced by `user/model@<commit>`.
-        num_proc: processes; encoders run on a GPU, where there is one, in a single process only.
-        cache_dir: by default `joyful_hf/features` under `HF_HOME`.
+        num_proc: number of processes; encoders run on a GPU, where there is one, in a single process only.
+        cache_dir: where vectors are kept; by default `joyful_hf/features` under `HF_HOME`.
         strict: raise an error if a medium cannot be read, instead of masking the modality.
         verbose: print how many utterances have which modality and what could not be read.
-        name: what the progress bar and the report call the dialogues.
+        name: how the progress bar and the report call the dialogues.
 
     Raises:
         DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, or, if
@@ -117,21 +92,27 @@ def extract_features(
         desc=f"extracting {name} features" if name else "extracting features",
     )
     report = _report(extracted)
-    if strict and report.failures:
-        more = f" ({len(report.failures)} media cannot be read in all)" if len(report.failures) > 1 else ""
-        raise DialogueError(f"{report.failures[0]}{more}")
+    if strict:
+        refuse_failures(report.failures)
     if verbose:
         print(f"{name} {report}".lstrip(), flush=True)
     return extracted.remove_columns(_FAILURES)
 
 
 def extract_for(
-    processor: EmotionRecognitionProcessor, dialogues: Dataset, num_proc: int | None = None, strict: bool = False
-) -> Dataset:
-    """`extract_features` for a processor that has extractors; any other gets the dialogues as they are."""
-    if not isinstance(processor, JoyfulProcessor):
-        return dialogues
-    return extract_features(dialogues, processor, num_proc, strict=strict)
+    processor: EmotionRecognitionProcessor,
+    dialogues: Iterable[Mapping[str, Any]],
+    num_proc: int | None = None,
+    strict: bool = False,
+) -> Any:
+    """Read the raw media of dialogues as their processor needs it: by its extractors, or else by `read_media`.
+
+    Raises:
+        DialogueError: as `extract_features` and `read_media`.
+    """
+    if isinstance(processor, JoyfulProcessor):
+        return extract_features(dialogues, processor, num_proc, strict=strict)
+    return read_media(dialogues, processor, num_proc, strict)
 
 
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
@@ -144,7 +125,7 @@ def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
 
 
 def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
-    """Dialogues whose media are all of one kind: a column holds either paths, or bytes, or tables of either."""
+    """Bring the media of dialogues into one form: a column holds either paths, or bytes, or tables of either."""
     names = [dialogue_name(dialogue, position) for position, dialogue in enumerate(dialogues)]
     rows = [
         dict(dialogue) | {"utterances": [dict(utterance) for utterance in get_utterances(dialogue, name)]}
@@ -170,7 +151,7 @@ def _check_origin(dataset: Dataset, processor: JoyfulProcessor) -> None:
 
 
 def _modalities_to_extract(dataset: Dataset, extractors: Mapping[str, str]) -> list[str]:
-    """The modalities with an extractor whose medium some utterances have, and whose features some lack."""
+    """Return the modalities with an extractor whose medium some utterances have, and whose features some lack."""
     if not extractors:
         return []
     utterances = _utterances(dataset)
@@ -183,19 +164,19 @@ def _modalities_to_extract(dataset: Dataset, extractors: Mapping[str, str]) -> l
 
 
 def _utterances(dataset: Dataset) -> list[pa.StructArray]:
-    """The utterances of all dialogues, in the chunks that they are stored in."""
+    """Return the utterances of all dialogues, in the chunks that they are stored in."""
     table = dataset.select_columns("utterances").with_format("arrow")[:]
     return [chunk.flatten() for chunk in table.column("utterances").chunks]
 
 
 def _count(utterances: list[pa.StructArray], key: str) -> int:
-    """How many utterances have a key."""
-    columns = [one.field(key) for one in utterances if one.type.get_field_index(key) >= 0]
+    """Count the utterances that have a key."""
+    columns = [chunk.field(key) for chunk in utterances if chunk.type.get_field_index(key) >= 0]
     return sum(len(column) - column.null_count for column in columns)
 
 
 def _features_after(dataset: Dataset, extractors: Mapping[str, str]) -> Any:
-    """The data set's schema with features, and without the media that they stand for."""
+    """Return the data set's schema with features, and without the media that these replace."""
     features = dataset.features.copy()
     of_list = features["utterances"]
     utterance = dict(of_list.feature if hasattr(of_list, "feature") else of_list[0])
@@ -209,7 +190,7 @@ def _features_after(dataset: Dataset, extractors: Mapping[str, str]) -> Any:
 
 
 def _replaced_media(extractors: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys that features take the place of. A video may have been read for its sound: both go."""
+    """Return the keys that features replace. A video may have been read for its sound: both go."""
     return ("audio", "video") if extractors.keys() & {"audio", "visual"} else ()
 
 
@@ -220,25 +201,26 @@ def _extract_batch(
     cache: FeatureCache,
     device: str | None,
 ) -> dict[str, list[Any]]:
-    """One batch of `datasets.map`: columns in, columns out. A device is given in one of several processes."""
+    """Extract one batch of `datasets.map`: columns in, columns out. A device is given in one of several processes."""
     if device is not None:
         torch.set_num_threads(1)  # as in torch's own worker processes: threads do not survive a fork
     dialogues = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
-    names = [dialogue_name(one, position) for one, position in zip(dialogues, positions, strict=True)]
-    named = [(name, get_utterances(one, name)) for name, one in zip(names, dialogues, strict=True)]
-    filled, failures = add_features(named, extractors, cache, device)
+    filled, failures = add_features(name_utterances(dialogues, positions[0]), extractors, cache, device)
     gone = _replaced_media(extractors)
     utterances = [
-        [{key: _plain(value) for key, value in one.items() if key not in gone} for one in of_dialogue]
+        [{key: _plain(value) for key, value in utterance.items() if key not in gone} for utterance in of_dialogue]
         for _, of_dialogue in filled
     ]
     keys = [FEATURE_KEYS[modality] for modality in extractors]
-    for one in (one for of_dialogue in utterances for one in of_dialogue):
-        one |= {key: one.get(key) for key in keys}
+    for utterance in (utterance for of_dialogue in utterances for utterance in of_dialogue):
+        utterance |= {key: utterance.get(key) for key in keys}
     return {
         "utterances": utterances,
-        "extractors": [dict.fromkeys(MODALITIES) | (one.get("extractors") or {}) | extractors for one in dialogues],
-        _FAILURES: [[vars(one) for one in failures], *[[]] * (len(dialogues) - 1)],  # the batch's, at its first row
+        "extractors": [
+            dict.fromkeys(MODALITIES) | (dialogue.get("extractors") or {}) | extractors for dialogue in dialogues
+        ],
+        # Those of the whole batch, in its first row.
+        _FAILURES: [[vars(failure) for failure in failures], *[[]] * (len(dialogues) - 1)],
     }
 
 
@@ -249,5 +231,5 @@ def _plain(value: Any) -> Any:
 def _report(extracted: Dataset) -> ExtractionReport:
     utterances = _utterances(extracted)
     counts = {modality: _count(utterances, key) for modality, key in FEATURE_KEYS.items()}
-    failures = [ExtractionFailure(**one) for of_batch in extracted[_FAILURES] for one in of_batch]
+    failures = [ExtractionFailure(**failure) for of_batch in extracted[_FAILURES] for failure in of_batch]
     return ExtractionReport(sum(map(len, utterances)), counts, failures)

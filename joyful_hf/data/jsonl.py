@@ -12,10 +12,10 @@ from datasets import Dataset
 
 from ..processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from ..processing.dialogues import get_utterances, utterance_name
-from .columns import _MEDIA_FILE_KEYS, _found
+from .columns import MEDIA_FILE_KEYS, found_path
 
 _DIALOGUES_PER_CHUNK = 256
-# Columns whose type is known, and what messages call it.
+# Columns whose type is known, and how messages call it.
 _VECTOR, _VECTORS = pa.list_(pa.float32()), pa.list_(pa.list_(pa.float32()))
 _COLUMN_TYPES = {f"utterances.{key}": _VECTOR for key in FEATURE_KEYS.values()}
 _COLUMN_TYPES |= {f"utterances.{key}": _VECTORS for key in FRAME_KEYS.values()}
@@ -23,14 +23,14 @@ _TYPE_NAMES = {_VECTOR: "a list of numbers", _VECTORS: "a list of vectors of num
 
 
 def write_dialogues(dialogues: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write dialogues to a JSONL file, one a line. Keys without a value are left out, arrays become lists."""
+    """Write dialogues to a JSONL file, one per line. Keys without a value are left out, arrays become lists."""
     with Path(path).open("w", encoding="utf-8") as file:
         for dialogue in dialogues:
             file.write(json.dumps(_without_none(dialogue), ensure_ascii=False, default=_as_list) + "\n")
 
 
 def _as_list(value: Any) -> Any:
-    """What JSON holds of a numpy or torch value."""
+    """Turn a numpy or torch value into what JSON can hold."""
     if not hasattr(value, "tolist"):
         raise TypeError(f"JSONL cannot hold {type(value).__name__}")
     return value.tolist()
@@ -40,7 +40,9 @@ def _without_none(record: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in record.items() if value is not None}
     utterances = kept.get("utterances")
     if utterances is not None:
-        kept["utterances"] = [{k: v for k, v in one.items() if v is not None} for one in utterances]
+        kept["utterances"] = [
+            {key: value for key, value in utterance.items() if value is not None} for utterance in utterances
+        ]
     return kept
 
 
@@ -48,7 +50,7 @@ def read_jsonl(path: Path) -> Dataset:
     """Read a file of one dialogue per line.
 
     Raises:
-        DialogueError: a line that is no dialogue; the message names the file and the line.
+        DialogueError: a line that is not a dialogue; the message names the file and the line.
     """
     tables: list[pa.Table] = []
     types: dict[str, pa.DataType] = {}
@@ -68,7 +70,7 @@ def read_jsonl(path: Path) -> Dataset:
 
 
 def _jsonl_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each dialogue of the file, after what messages call it."""
+    """Yield each dialogue of the file, after the name that messages call it by."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -82,18 +84,20 @@ def _jsonl_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise DialogueError(f"{place}: not valid JSON ({error})") from None
             get_utterances(record, place)
             for utterance in record["utterances"]:
-                utterance |= {key: _found(utterance[key], path.parent) for key in _MEDIA_FILE_KEYS & utterance.keys()}
+                utterance |= {
+                    key: found_path(utterance[key], path.parent) for key in MEDIA_FILE_KEYS & utterance.keys()
+                }
             if record.get("dialogue_id") is not None:
                 record["dialogue_id"] = str(record["dialogue_id"])
             yield place, record
 
 
 def _to_table(records: list[dict[str, Any]], places: list[str], types: dict[str, pa.DataType]) -> pa.Table:
-    """Dialogues -> an Arrow table with every key that occurs; types are Arrow's own inference.
+    """Turn dialogues into an Arrow table with every key that occurs; Arrow infers the types.
 
     Args:
-        places: what messages call each dialogue.
-        types: of the keys in the dialogues before these; brought up to date.
+        places: how messages call each dialogue.
+        types: types of the keys in the dialogues before these; brought up to date.
 
     Raises:
         DialogueError: a value of another kind than those before it.
@@ -105,7 +109,7 @@ def _to_table(records: list[dict[str, Any]], places: list[str], types: dict[str,
         for index in range(len(record["utterances"]))
     ]
     utterance_columns = {
-        key: _to_column(f"utterances.{key}", [one.get(key) for one in utterances], utterance_places, types)
+        key: _to_column(f"utterances.{key}", [utterance.get(key) for utterance in utterances], utterance_places, types)
         for key in _keys_of(utterances)
     }
     ends = np.cumsum([0, *(len(record["utterances"]) for record in records)])
@@ -130,7 +134,7 @@ def _to_column(column: str, values: list[Any], places: list[str], types: dict[st
     known_type = types.get(column, pa.null())
     array = _to_array(column, values, known_type)
     if array is None:
-        # The values up to a misfit fit each other, and no longer list does.
+        # The values before the misfit fit each other, and no longer list does: search for its end by halving.
         index = bisect_left(
             range(len(values)), True, key=lambda last: _to_array(column, values[: last + 1], known_type) is None
         )
@@ -146,7 +150,7 @@ def _to_column(column: str, values: list[Any], places: list[str], types: dict[st
 
 
 def _to_array(column: str, values: list[Any], known_type: pa.DataType) -> pa.Array | None:
-    """The values as an Arrow array, or None if they do not fit each other or the type known so far."""
+    """Return the values as an Arrow array, or None if they do not fit each other or the type known so far."""
     try:
         array = pa.array(values, _COLUMN_TYPES.get(column))
         _merge_types(known_type, array.type)
@@ -156,6 +160,6 @@ def _to_array(column: str, values: list[Any], known_type: pa.DataType) -> pa.Arr
 
 
 def _merge_types(known: pa.DataType, given: pa.DataType) -> pa.DataType:
-    """The type that holds the values of both. Raises an Arrow error if none does."""
-    schemas = [pa.schema([("value", one)]) for one in (known, given)]
+    """Return the type that holds the values of both. Raises an Arrow error if none does."""
+    schemas = [pa.schema([("value", kind)]) for kind in (known, given)]
     return pa.unify_schemas(schemas, promote_options="permissive").field("value").type

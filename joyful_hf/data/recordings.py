@@ -1,4 +1,4 @@
-"""`load_recordings`: a folder of clips -> dialogues, one utterance a file."""
+"""`load_recordings`: read a folder of clips as dialogues, one utterance per file."""
 
 import re
 from collections import defaultdict
@@ -18,18 +18,20 @@ _SPEAKER = re.compile(r"\d+_(.+)")
 
 
 def load_recordings(folder: str | Path) -> Dataset:
-    """Read a folder of audio and video clips: each folder with clips, at any depth, is a dialogue, each clip an
-    utterance, in natural order (`2.wav` before `10.wav`).
+    """Read a folder of audio and video clips as dialogues.
 
-    `01_Ross.wav` is spoken by Ross; a clip of another name by the dialogue's one speaker, `speaker`. `01_Ross.txt`
-    beside a clip is its text. Audio and video of one name are one utterance.
+    Each folder with clips, at any depth, is a dialogue, and each clip an utterance, in natural order (`2.wav` before
+    `10.wav`).
+
+    `01_Ross.wav` is spoken by Ross, a clip with any other kind of name by `speaker`. `01_Ross.txt` beside a clip is
+    its text. Audio and video of the same name are one utterance.
 
     Returns:
         A data set of `{"dialogue_id", "utterances": [{"speaker", "text", "audio", "video"}, ...]}`; the id is the
         folder's path below `folder`, or the name of `folder` itself.
 
     Raises:
-        DialogueError: no clip, or a text that is not UTF-8.
+        DialogueError: there is no clip, or a text is not UTF-8.
     """
     root = Path(folder)
     clips: dict[Path, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
@@ -54,7 +56,7 @@ def load_recordings(folder: str | Path) -> Dataset:
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """The audio and video files of a folder, at any depth; hidden ones are none."""
+    """Return the audio and video files of a folder, at any depth, without hidden ones."""
     return [
         path
         for path in sorted(folder.rglob("*"))
@@ -81,5 +83,5 @@ def _text_of(path: Path) -> str | None:
 
 
 def _natural(name: str) -> list[Any]:
-    """Sorts numbers in a name by value: text and numbers alternate, text first."""
+    """Return a key that sorts numbers in a name by value: text and numbers alternate, text first."""
     return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]

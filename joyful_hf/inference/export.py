@@ -16,6 +16,7 @@ from torch.export import Dim
 
 from ..processing import DialogueError
 from ..processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
+from ..processing.optional_imports import EXTRAS, install_line
 
 EXPORT_FORMATS = {".pt2": "a program for torch.export.load", ".onnx": "ONNX, for onnxruntime and others"}
 # What differs more from the model's own logits is not written.
@@ -104,15 +105,16 @@ def _example_utterance(processor: Any, index: int, length: int, rng: np.random.G
     # A long dialogue has longer texts than a short one, so that their longest differ.
     words = " ".join(map(str, range(1 + index // 10)))
     utterance: dict[str, Any] = {"speaker": f"speaker {index % 2}", MEDIA_KEYS["text"]: words}
-    for number, (name, dim) in enumerate(processor.dims.items()):
-        modality = "visual" if name == "video" else name
+    for number, (modality, dim) in enumerate(processor.dims.items()):
+        if dim is None and modality == "text":  # read as tokens: it is there already
+            continue
         if dim is None:
             samples = (2 + index + length) * processor.sampling_rate // 20
             utterance[MEDIA_KEYS[modality]] = {
                 "array": rng.normal(size=samples),
                 "sampling_rate": processor.sampling_rate,
             }
-        elif dim:
+        else:
             utterance[FEATURE_KEYS[modality]] = rng.normal(size=dim)
             frames = 2 + number + (index + length) % 20
             utterance[FRAME_KEYS[modality]] = rng.normal(size=(frames, dim))
@@ -124,7 +126,7 @@ def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"ONNX needs {error.name}: pip install 'joyful-hf[export]'") from error
+        raise ImportError(f"ONNX needs {error.name}: {install_line(EXTRAS['export'])}") from error
     with warnings.catch_warnings(), _quiet("torch.onnx", "onnx_ir"):
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -1,47 +1,50 @@
-"""The usage example of a model card: code that runs as it is printed, on made-up data of the model's sizes."""
+"""The usage example of a model card: code that runs as it is printed, on a dialogue that the processor makes up."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..processing import (
-    EXTRACTOR_KEYS,
-    FEATURE_KEYS,
-    FRAME_KEYS,
-    FoalNetProcessor,
-)
+import numpy as np
+
+from ..processing import FEATURE_KEYS, FRAME_KEYS
 from ..runs.recipe import RunFolder
 
-_MADE_UP_SECONDS = 1
-_MADE_UP_FRAMES = 8
-_LINES = (("I never said that.", "Ross"), ("Yes, you did!", "Rachel"))
+_COMMENTS = {
+    **dict.fromkeys(FEATURE_KEYS.values(), "one vector per utterance"),
+    **dict.fromkeys(FRAME_KEYS.values(), "frames × size"),
+    "audio": 'or a path: "clip.wav"',
+    "video": 'or a path: "clip.mp4"',
+}
 
 
 def usage_example(run: RunFolder, checkpoint: str) -> str:
-    """Python that loads the checkpoint and finds the emotions of a made-up dialogue.
+    """Write Python that loads the checkpoint and finds the emotions of a made-up dialogue.
 
     Args:
         checkpoint: folder or Hub id that the code loads.
     """
-    names = sorted([run.family.model_class.__name__, run.family.processor_class.__name__])
     model, processor = run.family.model_class.__name__, run.family.processor_class.__name__
-    fields = _fields(run)
-    uses_numpy = any("np." in field or "random." in field for field in fields)
+    utterances = run.processor.example_dialogue()["utterances"]
+    inputs = {key: value for key, value in utterances[0].items() if key not in ("speaker", "text")}
+    reads_text = any("text" in given.keys for given in run.processor.describe_inputs(run.config))
+    fields = [_field(key, value) for key, value in inputs.items()]
     lines = [
-        *(["import numpy as np"] if uses_numpy else []),
-        f"from joyful_hf import {', '.join(names)}",
+        *(["import numpy as np"] if inputs else []),
+        f"from joyful_hf import {', '.join(sorted([model, processor]))}",
         "",
         f"checkpoint = {_literal(checkpoint)}",
         f"model = {model}.from_pretrained(checkpoint)",
         f"processor = {processor}.from_pretrained(checkpoint)",
         "",
-        *(["random = np.random.default_rng(0)  # stands in for your data"] if uses_numpy else []),
+        *(["random = np.random.default_rng(0)  # stands in for your data"] if inputs else []),
         "dialogue = {",
         '    "utterances": [',
         "        {",
-        *(f"            {field}" for field in ('"speaker": speaker,', _text(run.parameters), *fields)),
+        '            "speaker": speaker,',
+        '            "text": text,' + ("" if reads_text else "  # not read, but handed on"),
+        *(f"            {field}" for field in fields),
         "        }",
-        f"        for speaker, text in {_speakers_and_texts(run)}",
+        f"        for speaker, text in {_speakers_and_texts(utterances)}",
         "    ]",
         "}",
         'for utterance in model.predict(dialogue, processor)[0]["utterances"]:',
@@ -51,7 +54,7 @@ def usage_example(run: RunFolder, checkpoint: str) -> str:
 
 
 def remote_code_example(checkpoint: str) -> str:
-    """Python that loads the same with the code that the folder brings."""
+    """Write Python that loads the checkpoint with the code in its folder."""
     return "\n".join(
         [
             "from transformers import AutoModel, AutoProcessor",
@@ -63,59 +66,29 @@ def remote_code_example(checkpoint: str) -> str:
     )
 
 
-def _speakers_and_texts(run: RunFolder) -> str:
-    speakers = list(run.parameters.get("speaker_to_id") or {}) or [speaker for _, speaker in _LINES]
-    if run.parameters.get("relation_scheme") == "speaker_pair":
-        speakers = speakers[: run.parameters["max_speakers"]]
-    pairs = [(speakers[index % len(speakers)], text) for index, (text, _) in enumerate(_LINES)]
-    return f"[{', '.join(f'({_literal(speaker)}, {_literal(text)})' for speaker, text in pairs)}]"
+def _speakers_and_texts(utterances: list[Mapping[str, Any]]) -> str:
+    pairs = [f"({_literal(utterance['speaker'])}, {_literal(utterance['text'])})" for utterance in utterances]
+    return f"[{', '.join(pairs)}]"
 
 
 def _literal(text: str) -> str:
-    """A string of Python, in double quotes where it can be."""
+    """Write a string of Python, in double quotes where it can be."""
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)
 
 
-def _text(parameters: Mapping[str, Any]) -> str:
-    is_read = parameters.get("text_extractor") is not None or parameters.get("text_max_length") is not None
-    return '"text": text,' + ("" if is_read else "  # not read, but handed on")
+def _field(key: str, value: Any) -> str:
+    """Write a line of a Python dict whose value is like this one, with a comment that says what it is."""
+    comment = f"  # {_COMMENTS[key]}" if key in _COMMENTS else ""
+    return f'"{key}": {_code(value)},{comment}'
 
 
-def _fields(run: RunFolder) -> list[str]:
-    """What an utterance holds beside its speaker and its text, as lines of a Python dict."""
-    if run.family.processor_class is FoalNetProcessor:
-        return _fields_of_frames(run.parameters)
-    return _fields_of_vectors(run.parameters)
-
-
-def _fields_of_frames(parameters: Mapping[str, Any]) -> list[str]:
-    streams = {"audio": "audio_dim", "visual": "video_dim", "text": "text_dim"}
-    sizes = {modality: parameters[name] for modality, name in streams.items()}
-    fields = [_waveform(parameters["sampling_rate"])] if sizes["audio"] is None else []
-    return fields + [
-        f'"{FRAME_KEYS[modality]}": random.normal(size=({_MADE_UP_FRAMES}, {size})),  # frames × size'
-        for modality, size in sizes.items()
-        if size
-    ]
-
-
-def _fields_of_vectors(parameters: Mapping[str, Any]) -> list[str]:
-    fields = []
-    for modality, key in FEATURE_KEYS.items():
-        extractor = parameters[EXTRACTOR_KEYS[modality]]
-        if not parameters[f"{modality}_dim"]:
-            continue
-        # OpenFace's is a CSV file, which cannot be made up in a line.
-        if extractor is None or extractor == "openface":
-            fields.append(f'"{key}": random.normal(size={parameters[f"{modality}_dim"]}),  # one vector an utterance')
-        elif modality == "audio":
-            fields.append(_waveform(16000))
-        elif modality == "visual":
-            pictures = f"random.integers(256, size=({_MADE_UP_FRAMES}, 64, 64, 3), dtype=np.uint8)"
-            fields.append(f'"video": {pictures},  # or a path: "clip.mp4"')
-    return fields
-
-
-def _waveform(rate: int) -> str:
-    sound = f'{{"array": random.normal(size={_MADE_UP_SECONDS * rate}), "sampling_rate": {rate}}}'
-    return f'"audio": {sound},  # or a path: "clip.wav"'
+def _code(value: Any) -> str:
+    """Write an expression whose value is like this one: random numbers of the same shape."""
+    if isinstance(value, np.ndarray):
+        shape = str(value.shape[0] if value.ndim == 1 else value.shape)
+        if value.dtype == np.uint8:
+            return f"random.integers(256, size={shape}, dtype=np.uint8)"
+        return f"random.normal(size={shape})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_literal(key)}: {_code(part)}" for key, part in value.items()) + "}"
+    return repr(value)

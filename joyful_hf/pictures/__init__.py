@@ -4,7 +4,7 @@
 
     save_figure(plot_timeline(model.predict(dialogue, processor)[0]), Path("timeline"))
 
-They need `pip install "joyful-hf[plots]"`.
+They need matplotlib: `pip install "matplotlib>=3.10"`.
 """
 
 from .classes import plot_confusion_matrix, plot_f1_per_class

@@ -45,7 +45,7 @@ def plot_representations(
         stages: name -> (N, size), as `joyful_hf.representations.represent` gives them.
         labels: (N,) a string or an int each, a list of strings, or a float; None where unknown, which leaves the
             utterance out. Several emotions at once are one group, and so are all values below, at and above 0.
-        method: tsne, with scikit-learn, or umap, which needs `pip install "joyful-hf[umap]"`.
+        method: tsne, with scikit-learn, or umap, which needs `pip install "umap-learn>=0.5.9"`.
         max_utterances: so many are drawn by lot, if there are more.
         seed: of the lot and of the method.
         labels_are: what the title calls the labels: true or predicted.

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from ..families import Family, family_of
 from ..io.files import read_json
-from ..processing import DialogueError
+from ..processing import DialogueError, EmotionRecognitionProcessor
 from .names import HELD_OUT, RUN_SUMMARY
 
 _SUMMARY_KEYS = {"seed", "train", "validation", "test", "chosen_by", "results", "training_arguments"}
@@ -69,6 +70,18 @@ class RunFolder:
             known = ", ".join(run.family.presets)
             raise DialogueError(f"{folder / RUN_SUMMARY}: unknown preset {run.preset!r}; {family.name} has {known}")
         return run
+
+    @cached_property
+    def processor(self) -> EmotionRecognitionProcessor:
+        """The processor itself, loaded when it is first asked for.
+
+        Raises:
+            DialogueError: it cannot be loaded.
+        """
+        try:
+            return self.family.processor_class.from_pretrained(self.folder)
+        except (OSError, ValueError, TypeError) as error:
+            raise DialogueError(f"{self.folder}: the processor cannot be loaded ({error})") from None
 
     @property
     def preset(self) -> str | None:

@@ -1,6 +1,7 @@
 """One training run: files in, a folder with a checkpoint and its results out. What `joyful train` does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTokenizerBase, set_seed
 
 from ..data.encoded import EncodedDialogues
+from ..data.media_reading import read_media
 from ..evaluation.metrics import compute_metrics
 from ..families import Family, family_named
 from ..processing import DialogueError, EmotionRecognitionProcessor, summarize_dialogues
+from ..processing.reading import read_dialogues
 from ..runs.folder import remove_run
 from ..runs.names import metric_key
 from .arguments import JoyfulTrainingArguments
@@ -31,6 +34,8 @@ def run_training(
     resume_from: str | None = None,
     overwrite: bool = False,
     audio_encoder: str | None = None,
+    num_proc: int | None = None,
+    strict: bool = False,
 ) -> dict[str, float]:
     """Train, calibrate, validate and test; leave checkpoint, results and model card in `args.output_dir`.
 
@@ -40,6 +45,7 @@ def run_training(
         text_encoder, audio_encoder: as of `make_model_and_processor`.
         resume_from: what `prepare_output_dir` found.
         overwrite: remove an earlier run from the folder, right before the first step.
+        num_proc, strict: as in `read_media`, for a model that reads recordings itself.
 
     Returns:
         The metrics of the best checkpoint on validation: `eval_...`, and `test_...` where there is a test set.
@@ -49,11 +55,21 @@ def run_training(
     """
     family = family_named(model_name)
     set_seed(args.seed)
-    model, processor = make_model_and_processor(family, preset, settings or {}, data, text_encoder, audio_encoder)
-    sources = data.sources
-    train = EncodedDialogues(data.train, processor, sources.get("train"))
-    validation = EncodedDialogues(data.validation, processor, sources.get("validation"))
-    test = None if data.test is None else EncodedDialogues(data.test, processor, sources.get("test"))
+    # Once: sizes, statistics, weights and examples start from the same arrays.
+    training_dialogues = read_dialogues(data.train)
+    training_summary = str(summarize_dialogues(training_dialogues))
+    model, processor = make_model_and_processor(
+        family, preset, settings or {}, replace(data, train=training_dialogues), text_encoder, audio_encoder
+    )
+
+    def encode(dialogues: Any, split: str) -> EncodedDialogues:
+        read = read_media(dialogues, processor, num_proc, strict, verbose=args.process_index == 0, name=split)
+        return EncodedDialogues(read, processor, data.sources.get(split))
+
+    train = encode(training_dialogues, "train")
+    del training_dialogues  # the examples are enough, and last as long as the run
+    validation = encode(data.validation, "validation")
+    test = None if data.test is None else encode(data.test, "test")
     for which, dialogues in (("training", train), ("validation", validation)):
         if not dialogues.has_labels:
             raise DialogueError(f"not one utterance of the {which} dialogues has a label")
@@ -70,7 +86,7 @@ def run_training(
         _check_same_run(Path(resume_from), family, model, processor)
     is_main = trainer.is_world_process_zero()
     if is_main:
-        print(f"training:   {summarize_dialogues(data.train)}")
+        print(f"training:   {training_summary}")
         print(f"validation: {data.validation_source}")
         print(f"model:      {model_name}, {model.num_parameters():,} parameters, on {args.device}")
         if resume_from:

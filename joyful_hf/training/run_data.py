@@ -1,6 +1,6 @@
 """The dialogues of a run: read, held out for validation, and extracted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ HELD_OUT_SHARE = 0.1
 class RunData:
     """The dialogues of a run, and a line that says where validation comes from."""
 
-    train: Dataset
+    train: Dataset | list[Any]
+    """Records, or what `read_dialogues` made of them."""
     validation: Dataset
     test: Dataset | None
     validation_source: str
@@ -68,7 +69,7 @@ def extract_run_data(
     extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
     processor = JoyfulProcessor(**extractors)
 
-    def extracted(dialogues: Dataset, name: str) -> Dataset:
+    def extracted(dialogues: Iterable[Any], name: str) -> Dataset:
         return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name)
 
     return RunData(

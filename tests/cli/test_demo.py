@@ -49,7 +49,7 @@ def test_a_finished_demo_is_replaced_only_when_told_to(small_demo, tmp_path):
 
 def test_without_pyav_it_says_what_to_install(fails, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    assert fails("demo").endswith('needs av, which is not installed: pip install "joyful-hf[media]"')
+    assert fails("demo").endswith('needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"')
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def no_decoding(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("extracted once more")
 
-    return lambda: monkeypatch.setattr("joyful_hf.processing.extractors.load_extractor", refuse)
+    return lambda: monkeypatch.setattr("joyful_hf.processing.feature_extraction.load_extractor", refuse)
 
 
 class TestProcessor:
@@ -503,7 +503,10 @@ class TestCommandLine:
         message = fails(
             "train", "--train-file", train_file, "--output-dir", "out", "--video-extractor", "frame-statistics"
         )
-        assert message == 'decoding audio and video needs av, which is not installed: pip install "joyful-hf[media]"'
+        assert (
+            message
+            == 'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
+        )
 
     def test_mistakes_in_extraction(self, fails, train_file):
         assert "give --text-extractor, --audio-extractor, --video-extractor or --checkpoint" in fails(

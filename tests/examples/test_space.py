@@ -30,7 +30,6 @@ from tests.support.browser import (
     open_browser,
     run_app,
 )
-from tests.support.helpers import make_dialogues
 
 APP = REPOSITORY / "examples" / "space" / "app.py"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")  # of pandas, which it calls
@@ -193,11 +192,6 @@ def test_a_checkpoint_that_reads_nothing_of_it_says_so(app, demo):
     dialogue = {"utterances": [{"speaker": "Anna", "text": " "}]}
     with pytest.raises(DialogueError, match="reads text and audio and visual, and nothing that it can read was given"):
         app.recognise(demo.checkpoint, dialogue)
-
-
-def test_what_a_checkpoint_reads_is_known_of_every_family(app, family):
-    _, processor = family.make(make_dialogues())
-    assert app.modalities_read(processor) == list(family.modalities)
 
 
 def test_one_emotion_several_and_a_value_all_fit_into_the_table(app):

@@ -174,7 +174,7 @@ def test_the_example_makes_up_waveforms_for_an_encoder_of_them(tmp_path, capsys)
     model.save_pretrained(tmp_path / "out")
     processor.save_pretrained(tmp_path / "out")
     card = read_card(tmp_path / "out")
-    assert "joyful-hf[media]" in card
+    assert 'pip install "av>=15.0" "pillow>=11.0"' in section(card, "## Use")
     assert table_under(card, "## What goes in, what comes out")["audio"][1] == "at most 6 s at 16000 Hz"
     assert len(run_example(card, capsys)) == 2
 

@@ -120,7 +120,7 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch, fails):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     line = fails("plot", "out", "--data-file", "none.jsonl", "--output-dir", "pictures")
-    assert 'pip install "joyful-hf[plots]"' in line
+    assert 'pip install "matplotlib>=3.10"' in line
 
 
 # The confusion matrix and the F1 scores.

@@ -138,8 +138,11 @@ def test_an_id_of_any_type_is_named(dialogue_id):
         ({"text_features": [10**400, 1, 2]}, "'text_features' must be a list of numbers"),
         ({"text_features": torch.ones(3, requires_grad=True)}, "'text_features' must be a list of numbers"),
         ({"text_features": {"a": 1}}, "'text_features' must be a list of numbers, got {'a': 1}"),
-        ({"text_features": 3.5}, "'text_features' must be one vector an utterance, got an array of shape ()"),
-        ({"text_features": [[1, 2, 3]]}, "'text_features' must be one vector an utterance, got an array of shape (1,"),
+        ({"text_features": 3.5}, "'text_features' must be one vector per utterance, got an array of shape ()"),
+        (
+            {"text_features": [[1, 2, 3]]},
+            "'text_features' must be one vector per utterance, got an array of shape (1,",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel
 
 from joyful_hf import DialogueError
-from joyful_hf.processing import extractors
+from joyful_hf.processing import feature_extraction
 from joyful_hf.processing.dialogues import EXTRACTOR_KEYS
 from joyful_hf.processing.encoders import split_revision
 from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
@@ -190,7 +190,7 @@ class TestOpenSmile:
             load_extractor("audio", "opensmile:eGeMAPSv02")
         assert str(caught.value) == (
             "audio_extractor 'opensmile:eGeMAPSv02' needs opensmile, which is not installed: "
-            'pip install "joyful-hf[opensmile]"'
+            'pip install "opensmile>=2.6"'
         )
 
 
@@ -374,8 +374,8 @@ class TestAddFeatures:
 
     def test_only_what_is_needed_is_loaded(self, monkeypatch):
         loaded = []
-        load = extractors.load_extractor
-        monkeypatch.setattr(extractors, "load_extractor", lambda *args: loaded.append(args[0]) or load(*args))
+        load = feature_extraction.load_extractor
+        monkeypatch.setattr(feature_extraction, "load_extractor", lambda *args: loaded.append(args[0]) or load(*args))
         add_features([("d", [{"speaker": "A", "text": "hm"}])], self.EXTRACTORS)
         assert loaded == ["text"]
 

@@ -264,5 +264,5 @@ def test_without_pyav_the_line_that_installs_it_is_given(monkeypatch):
     with pytest.raises(ImportError) as caught:
         decode_audio(wav_bytes(tone(0.1)))
     assert str(caught.value) == (
-        'decoding audio and video needs av, which is not installed: pip install "joyful-hf[media]"'
+        'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
     )

@@ -49,9 +49,14 @@ def make_corpus(num_dialogues=40, kind="class"):
     return corpus
 
 
+def measure(corpus):
+    """The weights of a corpus of features and labels."""
+    return measure_modality_weights((features for features, _ in corpus), [labels for _, labels in corpus])
+
+
 @pytest.mark.parametrize("kind", ["class", "several", "value", "number"])
 def test_the_more_a_modality_tells_the_more_it_weighs(kind):
-    weights = measure_modality_weights(make_corpus(kind=kind))
+    weights = measure(make_corpus(kind=kind))
     assert weights["text"] == 1.0
     assert weights["audio"] == LEAST_WEIGHT
     assert LEAST_WEIGHT < weights["visual"] < 0.8
@@ -59,17 +64,17 @@ def test_the_more_a_modality_tells_the_more_it_weighs(kind):
 
 @pytest.mark.parametrize("num_dialogues", [1, FOLDS - 1])
 def test_all_weigh_1_where_dialogues_are_too_few_to_hold_some_out(num_dialogues):
-    assert set(measure_modality_weights(make_corpus(num_dialogues)).values()) == {1.0}
+    assert set(measure(make_corpus(num_dialogues)).values()) == {1.0}
 
 
 @pytest.mark.parametrize("label", [None, "joy"], ids=["no label", "one label"])
 def test_all_weigh_1_where_there_is_nothing_to_tell(label):
     corpus = [(features, [label] * 12) for features, _ in make_corpus()]
-    assert set(measure_modality_weights(corpus).values()) == {1.0}
+    assert set(measure(corpus).values()) == {1.0}
 
 
 def test_what_is_absent_or_unlabelled_takes_no_part():
-    expected = measure_modality_weights(make_corpus())
+    expected = measure(make_corpus())
     spoilt = []
     for features, labels in make_corpus():
         more = {
@@ -77,7 +82,7 @@ def test_what_is_absent_or_unlabelled_takes_no_part():
             for name, (rows, _) in features.items()
         }
         spoilt.append((more, [*labels, "joy", None]))
-    assert measure_modality_weights(spoilt) == pytest.approx(expected)
+    assert measure(spoilt) == pytest.approx(expected)
 
 
 def test_the_fit_is_that_of_a_ridge_regression_on_the_other_folds():

@@ -139,7 +139,10 @@ class TestFromDialogues:
     def test_sizes_come_from_frames_and_text_only_if_asked_for(self):
         processor = FoalNetProcessor.from_dialogues(make_dialogues())
         assert (processor.audio_dim, processor.video_dim, processor.text_dim) == (DIMS["audio"], DIMS["visual"], 0)
-        assert list(FoalNetProcessor.from_dialogues(make_dialogues(), text_dim=12).dims) == ["audio", "video", "text"]
+        with_text = FoalNetProcessor.from_dialogues(make_dialogues(), text_dim=12)
+        assert with_text.dims == {"text": 12, "audio": DIMS["audio"], "visual": DIMS["visual"]}
+        streams = [key for key in with_text.model_input_names if key.endswith("_frames")]
+        assert streams == ["audio_frames", "video_frames", "text_frames"], "the order of the model"
 
     def test_audio_alone_as_waveforms(self):
         dialogue = dialogue_of(*(utterance(audio=tone(0.1, 16000), label=label) for label in ("joy", "anger")))

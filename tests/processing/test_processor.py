@@ -350,7 +350,7 @@ def test_the_published_forms_weigh_all_modalities_alike(dialogues):
 
 def test_a_modality_can_be_switched_off(dialogues):
     processor = JoyfulProcessor.from_dialogues(dialogues, text_dim=0)
-    assert processor.dims == DIMS | {"text": 0}
+    assert processor.dims == {"audio": DIMS["audio"], "visual": DIMS["visual"]}
     assert "text_features" not in processor(dialogues)
 
 

@@ -83,7 +83,7 @@ def test_128_tokens_are_read_unless_the_tokenizer_reads_less():
 def test_text_features_are_not_read():
     dialogues = make_dialogues()
     processor = JoyfulProcessor.from_dialogues(dialogues, tokenizer=make_tokenizer())
-    assert processor.dims == DIMS | {"text": 0}
+    assert processor.dims == DIMS | {"text": None}
     assert "text_features" not in processor(dialogues)
     assert "text_dim" not in processor.model_kwargs()
     assert processor(dialogues)["modality_mask"].all()
@@ -110,7 +110,7 @@ def test_text_that_is_no_string_is_refused():
     [
         ({"tokenizer": make_tokenizer(), "text_dim": 3}, "text_dim is 3, and with a tokenizer"),
         ({"tokenizer": make_tokenizer(), "text_max_length": 2}, "text_max_length must be an int of at least 3, got 2"),
-        ({"text_max_length": 5}, "text_max_length is of a tokenizer, and there is none"),
+        ({"text_max_length": 5}, "text_max_length needs a tokenizer, and there is none"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters, message):

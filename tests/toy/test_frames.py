@@ -26,7 +26,7 @@ def test_the_seed_decides_it(corpus):
 
 def test_it_is_read_by_the_processor(corpus):
     processor = FoalNetProcessor.from_dialogues(corpus["train"])
-    assert processor.dims == {"audio": 16, "video": 12}
+    assert processor.dims == {"audio": 16, "visual": 12}
     assert set(processor.label2id) == set(EMOTIONS)
 
 

@@ -1,0 +1,78 @@
+"""Fit a `JoyfulProcessor` to its training dialogues: sizes, labels, statistics, and weights of modalities.
+
+Everything here starts from vectors that were read before (`read_dialogues`), and parses none of them again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .dialogues import EXTRACTOR_KEYS, DialogueError, NamedUtterances, get_features, utterance_name
+from .labels import REGRESSION, get_label
+from .modality_weights import measure_modality_weights
+from .packing_dialogues import encode_features
+from .standardization import feature_statistics
+from .summary import DialogueSummary
+
+
+def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Infer the parameters of a processor for the training dialogues; parameters that are given stay as they are.
+
+    Raises:
+        DialogueError: the dialogues have nothing that such a processor reads.
+    """
+    reads_text = given.get("tokenizer") is not None
+    if reads_text and not summary.num_texts:
+        raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
+    if not reads_text and not any(summary.feature_sizes.values()):
+        raise DialogueError(
+            "no utterance has text_features, audio_features or visual_features; "
+            f"raw media are read with {', '.join(EXTRACTOR_KEYS.values())}"
+        )
+    inferred: dict[str, Any] = {f"{modality}_dim": size for modality, size in summary.feature_sizes.items()}
+    if reads_text:
+        inferred["text_dim"] = 0
+    inferred |= {
+        "relation_scheme": "same_or_other",
+        "max_speakers": max(2, summary.max_speakers),
+        "label2id": summary.label2id if given.get("problem_type") != REGRESSION else None,
+        "problem_type": summary.problem_type,
+    }
+    return inferred | dict(given)
+
+
+def learn_statistics(named: Sequence[NamedUtterances], sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Learn mean and standard deviation of the features of each modality.
+
+    Args:
+        sizes: modality -> size of its vectors.
+    """
+    return {modality: feature_statistics(_vectors(named, modality, size), size) for modality, size in sizes.items()}
+
+
+def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Iterator[np.ndarray]:
+    for name, utterances in named:
+        for index, utterance in enumerate(utterances):
+            vector = get_features(utterance, modality, size, utterance_name(name, index))
+            if vector is not None:
+                yield vector
+
+
+def learn_weights(
+    named: Sequence[NamedUtterances], sizes: Mapping[str, int], statistics: Mapping[str, Any]
+) -> dict[str, float]:
+    """Learn how much each modality is to weigh, from features standardised with these statistics.
+
+    Args:
+        sizes: modality -> size of its vectors.
+    """
+
+    def standardised(name: str, utterances: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return {
+            modality: encode_features(utterances, modality, size, name, statistics[modality])
+            for modality, size in sizes.items()
+        }
+
+    labels = [[get_label(utterance) for utterance in utterances] for _, utterances in named]
+    return measure_modality_weights((standardised(*dialogue) for dialogue in named), labels)
