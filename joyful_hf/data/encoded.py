@@ -17,8 +17,19 @@ class EncodedDialogues(Dataset):
     Its rows are the processor's examples: dialogues, or utterances for a family that sees one at a time.
     """
 
-    def __init__(self, dialogues: Any, processor: EmotionRecognitionProcessor, source: str | None = None) -> None:
-        """`source` is what a model card calls the data: a file or a Hub id."""
+    def __init__(
+        self,
+        dialogues: Any,
+        processor: EmotionRecognitionProcessor,
+        source: str | None = None,
+        held_out: bool = False,
+    ) -> None:
+        """Encode the dialogues.
+
+        Args:
+            source: file or Hub id, for the model card.
+            held_out: whether they were drawn from the training dialogues of `source`.
+        """
         if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
             dialogues = [dialogues[index] for index in range(len(dialogues))]
         dialogues = as_dialogue_list(dialogues)
@@ -26,6 +37,7 @@ class EncodedDialogues(Dataset):
         self.num_dialogues = len(dialogues)
         self.max_speakers = max(len({one["speaker"] for one in dialogue["utterances"]}) for dialogue in dialogues)
         self.source = source
+        self.held_out = held_out
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -40,7 +52,9 @@ class EncodedDialogues(Dataset):
 
     def summarize(self, id2label: Mapping[int, str]) -> DataSummary:
         """What a model card says of these dialogues."""
-        return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source)
+        return summarize_data(
+            self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source, self.held_out
+        )
 
 
 class DialogueCollator:

@@ -32,8 +32,8 @@ from tests.support.run_summaries import (
 )
 
 SECTIONS = [
-    *("# out", "## The model", "## Use", "## What goes in, what comes out"),
-    *("## Results", "### Each class", "### What is taken for what", "### How far the scores can be trusted"),
+    *("# out", "## The model", "## Use", "## Inputs and outputs"),
+    *("## Results", "### Each class", "### Confusion matrix", "### Calibration"),
     *("## Training data", "## Training", "## Configuration"),
     *("## Intended use and limits", "## Licence", "## Citation"),
 ]
@@ -175,7 +175,7 @@ def test_the_example_makes_up_waveforms_for_an_encoder_of_them(tmp_path, capsys)
     processor.save_pretrained(tmp_path / "out")
     card = read_card(tmp_path / "out")
     assert "joyful-hf[media]" in card
-    assert table_under(card, "## What goes in, what comes out")["audio"][1] == "at most 6 s at 16000 Hz"
+    assert table_under(card, "## Inputs and outputs")["audio"][1] == "at most 6 s at 16000 Hz"
     assert len(run_example(card, capsys)) == 2
 
 
@@ -296,17 +296,17 @@ def test_the_results_are_those_of_the_summary(out):
         "neutral": ["0.900", "0.811", "1.000", "30"],
         "sadness": ["0.000", "-", "0.000", "5"],
     }
-    assert table_under(card, "### What is taken for what")["joy"] == ["2", "7", "1", "0"]
+    assert table_under(card, "### Confusion matrix")["joy"] == ["2", "7", "1", "0"]
     assert "![Confusion matrix](confusion_matrix.png)" in card
     assert "temperature of 1.700" in card
-    assert table_under(card, "### How far the scores can be trusted")["after"] == ["0.020", "0.020"]
+    assert table_under(card, "### Calibration")["after"] == ["0.020", "0.020"]
 
 
 def test_the_picture_is_shown_only_where_there_is_one(out):
     (out / "confusion_matrix.png").unlink()
     card = read_card(out)
     assert "![" not in card
-    assert "### What is taken for what" in card
+    assert "### Confusion matrix" in card
 
 
 def test_scores_that_are_not_calibrated_are_called_so(out):
@@ -316,7 +316,7 @@ def test_scores_that_are_not_calibrated_are_called_so(out):
     summarize(out, results=results)
     card = read_card(out)
     assert "The scores are not calibrated." in card
-    assert table_under(card, "### How far the scores can be trusted")["of the scores"] == ["0.020", "0.020"]
+    assert table_under(card, "### Calibration")["of the scores"] == ["0.020", "0.020"]
 
 
 def test_training_is_told(out):
@@ -327,7 +327,7 @@ def test_training_is_told(out):
     assert data["utterances with audio"] == ["547", "52", "52"]
     assert "utterances with video" not in data
     assert table_under(card, "## Training data", 1)["neutral"][0] == "300 (55%)"
-    assert "the one of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
+    assert "The checkpoint of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
     assert table_under(card, "## Training") == {
         "Training argument": ["Value"],
         **{"learning_rate": ["0.002"], "weight_decay": ["0.0"], "per_device_train_batch_size": ["8"], "seed": ["42"]},
@@ -355,7 +355,7 @@ def test_a_run_that_told_little_makes_a_card(out):
     summarize(out, train=None, validation=None, test=None, chosen_by=None, results={}, confusion_matrix=None)
     card = read_card(out)
     assert "The model was not scored." in card
-    assert "The training dialogues were not counted: they were streamed." in card
+    assert "The training dialogues were streamed, and not counted." in card
     assert "no checkpoint was chosen" in card
     assert ModelCard.load(out / "README.md").data.eval_results is None
 
@@ -363,7 +363,7 @@ def test_a_run_that_told_little_makes_a_card(out):
 def test_without_a_summary_nothing_is_known_of_training(out):
     (out / "run_summary.json").unlink()
     card = read_card(out)
-    assert "Nothing is known of this model's training and of its scores" in card
+    assert "Nothing is known about this model's training and scores" in card
     assert "## Training" not in card
     assert "model-index" not in card
 
@@ -380,7 +380,7 @@ def test_regression_has_its_own_scores(tmp_path):
         "Accuracy, -3 to 3": ["0.400"],
         "my_score": ["0.100"],
     }
-    assert "one number an utterance" in card
+    assert "one number per utterance" in card
     assert "### Each class" not in card
     entries = ModelCard.load(tmp_path / "out" / "README.md").data.eval_results
     assert {entry.metric_type: entry.metric_value for entry in entries} == {**{"mae": 0.9, "accuracy": 0.4}}
@@ -394,7 +394,7 @@ def test_several_emotions_have_their_own_scores(tmp_path):
     summary = make_summary(results={"test": scores}, confusion_matrix=None, test=test)
     card = read_card(write_run(tmp_path / "out", summary, dialogues=dialogues))
     assert "of which an utterance may have several" in card
-    assert "Accuracy counts an utterance as right if all its labels are." in card
+    assert "Accuracy counts an utterance as right if all its labels are right." in card
     assert table_under(card, "### Each class")["joy"] == ["0.400", "0.400"]
     assert table_under(card, "## Training data", 1)["neutral"][2] == "30 (30%)"
     assert set(table_under(card, "## Results")) == {"Score", "Weighted F1", "Accuracy"}
@@ -405,7 +405,7 @@ def test_several_emotions_have_their_own_scores(tmp_path):
 
 def test_scores_of_several_seeds_are_mean_and_deviation(out, seeds):
     card = read_card(out, other_runs=seeds)
-    assert "Mean ± standard deviation of 3 runs that differ in nothing but the seed (42, 43, 44)" in card
+    assert "Mean ± standard deviation of 3 runs that differ only in the seed (42, 43, 44)" in card
     assert table_under(card, "## Results")["Weighted F1"] == ["0.850 ± 0.000", "0.760 ± 0.066", "0.850", "0.750"]
     assert table_under(card, "### Each class")["joy"] == ["0.743 ± 0.075", "0.875", "0.700", "10"]
     entry = ModelCard.load(out / "README.md").data.eval_results[0]
@@ -550,6 +550,6 @@ def test_a_processor_without_a_parameter_has_its_default(out):
 
 
 def test_the_classes_weights_are_told_where_they_differ(out):
-    assert "In the loss the classes weigh" not in read_card(out)
+    assert "Class weights in the loss" not in read_card(out)
     edit_json(out / "config.json", class_weights=[1.25, 1, 0.8, 1])
-    assert "In the loss the classes weigh: anger 1.25, joy 1.00, neutral 0.80, sadness 1.00." in read_card(out)
+    assert "Class weights in the loss: anger 1.25, joy 1.00, neutral 0.80, sadness 1.00." in read_card(out)

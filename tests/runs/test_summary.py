@@ -95,7 +95,8 @@ def test_it_names_files_without_the_folders_of_the_machine(tmp_path, joyful):
     summary = json.loads((tmp_path / "out" / RUN_SUMMARY).read_text())
 
     assert summary["train"]["source"] == "meld/train.jsonl"
-    assert summary["validation"]["source"] == "held out of train.jsonl"
+    assert (summary["validation"]["source"], summary["validation"]["held_out"]) == ("meld/train.jsonl", True)
+    assert "Validation: held out of meld/train.jsonl." in (tmp_path / "out" / "README.md").read_text()
     for file in ("config.json", "processor_config.json", "training_args.json", RUN_SUMMARY):
         assert str(tmp_path) not in (tmp_path / "out" / file).read_text(), file
 

@@ -21,7 +21,7 @@ from joyful_hf import (
     JoyfulTrainer,
     JoyfulTrainingArguments,
 )
-from joyful_hf.training.callbacks import EarlyStopping
+from joyful_hf.training.early_stopping import EarlyStopping
 from tests.support.helpers import (
     FAMILY_CASES,
     LABELS,
@@ -154,7 +154,7 @@ def test_a_missing_processor_is_named(tmp_path):
 
 
 def test_a_compiler_that_gives_wrong_results_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"inductor miscompiles .* torch_compile_backend to 'aot_eager'"):
+    with pytest.raises(ValueError, match=r"inductor miscompiles .* `torch_compile_backend` to 'aot_eager'"):
         make_trainer(tmp_path, torch_compile=True, use_cpu=True)
     make_trainer(tmp_path, torch_compile=True, torch_compile_backend="aot_eager", use_cpu=True)
 
