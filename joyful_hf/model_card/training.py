@@ -108,7 +108,9 @@ def _class_weights(run: RunFolder) -> str:
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
     """A table, without what is off; `max_steps` is at -1."""
-    shown = {name: value for name, value in arguments.items() if value is not None and value is not False and value != -1}
+    shown = {
+        name: value for name, value in arguments.items() if value is not None and value is not False and value != -1
+    }
     return table(["Training argument", "Value"], [[f"`{name}`", plain(shown[name])] for name in shown], numbers=False)
 
 

@@ -120,7 +120,8 @@ class _Subject:
     def draw_f1_per_class(self) -> Figure:
         logits, labels = self._labelled()
         metrics = compute_metrics(EvalPrediction(logits, labels), self.model.config.id2label, self.model.problem_type)
-        support = labels.sum(0) if task_of(self.model).several_labels else np.bincount(labels, minlength=len(self.names))
+        several = task_of(self.model).several_labels
+        support = labels.sum(0) if several else np.bincount(labels, minlength=len(self.names))
         return plot_f1_per_class(
             {name: metrics[f"f1_{name}"] for name in self.names},
             {name: int(count) for name, count in zip(self.names, support, strict=True)},

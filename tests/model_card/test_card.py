@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from joyful_hf import DialogueError, JoyfulProcessor
+from joyful_hf.families import FAMILIES
 from joyful_hf.model_card.card import MARKER, write_model_card
 from joyful_hf.model_card.dataset_names import dataset_id, dataset_name_of
 from joyful_hf.model_card.markdown import one_line, plain, table
@@ -280,6 +281,36 @@ def test_every_family_cites_its_paper(family, tmp_path):
     assert ("our reconstruction" in section(card, "## The model")) == family.name.startswith("ar-iigcn")
 
 
+@pytest.mark.parametrize(
+    ("name", "form"), [("joyful", "which is not the paper's"), ("ar-iigcn", ""), ("foal-net", "")]
+)
+def test_every_family_says_what_it_is_and_which_form_the_model_has(name, form, tmp_path):
+    case = next(case for case in FAMILY_CASES if case.name.startswith(name))
+    family = FAMILIES[name]
+    card = read_card(write_run(tmp_path / "out", make_summary(), case=case))
+    text = section(card, "## The model")
+    paper = f"[{family.paper.authors}](https://arxiv.org/abs/{family.paper.arxiv})"
+    assert text.startswith(f"{family.title} ({paper}) {family.words}\n")
+    assert f"This model has the form that joyful_hf recommends{', ' * bool(form)}{form}. Its configuration is" in text
+    assert f"`{family.config_class.__name__}()` with the changes listed under [Configuration](#configuration)." in text
+    assert set(family.tags) < set(ModelCard.load(tmp_path / "out" / "README.md").data.tags)
+
+
+def test_a_family_without_a_paper_cites_none(out, monkeypatch):
+    family = replace(FAMILIES["joyful"], paper=None, tags=(), caveat="A caveat.", presets={})
+    monkeypatch.setitem(FAMILIES, "joyful", family)
+    card = read_card(out)
+    assert "## Citation" not in card
+    assert "arxiv" not in card
+    assert section(card, "## The model").startswith(f"JOYFUL {family.words}\nA caveat.\nThis model")
+    assert card.endswith("use the weights.\n")
+
+
+def test_what_was_chosen_by_an_error_has_its_lowest_value(out):
+    summarize(out, chosen_by={"metric": "mae", "value": 0.5, "epoch": 3.0, "greater_is_better": False})
+    assert "it has the lowest value of *Mean absolute error* on validation, 0.500." in read_card(out)
+
+
 def test_the_results_are_those_of_the_summary(out):
     card = read_card(out)
     assert "Weighted F1 on the test set of toy: **0.750**" in card
@@ -327,7 +358,9 @@ def test_training_is_told(out):
     assert data["utterances with audio"] == ["547", "52", "52"]
     assert "utterances with video" not in data
     assert table_under(card, "## Training data", 1)["neutral"][0] == "300 (55%)"
-    assert "The checkpoint of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
+    assert (
+        "The checkpoint of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
+    )
     assert table_under(card, "## Training") == {
         "Training argument": ["Value"],
         **{"learning_rate": ["0.002"], "weight_decay": ["0.0"], "per_device_train_batch_size": ["8"], "seed": ["42"]},
@@ -337,8 +370,12 @@ def test_training_is_told(out):
 
 
 def test_dialogues_held_out_are_told_from_a_file_of_their_own(out):
-    summarize(out, validation=data_summary("held out of train.jsonl", 12))
-    assert "The validation dialogues were held out of the training data." in read_card(out)
+    held_out = data_summary("toy/train.jsonl", 12) | {"held_out": True}
+    for validation in (held_out, data_summary("held out of toy/train.jsonl", 12)):  # the second is of before
+        summarize(out, validation=validation)
+        card = read_card(out)
+        assert "The validation dialogues were held out of the training data." in card
+        assert "Validation: held out of toy/train.jsonl. Test" in card
     summarize(out, validation=data_summary(None, 12))
     assert "held out" not in read_card(out)
 

@@ -135,7 +135,7 @@ def test_a_run_that_was_interrupted_while_it_was_tested_is_resumed(tmp_path):
 
 def test_a_file_is_no_output_folder(tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(DialogueError, match="^`output_dir`: .* is a file"):
+    with pytest.raises(DialogueError, match=r"^`output_dir`: .* is a file"):
         prepare_output_dir(tmp_path / "out", overwrite=True)
 
 
@@ -204,9 +204,7 @@ def test_settings_of_which_no_model_can_be_made_are_named(data, settings, messag
 def test_a_preset_tells_apart_as_many_speakers_as_any_file_has(data, preset):
     crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
     settings = {"projection_size": 8, "intermediate_size": 24}
-    model, processor = make_model_and_processor(
-        JOYFUL, preset, settings, RunData(data.train, data.validation, crowd)
-    )
+    model, processor = make_model_and_processor(JOYFUL, preset, settings, RunData(data.train, data.validation, crowd))
     assert (processor.relation_scheme, processor.max_speakers) == ("speaker_pair", 6)
     assert model.config.num_relations == processor.num_relations == 72
 
