@@ -90,10 +90,10 @@ class Corpus:
             for fold in range(self.folds):
                 held_out = order[fold :: self.folds]
                 rest = self.train.select(np.setdiff1d(order, held_out))
-                yield Split(RunData(*hold_out(rest, seed), self.train.select(held_out), ""), held_out)
+                yield Split(RunData(*hold_out(rest, seed), self.train.select(held_out)), held_out)
         else:
             parts = hold_out(self.train, seed) if self.validation is None else (self.train, self.validation)
-            yield Split(RunData(*parts, self.test, ""), np.arange(len(self.scored)))
+            yield Split(RunData(*parts, self.test), np.arange(len(self.scored)))
 
 
 def _content(dialogues: Dataset) -> bytes:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluation.task import task_of
 from ..io.restricted_pickle import Record, load_plain_pickle
 from ..processing import FEATURE_KEYS, MODALITIES, DialogueError
-from ..processing.labels import MULTI_LABEL
 from . import iemocap as corpora_iemocap
 from . import meld as corpora_meld
 from .base import (
@@ -210,7 +210,7 @@ class _PickledCorpus:
 
     def _label(self, stored: Any, scheme: _Scheme, name: str) -> str | list[str] | None:
         place = f"{self.path}, {name}"
-        if scheme.label_scheme.problem_type == MULTI_LABEL:
+        if task_of(scheme.label_scheme).several_labels:
             present = np.asarray(stored).reshape(-1)
             if len(present) != len(scheme.stored):
                 raise DialogueError(f"{place}: {len(present)} labels, expected {', '.join(scheme.stored)}")

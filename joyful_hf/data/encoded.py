@@ -20,9 +20,16 @@ class EncodedDialogues(Dataset):
         dialogues: records; the result of `read_dialogues` where they have other uses too.
         processor: encodes them.
         source: how a model card calls the data: a file or a Hub id.
+        held_out: whether they were drawn from the training dialogues of `source`.
     """
 
-    def __init__(self, dialogues: Any, processor: EmotionRecognitionProcessor, source: str | None = None) -> None:
+    def __init__(
+        self,
+        dialogues: Any,
+        processor: EmotionRecognitionProcessor,
+        source: str | None = None,
+        held_out: bool = False,
+    ) -> None:
         if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
             dialogues = [dialogues[index] for index in range(len(dialogues))]
         dialogues = as_dialogue_list(dialogues)
@@ -30,6 +37,7 @@ class EncodedDialogues(Dataset):
         self.num_dialogues = len(dialogues)
         self.max_speakers = most_speakers(dialogues)
         self.source = source
+        self.held_out = held_out
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -44,7 +52,9 @@ class EncodedDialogues(Dataset):
 
     def summarize(self, id2label: Mapping[int, str]) -> DataSummary:
         """Summarise these dialogues for a model card."""
-        return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source)
+        return summarize_data(
+            self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source, self.held_out
+        )
 
 
 class DialogueCollator:

@@ -1,15 +1,14 @@
-"""Do probabilities say how often the model is right? Measured as the calibration error, mended by a temperature."""
+"""Calibration: how far probabilities are from the share of right predictions, and the temperature that mends it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_expit, log_softmax, softmax
 
-from ..processing import DialogueError
+from ..processing.dialogues import DialogueError
 from ..processing.labels import MULTI_LABEL, SINGLE_LABEL
-from .known_rows import labelled_rows
+from .task import Task, task_of
 
 DEFAULT_NUM_BINS = 15
 """As in Guo et al. 2017, "On Calibration of Modern Neural Networks"."""
@@ -46,11 +45,8 @@ def reliability_bins(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEF
             at once, and every probability is a prediction. -100 where unknown, in the whole row.
     """
     labels = np.asarray(labels)
-    scores, labels = labelled_rows(scores, labels, MULTI_LABEL if labels.ndim == 2 else SINGLE_LABEL)
-    if labels.ndim == 2:
-        confidence, right = scores.ravel(), labels.ravel() > 0.5
-    else:
-        confidence, right = scores.max(axis=-1, initial=0), scores.argmax(axis=-1) == labels
+    task = task_of(MULTI_LABEL if labels.ndim == 2 else SINGLE_LABEL)
+    confidence, right = task.judge(*task.labelled_rows(scores, labels))
     bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
     count = np.bincount(bins, minlength=num_bins)
     with np.errstate(invalid="ignore"):
@@ -62,45 +58,34 @@ def reliability_bins(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEF
 
 
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS) -> float:
-    """Mean distance of confidence and accuracy over the predictions, 0 to 1; NaN if no label is known.
+    """Return the mean distance of confidence and accuracy over the predictions, 0 to 1; NaN if no label is known.
 
     Args:
-        scores, labels, num_bins: as of `reliability_bins`.
+        scores, labels, num_bins: as in `reliability_bins`.
     """
     return reliability_bins(scores, labels, num_bins).error
 
 
-def probabilities(logits: np.ndarray, problem_type: str = SINGLE_LABEL, temperature: float = 1.0) -> np.ndarray:
-    """(N, num_labels) logits -> probabilities, as the model's `scores` gives them."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    return expit(scaled) if problem_type == MULTI_LABEL else softmax(scaled, axis=-1)
+def fit_temperature(logits: ArrayLike, labels: ArrayLike, task: Task) -> float:
+    """Find the temperature by which to divide the logits: the one that makes the labels likeliest (Guo et al. 2017).
 
-
-def fit_temperature(logits: ArrayLike, labels: ArrayLike, problem_type: str = SINGLE_LABEL) -> float:
-    """The temperature by which to divide the logits: that of the highest likelihood of the labels (Guo et al. 2017).
-
-    Dividing changes no ranking, and so no label. Labels are smoothed as Platt (1999) did: a validation set without a
+    Dividing changes no ranking, and so no label. Labels are smoothed as in Platt (1999): a validation set without a
     mistake is no proof of certainty.
 
     Args:
-        logits, labels: as `rows` and `labels` of `labelled_rows`.
+        logits, labels: as `rows` and `labels` of `Task.labelled_rows`.
+        task: one that has classes.
 
     Raises:
         DialogueError: no known label.
     """
-    known_logits, known = labelled_rows(np.asarray(logits, np.float64), labels, problem_type)
+    known_logits, known = task.labelled_rows(np.asarray(logits, np.float64), labels)
     if not len(known):
         raise DialogueError("calibration needs labels, and not one utterance has any")
     smoothing = 1 / (len(known) + 2)
 
     def loss(log_temperature: float) -> float:
-        scaled = known_logits / np.exp(log_temperature)
-        if problem_type == MULTI_LABEL:
-            target = known * (1 - smoothing) + smoothing / 2
-            return -float(np.mean(target * log_expit(scaled) + (1 - target) * log_expit(-scaled)))
-        log_scores = log_softmax(scaled, axis=-1)
-        of_label = np.take_along_axis(log_scores, known[:, None].astype(int), axis=-1)
-        return -float(np.mean((1 - smoothing) * of_label[:, 0] + smoothing * log_scores.mean(axis=-1)))
+        return task.log_loss(known_logits / np.exp(log_temperature), known, smoothing)
 
     found = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
     return float(np.exp(found.x))

@@ -11,14 +11,15 @@ from ..data.encoded import EncodedDialogues
 from ..processing import MODALITIES, DialogueError, EncodedExample
 from ..processing.labels import join_labels
 from .metrics import compute_metrics
+from .task import is_class_metric
 
 DRAWS = 5
-"""How often it is drawn which modalities a rate hides; the scores of a rate are the mean."""
+"""How often the modalities that a rate hides are drawn; the scores of a rate are the mean."""
 
 
 @dataclass(frozen=True)
 class MissingScores:
-    """Metrics as `compute_metrics` names them, by what is missing."""
+    """Metrics, named as in `compute_metrics`, by what is missing."""
 
     rates: dict[float, dict[str, float]]
     """Each modality of each utterance hidden with this probability; an utterance keeps one of those that it has."""
@@ -28,16 +29,16 @@ class MissingScores:
     """This modality hidden everywhere."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, with the number of draws that a rate's scores are the mean of."""
+        """Return plain values for JSON, with the number of draws over which a rate's scores are averaged."""
         return {"draws": DRAWS, **asdict(self)}
 
     def __str__(self) -> str:
-        """A table of the metrics that are not of a single class."""
+        """A table of the metrics over all classes."""
         rows = {f"missing rate {rate:g}": scores for rate, scores in self.rates.items()}
         rows |= {f"{name} alone": scores for name, scores in self.alone.items()}
         rows |= {f"without {name}": scores for name, scores in self.without.items()}
         every = next(iter(self.alone.values()))
-        metrics = [name for name in every if not name.startswith(("f1_", "weighted_f1_"))]
+        metrics = [name for name in every if not is_class_metric(name)]
         label_width = max(map(len, rows))
         lines = ["  ".join([" " * label_width, *(f"{name:>7}" for name in metrics)])]
         for label, scores in rows.items():
@@ -49,11 +50,11 @@ class MissingScores:
 def score_missing(
     model: Any, processor: Any, dialogues: EncodedDialogues | Iterable[Any], rates: Sequence[float]
 ) -> MissingScores:
-    """Score a model on dialogues of which less and less is left. The same call gives the same scores.
+    """Score a model on dialogues from which more and more is hidden. The same call gives the same scores.
 
     A rate draws `DRAWS` times, with the seeds 0, 1, ... One draw gives each modality of each utterance a number, and a
-    rate hides those whose number is below it, but for the highest one of an utterance. So every rate uses the same
-    numbers, and a higher rate hides all that a lower one does.
+    rate hides the modalities whose number is below it, except the highest of an utterance. So every rate uses the same
+    numbers, and a higher rate hides everything that a lower one does.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
@@ -72,8 +73,8 @@ def score_missing(
     present = np.concatenate([example.present for example in data.encoded])
     found = [name for column, name in enumerate(MODALITIES) if present[:, column].any()]
     if len(found) < 2:
-        has = f"{found[0]} alone" if found else "nothing"
-        raise DialogueError(f"of what the model reads, the dialogues have {has}: no modality can be missing")
+        has = f"only {found[0]}" if found else "nothing that the model reads"
+        raise DialogueError(f"the dialogues have {has}: no modality can be missing")
 
     def scores_with(kept: np.ndarray) -> dict[str, float]:
         return _score(model, processor, data.encoded, kept)
@@ -93,7 +94,7 @@ def score_missing(
 
 
 def keep_at_random(present: np.ndarray, rate: float, seed: int) -> np.ndarray:
-    """Which modalities are left where each is hidden with this probability, but never the last one of an utterance.
+    """Return which modalities are left if each is hidden with this probability, but never an utterance's last one.
 
     Args:
         present: (N, modalities) bool.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..modeling.tasks import REGRESSION
+from ..evaluation.task import task_of
 from ..processing import MODALITIES, DialogueError, EncodedExample
 
 DECIMALS = 5
@@ -100,7 +100,7 @@ def explain(
         found = found[:, np.arange(length), explained]
         scores[here] = found[0]
         falls = found[0] - found[1:]
-        if model.problem_type == REGRESSION:
+        if not task_of(model).has_classes:
             falls = np.abs(falls)
         falls = falls.round(DECIMALS) + 0.0  # -0.0 becomes 0.0
         utterance_falls[here, here] = falls[:length].T

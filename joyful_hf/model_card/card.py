@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from ..evaluation.task import task_of
 from ..io.files import written_whole
 from ..runs.names import MODEL_CARD
 from ..runs.recipe import RunFolder, check_same_recipe
@@ -13,7 +14,7 @@ from .dataset_names import dataset_name_of
 from .example import remote_code_example, usage_example
 from .inputs import describe_inputs
 from .markdown import one_line, plain
-from .scores import describe_scores, eval_results
+from .scores import describe_scores, eval_results, labels_of
 from .training import configuration_changes, describe_training
 
 MARKER = "<!-- Made by joyful_hf from run_summary.json. Remove this line, and this text is kept as it is. -->"
@@ -31,24 +32,24 @@ def write_model_card(
     """Write README.md into a checkpoint folder, from its configurations, `run_summary.json` and confusion matrix.
 
     Without `run_summary.json` the card says that nothing is known of training and scores. A README.md that lacks the
-    line `MARKER` was written or taken over by a person, and stays as it is.
+    line `MARKER` was written or edited by a person, and stays as it is.
 
     Args:
-        folder: of a checkpoint: `config.json` and `processor_config.json` at least.
+        folder: a checkpoint folder, with `config.json` and `processor_config.json` at least.
         model_id: id on the Hub, which the example then loads; by default the folder.
-        dataset_name: as readers know it; by default from the name of the test or training file.
-        other_runs: folders of runs that differ in the seed alone; scores become mean ± standard deviation.
+        dataset_name: the name that readers know; by default taken from the name of the test or training file.
+        other_runs: folders of runs that differ only in the seed; scores become mean ± standard deviation.
 
     Returns:
         The path of the card.
 
     Raises:
-        DialogueError: a file that is missing or of something else, or another run that differs in more than the seed.
+        DialogueError: a file that is missing or is something else, or another run that differs in more than the seed.
     """
     card = Path(folder) / MODEL_CARD
     if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines():
         return card
-    runs = [RunFolder.read(one) for one in (folder, *other_runs)]
+    runs = [RunFolder.read(run_folder) for run_folder in (folder, *other_runs)]
     if len(runs) > 1:
         check_same_recipe(runs)
     made = _make_card(runs, model_id, dataset_name)
@@ -58,10 +59,10 @@ def write_model_card(
 
 
 def write_card_without_processor(folder: str | Path, model_id: str) -> Path:
-    """Write README.md into the folder of a model that has no processor beside it, and so cannot be used yet.
+    """Write README.md into the folder of a model that has no processor yet, and so cannot be used.
 
     Raises:
-        DialogueError: no configuration, or one of something else.
+        DialogueError: no configuration, or that of something else.
     """
     run = RunFolder.read(folder, needs_processor=False)
     family = run.family
@@ -72,8 +73,8 @@ def write_card_without_processor(folder: str | Path, model_id: str) -> Path:
 
 {family.title} for multimodal emotion recognition in conversation, made with joyful_hf.
 
-This repository holds the model alone. Dialogues cannot be given to it before its processor is here too, which
-`processor.push_to_hub("{model_id}")` sees to; this text then says how to use the model.
+This repository holds only the model. To use it, push its processor too, with
+`processor.push_to_hub("{model_id}")`; this text then says how to use the model.
 """
     if family.paper is not None:
         text += f"\n## Citation\n\n```bibtex\n{family.paper.bibtex}\n```\n"
@@ -87,8 +88,8 @@ def _make_card(runs: list[RunFolder], model_id: str | None, dataset_name: str | 
     name = one_line(_last_part(model_id or run.folder.resolve().name))
     dataset = dataset_name or _dataset_name(run)
     results = [other.results["test"] for other in runs if "test" in other.results]
-    # Scores on validation, which chose the checkpoint, are in the text only: leaderboards read the index.
-    index = eval_results(results, run.labels, dataset, "test") if results else []
+    # Validation scores, which chose the checkpoint, are in the text only: leaderboards read the index.
+    index = eval_results(results, labels_of(run), dataset, "test") if results else []
     data = _metadata(run, model_name=name if index else None, eval_results=index or None)
     return ModelCard.from_template(data, str(_TEMPLATE), **_variables(runs, name, dataset, model_id))
 
@@ -99,10 +100,10 @@ def _last_part(model_id: str) -> str:
 
 def _metadata(run: RunFolder, **of_results: Any) -> ModelCardData:
     return ModelCardData(
-        # The code's. There is no word for "that of the training corpus", which the text speaks of.
+        # The licence of the code. There is no value for "that of the training corpus", which the text explains.
         license="apache-2.0",
-        # The Hub takes a config.json without a library for transformers', and then shows lines that load it: those
-        # work with remote code alone. It takes any other name too, and shows no lines for what it does not know.
+        # The Hub takes a config.json without a library for one of transformers, and shows lines that load it: these
+        # work with remote code only. It accepts any other name, and shows no lines for a library it does not know.
         library_name="transformers" if run.has_code else "joyful-hf",
         # No pipeline_tag: the Hub has no emotion recognition of dialogues, and text-classification or the like would
         # offer a widget for single texts.
@@ -116,15 +117,15 @@ def _tags(run: RunFolder) -> list[str]:
 
 
 def _dataset_name(run: RunFolder) -> str:
+    splits = {} if run.summary is None else run.summary.splits
     for split in ("test", "train"):
-        source = ((run.summary or {}).get(split) or {}).get("source")
-        if source:
+        if split in splits and (source := splits[split].source):
             return dataset_name_of(source)
     return "unknown"
 
 
 def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | None) -> dict[str, Any]:
-    """What the template reads. Strings are Markdown already."""
+    """The variables of the template. Strings are Markdown already."""
     run = runs[0]
     checkpoint = model_id or run.folder.as_posix()
     num_members = getattr(run.config, "num_members", 1)
@@ -133,13 +134,12 @@ def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | N
         "title": plain(name),
         "family": run.family,
         "form": run.family.presets[run.preset].words if run.preset else run.family.recommended_words,
-        "task": run.config.problem_type or "single_label_classification",
-        "labels": [plain(label) for label in run.labels],
+        "task": task_of(run.config),
+        "labels": [plain(label) for label in labels_of(run)],
         "causal": getattr(run.config, "causal", False),
         "num_members": num_members if num_members > 1 else None,
         "example": usage_example(run, checkpoint),
         "remote_code_example": remote_code_example(checkpoint) if run.has_code else None,
-        "preset": run.preset,
         "configuration": f"{run.family.config_class.__name__}{f'.{run.preset}' if run.preset else ''}()",
         "configuration_changes": configuration_changes(run),
         "summary": run.summary is not None,
@@ -147,5 +147,5 @@ def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | N
     }
     if run.summary is not None:
         variables |= describe_training(run, run.summary) | describe_scores(runs, run.summary)
-        variables |= {"dataset": plain(dataset), "seed": run.summary["seed"]}
+        variables |= {"dataset": plain(dataset), "seed": run.summary.seed}
     return variables

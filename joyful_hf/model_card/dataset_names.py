@@ -1,4 +1,4 @@
-"""What to call a data set of which a path or a Hub id is all that is known."""
+"""Names for a data set of which only a path or a Hub id is known."""
 
 import re
 from pathlib import PurePath
@@ -12,7 +12,7 @@ _LONGEST_ID = 96
 
 
 def dataset_name_of(source: str) -> str:
-    """What to call a data set of this file, folder or Hub id: `data/meld/test.parquet` -> `meld`."""
+    """Name a data set after its file, folder or Hub id: `data/meld/test.parquet` -> `meld`."""
     parts = [part for part in PurePath(source.replace("\\", "/")).parts if part.strip("/.")]
     if not parts:
         return one_line(source) or "unknown"
@@ -25,7 +25,7 @@ def dataset_name_of(source: str) -> str:
 
 
 def dataset_id(name: str) -> str:
-    """An id that the Hub takes, as near to the name as can be: `MELD (7 emotions)` -> `MELD-7-emotions`."""
+    """Make an id that the Hub accepts, as near to the name as possible: `MELD (7 emotions)` -> `MELD-7-emotions`."""
     parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part) for part in name.split("/", 1)]
     parts = [re.sub(r"([.-])[.-]+", r"\1", part).strip("-.") for part in parts]
     joined = "/".join(part for part in parts if part)[:_LONGEST_ID].rstrip("-./")

@@ -8,8 +8,10 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from ..evaluation.task import task_of
 from ..runs.names import CONFUSION_MATRIX
 from ..runs.recipe import RunFolder
+from ..runs.summary import ConfusionMatrix, RunSummary
 from .dataset_names import dataset_id
 from .markdown import one_line, plain, table
 
@@ -19,7 +21,7 @@ TASK_TYPE, TASK_NAME = "emotion-recognition", "Emotion Recognition in Conversati
 
 @dataclass(frozen=True)
 class Metric:
-    """How a key of the results is called."""
+    """The name of a key of the results."""
 
     name: str
     hub_type: str
@@ -37,28 +39,33 @@ METRICS = {
     "acc_2_nonzero": Metric("Accuracy, negative or positive", "accuracy"),
     "acc_7": Metric("Accuracy, -3 to 3", "accuracy"),
 }
-# Of calibration and training: not what a model is compared by.
+# Calibration and training: not what models are compared by.
 _OTHER_KEYS = ("ece", "loss", "discriminator_accuracy")
-# Beginning of a key that ends in a label -> what is called so.
+# Beginning of a key that ends in a label -> its name.
 _PER_CLASS = {"f1_": "F1", "weighted_f1_": "F1 of present and absent, weighted"}
 _COUNTED = ("Precision", "Recall", "Support")
 _PICTURE = f"{CONFUSION_MATRIX}.png"
 
 
+def labels_of(run: RunFolder) -> list[str]:
+    """Return the names of the classes, in the model's order; none for regression."""
+    return task_of(run.config).class_names(run.config)
+
+
 def metric_name(key: str) -> str:
-    """What a key of the results is called; an unknown one as it is."""
+    """Return the name of a key of the results; an unknown key stays as it is."""
     return METRICS[key].name if key in METRICS else key
 
 
 def overall_keys(results: Mapping[str, float], labels: Iterable[str]) -> list[str]:
-    """The keys of scores over all classes, those of `METRICS` first."""
+    """Return the keys of scores over all classes, those of `METRICS` first."""
     per_class = {prefix + label for prefix in _PER_CLASS for label in labels}
     keys = [key for key in results if key not in per_class and not key.startswith(_OTHER_KEYS)]
     return sorted(keys, key=lambda key: list(METRICS).index(key) if key in METRICS else len(METRICS))
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
-    """`0.601` of one value, `0.601 ± 0.005` of several (standard deviation, n - 1), and `-` of what is not known."""
+    """Write one value as `0.601`, several as `0.601 ± 0.005` (standard deviation, n - 1), and unknown ones as `-`."""
     if not values or not all(map(math.isfinite, values)):
         return "-"
     if len(values) == 1:
@@ -67,15 +74,15 @@ def mean_and_spread(values: Sequence[float]) -> str:
 
 
 def values_of(results: Iterable[Mapping[str, float]], key: str) -> list[float]:
-    """The key's value in each run, or [] if one lacks it."""
-    values = [one.get(key) for one in results]
+    """Return the key's value in each run, or [] if one lacks it."""
+    values = [of_run.get(key) for of_run in results]
     return [float(value) for value in values if value is not None] if None not in values else []
 
 
 def eval_results(
     results: Sequence[Mapping[str, float]], labels: Sequence[str], dataset_name: str, split: str
 ) -> list[EvalResult]:
-    """Entries of a `model-index`, one for each of `METRICS`, which the Hub knows.
+    """Make the entries of a `model-index`, one for each of `METRICS`, which the Hub knows.
 
     Args:
         results: the scores of each run on this split.
@@ -103,29 +110,29 @@ def eval_results(
     return entries
 
 
-def describe_scores(runs: Sequence[RunFolder], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template says of the results.
+def describe_scores(runs: Sequence[RunFolder], summary: RunSummary) -> dict[str, Any]:
+    """Return what the template says of the results.
 
     Args:
-        runs: the run that the card is of, and others of other seeds.
-        summary: of the run that the card is of.
+        runs: the run of the card, and runs with other seeds.
+        summary: that of the run of the card.
     """
     run = runs[0]
     splits = [split for split in ("validation", "test") if split in run.results]
     variables: dict[str, Any] = {
         "scores": _score_table(runs, splits),
         "tested": "test" in splits,
-        "seeds": [str(one.summary["seed"]) for one in runs if one.summary] if len(runs) > 1 else None,
+        "seeds": [str(other.summary.seed) for other in runs if other.summary] if len(runs) > 1 else None,
     }
     if not splits:
         return variables
-    matrix = summary.get("confusion_matrix")
+    matrix = summary.confusion_matrix
     return variables | {
         "headline": _headline(runs) if "test" in splits else None,
         "split": splits[-1],
         "class_scores": _class_table(runs, splits[-1], matrix),
         "confusion": _confusion_table(matrix) if matrix else None,
-        "confusion_split": matrix["split"] if matrix else None,
+        "confusion_split": matrix.split if matrix else None,
         "picture": _PICTURE if (run.folder / _PICTURE).is_file() else None,
         **_describe_calibration(run, splits),
     }
@@ -134,7 +141,7 @@ def describe_scores(runs: Sequence[RunFolder], summary: Mapping[str, Any]) -> di
 def _headline(runs: Sequence[RunFolder]) -> tuple[str, str] | None:
     """Name and value of the score that comes first."""
     results = [run.results["test"] for run in runs]
-    key = next(iter(overall_keys(results[0], runs[0].labels)), None)
+    key = next(iter(overall_keys(results[0], labels_of(runs[0]))), None)
     return None if key is None else (plain(metric_name(key)), mean_and_spread(values_of(results, key)))
 
 
@@ -143,7 +150,7 @@ def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
     if not splits:
         return ""
     run = runs[0]
-    labels = run.labels
+    labels = labels_of(run)
     keys = list(dict.fromkeys(key for split in splits for key in overall_keys(run.results[split], labels)))
     columns = [(split, [run]) for split in splits]
     header = ["Score", *splits]
@@ -157,20 +164,23 @@ def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
     rows = [
         [
             plain(metric_name(key)),
-            *(mean_and_spread(values_of([one.results[split] for one in which], key)) for split, which in columns),
+            *(
+                mean_and_spread(values_of([of_seed.results[split] for of_seed in shown], key))
+                for split, shown in columns
+            ),
         ]
         for key in keys
     ]
     return table(header, rows) if rows else ""
 
 
-def _class_table(runs: Sequence[RunFolder], split: str, matrix: Mapping[str, Any] | None) -> str:
+def _class_table(runs: Sequence[RunFolder], split: str, matrix: ConfusionMatrix | None) -> str:
     """F1 of each class, and precision, recall and support where there is a confusion matrix of the split."""
-    results, labels = [run.results[split] for run in runs], runs[0].labels
+    results, labels = [run.results[split] for run in runs], labels_of(runs[0])
     prefixes = [prefix for prefix in _PER_CLASS if any(f"{prefix}{label}" in results[0] for label in labels)]
     if not prefixes:
         return ""
-    counts = _counts_of_classes(matrix) if matrix and matrix["split"] == split else {}
+    counts = _counts_of_classes(matrix) if matrix and matrix.split == split else {}
     header = ["Class", *(_PER_CLASS[prefix] for prefix in prefixes), *(_COUNTED if counts else [])]
     rows = []
     for label in labels:
@@ -179,17 +189,17 @@ def _class_table(runs: Sequence[RunFolder], split: str, matrix: Mapping[str, Any
     return table(header, rows)
 
 
-def _confusion_table(matrix: Mapping[str, Any]) -> str:
-    names = [plain(label) for label in matrix["labels"]]
-    rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, matrix["counts"], strict=True)]
+def _confusion_table(matrix: ConfusionMatrix) -> str:
+    names = [plain(label) for label in matrix.labels]
+    rows = [[name, *(f"{count:,}" for count in row)] for name, row in zip(names, matrix.counts, strict=True)]
     return table(["True", *names], rows)
 
 
-def _counts_of_classes(matrix: Mapping[str, Any]) -> dict[str, list[str]]:
+def _counts_of_classes(matrix: ConfusionMatrix) -> dict[str, list[str]]:
     """Label -> precision, recall and support; "-" for a share of nothing."""
-    counts = matrix["counts"]
+    counts = matrix.counts
     found = {}
-    for index, label in enumerate(matrix["labels"]):
+    for index, label in enumerate(matrix.labels):
         right, true, predicted = counts[index][index], sum(counts[index]), sum(row[index] for row in counts)
         shares = [f"{right / whole:.3f}" if whole else "-" for whole in (predicted, true)]
         found[label] = [*shares, f"{true:,}"]

@@ -1,4 +1,4 @@
-"""How a model was trained, in the words of its card: data, choice of the checkpoint, arguments, configuration."""
+"""The training of a model in the words of its card: data, choice of the checkpoint, arguments, configuration."""
 
 import json
 from collections.abc import Mapping
@@ -7,12 +7,14 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from ..runs.recipe import RunFolder, is_held_out
+from ..evaluation.task import task_of
+from ..runs.recipe import RunFolder
+from ..runs.summary import ChosenBy, DataSummary, RunSummary
 from .inputs import MODALITY_NAMES
 from .markdown import plain, table
-from .scores import mean_and_spread, metric_name
+from .scores import labels_of, mean_and_spread, metric_name
 
-# Of the configuration, what the card says elsewhere, or what the data decide.
+# The fields of the configuration that the card tells of elsewhere, or that the data decide.
 _DESCRIBED = {
     *("text_dim", "audio_dim", "visual_dim", "video_dim", "text_config", "audio_config"),
     *("max_speakers", "relation_scheme", "num_relations", "class_weights", "calibration_temperature"),
@@ -21,7 +23,7 @@ _SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def configuration_changes(run: RunFolder) -> str:
-    """A table of the fields that differ from the preset, or from the recommended form; "" if none does."""
+    """Make a table of the fields that differ from the preset, or from the recommended form; "" if none does."""
     config_class: Any = run.family.config_class
     usual = getattr(config_class, run.preset)() if run.preset else config_class()
     names = {one.name for one in fields(config_class)} - {one.name for one in fields(PreTrainedConfig)} - _DESCRIBED
@@ -30,68 +32,70 @@ def configuration_changes(run: RunFolder) -> str:
     return table(["Field", "Here", "There"], rows, numbers=False) if rows else ""
 
 
-def describe_training(run: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template says of the training."""
-    parts = {split: summary[split] for split in _SPLITS if summary[split]}
-    num_parameters = summary.get("num_parameters")
+def describe_training(run: RunFolder, summary: RunSummary) -> dict[str, Any]:
+    """Return what the template says of the training."""
+    parts = summary.splits
     return {
-        "num_parameters": f"{num_parameters:,}" if num_parameters else None,
-        "sources": {_SPLITS[split]: plain(part["source"]) for split, part in parts.items() if part.get("source")},
-        "streamed": not summary["train"],
+        "num_parameters": f"{summary.num_parameters:,}" if summary.num_parameters else None,
+        "sources": {_SPLITS[split]: _source(part) for split, part in parts.items() if part.source},
+        "streamed": summary.train is None,
         "data": _data_table(parts) if parts else None,
         "label_counts": _label_table(run, parts),
-        "chosen": _chosen(summary["chosen_by"]),
-        "held_out": is_held_out(summary),
+        "chosen": _chosen(summary.chosen_by),
+        "held_out": summary.validation_is_held_out,
         "class_weights": _class_weights(run),
-        "arguments": _arguments(summary["training_arguments"] | {"seed": summary["seed"]}),
-        "device": plain(summary.get("device") or ""),
-        "duration": _duration(summary["train_runtime"]) if summary.get("train_runtime") else "",
-        "versions": [f"{plain(name)} {plain(one)}" for name, one in (summary.get("versions") or {}).items()],
+        "arguments": _arguments(summary.training_arguments | {"seed": summary.seed}),
+        "device": plain(summary.device),
+        "duration": _duration(summary.train_runtime) if summary.train_runtime else "",
+        "versions": [f"{plain(name)} {plain(number)}" for name, number in summary.versions.items()],
     }
 
 
-def _data_table(parts: Mapping[str, Mapping[str, Any]]) -> str:
+def _source(part: DataSummary) -> str:
+    return f"held out of {plain(part.source)}" if part.held_out else plain(part.source)
+
+
+def _data_table(parts: Mapping[str, DataSummary]) -> str:
     rows = {
-        "dialogues": "num_dialogues",
-        "utterances": "num_utterances",
-        "most speakers in a dialogue": "max_speakers",
+        "dialogues": [part.num_dialogues for part in parts.values()],
+        "utterances": [part.num_utterances for part in parts.values()],
+        "most speakers in a dialogue": [part.max_speakers for part in parts.values()],
     }
-    shown = [[name, *(_count(part.get(key)) for part in parts.values())] for name, key in rows.items()]
     for modality, name in MODALITY_NAMES.items():
-        counts = [(part.get("modality_counts") or {}).get(modality, 0) for part in parts.values()]
+        counts: list[int | None] = [part.modality_counts.get(modality, 0) for part in parts.values()]
         if any(counts):
-            shown.append([f"utterances with {name}", *map(_count, counts)])
-    return table(["Count of", *(_SPLITS[split] for split in parts)], [row for row in shown if set(row[1:]) != {"-"}])
+            rows[f"utterances with {name}"] = counts
+    shown = [[name, *map(_count, counts)] for name, counts in rows.items() if set(counts) != {None}]
+    return table(["Count of", *(_SPLITS[split] for split in parts)], shown)
 
 
-def _label_table(run: RunFolder, parts: Mapping[str, Mapping[str, Any]]) -> str:
-    parts = {split: part for split, part in parts.items() if part.get("label_counts")}
+def _label_table(run: RunFolder, parts: Mapping[str, DataSummary]) -> str:
+    parts = {split: part for split, part in parts.items() if part.label_counts}
     if not parts:
         return ""
-    rows = [[plain(label), *(_with_share(label, part, run) for part in parts.values())] for label in run.labels]
+    rows = [[plain(label), *(_with_share(label, part, run) for part in parts.values())] for label in labels_of(run)]
     return table(["Label", *(_SPLITS[split] for split in parts)], rows)
 
 
-def _with_share(label: str, part: Mapping[str, Any], run: RunFolder) -> str:
-    """How many utterances have the label, and which share of those that are labelled."""
-    counts = part["label_counts"]
-    several = run.config.problem_type == "multi_label_classification"
-    whole = part["num_utterances"] if several else sum(counts.values())
-    return f"{counts.get(label, 0):,} ({counts.get(label, 0) / whole:.0%})"
+def _with_share(label: str, part: DataSummary, run: RunFolder) -> str:
+    """How many utterances have the label, and their share of those that are labelled."""
+    count = part.label_counts.get(label, 0)
+    whole = part.num_utterances if task_of(run.config).several_labels else sum(part.label_counts.values())
+    return f"{count:,} ({count / whole:.0%})"
 
 
 def _count(count: int | None) -> str:
     return "-" if count is None else f"{count:,}"
 
 
-def _chosen(chosen_by: Mapping[str, Any] | None) -> dict[str, str] | None:
+def _chosen(chosen_by: ChosenBy | None) -> dict[str, str] | None:
     if chosen_by is None:
         return None
     return {
-        "metric": plain(metric_name(chosen_by["metric"])),
-        "value": mean_and_spread([chosen_by["value"]]),
-        "epoch": f"{chosen_by['epoch']:g}",
-        "best": "highest" if chosen_by["greater_is_better"] else "lowest",
+        "metric": plain(metric_name(chosen_by.metric)),
+        "value": mean_and_spread([chosen_by.value]),
+        "epoch": f"{chosen_by.epoch:g}",
+        "best": "highest" if chosen_by.greater_is_better else "lowest",
     }
 
 
@@ -99,12 +103,14 @@ def _class_weights(run: RunFolder) -> str:
     weights = run.config.class_weights
     if not weights or len(set(weights)) == 1:
         return ""
-    return ", ".join(f"{plain(label)} {weight:.2f}" for label, weight in zip(run.labels, weights, strict=True))
+    return ", ".join(f"{plain(label)} {weight:.2f}" for label, weight in zip(labels_of(run), weights, strict=True))
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
     """A table, without what is off; `max_steps` is at -1."""
-    shown = {name: one for name, one in arguments.items() if one is not None and one is not False and one != -1}
+    shown = {
+        name: value for name, value in arguments.items() if value is not None and value is not False and value != -1
+    }
     return table(["Training argument", "Value"], [[f"`{name}`", plain(shown[name])] for name in shown], numbers=False)
 
 

@@ -14,14 +14,12 @@ from ..checkpoints import load_checkpoint
 from ..data.dialogue_files import load_dialogues
 from ..data.encoded import EncodedDialogues
 from ..data.extraction import extract_for
-from ..evaluation.calibration import probabilities
 from ..evaluation.metrics import compute_metrics, count_confusions
+from ..evaluation.task import task_of
 from ..inference.representations import Represented, represent
 from ..modeling.prediction import with_predictions
 from ..processing import DialogueError
 from ..processing.labels import (
-    MULTI_LABEL,
-    REGRESSION,
     get_label,
     join_labels,
     known_labels,
@@ -115,15 +113,15 @@ class _Subject:
 
     def draw_confusion_matrix(self) -> Figure:
         logits, labels = self._labelled()
-        if self.model.problem_type == MULTI_LABEL:
+        if task_of(self.model).several_labels:
             raise DialogueError("several emotions at once have no single confusion matrix")
         return plot_confusion_matrix(count_confusions(logits, labels), self.names)
 
     def draw_f1_per_class(self) -> Figure:
         logits, labels = self._labelled()
         metrics = compute_metrics(EvalPrediction(logits, labels), self.model.config.id2label, self.model.problem_type)
-        is_multi_label = self.model.problem_type == MULTI_LABEL
-        support = labels.sum(0) if is_multi_label else np.bincount(labels, minlength=len(self.names))
+        several = task_of(self.model).several_labels
+        support = labels.sum(0) if several else np.bincount(labels, minlength=len(self.names))
         return plot_f1_per_class(
             {name: metrics[f"f1_{name}"] for name in self.names},
             {name: int(count) for name, count in zip(self.names, support, strict=True)},
@@ -132,7 +130,7 @@ class _Subject:
     def draw_reliability(self) -> Figure:
         logits, labels = self._labelled()
         scores = self.model.scores(self.represented.logits).cpu().numpy()[self._known]
-        uncalibrated = probabilities(logits, self.model.problem_type)
+        uncalibrated = task_of(self.model).scores(logits)
         is_calibrated = not np.allclose(scores, uncalibrated, atol=1e-4)
         return plot_reliability(scores, labels, uncalibrated if is_calibrated else None)
 
@@ -159,7 +157,7 @@ class _Subject:
 
     def _labelled(self) -> tuple[np.ndarray, np.ndarray]:
         """Logits and labels of the utterances with a label, for what needs classes."""
-        if self.model.problem_type == REGRESSION:
+        if not task_of(self.model).has_classes:
             raise DialogueError("a regression has no classes")
         known = self._known
         assert self.labels is not None  # _known has seen to that
@@ -172,9 +170,9 @@ class _Subject:
     def _named(self, label: Any) -> Any:
         if label is None or isinstance(label, str):
             return label
-        if self.model.problem_type == REGRESSION:
+        if not task_of(self.model).has_classes:
             return float(label)
-        if self.model.problem_type == MULTI_LABEL:
+        if task_of(self.model).several_labels:
             return [one if isinstance(one, str) else self.names[one] for one in label]
         return self.names[label]
 

@@ -4,17 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-from ..processing import DialogueError
-from .names import (
-    CONFUSION_MATRIX,
-    RUN_SUMMARY,
-    TRAINER_STATE,
-    TRAINING_ARGUMENTS,
-)
+from ..processing.dialogues import DialogueError
+from .names import CONFUSION_MATRIX, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
 
 _FINISHED = "train_results.json"
 _WEIGHTS = "model.safetensors"
-# What a run leaves in its folder beside checkpoints. The first and the second mark it as finished: they go last.
+# What a run leaves in its folder beside checkpoints. The first two mark it as finished: they are removed last.
 _RUN_FILES = (
     _FINISHED,
     _WEIGHTS,
@@ -36,7 +31,7 @@ _RUN_FILES = (
 def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
     """Refuse a folder that holds a finished run, unless it may be overwritten, and find where to resume.
 
-    Nothing is changed here: what is overwritten goes when everything else has been checked.
+    Nothing is changed here: an earlier run is removed (`remove_run`) when everything else has been checked.
 
     Returns:
         The checkpoint of an interrupted run, or None for a fresh start.
@@ -45,19 +40,20 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
         DialogueError: a finished run, and `overwrite` is False.
     """
     if output_dir.exists() and not output_dir.is_dir():
-        raise DialogueError(f"{output_dir}: is a file, not a folder")
+        raise DialogueError(f"`output_dir`: {output_dir} is a file, not a folder")
     if overwrite:
         return None
     checkpoint = last_checkpoint(output_dir)
     if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
         raise DialogueError(
-            f"{output_dir}: holds a finished run; choose another --output-dir, or --overwrite-output-dir to replace it"
+            f"`output_dir`: {output_dir} holds a finished run; choose another, or give `overwrite_output_dir` to "
+            "replace it"
         )
     return None if checkpoint is None else str(checkpoint)
 
 
 def last_checkpoint(output_dir: Path) -> Path | None:
-    """The checkpoint of the most steps in a folder, without such as were never written to their end."""
+    """Return the checkpoint with the most steps in a folder; one that was not written to its end does not count."""
     return max(filter(_is_complete, _checkpoints(output_dir)), key=_steps_of, default=None)
 
 
@@ -80,7 +76,7 @@ def _steps_of(checkpoint: Path) -> int:
 
 
 def remove_run(output_dir: Path) -> None:
-    """Remove the checkpoints and files of an earlier run, and nothing else that lies in the folder."""
+    """Remove the checkpoints and files of an earlier run, and nothing else from the folder."""
     for checkpoint in _checkpoints(output_dir):
         shutil.rmtree(checkpoint)
     for name in reversed(_RUN_FILES):

@@ -1,6 +1,9 @@
 """What the files of a run are called: the trainer writes them; cards, pictures and pushes read them."""
 
-from transformers import TrainingArguments
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # takes long to import
+    from transformers import TrainingArguments
 
 RUN_SUMMARY = "run_summary.json"
 TRAINER_STATE = "trainer_state.json"
@@ -8,10 +11,7 @@ TRAINER_STATE = "trainer_state.json"
 TRAINING_ARGUMENTS = "training_args.json"
 MODEL_CARD = "README.md"
 CONFUSION_MATRIX = "confusion_matrix"
-"""Without the ending: it is there as PNG and as SVG."""
-HELD_OUT = "held out of "
-"""In the summary, how the source of validation begins where it was drawn from the training data."""
-
+"""Without the ending: there is a PNG and an SVG."""
 
 CONFIG_FILES = ("config.json", "processor_config.json")
 WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
@@ -24,7 +24,7 @@ PUBLISHED = (*CONFIG_FILES, *WEIGHT_FILES, *RESULT_FILES, *TOKENIZER_FILES, MODE
 """The files of a checkpoint folder that are pushed. No optimizer state, no data, no log, and nothing pickled."""
 
 
-def metric_key(args: TrainingArguments) -> str:
-    """The name that `metric_for_best_model` has in the results of an evaluation; `eval_None` if there is none."""
+def metric_key(args: "TrainingArguments") -> str:
+    """Return the name of `metric_for_best_model` in the results of an evaluation; `eval_None` if there is none."""
     name = str(args.metric_for_best_model)
     return name if name.startswith("eval_") else f"eval_{name}"

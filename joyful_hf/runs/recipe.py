@@ -2,8 +2,8 @@
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -13,16 +13,17 @@ from huggingface_hub.errors import StrictDataclassError
 from ..families import Family, family_of
 from ..io.files import read_json
 from ..processing import DialogueError, EmotionRecognitionProcessor
-from .names import HELD_OUT, RUN_SUMMARY
+from .names import RUN_SUMMARY
+from .summary import DataSummary, RunSummary
 
-_SUMMARY_KEYS = {"seed", "train", "validation", "test", "chosen_by", "results", "training_arguments"}
-# What may differ between two runs of one recipe: what is learnt, the seed, where a run lies, and who wrote its files.
+# Two runs of one recipe may differ in what is learnt, the seed, where a run lies, and what wrote its files.
 _OF_ONE_RUN = {
     *("class_weights", "calibration_temperature", "feature_statistics", "modality_weights"),
     *("seed", "data_seed", "output_dir", "logging_dir", "run_name", "report_to", "push_to_hub"),
     *("transformers_version", "processor_class", "auto_map"),
 }
 _NAMED_DIFFERENCES = 3
+_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class RunFolder:
     has_code: bool
     """Whether the folder brings the code that loads it (`auto_map`)."""
     parameters: dict[str, Any]
-    """Of the processor, defaults included."""
-    summary: dict[str, Any] | None
-    """What `run_summary.json` holds, or None without one."""
+    """Parameters of the processor, defaults included."""
+    summary: RunSummary | None
+    """None without a `run_summary.json`."""
 
     @classmethod
     def read(cls, folder: str | Path, needs_processor: bool = True) -> Self:
@@ -48,7 +49,7 @@ class RunFolder:
             needs_processor: False reads a folder without a processor as one whose processor has its defaults.
 
         Raises:
-            DialogueError: a file that is missing, is not JSON, or is of something else.
+            DialogueError: a file that is missing, is not JSON, or is something else.
         """
         folder = Path(folder)
         fields = _read_json(folder / "config.json", "the model's configuration")
@@ -64,7 +65,7 @@ class RunFolder:
             config=config,
             has_code="auto_map" in fields,
             parameters=_defaults(family) | processor,
-            summary=_read_summary(folder / RUN_SUMMARY),
+            summary=RunSummary.read(folder),
         )
         if run.preset is not None and run.preset not in run.family.presets:
             known = ", ".join(run.family.presets)
@@ -86,26 +87,19 @@ class RunFolder:
     @property
     def preset(self) -> str | None:
         """The published form of the family that the model has; None for the recommended one, or if it is not known."""
-        return (self.summary or {}).get("preset")
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of the classes, in the model's order; none for regression."""
-        if self.config.problem_type == "regression":
-            return []
-        return [str(self.config.id2label[index]) for index in range(self.config.num_labels)]
+        return None if self.summary is None else self.summary.preset
 
     @property
     def results(self) -> dict[str, dict[str, float]]:
         """Split -> its scores; {} where nothing is known."""
-        return (self.summary or {}).get("results") or {}
+        return {} if self.summary is None else self.summary.results
 
     def recipe(self) -> dict[str, Any]:
         """Everything that two runs of one recipe have in common, as plain JSON: name -> value."""
         assert self.summary is not None
         config, parameters, arguments = (
             {name: value for name, value in given.items() if name not in _OF_ONE_RUN and not name.startswith("hub_")}
-            for given in (self.config.to_dict(), self.parameters, self.summary["training_arguments"])
+            for given in (self.config.to_dict(), self.parameters, self.summary.training_arguments)
         )
         recipe = {
             "family": self.family.name,
@@ -119,82 +113,71 @@ class RunFolder:
         return json.loads(json.dumps(recipe))
 
 
-def is_held_out(summary: Mapping[str, Any]) -> bool:
-    """Whether `joyful train` drew the validation dialogues from the training file."""
-    return str((summary["validation"] or {}).get("source")).startswith(HELD_OUT)
-
-
 def check_same_recipe(runs: Sequence[RunFolder]) -> None:
     """Refuse runs that differ in more than their seed.
 
     Raises:
         DialogueError: such a run, with what differs; a run without a summary; or a seed that comes twice.
     """
-    for run in runs:
-        if run.summary is None:
-            raise DialogueError(
-                f"{run.folder}: {RUN_SUMMARY} is missing, so nothing is known of its recipe and its scores; "
-                "leave this run out"
-            )
+    seeds = [_known_summary(run).seed for run in runs]
     first, *others = runs
-    seeds = {first.summary["seed"]} if first.summary else set()
     recipe = first.recipe()
-    for run in others:
+    for position, run in enumerate(others, 1):
         differences = list(_differences(recipe, run.recipe()))
         if differences:
             more = len(differences) - _NAMED_DIFFERENCES
             listed = "; ".join(differences[:_NAMED_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
             raise DialogueError(
                 f"{run.folder}: differs from the card's run in more than the seed: {listed}; "
-                "mean and spread are of runs of one recipe"
+                "mean and standard deviation are taken over runs of one recipe"
             )
-        seed = run.summary["seed"] if run.summary else None
-        if seed in seeds:
-            raise DialogueError(f"{run.folder}: has the seed {seed}, as another of these runs has; give each run once")
-        seeds.add(seed)
+        if seeds[position] in seeds[:position]:
+            raise DialogueError(
+                f"{run.folder}: has the seed {seeds[position]}, as another of these runs has; give each run once"
+            )
+
+
+def _known_summary(run: RunFolder) -> RunSummary:
+    if run.summary is None:
+        raise DialogueError(
+            f"{run.folder}: {RUN_SUMMARY} is missing, so nothing is known of its recipe and its scores; "
+            "leave this run out"
+        )
+    return run.summary
 
 
 def _differences(recipe: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
     for name in sorted(recipe.keys() | other.keys()):
-        one, two = (json.dumps(which.get(name), ensure_ascii=False, sort_keys=True) for which in (other, recipe))
-        if one != two:
-            values = f" ({one}, not {two})"
+        here, there = (json.dumps(given.get(name), ensure_ascii=False, sort_keys=True) for given in (other, recipe))
+        if here != there:
+            values = f" ({here}, not {there})"
             yield name + (values if len(values) < 80 else "")
 
 
-def _data_of(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the dialogues; where the seed draws those held out, training and validation are one."""
-    train, validation = summary["train"], summary["validation"]
-    if is_held_out(summary) and train:
-        train, validation = _joined(train, validation), None
-    parts = {"training": train, "validation": validation, "test": summary["test"]}
-    return {f"{name} data": part for name, part in parts.items()}
+def _data_of(summary: RunSummary) -> dict[str, Any]:
+    """What is known of the dialogues; where the seed draws those held out, training and validation count as one."""
+    parts: dict[str, Any] = {name: asdict(part) for name, part in summary.splits.items()}
+    if summary.validation_is_held_out and summary.train is not None and summary.validation is not None:
+        parts |= {"train": _joined(summary.train, summary.validation), "validation": None}
+    return {f"{name} data": parts.get(split) for split, name in _SPLITS.items()}
 
 
-def _joined(train: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
-    sums = {name: train[name] + validation[name] for name in ("num_dialogues", "num_utterances")}
-    for name in ("label_counts", "modality_counts"):
-        keys = train[name].keys() | validation[name].keys()
-        sums[name] = {key: train[name].get(key, 0) + validation[name].get(key, 0) for key in keys}
-    return {"source": train["source"], **sums}
+def _joined(train: DataSummary, validation: DataSummary) -> dict[str, Any]:
+    def added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+        return {key: one.get(key, 0) + other.get(key, 0) for key in one.keys() | other.keys()}
+
+    return {
+        "source": train.source,
+        "num_dialogues": train.num_dialogues + validation.num_dialogues,
+        "num_utterances": train.num_utterances + validation.num_utterances,
+        "label_counts": added(train.label_counts, validation.label_counts),
+        "modality_counts": added(train.modality_counts, validation.modality_counts),
+    }
 
 
 def _defaults(family: Family) -> dict[str, Any]:
     parameters = inspect.signature(family.processor_class).parameters
     return {name: parameter.default for name, parameter in parameters.items() if name != "tokenizer"}
-
-
-def _read_summary(file: Path) -> dict[str, Any] | None:
-    if not file.exists():
-        return None
-    summary = _read_json(file, "the summary of the run")
-    missing = _SUMMARY_KEYS - summary.keys()
-    if missing:
-        raise DialogueError(
-            f"{file}: lacks {', '.join(sorted(missing))}; is it of another version of joyful_hf? "
-            "Without this file, the card goes without training and scores"
-        )
-    return summary
 
 
 def _read_json(file: Path, what: str) -> dict[str, Any]:

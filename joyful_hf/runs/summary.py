@@ -1,77 +1,49 @@
-"""`run_summary.json`: what the reader of a model card wants to know of the run that made the checkpoint."""
+"""`run_summary.json`: what the reader of a model card wants to know about the run that made the checkpoint."""
 
-import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
-import torch
-from transformers import TrainerState, TrainingArguments
 
-from ..families import family_of
-from ..io.files import write_json
-from ..processing import MODALITIES, EncodedExample
+from ..io.files import read_json, write_json
+from ..processing import EncodedExample
+from ..processing.dialogues import MODALITIES, DialogueError
 from ..processing.labels import known_labels
-from .names import RUN_SUMMARY, metric_key
+from .names import RUN_SUMMARY
 
-if TYPE_CHECKING:
-    from ..training.trainer import JoyfulTrainer
-
-# What the results of an evaluation are called in the summary; the others keep their prefix.
-SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
-
-# Of the training arguments, those that shape the result.
-_ARGUMENTS = (
-    "learning_rate",
-    "weight_decay",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "num_train_epochs",
-    "max_steps",
-    "optim",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "max_grad_norm",
-    "label_smoothing_factor",
-    "class_balance",
-    "weight_averaging_decay",
-    "validation_start",
-    "early_stopping_patience",
-    "train_sampling_strategy",
-    "bf16",
-    "fp16",
-    "gradient_checkpointing",
-)
-_PACKAGES = (
-    "joyful-hf",
-    "torch",
-    "transformers",
-    "accelerate",
-    "datasets",
-    "torch-geometric",
-    "scikit-learn",
-    "numpy",
-)
+# What transformers adds to the scores of an evaluation; the result files have it too.
+_TIMING = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
+# How `source` began before the summary had `held_out`, where validation was drawn from the training dialogues.
+_HELD_OUT_OF = "held out of "
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DataSummary:
     """A split, as the run saw it."""
 
-    source: str | None
+    source: str | None = None
     """The file or Hub id, without the folders of the machine it lay on."""
+    held_out: bool = False
+    """Whether the dialogues were drawn from the training dialogues of `source`."""
     num_dialogues: int
     num_utterances: int
-    max_speakers: int
+    max_speakers: int | None = None
     """Most speakers in one dialogue."""
-    label_counts: dict[str, int]
+    label_counts: dict[str, int] = field(default_factory=dict)
     """Utterances of each class; empty for regression."""
-    modality_counts: dict[str, int]
+    modality_counts: dict[str, int] = field(default_factory=dict)
     """Utterances that have each modality, where any has it."""
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `asdict` made, also before there was `held_out`."""
+        summary = cls(**_known_fields(cls, record))
+        if summary.source is not None and summary.source.startswith(_HELD_OUT_OF):
+            summary.source, summary.held_out = summary.source.removeprefix(_HELD_OUT_OF), True
+        return summary
 
 
 @dataclass
@@ -87,19 +59,19 @@ class ChosenBy:
 
 @dataclass
 class ConfusionMatrix:
-    """Of single labels: rows are true, columns predicted."""
+    """Counts of single labels: rows are true, columns predicted."""
 
     split: str
     labels: list[str]
     counts: list[list[int]]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunSummary:
-    """Of one run with one seed."""
+    """One run with one seed."""
 
-    family: str
-    preset: str | None
+    family: str = ""
+    preset: str | None = None
     seed: int
     train: DataSummary | None
     """None where it was streamed."""
@@ -109,14 +81,14 @@ class RunSummary:
     """None where nothing chose: the last weights."""
     results: dict[str, dict[str, float]]
     """Split -> metric -> value, of the weights that were saved."""
-    confusion_matrix: ConfusionMatrix | None
+    confusion_matrix: ConfusionMatrix | None = None
     """On test, or without it on validation."""
     training_arguments: dict[str, Any]
-    versions: dict[str, str]
-    device: str
-    train_runtime: float | None
+    versions: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    train_runtime: float | None = None
     """Seconds."""
-    num_parameters: int
+    num_parameters: int | None = None
 
     def save(self, folder: str | Path) -> Path:
         """Write `run_summary.json` into a checkpoint folder."""
@@ -124,76 +96,64 @@ class RunSummary:
         write_json(asdict(self), file)
         return file
 
+    @classmethod
+    def read(cls, folder: str | Path) -> Self | None:
+        """Read the `run_summary.json` of a checkpoint folder, also that of an earlier version; None if there is none.
 
-@dataclass
-class Evaluated:
-    """What an evaluation found."""
+        Raises:
+            DialogueError: it cannot be read, lacks something, or is something else.
+        """
+        file = Path(folder) / RUN_SUMMARY
+        if not file.exists():
+            return None
+        record = read_json(file)
+        needed = {name for name, has_default in _fields_of(cls).items() if not has_default}
+        if missing := needed - record.keys():
+            raise DialogueError(
+                f"{file}: lacks {', '.join(sorted(missing))}; is it of another version of joyful_hf? "
+                "Without this file, the card goes without training and scores"
+            )
+        try:
+            return cls(**_known_fields(cls, record) | _parts_of(record))
+        except (TypeError, AttributeError) as error:
+            raise DialogueError(f"{file}: is no summary of a run ({error})") from None
 
-    data: DataSummary | None
-    metrics: dict[str, float]
-    """Their names with the prefix of the evaluation."""
-    confusions: np.ndarray | None
-    """(num_labels, num_labels), rows true; of single labels."""
+    @property
+    def splits(self) -> dict[str, DataSummary]:
+        """`train`, `validation` and `test` -> what is known of the dialogues, where it is."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
 
-    def scores(self, prefix: str) -> dict[str, float]:
-        """The metrics without the prefix, and without what transformers says of the time they took."""
-        return {name.removeprefix(f"{prefix}_"): one for name, one in without_timing(self.metrics).items()}
+    @property
+    def validation_is_held_out(self) -> bool:
+        """Whether the validation dialogues were drawn from the training dialogues."""
+        return self.validation is not None and self.validation.held_out
 
 
-def summarize_run(trainer: "JoyfulTrainer") -> RunSummary:
-    """What a trainer's run was, with the results of the evaluations of the weights there are."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    validation, test = (trainer.evaluated.get(prefix) for prefix in ("eval", "test"))
-    return RunSummary(
-        family=family_of(model.config.model_type, "the trainer's model").name,
-        preset=trainer.preset,
-        seed=trainer.args.seed,
-        train=trainer.summary_of(trainer.train_dataset),
-        validation=None if validation is None else validation.data,
-        test=None if test is None else test.data,
-        chosen_by=_chosen_by(trainer.args, trainer.state),
-        results={SPLIT_OF_PREFIX.get(prefix, prefix): one.scores(prefix) for prefix, one in trainer.evaluated.items()},
-        confusion_matrix=_confusion_matrix(trainer.evaluated, model.config.id2label),
-        training_arguments=_shaping_arguments(trainer.args),
-        versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
-        device=_device_name(trainer.args.device),
-        train_runtime=next(
-            (one["train_runtime"] for one in trainer.state.log_history if "train_runtime" in one), None
+def _fields_of(kind: Any) -> dict[str, bool]:
+    """Field -> whether it has a default."""
+    return {one.name: not (one.default is MISSING and one.default_factory is MISSING) for one in fields(kind)}
+
+
+def _known_fields(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that this version knows; a later one may have added others. A null stands for the default."""
+    known = _fields_of(kind)
+    return {name: value for name, value in record.items() if name in known and not (value is None and known[name])}
+
+
+def _parts_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are data classes themselves, None where they are null."""
+
+    def read(name: str, kind: Callable[[Mapping[str, Any]], Any]) -> Any:
+        return None if record.get(name) is None else kind(record[name])
+
+    return {
+        **{name: read(name, DataSummary.from_json) for name in ("train", "validation", "test")},
+        "chosen_by": read("chosen_by", lambda part: ChosenBy(**_known_fields(ChosenBy, part))),
+        "confusion_matrix": read(
+            "confusion_matrix", lambda part: ConfusionMatrix(**_known_fields(ConfusionMatrix, part))
         ),
-        num_parameters=model.num_parameters(),
-    )
-
-
-def _confusion_matrix(evaluated: Mapping[str, Evaluated], id2label: Mapping[int, str]) -> ConfusionMatrix | None:
-    """On test, or without it on validation."""
-    prefix = "test" if "test" in evaluated else "eval"
-    confusions = evaluated[prefix].confusions if prefix in evaluated else None
-    if confusions is None:
-        return None
-    names = [id2label[index] for index in range(len(confusions))]
-    return ConfusionMatrix(SPLIT_OF_PREFIX[prefix], names, confusions.tolist())
-
-
-def _chosen_by(args: TrainingArguments, state: TrainerState) -> ChosenBy | None:
-    if not args.load_best_model_at_end or state.best_metric is None:
-        return None
-    key = metric_key(args)
-    epochs = [one["epoch"] for one in state.log_history if one.get(key) == state.best_metric]
-    return ChosenBy(
-        metric=key.removeprefix("eval_"),
-        value=state.best_metric,
-        epoch=epochs[0],
-        greater_is_better=bool(args.greater_is_better),
-    )
-
-
-def _shaping_arguments(args: TrainingArguments) -> dict[str, Any]:
-    given = args.to_dict()
-    return {name: given[name] for name in _ARGUMENTS if name in given} | {"num_processes": args.world_size}
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    }
 
 
 def summarize_data(
@@ -202,11 +162,13 @@ def summarize_data(
     max_speakers: int,
     id2label: Mapping[int, str],
     source: str | None = None,
+    held_out: bool = False,
 ) -> DataSummary:
     """Count labels and modalities of encoded dialogues.
 
     Args:
         source: file or Hub id.
+        held_out: whether the dialogues were drawn from the training dialogues of `source`.
     """
     labels: Counter[str] = Counter()
     present = np.zeros(len(MODALITIES), int)
@@ -217,6 +179,7 @@ def summarize_data(
         labels.update(_class_names(example.labels, id2label))
     return DataSummary(
         source=None if source is None else _public_name(source),
+        held_out=held_out,
         num_dialogues=num_dialogues,
         num_utterances=num_utterances,
         max_speakers=max_speakers,
@@ -226,7 +189,7 @@ def summarize_data(
 
 
 def _public_name(source: str) -> str:
-    """A file with its folder, and not where on this machine that lies; a Hub id is one already."""
+    """A file with its folder, and not where on this machine that lies; a Hub id as it is."""
     return "/".join(Path(source).absolute().parts[-2:]) if Path(source).exists() else source
 
 
@@ -242,10 +205,6 @@ def _class_names(labels: np.ndarray | None, id2label: Mapping[int, str]) -> list
     return []
 
 
-# What transformers adds to the scores of an evaluation; the result files have it too.
-_TIMING = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
-
-
 def without_timing(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The scores of an evaluation, without what transformers says of the time that it took, and when it was."""
-    return {name: one for name, one in metrics.items() if name != "epoch" and not name.endswith(_TIMING)}
+    """Return the scores of an evaluation, without the time that it took and the epoch that transformers adds."""
+    return {name: value for name, value in metrics.items() if name != "epoch" and not name.endswith(_TIMING)}

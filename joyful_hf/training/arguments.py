@@ -1,6 +1,8 @@
 """`JoyfulTrainingArguments`: transformers' TrainingArguments with this field's defaults."""
 
 import copy
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,70 +10,89 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
+from ..evaluation.task import TASKS, Task, greater_is_better
+from ..processing.labels import SINGLE_LABEL
+from ..runs.names import metric_key
+
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class JoyfulTrainingArguments(TrainingArguments):
     """As `transformers.TrainingArguments`, with defaults that work for emotion recognition in conversation.
 
-    They were chosen together with `JoyfulConfig()`, on validation data only.
+    The defaults were chosen together with `JoyfulConfig()`, on validation data only. A run is validated and saved
+    each epoch, and keeps the checkpoint with the highest weighted F1 on validation, or with the lowest mean absolute
+    error for regression.
 
-    Validated and saved each epoch; the checkpoint of the highest weighted F1 on validation is kept, or of the lowest
-    mean absolute error for regression.
+    `greater_is_better` need not be given: for the package's own metrics and losses it follows from
+    `metric_for_best_model`.
+
+    Raises:
+        ValueError: `greater_is_better` contradicts the metric.
     """
 
     per_device_train_batch_size: int = field(
-        default=8, metadata={"help": "Dialogues (Foal-Net: utterances) of a training step."}
+        default=8, metadata={"help": "Dialogues per training step (utterances for Foal-Net)."}
     )
     per_device_eval_batch_size: int = field(
-        default=64, metadata={"help": "Dialogues (Foal-Net: utterances) of an evaluation step."}
+        default=64, metadata={"help": "Dialogues per evaluation step (utterances for Foal-Net)."}
     )
     learning_rate: float = field(default=2e-3, metadata={"help": "Highest learning rate of AdamW."})
     weight_decay: float = field(default=0.1, metadata={"help": "Weight decay of AdamW."})
-    num_train_epochs: float = field(default=15, metadata={"help": "Epochs, unless stopped early."})
-    warmup_steps: float = field(default=0.05, metadata={"help": "Steps of warm-up, or their share if below 1."})
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    num_train_epochs: float = field(default=15, metadata={"help": "Number of epochs, unless training stops early."})
+    warmup_steps: float = field(
+        default=0.05, metadata={"help": "Number of warm-up steps, or their share of all steps if below 1."}
+    )
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When to validate."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to save."})
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best."})
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "Number of checkpoints kept beside the best one."}
+    )
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "End with the best on validation."})
+    load_best_model_at_end: bool = field(
+        default=True, metadata={"help": "End with the checkpoint that is best on validation."}
+    )
     metric_for_best_model: str | None = field(
-        default="weighted_f1", metadata={"help": "What is best on validation; mae takes its place for regression."}
+        default="weighted_f1",
+        metadata={"help": "Validation metric that chooses the checkpoint; mae takes its place for regression."},
     )
     validation_start: float = field(
         default=0.5,
         metadata={
-            "help": "Share of the epochs before the first validation, where eval_delay is not given: on a few "
-            "dialogues an early score is a lucky one more often than a good one."
+            "help": "Share of the epochs before the first validation, unless eval_delay is given: on a few dialogues "
+            "an early high score is more often luck than merit."
         },
     )
     early_stopping_patience: int = field(
-        default=8, metadata={"help": "Validations without a better score before training stops; 0 never stops."}
+        default=8,
+        metadata={"help": "Number of validations without a better score before training stops; 0 never stops."},
     )
     class_balance: float | None = field(
         default=None,
         metadata={
-            "help": "Weight each class by the inverse of its training frequency to this power: 0 for all alike, 1 for "
-            "full balance. 0.4 unless given, in single-label training that does not stream."
+            "help": "Weight each class by the inverse of its training frequency to this power: 0 for equal weights, "
+            "1 for full balance. 0.4 by default, in single-label training that does not stream."
         },
     )
     weight_averaging_decay: float = field(
         default=0.99,
         metadata={
-            "help": "Validate, save and end with an exponential moving average of the weights, of this decay a step; "
-            "0 leaves it out."
+            "help": "Validate, save and end with an exponential moving average of the weights, with this decay per "
+            "step; 0 leaves it out."
         },
     )
     dataloader_num_workers: int = field(
         default=-1,
         metadata={
-            "help": "Processes that pack batches ahead of the model; -1 is 2 beside a GPU, and none on a CPU, whose "
-            "cores are busy."
+            "help": "Number of processes that prepare batches; -1 means 2 with a GPU, and none on a CPU, whose cores "
+            "are busy."
         },
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "The processor reads raw columns."})
     restore_callback_states_from_checkpoint: bool = field(
-        default=True, metadata={"help": "A resumed run goes on with the patience it had left."}
+        default=True, metadata={"help": "A resumed run continues with the patience it had left."}
     )
 
     def __post_init__(self) -> None:
@@ -80,21 +101,72 @@ class JoyfulTrainingArguments(TrainingArguments):
         if self.eval_strategy == "epoch" and not self.eval_delay and self.max_steps <= 0:
             # At least the last epoch is validated, and a run of one epoch too.
             self.eval_delay = min(self.validation_start * self.num_train_epochs, self.num_train_epochs - 1)
+        if self.metric_for_best_model is not None:
+            best = greater_is_better(self.metric_for_best_model.removeprefix("eval_"))
+            if best is not None and self.greater_is_better not in (None, best):
+                raise _contradiction(self)
+            self.greater_is_better = self.greater_is_better if best is None else best
         super().__post_init__()
 
 
+def _contradiction(args: TrainingArguments) -> ValueError:
+    best = "lowest" if args.greater_is_better else "highest"
+    return ValueError(
+        f"`greater_is_better` is {args.greater_is_better}, but the {best} `metric_for_best_model` "
+        f"{args.metric_for_best_model!r} is the best one; leave `greater_is_better` out"
+    )
+
+
+def set_direction(args: TrainingArguments, evaluation_names: Iterable[str] = ()) -> None:
+    """Set `greater_is_better` for a metric whose direction is known.
+
+    transformers takes the highest value of everything for the best one whose name does not end in "loss". What plain
+    `TrainingArguments` have derived so cannot be told from what the caller gave; it is corrected with a warning.
+
+    Args:
+        evaluation_names: names of several evaluation data sets, with which their metrics begin.
+
+    Raises:
+        ValueError: the caller's `greater_is_better` contradicts the metric.
+    """
+    if args.metric_for_best_model is None:
+        return
+    metric = metric_key(args).removeprefix("eval_")
+    for name in evaluation_names:
+        metric = metric.removeprefix(f"{name}_")
+    best = greater_is_better(metric)
+    if best is None or best == args.greater_is_better:
+        return
+    if args.greater_is_better != (not args.metric_for_best_model.endswith("loss")):
+        raise _contradiction(args)
+    logger.warning("`greater_is_better` is set to %s, as is right for %r", best, args.metric_for_best_model)
+    args.greater_is_better = best
+
+
+def set_main_metric(args: TrainingArguments, task: Task) -> None:
+    """Choose the checkpoint by the task's own main metric where the arguments name that of single labels."""
+    if metric_key(args) == f"eval_{TASKS[SINGLE_LABEL].main_metric}":
+        args.metric_for_best_model = task.main_metric
+        args.greater_is_better = task.greater_is_better(task.main_metric)
+
+
 def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
-    """A copy of the arguments with what dialogues need, whatever the caller's defaults were."""
+    """Return a copy of the arguments with the settings that dialogues need, whatever the caller's defaults were.
+
+    Raises:
+        ValueError: an argument that would give wrong results, or push a pickle.
+    """
     if args.torch_compile and args.torch_compile_backend == "inductor" and args.device.type == "cpu":
-        # Measured with torch 2.13: in training its fused kernels give other logits than the model, without an error.
+        # Measured with torch 2.13: in training its fused kernels give wrong logits, without an error.
         raise ValueError(
-            "torch_compile: on a CPU, torch's inductor miscompiles this package's graph layers in training; leave it "
-            "out, or set torch_compile_backend to 'aot_eager'"
+            "`torch_compile`: on a CPU, torch's inductor miscompiles this package's graph layers in training; leave "
+            "it out, or set `torch_compile_backend` to 'aot_eager'"
         )
     if args.push_to_hub and args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
         strategy = HubStrategy(args.hub_strategy).value
         raise ValueError(
-            f"hub_strategy={strategy!r} would push the state of the optimizer, a pickle; choose 'every_save' or 'end'"
+            f"`hub_strategy`: {strategy!r} would push the state of the optimizer, a pickle; choose 'every_save' or "
+            "'end'"
         )
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name
@@ -105,5 +177,5 @@ def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     if args.device.type == "cpu":
         args.dataloader_pin_memory = False  # there is no device to copy to
     if args.n_gpu > 1:
-        args._n_gpu = 1  # DataParallel would cut the packed tensors in pieces; `torchrun` uses every GPU
+        args._n_gpu = 1  # DataParallel would cut the packed tensors into pieces; `torchrun` uses every GPU
     return args

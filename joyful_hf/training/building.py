@@ -1,6 +1,5 @@
 """Make a fresh model and its processor from settings and training dialogues."""
 
-import difflib
 import inspect
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -11,41 +10,41 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..checkpoints import load_audio_encoder, load_text_encoder
 from ..families import Family
+from ..io.messages import did_you_mean
 from ..modeling.modeling_foal_net import audio_encoder_settings
 from ..modeling.modeling_graph import text_encoder_settings
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from .run_data import RunData
 
-# What a user may set of the fields that every configuration of transformers has.
+# The fields that every configuration of transformers has, and that a user may set.
 _LABEL_SETTINGS = {"label2id", "num_labels", "problem_type"}
 
 
 def setting_names(family: Family) -> tuple[set[str], set[str]]:
-    """What can be set of the family's configuration and of its processor."""
+    """Return the names of the settings of the family's configuration, and of those of its processor."""
     of_every_config = {one.name for one in fields(PreTrainedConfig)}
     of_config = {one.name for one in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
     return of_config, set(inspect.signature(family.processor_class).parameters) - {"tokenizer"}
 
 
 def split_settings(family: Family, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort the settings of `--config-json` into those of the config and those of the processor; some are of both.
+    """Sort settings into those of the configuration and those of the processor; some belong to both.
 
     Raises:
-        DialogueError: a setting that neither knows, with the nearest that one of them does, or a value of a wrong
-            type for the processor. The config checks its own.
+        DialogueError: a setting that neither knows, with the nearest ones that are known, or a value of a wrong type
+            for the processor. The configuration checks its own.
     """
     of_config, of_processor = setting_names(family)
     types = get_type_hints(family.processor_class.__init__)
     for name, value in settings.items():
         if name not in of_config | of_processor:
-            nearest = difflib.get_close_matches(name, of_config | of_processor, n=3)
-            hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-            raise DialogueError(f"--config-json: unknown setting {name!r}{hint}")
+            hint = did_you_mean(name, of_config | of_processor, count=3)
+            raise DialogueError(f"`settings`: unknown setting {name!r}{hint}")
         if name in of_processor:
             try:
                 type_validator(name, value, types[name])
             except TypeError as error:
-                raise DialogueError(f"--config-json: {error}") from None
+                raise DialogueError(f"`settings`: {error}") from None
     return (
         {name: value for name, value in settings.items() if name in of_config},
         {name: value for name, value in settings.items() if name in of_processor},
@@ -60,9 +59,10 @@ def make_model_and_processor(
     text_encoder: str | None = None,
     audio_encoder: str | None = None,
 ) -> tuple[PreTrainedModel, EmotionRecognitionProcessor]:
-    """A fresh model and a processor fitted to the training dialogues.
+    """Make a fresh model, and a processor fitted to the training dialogues.
 
     Args:
+        settings: fields of the configuration and parameters of the processor.
         text_encoder, audio_encoder: folder or Hub id of a pretrained encoder, for a model that reads raw text or
             waveforms.
 
@@ -71,15 +71,16 @@ def make_model_and_processor(
             that the family has no use for, or bad dialogues.
     """
     if preset is not None and preset not in family.presets:
-        raise DialogueError(f"--preset: unknown preset {preset!r}; choose from {', '.join(family.presets)}")
+        known = f"choose from {', '.join(family.presets)}" if family.presets else f"{family.name} has none"
+        raise DialogueError(f"`preset`: unknown preset {preset!r}; {known}")
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
         every_dialogue = (dialogue for part in parts for dialogue in part)
         processor_settings = family.processor_class.published_parameters(every_dialogue) | processor_settings
-    for option, given, field_name in (("text", text_encoder, "text_config"), ("audio", audio_encoder, "audio_config")):
-        if given is not None and field_name not in setting_names(family)[0]:
-            raise DialogueError(f"--{option}-encoder: {family.config_class.model_type} has no encoder of {option}")
+    for modality, given in (("text", text_encoder), ("audio", audio_encoder)):
+        if given is not None and f"{modality}_config" not in setting_names(family)[0]:
+            raise DialogueError(f"`{modality}_encoder`: {family.name} has no encoder of {modality}")
     pretrained_text: Any = None
     if text_encoder is not None:
         pretrained_text, processor_settings["tokenizer"] = load_text_encoder(text_encoder)
@@ -92,12 +93,10 @@ def make_model_and_processor(
         processor_settings = {"audio_dim": None} | of_extractor | processor_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
     if not processor.reads_anything:
-        raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
+        raise DialogueError("`settings`: every modality has size 0; a model needs one of them")
     num_labels = len(processor.label2id or ())
     if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
-        raise DialogueError(
-            f"--config-json: num_labels is {settings['num_labels']}, the data have {num_labels} labels"
-        )
+        raise DialogueError(f"`settings`: num_labels is {settings['num_labels']}, the data have {num_labels} labels")
     make_config = getattr(family.config_class, preset) if preset else family.config_class
     try:
         model = family.model_class(make_config(**(processor.model_kwargs() | config_settings)))
@@ -105,7 +104,7 @@ def make_model_and_processor(
         if not settings:
             raise
         # A check of the config wraps the message that says what is wrong.
-        raise DialogueError(f"--config-json: {error.__cause__ or error}") from None
+        raise DialogueError(f"`settings`: {error.__cause__ or error}") from None
     if pretrained_text is not None:
         model.load_text_encoder(pretrained_text)
     if pretrained_audio is not None:

@@ -1,4 +1,4 @@
-"""A trained model made ready for dialogues of one's own, whose labels may be others."""
+"""Prepare a trained model for training on other dialogues, whose labels may differ."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import load_checkpoint
+from ..evaluation.task import task_of
 from ..processing import DialogueError, summarize_dialogues
 
-# What training found out about its own labels.
+# What training has learnt of its own labels, and fine-tuning forgets.
 _OF_ITS_LABELS = {"class_weights": None, "calibration_temperature": 1.0}
 
 
 def load_for_fine_tuning(path_or_hub_id: str | Path, dialogues: Iterable[Mapping[str, Any]]) -> tuple[Any, Any]:
-    """The model and the processor of a checkpoint, with the labels of these dialogues.
+    """Load the model and the processor of a checkpoint, with the labels of these dialogues.
 
         model, processor = load_for_fine_tuning("user/joyful-meld", train)
         trainer = JoyfulTrainer(model=model, processing_class=processor, train_dataset=train, ...)
 
-    The features' statistics and weights, the window, the relations and the extractors stay the checkpoint's: its
-    weights were learnt with them. So does the classifier where the labels are the same ones; where they are not, all
-    of it begins anew. Class weights and calibration are forgotten in any case.
+    The features' statistics and weights, the window, the relations and the extractors stay the checkpoint's, because
+    its weights were learnt with them. The classifier is kept if the labels are the same, and begins anew otherwise.
+    Class weights and calibration are forgotten in any case.
 
     Args:
         path_or_hub_id: folder or Hub id of a checkpoint.
@@ -36,7 +37,8 @@ def load_for_fine_tuning(path_or_hub_id: str | Path, dialogues: Iterable[Mapping
     config = copy.deepcopy(trained.config)
     config.update(_OF_ITS_LABELS)
     weights = trained.state_dict()
-    if (summary.problem_type, _names(summary.label2id)) != (trained.problem_type, _names(processor.label2id)):
+    task = task_of(summary.problem_type)
+    if (task, _names(summary.label2id)) != (task_of(trained), _names(processor.label2id)):
         processor.label2id, processor.problem_type = summary.label2id, summary.problem_type
         config.update(_label_fields(summary.problem_type, summary.label2id))
         weights = {name: tensor for name, tensor in weights.items() if "classifier" not in name.split(".")}

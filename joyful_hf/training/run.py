@@ -1,6 +1,7 @@
-"""One training run: files in, a folder with a checkpoint and its results out. What `joyful train` does."""
+"""One training run: files in, a folder with a checkpoint and its results out; what `joyful train` does."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from ..data.encoded import EncodedDialogues
 from ..data.media_reading import read_media
 from ..evaluation.metrics import compute_metrics
 from ..families import Family, family_named
-from ..processing import DialogueError, EmotionRecognitionProcessor, summarize_dialogues
+from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.reading import read_dialogues
 from ..runs.folder import remove_run
 from ..runs.names import metric_key
+from ..runs.summary import DataSummary
 from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
 from .callbacks import print_epoch_lines
@@ -42,8 +44,13 @@ def run_training(
     Everything that is read is checked before the first step.
 
     Args:
-        text_encoder, audio_encoder: as of `make_model_and_processor`.
-        resume_from: what `prepare_output_dir` found.
+        args: training arguments.
+        data: the dialogues, with features where there were raw media.
+        model_name: name of the family.
+        preset: one of the family's published forms; by default the recommended one.
+        settings: fields of the model's configuration and parameters of its processor.
+        text_encoder, audio_encoder: as in `make_model_and_processor`.
+        resume_from: the checkpoint that `prepare_output_dir` found.
         overwrite: remove an earlier run from the folder, right before the first step.
         num_proc, strict: as in `read_media`, for a model that reads recordings itself.
 
@@ -55,42 +62,22 @@ def run_training(
     """
     family = family_named(model_name)
     set_seed(args.seed)
-    # Once: sizes, statistics, weights and examples start from the same arrays.
-    training_dialogues = read_dialogues(data.train)
-    training_summary = str(summarize_dialogues(training_dialogues))
-    model, processor = make_model_and_processor(
-        family, preset, settings or {}, replace(data, train=training_dialogues), text_encoder, audio_encoder
-    )
-
-    def encode(dialogues: Any, split: str) -> EncodedDialogues:
-        read = read_media(dialogues, processor, num_proc, strict, verbose=args.process_index == 0, name=split)
-        return EncodedDialogues(read, processor, data.sources.get(split))
-
-    train = encode(training_dialogues, "train")
-    del training_dialogues  # the examples are enough, and last as long as the run
-    validation = encode(data.validation, "validation")
-    test = None if data.test is None else encode(data.test, "test")
-    for which, dialogues in (("training", train), ("validation", validation)):
-        if not dialogues.has_labels:
-            raise DialogueError(f"not one utterance of the {which} dialogues has a label")
-    try:
-        trainer = JoyfulTrainer(
-            model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
-        )
-    except RuntimeError as error:  # of a tracker in --report-to that is not installed
-        raise DialogueError(str(error)) from None
+    # Read once: sizes, statistics, weights and examples start from the same arrays.
+    data = replace(data, train=read_dialogues(data.train))
+    model, processor = make_model_and_processor(family, preset, settings or {}, data, text_encoder, audio_encoder)
+    trainer, test = _make_trainer(args, data, model, processor, num_proc, strict)
     trainer.preset = preset
-    _check_best_metric(trainer, model, validation)
-    print_epoch_lines(trainer)
     if resume_from:
         _check_same_run(Path(resume_from), family, model, processor)
+
     is_main = trainer.is_world_process_zero()
     if is_main:
-        print(f"training:   {training_summary}")
+        print(f"training:   {_describe(trainer.summary_of(trainer.train_dataset), model.config.modality_dims)}")
         print(f"validation: {data.validation_source}")
         print(f"model:      {model_name}, {model.num_parameters():,} parameters, on {args.device}")
         if resume_from:
             print(f"resuming from {resume_from}")
+    print_epoch_lines(trainer)
     if overwrite and is_main:
         remove_run(Path(str(args.output_dir)))
     trainer.accelerator.wait_for_everyone()
@@ -115,24 +102,54 @@ def run_training(
     return metrics
 
 
+def _make_trainer(
+    args: JoyfulTrainingArguments,
+    data: RunData,
+    model: Any,
+    processor: EmotionRecognitionProcessor,
+    num_proc: int | None,
+    strict: bool,
+) -> tuple[JoyfulTrainer, EncodedDialogues | None]:
+    """A trainer on the encoded dialogues, and the encoded test dialogues; what training will need has been checked."""
+
+    def encode(dialogues: Any, split: str, held_out: bool = False) -> EncodedDialogues:
+        read = read_media(dialogues, processor, num_proc, strict, verbose=args.process_index == 0, name=split)
+        return EncodedDialogues(read, processor, data.sources.get(split), held_out)
+
+    train = encode(data.train, "train")
+    validation = encode(data.validation, "validation", held_out=data.held_out_seed is not None)
+    test = None if data.test is None else encode(data.test, "test")
+    for which, dialogues in (("training", train), ("validation", validation)):
+        if not dialogues.has_labels:
+            raise DialogueError(f"not one utterance of the {which} dialogues has a label")
+    try:
+        trainer = JoyfulTrainer(
+            model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
+        )
+    except RuntimeError as error:  # a tracker in `report_to` is not installed
+        raise DialogueError(str(error)) from None
+    _check_best_metric(trainer, model, validation)
+    return trainer, test
+
+
 def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDialogues) -> None:
-    """Raises a DialogueError if validation will not give what is to choose the checkpoint."""
+    """Raise a DialogueError if validation will not give the metric that is to choose the checkpoint."""
     args = trainer.args
     wanted = metric_key(args).removeprefix("eval_")
     if args.metric_for_best_model is None or wanted.startswith("loss"):
         return
     known: list[str] = []
     if not args.prediction_loss_only:
-        labels = np.concatenate([dialogue.labels for dialogue in validation.encoded if dialogue.labels is not None])
+        labels = np.concatenate([example.labels for example in validation.encoded if example.labels is not None])
         logits = np.zeros((len(labels), model.config.num_labels))
         known = list(compute_metrics(EvalPrediction(logits, labels), model.config.id2label, model.problem_type))
     if wanted not in known:
         choices = ", ".join(["loss", *known])
-        raise DialogueError(f"--metric-for-best-model: {wanted!r} is none of the metrics of this run: {choices}")
+        raise DialogueError(f"`metric_for_best_model`: {wanted!r} is none of the metrics of this run: {choices}")
 
 
 def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: EmotionRecognitionProcessor) -> None:
-    """Raises a DialogueError unless model and processor of the checkpoint come of the same settings and data."""
+    """Raise a DialogueError unless the checkpoint was made with the same settings and data."""
     try:
         config, stored_processor = AutoConfig.from_pretrained(checkpoint), AutoProcessor.from_pretrained(checkpoint)
     except (OSError, ValueError, StrictDataclassError) as error:
@@ -143,21 +160,32 @@ def _check_same_run(checkpoint: Path, family: Family, model: Any, processor: Emo
         (stored_processor, processor, sorted(of_processor | {"text_tokenizer"})),
     ):
         for name in names:
-            was, now = (_plain(getattr(one, name, None)) for one in (stored, made))
-            if was != now:
-                change = f" ({was} there, {now} here)"
+            there, here = (_plain(getattr(part, name, None)) for part in (stored, made))
+            if there != here:
+                change = f" ({there} there, {here} here)"
                 raise DialogueError(
-                    f"{checkpoint.parent}: holds an interrupted run of other settings or data, which differ in "
-                    f"{name}{change if len(change) < 80 else ''}; choose another --output-dir, or "
-                    "--overwrite-output-dir to replace it"
+                    f"`output_dir`: {checkpoint.parent} holds an interrupted run of other settings or data, which "
+                    f"differ in {name}{change if len(change) < 80 else ''}; choose another, or give "
+                    "`overwrite_output_dir` to replace it"
                 )
 
 
 def _plain(value: Any) -> Any:
-    """What JSON makes of a value: tuples become lists, integer keys strings, a nested config its fields.
+    """A value as JSON has it: tuples become lists, integer keys strings, a nested config its fields.
 
-    Of a tokenizer its vocabulary.
+    A tokenizer becomes its vocabulary.
     """
     if isinstance(value, PreTrainedTokenizerBase):
         value = value.get_vocab()
     return json.loads(json.dumps(value, default=lambda config: config.to_dict()))
+
+
+def _describe(data: DataSummary | None, sizes: Mapping[str, int]) -> str:
+    """The training dialogues, and the size of each modality that the model reads of them."""
+    assert data is not None  # a run never streams
+    read = {modality: count for modality, count in data.modality_counts.items() if modality in sizes}
+    features = ", ".join(f"{modality} {sizes[modality]} (in {count})" for modality, count in read.items())
+    return (
+        f"{data.num_dialogues} dialogues, {data.num_utterances} utterances, up to {data.max_speakers} speakers, "
+        f"features: {features or 'none'}"
+    )

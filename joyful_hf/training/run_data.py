@@ -1,8 +1,7 @@
 """The dialogues of a run: read, held out for validation, and extracted."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +10,31 @@ from datasets import Dataset
 from ..data.dialogue_files import load_dialogues
 from ..data.extraction import extract_features
 from ..processing import EXTRACTOR_KEYS, DialogueError, JoyfulProcessor
-from ..runs.names import HELD_OUT
 
 HELD_OUT_SHARE = 0.1
 
 
 @dataclass
 class RunData:
-    """The dialogues of a run, and a line that says where validation comes from."""
+    """The dialogues of a run, and where they come from."""
 
     train: Dataset | list[Any]
     """Records, or what `read_dialogues` made of them."""
     validation: Dataset
     test: Dataset | None
-    validation_source: str
+    held_out_seed: int | None = None
+    """The seed that drew the validation dialogues from the training file; None where they have a file of their own."""
     sources: dict[str, str] = field(default_factory=dict)
-    """Split -> what a model card calls its data."""
+    """Split -> the file or Hub id that it was read from."""
+
+    @property
+    def validation_source(self) -> str:
+        """A line that says where the validation dialogues come from."""
+        count = len(self.validation)
+        dialogues = f"{count} dialogue{'' if count == 1 else 's'}"
+        if self.held_out_seed is not None:
+            return f"{dialogues} held out of {count + len(self.train)} (seed {self.held_out_seed})"
+        return f"{dialogues} of {self.sources['validation']}" if "validation" in self.sources else dialogues
 
 
 def load_run_data(train_file: str, validation_file: str | None, test_file: str | None, seed: int) -> RunData:
@@ -40,16 +48,12 @@ def load_run_data(train_file: str, validation_file: str | None, test_file: str |
     sources = {"train": train_file} | ({"test": test_file} if test_file else {})
     if validation_file:
         validation = load_dialogues(validation_file, split="validation")
-        sources["validation"] = validation_file
-        return RunData(train, validation, test, f"{len(validation)} dialogues of {validation_file}", sources)
+        return RunData(train, validation, test, sources=sources | {"validation": validation_file})
     if len(train) < 2:
-        raise DialogueError(f"{train_file}: one dialogue is too few to hold out any; give --validation-file")
-    train, validation = hold_out(train, seed)
-    source = (
-        f"{len(validation)} dialogues held out of {len(train) + len(validation)} (no --validation-file; seed {seed})"
-    )
-    sources["validation"] = f"{HELD_OUT}{Path(train_file).name}"
-    return RunData(train, validation, test, source, sources)
+        raise DialogueError(
+            f"`train_file`: {train_file} has one dialogue, too few to hold out any; give `validation_file`"
+        )
+    return RunData(*hold_out(train, seed), test, seed, sources | {"validation": train_file})
 
 
 def extract_run_data(
@@ -60,11 +64,11 @@ def extract_run_data(
     verbose: bool = True,
     cache_dir: str | None = None,
 ) -> RunData:
-    """The same dialogues with features in place of raw media, by the extractors that the settings name.
+    """Replace raw media by features, with the extractors that the settings name.
 
     Args:
-        settings: as of `run_training`.
-        num_proc, strict, verbose, cache_dir: as of `extract_features`.
+        settings: as in `run_training`.
+        num_proc, strict, verbose, cache_dir: as in `extract_features`.
     """
     extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
     processor = JoyfulProcessor(**extractors)
@@ -72,17 +76,16 @@ def extract_run_data(
     def extracted(dialogues: Iterable[Any], name: str) -> Dataset:
         return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name)
 
-    return RunData(
+    return replace(
+        data,
         train=extracted(data.train, "training"),
         validation=extracted(data.validation, "validation"),
         test=None if data.test is None else extracted(data.test, "test"),
-        validation_source=data.validation_source,
-        sources=data.sources,
     )
 
 
 def hold_out(dialogues: Dataset, seed: int, share: float = HELD_OUT_SHARE) -> tuple[Dataset, Dataset]:
-    """Training and validation dialogues: a random `share` of them, at least one, is for validation."""
+    """Split off a random `share` of the dialogues, at least one, for validation: (training, validation)."""
     order = np.random.default_rng(seed).permutation(len(dialogues))
     size = max(1, round(share * len(dialogues)))
     return dialogues.select(sorted(order[size:])), dialogues.select(sorted(order[:size]))

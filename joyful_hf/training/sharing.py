@@ -1,16 +1,266 @@
-"""What a trainer shares: the model card, the confusion matrix, and pushes to the Hub."""
+"""What a trainer shares of its run: the summary, the model card, the confusion matrix, and pushes to the Hub."""
 
+import logging
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import torch
+from transformers import Trainer, TrainerState, TrainingArguments
+from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_utils import HubStrategy
+from transformers.utils.hub import PushInProgress
 
-from ..runs.names import CONFUSION_MATRIX
-from ..runs.summary import ConfusionMatrix
+from ..data.encoded import EncodedDialogues
+from ..families import family_of
+from ..hub.push import push_folder
+from ..io.files import write_json
+from ..io.hub_errors import clear_hub_errors
+from ..model_card.card import write_model_card
+from ..runs.names import CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
+from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
+
+logger = logging.getLogger(__name__)
+
+# What the results of an evaluation are called in the summary; those with another prefix keep it.
+_SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
+# The training arguments that shape the result.
+_ARGUMENTS = (
+    "learning_rate",
+    "weight_decay",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "num_train_epochs",
+    "max_steps",
+    "optim",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "max_grad_norm",
+    "label_smoothing_factor",
+    "class_balance",
+    "weight_averaging_decay",
+    "validation_start",
+    "early_stopping_patience",
+    "train_sampling_strategy",
+    "bf16",
+    "fp16",
+    "gradient_checkpointing",
+)
+_PACKAGES = (
+    "joyful-hf",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "torch-geometric",
+    "scikit-learn",
+    "numpy",
+)
 
 
-def draw_confusion_matrix(confusions: ConfusionMatrix | None, folder: Path) -> None:
-    """As PNG and SVG, where there is one and matplotlib is installed."""
+@dataclass
+class Evaluated:
+    """What an evaluation found."""
+
+    data: DataSummary | None
+    metrics: dict[str, float]
+    """Their names with the prefix of the evaluation."""
+    confusions: np.ndarray | None
+    """(num_labels, num_labels), rows true; only for single labels."""
+
+    def scores(self, prefix: str) -> dict[str, float]:
+        """The metrics without the prefix, and without what transformers says of the time they took."""
+        return {name.removeprefix(f"{prefix}_"): value for name, value in without_timing(self.metrics).items()}
+
+
+class SharingTrainer(Trainer):
+    """A `transformers.Trainer` that writes a model card of its run, and saves and pushes nothing pickled.
+
+    A subclass fills `evaluated` with the evaluations of the weights that the model has now.
+    """
+
+    model: Any
+    preset: str | None = None
+    """The published form that the model has, for its card."""
+    evaluated: dict[str, Evaluated]
+    """Prefix -> the last evaluation."""
+
+    @property
+    def _config(self) -> Any:
+        return self.accelerator.unwrap_model(self.model).config
+
+    def summary_of(self, dialogues: Any) -> DataSummary | None:
+        """Return what a model card says of these dialogues; None of a stream and of no dialogues."""
+        return dialogues.summarize(self._config.id2label) if isinstance(dialogues, EncodedDialogues) else None
+
+    def run_summary(self) -> RunSummary:
+        """Summarize this run; validates first if the weights there are have not been validated yet."""
+        if self.eval_dataset is not None and "eval" not in self.evaluated:
+            self.evaluate()
+        model = self.accelerator.unwrap_model(self.model)
+        validation, test = (self.evaluated.get(prefix) for prefix in ("eval", "test"))
+        runtimes = [entry["train_runtime"] for entry in self.state.log_history if "train_runtime" in entry]
+        return RunSummary(
+            family=family_of(model.config.model_type, "the trainer's model").name,
+            preset=self.preset,
+            seed=self.args.seed,
+            train=self.summary_of(self.train_dataset),
+            validation=None if validation is None else validation.data,
+            test=None if test is None else test.data,
+            chosen_by=_chosen_by(self.args, self.state),
+            results={
+                _SPLIT_OF_PREFIX.get(prefix, prefix): found.scores(prefix) for prefix, found in self.evaluated.items()
+            },
+            confusion_matrix=_confusion_matrix(self.evaluated, model.config.id2label),
+            training_arguments=_shaping_arguments(self.args),
+            versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+            device=_device_name(self.args.device),
+            train_runtime=runtimes[0] if runtimes else None,
+            num_parameters=model.num_parameters(),
+        )
+
+    def create_model_card(  # ty: ignore[incompatible-method-override]
+        self, model_name: str | None = None, dataset: str | None = None
+    ) -> None:
+        """Write the model card, its `run_summary.json`, and the confusion matrix, beside the weights.
+
+        Args:
+            model_name: the repository's id.
+            dataset: what the card calls the data; by default what they were read from.
+        """
+        summary = self.run_summary()
+        if self.is_world_process_zero():
+            folder = Path(str(self.args.output_dir))
+            summary.save(folder)
+            _draw_confusion_matrix(summary.confusion_matrix, folder)
+            write_model_card(folder, model_name, dataset)
+
+    def push_to_hub(  # ty: ignore[incompatible-method-override]
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        with_code: bool = False,
+        dataset: str | None = None,
+    ) -> Any:
+        """Save model, processor, results and model card, and push them in one commit. Call it on every process.
+
+        The repository is `args.hub_model_id`, or one with the name of the output folder.
+
+        Args:
+            commit_message, token, revision, private: as in transformers; by default what the arguments say.
+            blocking: False pushes in the background.
+            with_code: also push the code, for `trust_remote_code=True` without this package.
+            dataset: what the card calls the data.
+
+        Returns:
+            The `CommitInfo`, or a `Future` of it if not blocking; None on every process but the first.
+
+        Raises:
+            DialogueError: what the Hub refuses.
+        """
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        self.save_model(_internal_call=True)
+        self.save_state()
+        folder = str(self.args.output_dir)
+        repo_id = self.hub_model_id or self.args.hub_model_id or Path(folder).absolute().name
+        self.create_model_card(repo_id, dataset)
+        if not self.is_world_process_zero():
+            return None
+        self._finish_current_push()
+        return push_folder(
+            folder,
+            repo_id,
+            private=self.args.hub_private_repo if private is None else private,
+            token=token or self.args.hub_token,
+            revision=revision or self.args.hub_revision,
+            commit_message=commit_message or "End of training",
+            with_code=with_code,
+            dataset_name=dataset,
+            run_as_future=not blocking,
+        )
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """As in transformers; what the Hub refuses is a `DialogueError`."""
+        with clear_hub_errors(str(self.args.hub_model_id or Path(str(self.args.output_dir)).name)):
+            super().init_hf_repo(token, private)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """As in transformers, in the background; the weights that it pushes are the checkpoint's."""
+        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
+            return
+        if not self.args.hub_always_push and self.push_in_progress and not self.push_in_progress.is_done():
+            return
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        push = push_folder(
+            checkpoint_folder,
+            str(self.hub_model_id),
+            token=self.args.hub_token,
+            revision=self.args.hub_revision,
+            commit_message=f"Training in progress, step {self.state.global_step}",
+            run_as_future=True,
+        )
+        self.push_in_progress = PushInProgress(cast("Any", [push]))  # as transformers does, whatever its types say
+
+    def _finish_current_push(self) -> None:
+        """As in transformers, which would not say that a push in the background failed."""
+        super()._finish_current_push()
+        push = getattr(self, "push_in_progress", None)
+        for job in push.jobs if push is not None else ():
+            if job.exception() is not None:
+                logger.warning("a push in the background failed: %s", job.exception())
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """As in transformers; the training arguments are saved as JSON, without the folders of this machine."""
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            folder = Path(output_dir or str(self.args.output_dir))
+            (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
+            arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
+            write_json(arguments, folder / TRAINING_ARGUMENTS)
+
+
+def _confusion_matrix(evaluated: Mapping[str, Evaluated], id2label: Mapping[int, str]) -> ConfusionMatrix | None:
+    """On test, or without it on validation."""
+    prefix = "test" if "test" in evaluated else "eval"
+    confusions = evaluated[prefix].confusions if prefix in evaluated else None
+    if confusions is None:
+        return None
+    names = [id2label[index] for index in range(len(confusions))]
+    return ConfusionMatrix(_SPLIT_OF_PREFIX[prefix], names, confusions.tolist())
+
+
+def _chosen_by(args: TrainingArguments, state: TrainerState) -> ChosenBy | None:
+    if not args.load_best_model_at_end or state.best_metric is None:
+        return None
+    key = metric_key(args)
+    epochs = [entry["epoch"] for entry in state.log_history if entry.get(key) == state.best_metric]
+    return ChosenBy(
+        metric=key.removeprefix("eval_"),
+        value=state.best_metric,
+        epoch=epochs[0],
+        greater_is_better=bool(args.greater_is_better),
+    )
+
+
+def _shaping_arguments(args: TrainingArguments) -> dict[str, Any]:
+    given = args.to_dict()
+    return {name: given[name] for name in _ARGUMENTS if name in given} | {"num_processes": args.world_size}
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _draw_confusion_matrix(confusions: ConfusionMatrix | None, folder: Path) -> None:
+    """Draw it as PNG and SVG, where there is one and matplotlib is installed."""
     if confusions is None or find_spec("matplotlib") is None:
         return
     from ..pictures import plot_confusion_matrix

@@ -3,21 +3,18 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-if TYPE_CHECKING:
-    from .trainer import JoyfulTrainer
-
 STEP_WEIGHTS_FILE = "step_weights.safetensors"
 
 
 class AveragedWeights:
-    """The average of a model's parameters over the steps of a run; those that are frozen stay what they are.
+    """The average of a model's parameters over the steps of a run; frozen parameters stay as they are.
 
     average <- d * average + (1 - d) * parameters with d = min(decay, (1 + step) / (10 + step)), so that the first
     steps do not hold on to the initial weights.
@@ -29,7 +26,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after optimiser step number `step`, counted from 1."""
+        """Take in the weights after optimizer step number `step`, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.average, [parameter.detach() for parameter in _learning(model)], 1 - decay)
 
@@ -41,7 +38,7 @@ class AveragedWeights:
 
     @contextmanager
     def applied_to(self, model: nn.Module) -> Generator[None, None, None]:
-        """The model has the average inside the block and its own weights again after it."""
+        """Give the model the average inside the block, and its own weights again after it."""
         own = [parameter.detach().clone() for parameter in _learning(model)]
         self.copy_to(model)
         try:
@@ -53,8 +50,12 @@ class AveragedWeights:
 
 
 def save_step_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Save the weights of the last step beside a checkpoint's averaged ones: a resumed run goes on with them."""
-    weights = {name: one.detach().contiguous() for name, one in model.named_parameters() if one.requires_grad}
+    """Save the weights of the last step beside a checkpoint's averaged ones: a resumed run continues from them."""
+    weights = {
+        name: parameter.detach().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
     save_file(weights, checkpoint / STEP_WEIGHTS_FILE)
 
 
@@ -74,32 +75,54 @@ def _learning(model: nn.Module) -> list[nn.Parameter]:
 
 
 class WeightAveraging(TrainerCallback):
-    """Lets a `JoyfulTrainer` validate, save and end with an average of the weights."""
+    """Keeps the average during training; the trainer validates and saves with it, and the run ends with it.
 
-    def __init__(self, trainer: "JoyfulTrainer", decay: float) -> None:
-        self.trainer = trainer
+    Args:
+        decay: of the average, per step; 0 keeps none.
+    """
+
+    def __init__(self, decay: float) -> None:
         self.decay = decay
+        self.resumed_from: Path | None = None
+        """The checkpoint that the next training resumes from."""
+        self.averaged: AveragedWeights | None = None
+        """None outside training."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin with the weights there are: fresh ones, or the average that a checkpoint holds."""
-        trainer = self.trainer
-        trainer._averaged = AveragedWeights(trainer.model, self.decay)
-        if trainer._resumed_from is not None:
-            load_step_weights(trainer.model, Path(trainer._resumed_from))
+        if not self.decay:
+            return
+        self.averaged = AveragedWeights(kwargs["model"], self.decay)
+        if self.resumed_from is not None:
+            load_step_weights(kwargs["model"], self.resumed_from)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take in the new weights."""
-        if self.trainer._averaged is not None:
-            self.trainer._averaged.update(self.trainer.model, state.global_step)
+        if self.averaged is not None:
+            self.averaged.update(kwargs["model"], state.global_step)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """End with the average, unless the best checkpoint, an average too, has been loaded."""
-        averaged, self.trainer._averaged = self.trainer._averaged, None
+        averaged, self.averaged = self.averaged, None
         if averaged is not None and not (args.load_best_model_at_end and state.best_model_checkpoint):
-            averaged.copy_to(self.trainer.model)
+            averaged.copy_to(kwargs["model"])
+
+    @contextmanager
+    def applied_to(self, model: nn.Module) -> Generator[None, None, None]:
+        """Give the model the average inside the block; outside training it keeps its weights."""
+        if self.averaged is None:
+            yield
+            return
+        with self.averaged.applied_to(model):
+            yield
+
+    def save_step_weights(self, model: nn.Module, checkpoint: Path) -> None:
+        """Save the weights of the last step beside a checkpoint that holds the average."""
+        if self.averaged is not None:
+            save_step_weights(model, checkpoint)

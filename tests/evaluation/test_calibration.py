@@ -9,20 +9,20 @@ from joyful_hf import DialogueError, JoyfulForEmotionRecognition, JoyfulTrainer
 from joyful_hf.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
-    probabilities,
     reliability_bins,
 )
+from joyful_hf.evaluation.task import task_of
 from tests.support.helpers import FAMILY_CASES, make_dialogues
 from tests.support.training import make_trainer, training_args
 
-MULTI_LABEL = "multi_label_classification"
+ONE_LABEL, SEVERAL_LABELS = task_of(None), task_of("multi_label_classification")
 
 
 def labelled_logits(temperature, num_labels=4, size=4000, seed=0):
     """Logits, and labels that follow the probabilities of the logits divided by the temperature."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(scale=3, size=(size, num_labels))
-    scores = probabilities(logits, temperature=temperature)
+    scores = ONE_LABEL.scores(logits, temperature)
     labels = (scores.cumsum(-1) < rng.random((size, 1))).sum(-1)
     return logits, np.minimum(labels, num_labels - 1)
 
@@ -56,22 +56,22 @@ def test_unknown_labels_do_not_count():
 @pytest.mark.parametrize("temperature", [0.5, 1, 2.5])
 def test_the_temperature_behind_the_labels_is_found(temperature):
     logits, labels = labelled_logits(temperature)
-    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.1)
+    assert fit_temperature(logits, labels, ONE_LABEL) == pytest.approx(temperature, rel=0.1)
 
 
 def test_the_temperature_of_several_labels_at_once_is_found():
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=3, size=(4000, 3))
-    labels = (rng.random(logits.shape) < probabilities(logits, MULTI_LABEL, 2)).astype(np.float32)
-    assert fit_temperature(logits, labels, MULTI_LABEL) == pytest.approx(2, rel=0.1)
+    labels = (rng.random(logits.shape) < SEVERAL_LABELS.scores(logits, 2)).astype(np.float32)
+    assert fit_temperature(logits, labels, SEVERAL_LABELS) == pytest.approx(2, rel=0.1)
 
 
 def test_calibrating_lowers_the_error():
     logits, labels = labelled_logits(2.5)
-    temperature = fit_temperature(logits[:2000], labels[:2000])
+    temperature = fit_temperature(logits[:2000], labels[:2000], ONE_LABEL)
     before, after = (
-        expected_calibration_error(probabilities(logits[2000:], temperature=one), labels[2000:])
-        for one in (1, temperature)
+        expected_calibration_error(ONE_LABEL.scores(logits[2000:], divisor), labels[2000:])
+        for divisor in (1, temperature)
     )
     assert after < 0.03 < before
 
@@ -81,12 +81,12 @@ def test_a_temperature_is_found_for_any_labels(labels, scale):
     """Where all are right none is certain, and where all are wrong none is thrown out."""
     labels = np.array(labels)
     for logits in (np.eye(3)[labels] * scale, -np.eye(3)[labels] * scale):
-        assert 0.04 < fit_temperature(logits, labels) < 21
+        assert 0.04 < fit_temperature(logits, labels, ONE_LABEL) < 21
 
 
 def test_without_labels_there_is_nothing_to_calibrate():
     with pytest.raises(DialogueError, match="not one utterance"):
-        fit_temperature(np.zeros((2, 3)), np.array([-100, -100]))
+        fit_temperature(np.zeros((2, 3)), np.array([-100, -100]), ONE_LABEL)
 
 
 def test_a_regression_is_left_as_it_is(tmp_path):

@@ -139,7 +139,7 @@ def test_a_rate_that_is_none_is_refused(dialogues, rate):
 def test_there_has_to_be_something_to_miss():
     dialogues = make_dialogues(modalities=("audio",))
     model, processor = FAMILY_CASES[0].make(dialogues)
-    with pytest.raises(DialogueError, match="the dialogues have audio alone: no modality can be missing"):
+    with pytest.raises(DialogueError, match="the dialogues have only audio: no modality can be missing"):
         score_missing(model, processor, dialogues, [0.1])
 
 

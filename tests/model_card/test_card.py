@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from joyful_hf import DialogueError, JoyfulProcessor
+from joyful_hf.families import FAMILIES
 from joyful_hf.model_card.card import MARKER, write_model_card
 from joyful_hf.model_card.dataset_names import dataset_id, dataset_name_of
 from joyful_hf.model_card.markdown import one_line, plain, table
@@ -32,8 +33,8 @@ from tests.support.run_summaries import (
 )
 
 SECTIONS = [
-    *("# out", "## The model", "## Use", "## What goes in, what comes out"),
-    *("## Results", "### Each class", "### What is taken for what", "### How far the scores can be trusted"),
+    *("# out", "## The model", "## Use", "## Inputs and outputs"),
+    *("## Results", "### Each class", "### Confusion matrix", "### Calibration"),
     *("## Training data", "## Training", "## Configuration"),
     *("## Intended use and limits", "## Licence", "## Citation"),
 ]
@@ -175,7 +176,7 @@ def test_the_example_makes_up_waveforms_for_an_encoder_of_them(tmp_path, capsys)
     processor.save_pretrained(tmp_path / "out")
     card = read_card(tmp_path / "out")
     assert 'pip install "av>=15.0" "pillow>=11.0"' in section(card, "## Use")
-    assert table_under(card, "## What goes in, what comes out")["audio"][1] == "at most 6 s at 16000 Hz"
+    assert table_under(card, "## Inputs and outputs")["audio"][1] == "at most 6 s at 16000 Hz"
     assert len(run_example(card, capsys)) == 2
 
 
@@ -280,6 +281,36 @@ def test_every_family_cites_its_paper(family, tmp_path):
     assert ("our reconstruction" in section(card, "## The model")) == family.name.startswith("ar-iigcn")
 
 
+@pytest.mark.parametrize(
+    ("name", "form"), [("joyful", "which is not the paper's"), ("ar-iigcn", ""), ("foal-net", "")]
+)
+def test_every_family_says_what_it_is_and_which_form_the_model_has(name, form, tmp_path):
+    case = next(case for case in FAMILY_CASES if case.name.startswith(name))
+    family = FAMILIES[name]
+    card = read_card(write_run(tmp_path / "out", make_summary(), case=case))
+    text = section(card, "## The model")
+    paper = f"[{family.paper.authors}](https://arxiv.org/abs/{family.paper.arxiv})"
+    assert text.startswith(f"{family.title} ({paper}) {family.words}\n")
+    assert f"This model has the form that joyful_hf recommends{', ' * bool(form)}{form}. Its configuration is" in text
+    assert f"`{family.config_class.__name__}()` with the changes listed under [Configuration](#configuration)." in text
+    assert set(family.tags) < set(ModelCard.load(tmp_path / "out" / "README.md").data.tags)
+
+
+def test_a_family_without_a_paper_cites_none(out, monkeypatch):
+    family = replace(FAMILIES["joyful"], paper=None, tags=(), caveat="A caveat.", presets={})
+    monkeypatch.setitem(FAMILIES, "joyful", family)
+    card = read_card(out)
+    assert "## Citation" not in card
+    assert "arxiv" not in card
+    assert section(card, "## The model").startswith(f"JOYFUL {family.words}\nA caveat.\nThis model")
+    assert card.endswith("use the weights.\n")
+
+
+def test_what_was_chosen_by_an_error_has_its_lowest_value(out):
+    summarize(out, chosen_by={"metric": "mae", "value": 0.5, "epoch": 3.0, "greater_is_better": False})
+    assert "it has the lowest value of *Mean absolute error* on validation, 0.500." in read_card(out)
+
+
 def test_the_results_are_those_of_the_summary(out):
     card = read_card(out)
     assert "Weighted F1 on the test set of toy: **0.750**" in card
@@ -296,17 +327,17 @@ def test_the_results_are_those_of_the_summary(out):
         "neutral": ["0.900", "0.811", "1.000", "30"],
         "sadness": ["0.000", "-", "0.000", "5"],
     }
-    assert table_under(card, "### What is taken for what")["joy"] == ["2", "7", "1", "0"]
+    assert table_under(card, "### Confusion matrix")["joy"] == ["2", "7", "1", "0"]
     assert "![Confusion matrix](confusion_matrix.png)" in card
     assert "temperature of 1.700" in card
-    assert table_under(card, "### How far the scores can be trusted")["after"] == ["0.020", "0.020"]
+    assert table_under(card, "### Calibration")["after"] == ["0.020", "0.020"]
 
 
 def test_the_picture_is_shown_only_where_there_is_one(out):
     (out / "confusion_matrix.png").unlink()
     card = read_card(out)
     assert "![" not in card
-    assert "### What is taken for what" in card
+    assert "### Confusion matrix" in card
 
 
 def test_scores_that_are_not_calibrated_are_called_so(out):
@@ -316,7 +347,7 @@ def test_scores_that_are_not_calibrated_are_called_so(out):
     summarize(out, results=results)
     card = read_card(out)
     assert "The scores are not calibrated." in card
-    assert table_under(card, "### How far the scores can be trusted")["of the scores"] == ["0.020", "0.020"]
+    assert table_under(card, "### Calibration")["of the scores"] == ["0.020", "0.020"]
 
 
 def test_training_is_told(out):
@@ -327,7 +358,9 @@ def test_training_is_told(out):
     assert data["utterances with audio"] == ["547", "52", "52"]
     assert "utterances with video" not in data
     assert table_under(card, "## Training data", 1)["neutral"][0] == "300 (55%)"
-    assert "the one of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
+    assert (
+        "The checkpoint of epoch 12 was kept: it has the highest value of *Weighted F1* on validation, 0.850." in card
+    )
     assert table_under(card, "## Training") == {
         "Training argument": ["Value"],
         **{"learning_rate": ["0.002"], "weight_decay": ["0.0"], "per_device_train_batch_size": ["8"], "seed": ["42"]},
@@ -337,8 +370,12 @@ def test_training_is_told(out):
 
 
 def test_dialogues_held_out_are_told_from_a_file_of_their_own(out):
-    summarize(out, validation=data_summary("held out of train.jsonl", 12))
-    assert "The validation dialogues were held out of the training data." in read_card(out)
+    held_out = data_summary("toy/train.jsonl", 12) | {"held_out": True}
+    for validation in (held_out, data_summary("held out of toy/train.jsonl", 12)):  # the second is of before
+        summarize(out, validation=validation)
+        card = read_card(out)
+        assert "The validation dialogues were held out of the training data." in card
+        assert "Validation: held out of toy/train.jsonl. Test" in card
     summarize(out, validation=data_summary(None, 12))
     assert "held out" not in read_card(out)
 
@@ -355,7 +392,7 @@ def test_a_run_that_told_little_makes_a_card(out):
     summarize(out, train=None, validation=None, test=None, chosen_by=None, results={}, confusion_matrix=None)
     card = read_card(out)
     assert "The model was not scored." in card
-    assert "The training dialogues were not counted: they were streamed." in card
+    assert "The training dialogues were streamed, and not counted." in card
     assert "no checkpoint was chosen" in card
     assert ModelCard.load(out / "README.md").data.eval_results is None
 
@@ -363,7 +400,7 @@ def test_a_run_that_told_little_makes_a_card(out):
 def test_without_a_summary_nothing_is_known_of_training(out):
     (out / "run_summary.json").unlink()
     card = read_card(out)
-    assert "Nothing is known of this model's training and of its scores" in card
+    assert "Nothing is known about this model's training and scores" in card
     assert "## Training" not in card
     assert "model-index" not in card
 
@@ -380,7 +417,7 @@ def test_regression_has_its_own_scores(tmp_path):
         "Accuracy, -3 to 3": ["0.400"],
         "my_score": ["0.100"],
     }
-    assert "one number an utterance" in card
+    assert "one number per utterance" in card
     assert "### Each class" not in card
     entries = ModelCard.load(tmp_path / "out" / "README.md").data.eval_results
     assert {entry.metric_type: entry.metric_value for entry in entries} == {**{"mae": 0.9, "accuracy": 0.4}}
@@ -394,7 +431,7 @@ def test_several_emotions_have_their_own_scores(tmp_path):
     summary = make_summary(results={"test": scores}, confusion_matrix=None, test=test)
     card = read_card(write_run(tmp_path / "out", summary, dialogues=dialogues))
     assert "of which an utterance may have several" in card
-    assert "Accuracy counts an utterance as right if all its labels are." in card
+    assert "Accuracy counts an utterance as right if all its labels are right." in card
     assert table_under(card, "### Each class")["joy"] == ["0.400", "0.400"]
     assert table_under(card, "## Training data", 1)["neutral"][2] == "30 (30%)"
     assert set(table_under(card, "## Results")) == {"Score", "Weighted F1", "Accuracy"}
@@ -405,7 +442,7 @@ def test_several_emotions_have_their_own_scores(tmp_path):
 
 def test_scores_of_several_seeds_are_mean_and_deviation(out, seeds):
     card = read_card(out, other_runs=seeds)
-    assert "Mean ± standard deviation of 3 runs that differ in nothing but the seed (42, 43, 44)" in card
+    assert "Mean ± standard deviation of 3 runs that differ only in the seed (42, 43, 44)" in card
     assert table_under(card, "## Results")["Weighted F1"] == ["0.850 ± 0.000", "0.760 ± 0.066", "0.850", "0.750"]
     assert table_under(card, "### Each class")["joy"] == ["0.743 ± 0.075", "0.875", "0.700", "10"]
     entry = ModelCard.load(out / "README.md").data.eval_results[0]
@@ -550,6 +587,6 @@ def test_a_processor_without_a_parameter_has_its_default(out):
 
 
 def test_the_classes_weights_are_told_where_they_differ(out):
-    assert "In the loss the classes weigh" not in read_card(out)
+    assert "Class weights in the loss" not in read_card(out)
     edit_json(out / "config.json", class_weights=[1.25, 1, 0.8, 1])
-    assert "In the loss the classes weigh: anger 1.25, joy 1.00, neutral 0.80, sadness 1.00." in read_card(out)
+    assert "Class weights in the loss: anger 1.25, joy 1.00, neutral 0.80, sadness 1.00." in read_card(out)

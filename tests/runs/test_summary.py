@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from joyful_hf import compute_metrics
+from joyful_hf import DialogueError, compute_metrics
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.runs.names import RUN_SUMMARY
+from joyful_hf.runs.summary import ChosenBy, RunSummary
 from tests.support.helpers import FAMILY_CASES, LABELS, make_dialogues
+from tests.support.run_summaries import data_summary, make_summary
 from tests.support.training import TRAIN, VALIDATION, make_trainer
 
 TEST = make_dialogues((3, 5), modalities=("text", "audio"))
@@ -95,9 +97,44 @@ def test_it_names_files_without_the_folders_of_the_machine(tmp_path, joyful):
     summary = json.loads((tmp_path / "out" / RUN_SUMMARY).read_text())
 
     assert summary["train"]["source"] == "meld/train.jsonl"
-    assert summary["validation"]["source"] == "held out of train.jsonl"
+    assert (summary["validation"]["source"], summary["validation"]["held_out"]) == ("meld/train.jsonl", True)
+    assert "Validation: held out of meld/train.jsonl." in (tmp_path / "out" / "README.md").read_text()
     for file in ("config.json", "processor_config.json", "training_args.json", RUN_SUMMARY):
         assert str(tmp_path) not in (tmp_path / "out" / file).read_text(), file
+
+
+def test_what_is_read_back_is_what_was_written(trained, tmp_path):
+    summary = trained.run_summary()
+    summary.save(tmp_path)
+    assert RunSummary.read(tmp_path) == summary
+
+
+def test_a_folder_without_a_summary_has_none(tmp_path):
+    assert RunSummary.read(tmp_path) is None
+
+
+def test_a_summary_of_before_is_read(tmp_path):
+    """Then, the source said that validation was held out; and what is null now was so too."""
+    before = make_summary(validation=data_summary("held out of train.jsonl", 12), device=None)
+    del before["num_parameters"], before["test"]["max_speakers"]
+    (tmp_path / RUN_SUMMARY).write_text(json.dumps(before))
+    summary = RunSummary.read(tmp_path)
+    assert (summary.validation.source, summary.validation.held_out) == ("train.jsonl", True)
+    assert summary.validation_is_held_out
+    assert (summary.num_parameters, summary.test.max_speakers, summary.device) == (None, None, "")
+    assert summary.chosen_by == ChosenBy("weighted_f1", 0.85, 12.0, True)
+
+
+def test_what_a_later_version_adds_is_no_obstacle(tmp_path):
+    (tmp_path / RUN_SUMMARY).write_text(json.dumps(make_summary(carbon=1.5)))
+    assert RunSummary.read(tmp_path).seed == 42
+
+
+@pytest.mark.parametrize("change", [{"train": "train.jsonl"}, {"chosen_by": {"metric": "mae"}}, {"test": [1]}])
+def test_a_summary_of_something_else_is_refused(tmp_path, change):
+    (tmp_path / RUN_SUMMARY).write_text(json.dumps(make_summary(**change)))
+    with pytest.raises(DialogueError, match=r"run_summary.json: is no summary of a run"):
+        RunSummary.read(tmp_path)
 
 
 def test_no_pickle_is_left_beside_a_checkpoint(trained, tmp_path):

@@ -57,8 +57,8 @@ def test_without_a_validation_file_a_tenth_is_held_out(tmp_path):
     data = load_run_data(str(path), None, None, seed=3)
     assert (len(data.train), len(data.validation), data.test) == (27, 3, None)
     assert sorted(ids(data.train) + ids(data.validation)) == sorted(ids(load_dialogues(path)))
-    assert "3 dialogues held out of 30" in data.validation_source
-    assert "seed 3" in data.validation_source
+    assert data.validation_source == "3 dialogues held out of 30 (seed 3)"
+    assert data.sources == {"train": str(path), "validation": str(path)}
 
 
 def test_the_seed_decides_which(data):
@@ -75,7 +75,7 @@ def test_at_least_one_dialogue_is_held_out(data):
 def test_one_dialogue_is_too_few_to_hold_any_out(tmp_path):
     path = tmp_path / "train.jsonl"
     write_dialogues(TRAIN[:1], path)
-    with pytest.raises(DialogueError, match=r"one dialogue is too few.*--validation-file"):
+    with pytest.raises(DialogueError, match=r"`train_file`: .*one dialogue, too few.*`validation_file`"):
         load_run_data(str(path), None, None, seed=0)
 
 
@@ -121,7 +121,7 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_none(tmp_path, state):
 @pytest.mark.parametrize("mark", ["train_results.json", "model.safetensors"])
 def test_a_finished_run_is_refused(tmp_path, mark):
     (tmp_path / mark).touch()
-    with pytest.raises(DialogueError, match=r"finished run.*--overwrite-output-dir"):
+    with pytest.raises(DialogueError, match=r"^`output_dir`: .*finished run.*`overwrite_output_dir`"):
         prepare_output_dir(tmp_path, overwrite=False)
     assert prepare_output_dir(tmp_path, overwrite=True) is None
     assert (tmp_path / mark).exists(), "whether it may be replaced is all that is asked"
@@ -135,7 +135,7 @@ def test_a_run_that_was_interrupted_while_it_was_tested_is_resumed(tmp_path):
 
 def test_a_file_is_no_output_folder(tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(DialogueError, match="is a file"):
+    with pytest.raises(DialogueError, match=r"^`output_dir`: .* is a file"):
         prepare_output_dir(tmp_path / "out", overwrite=True)
 
 
@@ -147,7 +147,7 @@ def test_overwriting_removes_the_earlier_run_and_nothing_else(tmp_path, data):
     checkpoint(out, 999)
     # transformers' own limit counts whatever is called checkpoint-*.
     arguments = {"num_train_epochs": 1, "save_total_limit": None}
-    train(out, RunData(data.train, data.validation, None, ""), overwrite=True, **arguments)
+    train(out, RunData(data.train, data.validation, None), overwrite=True, **arguments)
     assert (out / "notes.txt").read_text() == "mine"
     assert (out / "checkpoint-best").is_dir()
     assert not (out / "checkpoint-999").exists()
@@ -162,7 +162,7 @@ def test_what_is_overwritten_stays_until_everything_is_checked(tmp_path, data):
         train(out, data, settings={"graph_num_heads": 3}, overwrite=True)
     unlabelled = data.validation.map(lambda row: {"utterances": [u | {"label": None} for u in row["utterances"]]})
     with pytest.raises(DialogueError, match="validation dialogues has a label"):
-        train(out, RunData(data.train, unlabelled, None, ""), overwrite=True)
+        train(out, RunData(data.train, unlabelled, None), overwrite=True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
@@ -196,7 +196,7 @@ def test_settings_go_to_the_config_the_processor_or_both(data):
     ids=str,
 )
 def test_settings_of_which_no_model_can_be_made_are_named(data, settings, message):
-    with pytest.raises(DialogueError, match=f"^--config-json: .*{message}"):
+    with pytest.raises(DialogueError, match=f"^`settings`: .*{message}"):
         make_model_and_processor(JOYFUL, None, SMALL_SETTINGS | settings, data)
 
 
@@ -204,9 +204,7 @@ def test_settings_of_which_no_model_can_be_made_are_named(data, settings, messag
 def test_a_preset_tells_apart_as_many_speakers_as_any_file_has(data, preset):
     crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
     settings = {"projection_size": 8, "intermediate_size": 24}
-    model, processor = make_model_and_processor(
-        JOYFUL, preset, settings, RunData(data.train, data.validation, crowd, "")
-    )
+    model, processor = make_model_and_processor(JOYFUL, preset, settings, RunData(data.train, data.validation, crowd))
     assert (processor.relation_scheme, processor.max_speakers) == ("speaker_pair", 6)
     assert model.config.num_relations == processor.num_relations == 72
 
@@ -276,7 +274,7 @@ def test_a_run_of_other_settings_is_not_resumed(tmp_path, data, settings, differ
 def test_a_run_on_other_data_is_not_resumed(tmp_path, data):
     out = tmp_path / "out"
     train(out, data, num_train_epochs=1)
-    fewer = RunData(data.train.select(range(5)), data.validation, None, "")
+    fewer = RunData(data.train.select(range(5)), data.validation, None)
     with pytest.raises(DialogueError, match="of other settings or data, which differ in"):
         train(out, fewer, resume_from=str(last_checkpoint(out)))
 
@@ -284,7 +282,7 @@ def test_a_run_on_other_data_is_not_resumed(tmp_path, data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"metric_for_best_model": "f2"}, "--metric-for-best-model: 'f2' is none of .*weighted_f1"),
+        ({"metric_for_best_model": "f2"}, "`metric_for_best_model`: 'f2' is none of .*weighted_f1"),
         ({"metric_for_best_model": "mae"}, "'mae' is none of"),
         ({"prediction_loss_only": True}, "'weighted_f1' is none of the metrics of this run: loss$"),
         ({"report_to": "wandb"}, "wandb"),
@@ -300,7 +298,7 @@ def test_what_would_fail_after_an_epoch_is_refused_before(tmp_path, data, monkey
 
 def test_an_unknown_model_or_preset_is_named_with_those_there_are(tmp_path, data):
     args = JoyfulTrainingArguments(str(tmp_path))
-    with pytest.raises(DialogueError, match="--model: unknown model 'bert'; choose from joyful"):
+    with pytest.raises(DialogueError, match="unknown model 'bert'; choose from joyful"):
         run_training(args, data, model_name="bert")
-    with pytest.raises(DialogueError, match="--preset: unknown preset 'best'; choose from paper, released"):
+    with pytest.raises(DialogueError, match="`preset`: unknown preset 'best'; choose from paper, released"):
         run_training(args, data, preset="best")

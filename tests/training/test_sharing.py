@@ -91,7 +91,7 @@ def test_at_the_end_only_if_that_is_the_strategy(hub, tmp_path):
 
 @pytest.mark.parametrize("strategy", ["checkpoint", "all_checkpoints"])
 def test_a_strategy_that_pushes_pickles_is_refused(hub, tmp_path, strategy):
-    with pytest.raises(ValueError, match=f"hub_strategy='{strategy}' .* a pickle; choose 'every_save' or 'end'"):
+    with pytest.raises(ValueError, match=f"`hub_strategy`: '{strategy}' .* a pickle; choose 'every_save' or 'end'"):
         pushing_trainer(tmp_path / "out", hub_strategy=strategy)
 
 

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import f1_score
 from torch.nn import functional
 from torch.utils.data import Dataset, IterableDataset
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from joyful_hf import (
     DialogueError,
@@ -21,7 +21,7 @@ from joyful_hf import (
     JoyfulTrainer,
     JoyfulTrainingArguments,
 )
-from joyful_hf.training.callbacks import EarlyStopping
+from joyful_hf.training.early_stopping import EarlyStopping
 from tests.support.helpers import (
     FAMILY_CASES,
     LABELS,
@@ -154,7 +154,7 @@ def test_a_missing_processor_is_named(tmp_path):
 
 
 def test_a_compiler_that_gives_wrong_results_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"inductor miscompiles .* torch_compile_backend to 'aot_eager'"):
+    with pytest.raises(ValueError, match=r"inductor miscompiles .* `torch_compile_backend` to 'aot_eager'"):
         make_trainer(tmp_path, torch_compile=True, use_cpu=True)
     make_trainer(tmp_path, torch_compile=True, torch_compile_backend="aot_eager", use_cpu=True)
 
@@ -598,6 +598,86 @@ def test_the_metric_that_the_caller_names_decides(tmp_path, metric):
     name = f"eval_{metric.removeprefix('eval_')}"
     scores = [entry[name] for entry in trainer.state.log_history if name in entry]
     assert trainer.state.best_metric == (min(scores) if "loss" in metric else max(scores))
+
+
+LOWEST_IS_BEST = ["ece", "loss_classification", "eval_loss_fusion"]
+
+
+def validated(trainer, metric):
+    """The metric's value in each validation of a training."""
+    trainer.train()
+    name = f"eval_{metric.removeprefix('eval_')}"
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+@pytest.mark.parametrize("metric", LOWEST_IS_BEST)
+def test_the_lowest_error_is_the_best_without_being_told(tmp_path, metric):
+    trainer = make_trainer(tmp_path, metric_for_best_model=metric, num_train_epochs=3, learning_rate=0.02)
+    values = validated(trainer, metric)
+    assert trainer.state.best_metric == min(values) < max(values)
+    assert trainer.run_summary().chosen_by.greater_is_better is False
+
+
+def test_the_lowest_error_of_a_regression_is_the_best_without_being_told(tmp_path):
+    train, validation = (make_dialogues(lengths, label=sentiment) for lengths in ((5, 9, 1, 7), (4, 3, 1)))
+    model, processor = CASE.make(train)
+    args = training_args(tmp_path, metric_for_best_model="mae", num_train_epochs=4, learning_rate=0.02)
+    trainer = JoyfulTrainer(
+        model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
+    )
+    values = validated(trainer, "mae")
+    assert trainer.state.best_metric == min(values) < max(values)
+
+
+def test_an_error_that_falls_does_not_stop_the_training(tmp_path):
+    args, control, stopping = training_args(tmp_path, metric_for_best_model="ece"), TrainerControl(), EarlyStopping(2)
+    for value in (0.2, 0.1, 0.05):
+        stopping.on_evaluate(args, TrainerState(best_metric=0.3), control, {"eval_ece": value})
+    assert not control.should_training_stop
+    for value in (0.4, 0.5):
+        stopping.on_evaluate(args, TrainerState(best_metric=0.3), control, {"eval_ece": value})
+    assert control.should_training_stop
+
+
+def test_plain_arguments_know_the_direction_too(tmp_path, caplog):
+    steps = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    args = TrainingArguments(str(tmp_path), metric_for_best_model="ece", **steps)
+    model, processor = CASE.make(TRAIN)
+    data = {"train_dataset": TRAIN, "eval_dataset": VALIDATION, "processing_class": processor}
+    trainer = JoyfulTrainer(model=model, args=args, **data)
+    assert (args.greater_is_better, trainer.args.greater_is_better) == (True, False)
+    assert "`greater_is_better` is set to False, as is right for 'ece'" in caplog.text
+
+
+def test_the_direction_is_known_of_each_of_several_validation_sets(tmp_path):
+    trainer = make_trainer(
+        tmp_path, validation={"easy": VALIDATION, "hard": TRAIN[:2]}, metric_for_best_model="hard_ece"
+    )
+    assert trainer.args.greater_is_better is False
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater", "message"),
+    [
+        ("mae", True, "`greater_is_better` is True, but the lowest `metric_for_best_model` 'mae' is the best one"),
+        ("eval_accuracy", False, "`greater_is_better` is False, but the highest .*'eval_accuracy' is the best one"),
+    ],
+)
+def test_a_direction_that_contradicts_the_metric_is_refused(tmp_path, metric, greater, message):
+    with pytest.raises(ValueError, match=message):
+        training_args(tmp_path, metric_for_best_model=metric, greater_is_better=greater)
+
+
+def test_plain_arguments_that_contradict_the_metric_are_refused(tmp_path):
+    args = TrainingArguments(str(tmp_path), metric_for_best_model="loss", greater_is_better=True)
+    model, processor = CASE.make(TRAIN)
+    with pytest.raises(ValueError, match="the lowest `metric_for_best_model` 'loss' is the best one"):
+        JoyfulTrainer(model=model, args=args, train_dataset=TRAIN, processing_class=processor)
+
+
+def test_the_direction_of_a_metric_of_the_caller_is_the_callers(tmp_path):
+    args = training_args(tmp_path, metric_for_best_model="my_error", greater_is_better=False)
+    assert args.greater_is_better is False
 
 
 def test_plain_arguments_keep_the_choice_of_transformers(tmp_path):

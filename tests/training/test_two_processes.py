@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     finished = subprocess.run(
-        [sys.executable, *command, str(ROOT / "tests" / "two_processes.py"), str(folder)],
+        [sys.executable, *command, str(ROOT / "tests" / "support" / "two_processes.py"), str(folder)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,

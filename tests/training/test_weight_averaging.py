@@ -7,11 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from transformers import TrainerCallback
 
 from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments
 from joyful_hf.training.weight_averaging import (
     STEP_WEIGHTS_FILE,
     AveragedWeights,
+    WeightAveraging,
     load_step_weights,
     save_step_weights,
 )
@@ -98,6 +100,21 @@ def test_without_a_best_checkpoint_a_run_ends_with_the_average(tmp_path):
 
     pairs = list(zip(averaged.model.parameters(), plain.model.parameters(), strict=True))
     assert any(not torch.equal(one, other) for one, other in pairs)
+
+
+def test_the_callback_holds_an_average_during_training_only(tmp_path):
+    trainer = make_trainer(tmp_path, num_train_epochs=1)
+    (averaging,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, WeightAveraging)]
+    seen = []
+
+    class Look(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            seen.append(averaging.averaged is not None)
+
+    trainer.add_callback(Look())
+    trainer.train()
+    assert seen == [True] * 3
+    assert averaging.averaged is None
 
 
 def test_a_decay_of_zero_leaves_it_out(tmp_path):
