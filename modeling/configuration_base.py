@@ -20,6 +20,11 @@ class EmotionRecognitionConfig(PreTrainedConfig):
             (`JoyfulTrainer.calibrate`); 1 leaves them as they are. It changes no label, and no regression.
     """
 
+    # What the trainer does not gather in evaluation: every field of `EmotionRecognitionOutput` but the logits.
+    keys_to_ignore_at_inference = [
+        *("loss", "losses", "metrics", "features", "fused", "context", "graph", "edge_attention")
+    ]
+
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = {
         "problem_type": (None, "single_label_classification", "multi_label_classification", "regression")
     }

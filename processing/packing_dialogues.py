@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from .dialogues import MODALITIES
 from .processor_base import EncodedExample
 from .tokens import Tokens
 
@@ -34,8 +35,10 @@ class EncodedDialogue(EncodedExample):
         return self.modality_mask
 
     def keep_modalities(self, kept: np.ndarray) -> Self:
-        """As in the base class. The features stay: a model does not read them where the mask says they are absent."""
-        return replace(self, modality_mask=self.modality_mask & kept)
+        """As in the base class; features are zeros where they are hidden, for a model that does not read the mask."""
+        columns = {modality: kept[:, index, None] for index, modality in enumerate(MODALITIES)}
+        features = {modality: np.where(columns[modality], rows, 0) for modality, rows in self.features.items()}
+        return replace(self, features=features, modality_mask=self.modality_mask & kept)
 
 
 def joined_tokens(encoded: Sequence[EncodedDialogue]) -> Tokens:

@@ -1,7 +1,19 @@
 """What every test runs under: no network, one thread, and no deprecated call into transformers."""
 
-import logging
 import os
+
+from tests.support.hub_server import ENDPOINT, HubServer
+
+# Read when the libraries are imported, hence before them.
+os.environ["HF_ENDPOINT"] = ENDPOINT  # on loopback: no test can ask the Hub itself
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go the way that `tests.support.hub_server` knows
+os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import logging
 import sys
 import time
 from types import SimpleNamespace
@@ -11,16 +23,6 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from tests.support.helpers import FAMILY_CASES, make_dialogues
-from tests.support.hub_server import ENDPOINT, HubServer
-
-# Read when the libraries are imported, hence before them.
-os.environ["HF_ENDPOINT"] = ENDPOINT  # on loopback: no test can ask the Hub itself
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-os.environ["HF_HUB_DISABLE_XET"] = "1"  # large files go the way that `tests.hub_server` knows
-os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 torch.set_num_threads(1)
 
@@ -66,7 +68,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(params=FAMILY_CASES, ids=lambda case: case.name)
 def family(request):
-    """Every family in each of its forms: a test that asks for it runs once a row of `tests.helpers.FAMILY_CASES`."""
+    """Every family in each of its forms: a test that asks for it runs once per row of `FAMILY_CASES`."""
     return request.param
 
 

@@ -1,7 +1,7 @@
 """The usage example of a model card: code that runs as it is printed, on made-up data of the model's sizes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..processing import (
@@ -23,13 +23,12 @@ def usage_example(run: RunFolder, checkpoint: str) -> str:
     Args:
         checkpoint: folder or Hub id that the code loads.
     """
-    names = sorted([run.family.model_class.__name__, run.family.processor_class.__name__])
     model, processor = run.family.model_class.__name__, run.family.processor_class.__name__
     fields = _fields(run)
     uses_numpy = any("np." in field or "random." in field for field in fields)
     lines = [
         *(["import numpy as np"] if uses_numpy else []),
-        f"from joyful_hf import {', '.join(names)}",
+        *_imports([run.family.model_class, run.family.processor_class]),
         "",
         f"checkpoint = {_literal(checkpoint)}",
         f"model = {model}.from_pretrained(checkpoint)",
@@ -48,6 +47,15 @@ def usage_example(run: RunFolder, checkpoint: str) -> str:
         '    print(utterance["speaker"], utterance["label"], utterance["scores"])',
     ]
     return "\n".join(lines)
+
+
+def _imports(classes: Iterable[type]) -> list[str]:
+    """The lines that import these classes: from joyful_hf, or from the module of a family that was registered."""
+    names: dict[str, list[str]] = {}
+    for imported in classes:
+        module = imported.__module__
+        names.setdefault("joyful_hf" if module.startswith("joyful_hf.") else module, []).append(imported.__name__)
+    return [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
 
 
 def remote_code_example(checkpoint: str) -> str:
