@@ -5,10 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
-from matplotlib import font_manager
-from matplotlib.text import Text
-
-from .style import Figure
+from .style import Figure, Text, font_manager
 
 logger = logging.getLogger(__name__)
 

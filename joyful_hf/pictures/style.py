@@ -10,12 +10,15 @@ import numpy as np
 
 from ..processing.optional_imports import import_optional
 
+# Whatever the package loads first of matplotlib it takes from here, so that this error is the one that a user sees.
 try:
+    from matplotlib import font_manager as font_manager
     from matplotlib import rc_context
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text as Text
 except ImportError:
-    import_optional("matplotlib", "plots", "drawing pictures")  # says how to install it
+    import_optional("matplotlib", "plots", "drawing pictures")
     raise
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#E69F00")

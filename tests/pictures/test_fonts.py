@@ -46,7 +46,9 @@ def test_an_installed_font_draws_what_the_default_one_lacks(monkeypatch, caplog)
 
 
 def test_fonts_that_are_known_to_be_good_come_first(monkeypatch):
-    entries = [FontEntry("", name, "normal", "normal", 400) for name in ("Another", "Noto Sans CJK SC", "Last Resort")]
+    entries = [
+        FontEntry(name=name, style="normal", weight=400) for name in ("Another", "Noto Sans CJK SC", "Last Resort")
+    ]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", entries)
     assert [entry.name for entry in fonts._installed()] == ["Noto Sans CJK SC", "Another"]
 
@@ -68,5 +70,5 @@ def test_wide_letters_have_the_room_of_two():
     assert width_of("joy 恐惧") == 8
     assert plain("恐惧" * 10, 9) == "恐惧恐惧…"
     said = {"speaker": "A", "label": "joy", "scores": {"joy": 1.0}}
-    narrow, wide = (plot_timeline({"utterances": [said | {"text": letter * 20}]}) for letter in ("a", "恐"))
+    narrow, wide = (plot_timeline({"utterances": [said | {"text": letter * 30}]}) for letter in ("a", "恐"))
     assert wide.get_figwidth() > narrow.get_figwidth() + 1

@@ -102,7 +102,7 @@ def test_umap_is_asked_for_points_with_the_seed(monkeypatch):
     assert asked["random_state"] == 3
     assert "UMAP of 10 utterances" in figure._suptitle.get_text()
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(ImportError, match=r"joyful-hf\[umap\]"):
+    with pytest.raises(ImportError, match=r"needs umap.* pip install"):
         plot_representations({"fused": clusters(labels, 1)}, labels, "umap")
 
 
