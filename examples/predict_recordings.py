@@ -2,9 +2,9 @@
 
     python examples/predict_recordings.py joyful-demo/model joyful-demo/data/test/test-0000
 
-Each folder with audio or video clips is a dialogue, each clip an utterance: `01_Ross.wav` is spoken by Ross, and
-`01_Ross.txt` beside it is its text. The model is one that was trained on raw media; `joyful demo` makes such a model
-and such recordings.
+Each folder of audio or video clips is a dialogue, and each clip is an utterance: `01_Ross.wav` is spoken by Ross, and
+`01_Ross.txt` beside it, if there is one, holds what he says. The model must have been trained on raw media, like the
+one that `joyful demo` makes together with such recordings.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main() -> None:
     for dialogue in recognizer(arguments.recordings):
         print(dialogue["dialogue_id"])
         for utterance in dialogue["utterances"]:
-            label, text = utterance["label"], utterance["text"] or ""
+            label, text = utterance["label"], utterance.get("text", "")  # a clip may have no transcript
             print(f"  {utterance['speaker']:<12} {label:<12} {utterance['scores'][label]:4.0%}  {text}".rstrip())
 
 

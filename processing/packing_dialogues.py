@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from .dialogues import FEATURE_KEYS, TOKEN_KEYS, DialogueError, Utterance, get_features, utterance_name
+from .dialogues import FEATURE_KEYS, MODALITIES, TOKEN_KEYS, DialogueError, Utterance, get_features, utterance_name
 from .graph import relation_ids, window_edges
 from .labels import join_labels
 from .processor_base import EncodedExample
@@ -37,8 +37,10 @@ class EncodedDialogue(EncodedExample):
         return self.modality_mask
 
     def keep_modalities(self, kept: np.ndarray) -> Self:
-        """As in the base class. The features stay: a model does not read them where the mask says they are absent."""
-        return replace(self, modality_mask=self.modality_mask & kept)
+        """As in the base class; features are zeros where they are hidden, for a model that does not read the mask."""
+        columns = {modality: kept[:, index, None] for index, modality in enumerate(MODALITIES)}
+        features = {modality: np.where(columns[modality], rows, 0) for modality, rows in self.features.items()}
+        return replace(self, features=features, modality_mask=self.modality_mask & kept)
 
 
 def encode_features(

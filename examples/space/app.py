@@ -1,6 +1,6 @@
-"""A page that finds the emotions of a dialogue and shows why: `python app.py [CHECKPOINT]`.
+"""A page that recognises the emotions of a dialogue and shows why: `python app.py [CHECKPOINT]`.
 
-It runs as a Space on the Hub and on any machine, with no network if the checkpoint is a local folder.
+It runs as a Space on the Hub and on any machine, and needs no network if the checkpoint is a local folder.
 """
 
 import html
@@ -55,27 +55,33 @@ Give a dialogue and get an emotion for each utterance, and what weighed on it.""
 CONSENT = """\
 **Before you record or upload:** have the consent of everyone who can be heard, seen or read. What you give stays on
 the machine that runs this page and is deleted within two hours. A model repeats how its annotators judged others. It
-does not know what anybody feels, and it errs, more often for people unlike those that it was trained on. Do not decide
-anything about a person with it, at work, at school or elsewhere."""
+does not know what anybody feels, and it makes mistakes, more often about people unlike those that it was trained on.
+Do not use it to decide anything about a person, at work, at school or elsewhere."""
 
 CSS = """
 .message { padding: 10px 14px; border-radius: 8px; border-left: 4px solid #0072b2; }
 .message { background: #eef5fb; color: #1f2937; }
 .message.wrong { border-left-color: #d55e00; background: #fdf1e8; }
-.message p { margin: 0 0 4px 0; }
-.message p:last-child { margin-bottom: 0; }
+.dark .message { background: #16263a; color: #e5e7eb; }
+.dark .message.wrong { background: #3a2213; }
+#message .message p { margin: 0 0 4px 0; color: inherit; }
+#message .message p:last-child { margin-bottom: 0; }
 #consent { font-size: 0.9em; color: var(--body-text-color-subdued); }
 #table * { font-family: var(--font); }
+@media (max-width: 640px) {
+  #table .header-cell *, #table .body-cell * { font-size: 12px; padding-inline: 1px; }
+  #table .cell-menu-button { display: none; }
+}
 """
 
 
-# What is given.
+# The input.
 
 
 def read_text(text: str) -> tuple[Dialogue, list[str]]:
-    """What was pasted, `Speaker: text` lines or one dialogue as JSON, as a dialogue."""
+    """Read pasted text, `Speaker: text` lines or one dialogue as JSON, as a dialogue."""
     if not text.strip():
-        raise DialogueError("there is no dialogue yet: write one utterance a line, as in “Anna: Hello.”")
+        raise DialogueError("there is no dialogue yet: write one utterance per line, as in “Anna: Hello.”")
     dialogues = as_dialogue_list(read_json(text) if text.lstrip()[0] in "[{" else {"utterances": read_lines(text)})
     if len(dialogues) > 1:
         raise DialogueError(f"these are {len(dialogues)} dialogues; paste one at a time")
@@ -90,7 +96,7 @@ def read_text(text: str) -> tuple[Dialogue, list[str]]:
 
 
 def read_lines(text: str) -> list[dict[str, str]]:
-    """`Speaker: text`, one utterance a line."""
+    """Read `Speaker: text`, one utterance per line."""
     utterances = []
     for number, line in enumerate(text.splitlines(), 1):
         speaker, colon, said = (part.strip() for part in line.partition(":"))
@@ -102,17 +108,17 @@ def read_lines(text: str) -> list[dict[str, str]]:
 
 
 def read_json(text: str) -> Any:
-    """One JSON value, or one a line."""
+    """Read one JSON value, or one per line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     is_jsonl = len(lines) > 1 and all(line[0] == "{" and line[-1] == "}" for line in lines)
     try:
         return [json.loads(line) for line in lines] if is_jsonl else json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DialogueError(f"this begins like JSON and is none: {error}") from None
+        raise DialogueError(f"this begins like JSON and is not valid: {error}") from None
 
 
 def read_clips(files: list[str] | None) -> tuple[Dialogue, list[str]]:
-    """Uploaded clips and their texts, named as `load_recordings` reads them, as a dialogue, and what is left out."""
+    """Read uploaded clips and texts, named as `load_recordings` expects, as a dialogue; also say what is left out."""
     if not files:
         raise DialogueError("there are no clips yet: upload some, or add one below")
     with TemporaryDirectory() as place:
@@ -120,9 +126,9 @@ def read_clips(files: list[str] | None) -> tuple[Dialogue, list[str]]:
         folder.mkdir()
         for file in map(Path, files):
             if not file.is_file():
-                raise DialogueError(f"{file.name} was uploaded long ago and is deleted; upload it again")
+                raise DialogueError(f"{file.name} was uploaded too long ago and has been deleted; upload it again")
             if (folder / file.name).is_symlink():
-                raise DialogueError(f"there are two files of the name {file.name}; remove one")
+                raise DialogueError(f"there are two files named {file.name}; remove one")
             (folder / file.name).symlink_to(file)
         try:
             dialogue = load_recordings(folder)[0]
@@ -137,27 +143,34 @@ def read_clips(files: list[str] | None) -> tuple[Dialogue, list[str]]:
                 used |= {name, f"{Path(name).stem}.txt"}
                 utterance[key] = by_name[name]
     return dialogue, [
-        f"{name} is no clip, nor the text of one: it was left out" for name in sorted(by_name.keys() - used)
+        f"{name} is neither a clip nor the text of one, and was left out" for name in sorted(by_name.keys() - used)
     ]
 
 
 def add_clip(
     files: list[str] | None, speaker: str, text: str, audio: str | None, video: str | None
 ) -> Iterator[tuple[Any, ...]]:
-    """One more clip, named as the next utterance. Gives files, text, audio, video and the message."""
-    kept = (gr.skip(),) * 4
+    """Add one more clip, named as the next utterance.
+
+    Yields the files, text, audio, video, the message, and the results, which are hidden: they are not of these clips.
+    """
+    kept, hidden = (gr.skip(),) * 4, gr.update(visible=False)
     clips = [Path(clip) for clip in (audio, video) if clip]
     speaker = re.sub(r"[^\w .'-]", "_", speaker).strip(" .")
     unknown = [clip.suffix for clip in clips if clip.suffix.lower() not in AUDIO_SUFFIXES | VIDEO_SUFFIXES]
     numbers = [re.match(r"(\d+)_", Path(file).name) for file in files or ()]
     if not speaker:
-        yield *kept, wrong("who speaks? Give the speaker's name")
+        yield *kept, wrong("who speaks? Give the speaker's name"), hidden
     elif not clips:
-        yield *kept, wrong("there is no recording yet: record one, or choose a file")
+        yield *kept, wrong("there is no recording yet: record one, or choose a file"), hidden
     elif unknown:
-        yield *kept, wrong(f"a clip is a sound or a video file, and this one is {unknown[0] or 'of no known kind'}")
+        yield (
+            *kept,
+            wrong(f"a clip is a sound or a video file, but this is {unknown[0] or 'of an unknown kind'}"),
+            hidden,
+        )
     elif not all(numbers):
-        yield *kept, wrong("name the uploaded files 01_Anna.wav and so on, so that this one can be the next")
+        yield *kept, wrong("name the uploaded files 01_Anna.wav and so on, so that this one can be the next"), hidden
     else:
         number = max([int(found.group(1)) for found in numbers if found], default=0) + 1
         with TemporaryDirectory() as place:
@@ -168,16 +181,16 @@ def add_clip(
             if text.strip():
                 added.append(Path(place) / f"{stem}.txt")
                 added[-1].write_text(text.strip(), encoding="utf-8")
-            message = f"utterance {number} is added; add the next one, or recognise"
-            yield [*(files or ()), *map(str, added)], "", None, None, right([message])  # gradio copies them here
+            message = right([f"utterance {number} was added; add the next one, or press Recognise"])
+            yield [*(files or ()), *map(str, added)], "", None, None, message, hidden  # gradio copies them here
 
 
-# What comes out.
+# The output.
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What the page remembers of a visitor, to explain it."""
+    """What the page remembers for a visitor, in order to explain it."""
 
     checkpoint: str
     dialogue: Dialogue
@@ -186,12 +199,12 @@ class Recognised:
 
 @lru_cache(maxsize=2)
 def load(checkpoint: str) -> tuple[Any, Any]:
-    """Model and processor, read once."""
+    """Load model and processor, once each."""
     return load_checkpoint(checkpoint)
 
 
 def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str]]:
-    """The emotions of a dialogue, and what there is to say about how it was read."""
+    """Recognise the emotions of a dialogue; also return notes on how it was read."""
     checkpoint = checkpoint.strip()
     if not checkpoint:
         raise DialogueError("which checkpoint? Give a folder on this machine or an id on the Hub")
@@ -218,33 +231,33 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str
 
 
 def describe(failure: ExtractionFailure) -> str:
-    """What could not be read, and so was left out."""
+    """Say what could not be read and was left out."""
     number = int(failure.place.rpartition("[")[2].rstrip("]")) + 1
     what = MEDIA_KEYS[failure.modality]
-    return f"{Path(failure.medium).name} cannot be read: {failure.reason}; utterance {number} goes without {what}"
+    return f"{Path(failure.medium).name} cannot be read: {failure.reason}; utterance {number} is used without {what}"
 
 
 def label_and_score(utterance: Mapping[str, Any]) -> tuple[str, str]:
-    """As the table shows them."""
+    """Return label and score as the table shows them."""
     label, scores = utterance["label"], utterance["scores"]
     if isinstance(label, float):
         return f"{label:+.2f}", ""
     labels = [label] if isinstance(label, str) else label
-    return ", ".join(labels) or "none", ", ".join(f"{scores[one]:.0%}" for one in labels)
+    return ", ".join(labels) or "none", ", ".join(f"{scores[name]:.0%}" for name in labels)
 
 
 def right(notes: list[str]) -> str:
-    """A message."""
+    """Return a message as HTML."""
     return f'<div class="message">{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}</div>'
 
 
 def wrong(error: object) -> str:
-    """A message of what went wrong."""
+    """Return the message of an error as HTML."""
     return f'<div class="message wrong" role="alert"><p>{html.escape(one_line(error))}</p></div>'
 
 
 def one_line(error: object) -> str:
-    """What an error says."""
+    """Return the message of an error on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -252,7 +265,7 @@ def one_line(error: object) -> str:
 
 
 def answer(checkpoint: str, given: Any, read: Callable[[Any], tuple[Dialogue, list[str]]]) -> tuple[Any, ...]:
-    """What to show for what was given: state, message, results, table, timeline, and the choice of an utterance."""
+    """Return what to show for an input: state, message, results, table, timeline, and the choice of an utterance."""
     try:
         dialogue, left_out = read(given)
         recognised, notes = recognise(checkpoint, dialogue)
@@ -260,12 +273,13 @@ def answer(checkpoint: str, given: Any, read: Callable[[Any], tuple[Dialogue, li
     except EXPECTED as error:
         return None, wrong(error), gr.update(visible=False), None, None, gr.skip()
     except Exception as error:
-        logger.exception("a mistake of ours")
-        message = f"something went wrong here that is not your mistake ({type(error).__name__}); the log has more"
+        logger.exception("an unexpected error")
+        message = f"something went wrong that is not your mistake ({type(error).__name__}); see the log of this page"
         return None, wrong(message), gr.update(visible=False), None, None, gr.skip()
     utterances = recognised.prediction["utterances"]
     rows = [
-        [index + 1, one["speaker"], one.get("text", ""), *label_and_score(one)] for index, one in enumerate(utterances)
+        [index + 1, utterance["speaker"], utterance.get("text", ""), *label_and_score(utterance)]
+        for index, utterance in enumerate(utterances)
     ]
     choices = [(f"{row[0]}  {row[1]}: {row[3]}", index) for index, row in enumerate(rows)]
     chosen = gr.update(choices=choices, value=len(rows) - 1)
@@ -273,27 +287,28 @@ def answer(checkpoint: str, given: Any, read: Callable[[Any], tuple[Dialogue, li
 
 
 def why(recognised: Recognised | None, index: int | None) -> Any:
-    """The picture of why this utterance got its label."""
+    """Draw why an utterance got its label; no picture, and a notice, if that cannot be found any more."""
     if recognised is None or index is None:
         return None
     try:
         model, processor = load(recognised.checkpoint)
         explanation = explain(model, processor, recognised.dialogue, index)
     except EXPECTED as error:
-        raise gr.Error(one_line(error)) from None
+        gr.Warning(html.escape(one_line(error)))
+        return None
     return plot_explanation(explanation, recognised.prediction, index)
 
 
 def chosen_row(event: gr.SelectData) -> int:
-    """The utterance of the row that was clicked, however the table is sorted."""
+    """Return the utterance of the row that was clicked, however the table is sorted."""
     return int(event.row_value[0]) - 1
 
 
 def make_page(checkpoint: str) -> gr.Blocks:
-    """The whole page.
+    """Build the page.
 
     Args:
-        checkpoint: local folder or Hub id that stands in its box at first.
+        checkpoint: local folder or Hub id that its box holds at first.
     """
     with gr.Blocks(title="Emotions in a conversation", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         state = gr.State()
@@ -306,7 +321,7 @@ def make_page(checkpoint: str) -> gr.Blocks:
                     with gr.Tab("Text"):
                         text = gr.Textbox(
                             label="Dialogue",
-                            info="One utterance a line, as in “Anna: Hello.”, or one dialogue as JSON",
+                            info="One utterance per line, as in “Anna: Hello.”, or one dialogue as JSON",
                             lines=8,
                             max_lines=16,
                         )
@@ -342,7 +357,7 @@ def make_page(checkpoint: str) -> gr.Blocks:
                     table = gr.Dataframe(
                         headers=["#", "Speaker", "Text", "Emotion", "Score"],
                         datatype=["number", "str", "str", "str", "str"],
-                        column_widths=["8%", "18%", "40%", "20%", "14%"],
+                        column_widths=["8%", "20%", "34%", "22%", "16%"],
                         interactive=False,
                         wrap=True,
                         label="Emotions",
@@ -360,18 +375,18 @@ def make_page(checkpoint: str) -> gr.Blocks:
         choice.input(why, [state, choice], why_picture)
         table.select(chosen_row, None, choice).then(why, [state, choice], why_picture)
         example.click(lambda: EXAMPLE, None, text)
-        add.click(add_clip, [clips, speaker, said, sound, video], [clips, said, sound, video, message])
+        add.click(add_clip, [clips, speaker, said, sound, video], [clips, said, sound, video, message, results])
     return page
 
 
 def open_page(checkpoint: str, **options: Any) -> gr.Blocks:
-    """Serve the page, on 127.0.0.1 unless Gradio's own environment variables say otherwise.
+    """Serve the page, on 127.0.0.1 unless Gradio's environment variables say otherwise.
 
     Args:
         checkpoint: as in `make_page`.
-        options: of `gr.Blocks.launch`.
+        options: arguments of `gr.Blocks.launch`.
     """
-    # Fonts of the system: the themes' own are fetched from the network.
+    # System fonts: those of the themes are fetched from the network.
     theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
     page = make_page(checkpoint)
     page.launch(theme=theme, css=CSS, footer_links=[], run_history=False, **options)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .options import hide_bars_in_files
+
 
 def push(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
@@ -23,6 +25,7 @@ def push(
     """Push a checkpoint and its card to the Hub, in one commit. The token is that of `hf auth login`, or HF_TOKEN."""
     from ..hub.push import push_folder
 
+    hide_bars_in_files()
     commit = push_folder(
         checkpoint,
         repo_id,

@@ -1,1 +1,1 @@
-"""Pushes to the Hub."""
+"""The Hub: checkpoints that are pushed with their card, and with their code if wanted."""

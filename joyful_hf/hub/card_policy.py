@@ -9,16 +9,21 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
+from ..model_card.card import MARKER, write_card_without_processor, write_model_card
 from ..runs.names import CONFIG_FILES, MODEL_CARD, RUN_SUMMARY
 from .repository import Repository
 
 logger = logging.getLogger(__name__)
 
 
-def settle_card(folder: Path, repository: Repository, of_run: dict[str, Any] | None) -> None:
-    """Leave in the folder the card that the repository is to have, or none where it is to keep its own."""
-    from ..model_card.card import write_card_without_processor, write_model_card
+def settle_card(folder: Path, repository: Repository, card_of_run: dict[str, Any] | None) -> None:
+    """Leave in the folder the card that the repository is to have, or none where the repository keeps its own.
 
+    Args:
+        folder: the files that are about to be pushed; it is changed.
+        card_of_run: further arguments of `write_model_card` if the folder is that of a run; None for a model or a
+            processor on its own, which never replaces a card with the results of a run.
+    """
     if (folder / MODEL_CARD).exists() and _is_by_hand(folder / MODEL_CARD):
         return
     if MODEL_CARD in repository.files:
@@ -26,45 +31,43 @@ def settle_card(folder: Path, repository: Repository, of_run: dict[str, Any] | N
             by_hand = _is_by_hand(repository.fetch(MODEL_CARD, Path(other)))
         if by_hand:
             (folder / MODEL_CARD).unlink(missing_ok=True)
-            logger.warning("%s: its README.md was written by a person, and stays as it is", repository.repo_id)
+            logger.warning("%s: its README.md was written by a person and is kept", repository.repo_id)
             return
-    if of_run is None and RUN_SUMMARY in repository.files:
+    if card_of_run is None and RUN_SUMMARY in repository.files:
         if not _has_weights_of(folder, repository):
             logger.warning(
-                "%s: README.md and the results there are of other weights than those pushed now; "
-                "`joyful push` of the folder of a run replaces them",
+                "%s: its README.md and results belong to other weights than those pushed now; push the folder of a "
+                "run to replace them",
                 repository.repo_id,
             )
         return
     for name in CONFIG_FILES:
         if not (folder / name).exists() and name in repository.files:
             repository.fetch(name, folder)
-    model, processor = ((folder / name).exists() for name in CONFIG_FILES)
-    if model and processor:
-        write_model_card(folder, model_id=repository.repo_id, **(of_run or {}))
-    elif model:
+    has_model, has_processor = ((folder / name).exists() for name in CONFIG_FILES)
+    if has_model and has_processor:
+        write_model_card(folder, model_id=repository.repo_id, **(card_of_run or {}))
+    elif has_model:
         write_card_without_processor(folder, repository.repo_id)
 
 
 def _is_by_hand(card: Path) -> bool:
-    from ..model_card.card import MARKER
-
     return MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _has_weights_of(folder: Path, repository: Repository) -> bool:
-    """Whether the weights in the folder, if there are any, are in the repository already."""
+    """Whether the repository already has every file of weights in the folder, with the same content."""
     for file in folder.glob("*.safetensors"):
-        there = repository.files.get(file.name)
+        pushed = repository.files.get(file.name)
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
-        if there is None or there.lfs is None or there.lfs.sha256 != digest:
+        if pushed is None or pushed.lfs is None or pushed.lfs.sha256 != digest:
             return False
     return True
 
 
 def add_tags(folder: Path, repository: Repository, tags: Sequence[str]) -> None:
-    """Add tags to those of the card in the folder."""
+    """Add tags to the card in the folder, or to that of the repository, which then comes into the folder."""
     if not tags:
         return
     if not (folder / MODEL_CARD).exists():

@@ -1,6 +1,5 @@
 """Push to the Hub: what a reader needs and nothing else, in one commit, with a card."""
 
-import logging
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,14 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from ..checkpoints import load_checkpoint
 from ..io.files import read_json, write_json
 from ..io.hub_errors import clear_hub_errors
+from ..model_card.card import write_model_card
 from ..processing import DialogueError
 from ..runs.names import CONFIG_FILES, PUBLISHED, RESULT_FILES, TRAINER_STATE, WEIGHT_FILES
 from .card_policy import add_tags, settle_card
+from .remote_code import add_code
 from .repository import Destination, Repository
 
-logger = logging.getLogger(__name__)
-
-# One after the other, in the order of the calls: a later push never ends up below an earlier one.
+# A single worker keeps the order of the calls: a later push never ends up below an earlier one.
 _BACKGROUND = ThreadPoolExecutor(max_workers=1, thread_name_prefix="push-to-hub")
 
 
@@ -42,51 +41,53 @@ def push_folder(
 ) -> Any:
     """Push the folder of a finished training, or one of its checkpoints.
 
-    The files of `PUBLISHED` go there in one commit. Weights and results that an earlier push left there, and that the
-    folder does not have, go away in the same one. The folder itself is not changed. The card is made anew, with the id
-    of the repository, unless a person wrote the README.md of the folder, or else the one on the Hub: that stays.
+    All files that match `joyful_hf.runs.names.PUBLISHED` are pushed in one commit, which also deletes the weights and
+    results of an earlier push that the folder does not have. The folder itself is not changed. The card is written
+    anew with the id of the repository, unless a person wrote the README.md of the folder or, failing that, the one on
+    the Hub: a card written by a person is kept.
 
     Args:
-        folder: of a checkpoint; it is loaded first, so that nothing broken is pushed.
-        repo_id: `user/name`, or `name` for the account of the token. A repository that is missing is created.
-        private: of a new repository; by default as the account's settings say.
-        token: by default that of `hf auth login`, or HF_TOKEN.
+        folder: folder of a checkpoint. It is loaded first, so that nothing broken is pushed.
+        repo_id: `user/name`, or `name` for the account of the token. The repository is created if it is missing.
+        private: make a new repository private; by default the settings of the account decide.
+        token: by default the one of `hf auth login`, or HF_TOKEN.
         revision: branch, created if it is missing; `main` by default.
+        commit_message, commit_description: as in transformers' `push_to_hub`.
         create_pr: open a pull request instead of changing the branch.
-        with_code: also push the code, for `trust_remote_code=True` without this package; True of a folder that has it.
-        dataset_name, other_runs: of the card, see `write_model_card`.
-        run_as_future: return at once, when the files have been copied, and push in the background.
+        with_code: also push the code, so that `trust_remote_code=True` works without this package. A folder that
+            holds the code already is always pushed with it.
+        dataset_name, other_runs: arguments of `write_model_card`.
+        run_as_future: return as soon as the files have been copied, and push in the background.
 
     Returns:
         The `CommitInfo`, or with `run_as_future` a `Future` of it.
 
     Raises:
-        DialogueError: a folder that is missing or cannot be loaded, an id that is none, or what the Hub refuses.
+        DialogueError: the folder is missing or cannot be loaded, `repo_id` is not an id, or the Hub refuses the push.
     """
-    from ..model_card.card import write_model_card
-
     destination = Destination(repo_id, private, token, revision, create_pr, commit_message, commit_description)
     folder = Path(folder)
     if not folder.is_dir():
         raise DialogueError(f"{folder}: there is no such checkpoint folder")
     load_checkpoint(folder)
-    card = {"dataset_name": dataset_name, "other_runs": other_runs}
+    card_of_run = {"dataset_name": dataset_name, "other_runs": other_runs}
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and _matches(file.name, PUBLISHED)]
 
     temporary = TemporaryDirectory()
     try:
         for file in files:
             shutil.copyfile(file, Path(temporary.name, file.name))
-        _forget_folders(Path(temporary.name, TRAINER_STATE))
-        _add_code(Path(temporary.name), with_code)
-        write_model_card(temporary.name, repo_id, **card)  # whatever is wrong with it is found before anything is sent
+        _forget_local_paths(Path(temporary.name, TRAINER_STATE))
+        _add_code_if_wanted(Path(temporary.name), with_code)
+        # To find mistakes before anything is sent; which card the repository gets is settled when its files are known.
+        write_model_card(temporary.name, repo_id, **card_of_run)
     except BaseException:
         temporary.cleanup()
         raise
 
     def send() -> CommitInfo:
         with temporary as copy:
-            return _push(Path(copy), destination, replaced=(*WEIGHT_FILES, *RESULT_FILES), card=card)
+            return _push(Path(copy), destination, replaced=(*WEIGHT_FILES, *RESULT_FILES), card_of_run=card_of_run)
 
     return _BACKGROUND.submit(send) if run_as_future else send()
 
@@ -102,21 +103,24 @@ def push_model(
     commit_message: str | None = None,
     **destination: Any,
 ) -> CommitInfo:
-    """What `model.push_to_hub` does: push weights, configuration and a card in one commit.
+    """Push weights, configuration and a card in one commit: what `model.push_to_hub` does.
 
-    A card tells of model and processor. Until both are there it says what is missing; the push that brings the second
-    of the two writes the whole of it, in whichever order they come. A card that a person wrote, and one with the
-    results of a run, stay as they are: `push_folder` replaces the latter. A warning says so where the weights are not
-    those that the run pushed.
+    A card describes model and processor. While one of them is missing it says so, and the push that brings it writes
+    the full card, in whichever order they come. A card that a person wrote is kept, and so is one with the results of
+    a run, which only `push_folder` replaces; a warning says so if the weights are not those of that run.
 
     Args:
-        processor: to push along.
-        tags: to add to those of the card, if there is one.
-        max_shard_size: of a file of weights, as in `save_pretrained`.
-        with_code, destination: as in `push_folder`.
+        model: one of this package's `...ForEmotionRecognition`.
+        repo_id: as in `push_folder`.
+        processor: pushed in the same commit if given.
+        with_code: as in `push_folder`.
+        tags: added to those of the card, if there is one.
+        max_shard_size: as in `save_pretrained`.
+        commit_message: "Upload model" by default.
+        **destination: further arguments of `push_folder`: private, token, revision, create_pr, commit_description.
 
     Raises:
-        DialogueError: an id that is none, or what the Hub refuses.
+        DialogueError: `repo_id` is not an id, or the Hub refuses the push.
     """
     where = Destination(repo_id, commit_message=commit_message or "Upload model", **destination)
     own_tags = [*(model.model_tags or ()), *([tags] if isinstance(tags, str) else tags or ())]
@@ -124,7 +128,7 @@ def push_model(
         model.save_pretrained(folder, max_shard_size=max_shard_size)
         if processor is not None:
             processor.save_pretrained(folder)
-        _add_code(Path(folder), with_code)
+        _add_code_if_wanted(Path(folder), with_code)
         return _push(Path(folder), where, replaced=WEIGHT_FILES, tags=own_tags)
 
 
@@ -138,24 +142,27 @@ def push_processor(
     commit_message: str | None = None,
     **destination: Any,
 ) -> CommitInfo:
-    """What `processor.push_to_hub` does: push its files, and the card if the model is there already.
+    """Push a processor, and the full card if its model is there already: what `processor.push_to_hub` does.
 
     Args:
-        tags, max_shard_size: transformers knows them for models alone; they change nothing.
-        with_code, destination: as in `push_folder`; the card follows the rule of `push_model`.
+        processor: one of this package's processors.
+        repo_id, with_code: as in `push_folder`; the card follows the rules of `push_model`.
+        tags, max_shard_size: accepted because transformers passes them; they concern models and have no effect here.
+        commit_message: "Upload processor" by default.
+        **destination: as in `push_model`.
 
     Raises:
-        DialogueError: an id that is none, or what the Hub refuses.
+        DialogueError: `repo_id` is not an id, or the Hub refuses the push.
     """
     where = Destination(repo_id, commit_message=commit_message or "Upload processor", **destination)
     with TemporaryDirectory() as folder:
         processor.save_pretrained(folder)
-        _add_code(Path(folder), with_code)
+        _add_code_if_wanted(Path(folder), with_code)
         return _push(Path(folder), where)
 
 
-def _forget_folders(trainer_state: Path) -> None:
-    """Of the best checkpoint only its name is left, and not where on this machine it lay."""
+def _forget_local_paths(trainer_state: Path) -> None:
+    """Keep the name of the best checkpoint only: where it lay on this machine is nobody else's business."""
     if trainer_state.exists():
         state = read_json(trainer_state)
         if state.get("best_model_checkpoint"):
@@ -163,12 +170,10 @@ def _forget_folders(trainer_state: Path) -> None:
             write_json(state, trainer_state)
 
 
-def _add_code(folder: Path, wanted: bool) -> None:
-    """Put the code there if it is wanted, or if a configuration names it already and would name nothing."""
+def _add_code_if_wanted(folder: Path, wanted: bool) -> None:
+    """Copy the code into the folder if it is wanted, or if a configuration refers to it already."""
     configs = [folder / name for name in CONFIG_FILES if (folder / name).exists()]
     if wanted or any("auto_map" in read_json(config) for config in configs):
-        from .remote_code import add_code
-
         add_code(folder)
 
 
@@ -180,18 +185,18 @@ def _push(
     folder: Path,
     destination: Destination,
     replaced: Sequence[str] = (),
-    card: dict[str, Any] | None = None,
+    card_of_run: dict[str, Any] | None = None,
     tags: Sequence[str] = (),
 ) -> CommitInfo:
-    """One commit of all the files in a folder of our own.
+    """Push all files of a temporary folder in one commit.
 
     Args:
-        replaced: patterns of files that go away from the repository where the folder has none of that name.
-        card: further arguments of `write_model_card` if the folder is that of a run, else None.
+        replaced: patterns of the files that are deleted from the repository if the folder does not have them.
+        card_of_run: as in `settle_card`.
     """
     with clear_hub_errors(f"{destination.repo_id}: the push failed, and left nothing half done"):
         repository = Repository.open(destination)
-        settle_card(folder, repository, card)
+        settle_card(folder, repository, card_of_run)
         add_tags(folder, repository, tags)
         operations: list[Any] = [
             CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in sorted(folder.iterdir())
@@ -204,4 +209,4 @@ def _push(
         return repository.commit(operations)
 
 
-__all__ = ["PUBLISHED", "push_folder", "push_model", "push_processor"]
+__all__ = ["push_folder", "push_model", "push_processor"]

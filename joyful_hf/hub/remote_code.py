@@ -1,11 +1,13 @@
-"""The code of a model and its processor, put into their checkpoint: `trust_remote_code=True` then needs no joyful_hf.
+"""Copy the code of a model and its processor into a checkpoint, which `trust_remote_code=True` then loads on its own.
 
-The files of `modeling/` and `processing/` import each other as `from .name import …`, and so run in any one folder.
+The files of `modeling/` and `processing/` import each other as `from .name import …`, so that they also run together
+in one folder.
 """
 
 import inspect
 import shutil
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ..io.files import read_json, write_json
 from ..processing import DialogueError
 
 LICENSE_FILE = "code_license.txt"
-"""Under a name of its own: it is the license of the code, and says nothing of the weights."""
+"""The license of the code, under a name that does not claim to be that of the weights."""
 
 
 def add_code(folder: str | Path) -> list[Path]:
@@ -26,18 +28,18 @@ def add_code(folder: str | Path) -> list[Path]:
         processor.save_pretrained("out")
         add_code("out")
 
-    Where transformers is installed and this package is not, `AutoModel.from_pretrained("out", trust_remote_code=True)`
-    then gives the model with its head, and `AutoProcessor` the processor. Where this package is imported, its own
+    Without this package, `AutoModel.from_pretrained("out", trust_remote_code=True)` then returns the model with its
+    head, and `AutoProcessor` the processor; transformers and torch are enough. Where this package is imported, its own
     classes are loaded as before. Code that is there already is replaced.
 
     Args:
-        folder: of a checkpoint, with config.json, processor_config.json or both.
+        folder: folder of a checkpoint, with config.json, processor_config.json or both.
 
     Returns:
-        The files that were copied, the license of the code among them.
+        The copied files, among them the license of the code.
 
     Raises:
-        DialogueError: no such folder, or it holds neither a model nor a processor of this package.
+        DialogueError: there is no such folder, or it holds neither a model nor a processor of this package.
     """
     folder = Path(folder)
     configs = {file: read_json(file) for file in (folder / name for name in _CLASSES) if file.is_file()}
@@ -45,18 +47,18 @@ def add_code(folder: str | Path) -> list[Path]:
         raise DialogueError(f"{folder}: has none of {', '.join(_CLASSES)}; give a folder that a model was saved in")
     classes = {file: _CLASSES[file.name](config, file) for file, config in configs.items()}
 
-    sources = {source for named in classes.values() for one in named.values() for source in _files_of(one)}
+    sources = {source for named in classes.values() for cls in named.values() for source in _files_of(cls)}
     copied = [Path(shutil.copyfile(source, folder / source.name)) for source in sorted(sources)]
     license_file = folder / LICENSE_FILE
     license_file.write_text(_license(), encoding="utf-8")
     for file, config in configs.items():
-        config["auto_map"] = {auto: f"{_module_of(one)}.{one.__name__}" for auto, one in classes[file].items()}
+        config["auto_map"] = {auto: f"{_module_of(cls)}.{cls.__name__}" for auto, cls in classes[file].items()}
         write_json(dict(sorted(config.items())), file)
     return [*copied, license_file]
 
 
 def _model_classes(config: dict[str, Any], file: Path) -> dict[str, type]:
-    """Auto class -> the family's class; `AutoModel` gives the model with its head, as in this package."""
+    """Return Auto class -> class of the family; `AutoModel` gives the model with its head, as in this package."""
     family = family_of(config.get("model_type"), str(file))
     return {"AutoConfig": family.config_class, "AutoModel": family.model_class}
 
@@ -66,27 +68,27 @@ def _processor_classes(config: dict[str, Any], file: Path) -> dict[str, type]:
     processor = processors.get(config.get("processor_class"))
     if processor is None:
         known = ", ".join(processors)
-        raise DialogueError(f"{file}: is of a {config.get('processor_class')!r}, expected one of {known}")
+        raise DialogueError(f"{file}: belongs to a {config.get('processor_class')!r}, expected one of {known}")
     return {"AutoProcessor": processor}
 
 
 _CLASSES = {"config.json": _model_classes, "processor_config.json": _processor_classes}
 
 
-def _files_of(one: type) -> set[Path]:
-    """The file that defines a class, and those that it imports, and these in turn."""
-    file = inspect.getfile(one)
+def _files_of(cls: type) -> set[Path]:
+    """Return the file that defines a class, and all that it imports relatively, directly or not."""
+    file = inspect.getfile(cls)
     return {Path(file), *map(Path, get_relative_import_files(file))}
 
 
-def _module_of(one: type) -> str:
-    return one.__module__.rpartition(".")[2]
+def _module_of(cls: type) -> str:
+    return cls.__module__.rpartition(".")[2]
 
 
 def _license() -> str:
-    """The text that Apache-2.0 (section 4) wants wherever the code goes."""
+    """Return the text that Apache-2.0 (section 4) requires wherever the code goes."""
     try:
         installed = distribution("joyful-hf").read_text("licenses/LICENSE")
     except PackageNotFoundError:
-        installed = None
-    return installed or (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
+        installed = None  # the package is used from its source tree, where the license lies beside it
+    return installed or (Path(str(files("joyful_hf"))).parent / "LICENSE").read_text(encoding="utf-8")

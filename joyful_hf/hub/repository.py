@@ -16,7 +16,11 @@ from ..io.hub_errors import clear_hub_errors
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a push goes; the arguments are those of transformers' `push_to_hub`."""
+    """Where a push goes, in the arguments of transformers' `push_to_hub`.
+
+    Raises:
+        DialogueError: `repo_id` is not an id.
+    """
 
     repo_id: str
     private: bool | None = None
@@ -32,7 +36,12 @@ class Destination:
 
 
 class Repository:
-    """A repository that is there, and what it holds."""
+    """A repository that exists, on one of its branches.
+
+    Attributes:
+        repo_id: the full id, `user/name`, also where the destination gives the name alone.
+        files: name -> file, of those at the top level of the branch.
+    """
 
     def __init__(self, api: HfApi, destination: Destination, repo_id: str) -> None:
         self.api, self.destination, self.repo_id = api, destination, repo_id
@@ -41,7 +50,7 @@ class Repository:
 
     @classmethod
     def open(cls, destination: Destination) -> "Repository":
-        """Creates the repository, and the branch, if there is none."""
+        """Return the repository of a destination; create it and its branch if they are missing."""
         api = HfApi(token=destination.token, library_name="joyful-hf")
         url: RepoUrl = api.create_repo(destination.repo_id, private=destination.private, exist_ok=True)
         revision = destination.revision
@@ -50,12 +59,13 @@ class Repository:
         return cls(api, destination, url.repo_id)
 
     def fetch(self, name: str, folder: Path) -> Path:
-        """A file of the repository, in this folder."""
+        """Download a file of the repository into a folder, past the cache."""
         with TemporaryDirectory() as cache:
             found = self.api.hf_hub_download(self.repo_id, name, revision=self.destination.revision, cache_dir=cache)
             return Path(shutil.copyfile(found, folder / name))
 
     def commit(self, operations: Sequence[Any]) -> CommitInfo:
+        """Make one commit, or one pull request, of all these operations."""
         return self.api.create_commit(
             self.repo_id,
             operations,

@@ -80,7 +80,7 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
                 exported = torch.export.load(part).module()(**other)
             else:
                 _save_onnx(program, part)
-                exported = _run_onnx(part, other)
+                exported = run_onnx(part, other)
             difference = float((exported - path(**other)).abs().max())
         if not difference <= TOLERANCE:
             raise RuntimeError(f"the exported model differs from the model by {difference:.1e} in its logits")
@@ -147,7 +147,7 @@ def _quiet(*names: str) -> Generator[None, None, None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _run_onnx(path: Path, batch: dict[str, Tensor]) -> Tensor:
+def run_onnx(path: Path, batch: dict[str, Tensor]) -> Tensor:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
 """The usage example of a model card: code that runs as it is printed, on a dialogue that the processor makes up."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def usage_example(run: RunFolder, checkpoint: str) -> str:
     fields = [_field(key, value) for key, value in inputs.items()]
     lines = [
         *(["import numpy as np"] if inputs else []),
-        f"from joyful_hf import {', '.join(sorted([model, processor]))}",
+        *_imports([run.family.model_class, run.family.processor_class]),
         "",
         f"checkpoint = {_literal(checkpoint)}",
         f"model = {model}.from_pretrained(checkpoint)",
@@ -51,6 +51,15 @@ def usage_example(run: RunFolder, checkpoint: str) -> str:
         '    print(utterance["speaker"], utterance["label"], utterance["scores"])',
     ]
     return "\n".join(lines)
+
+
+def _imports(classes: Iterable[type]) -> list[str]:
+    """The lines that import these classes: from joyful_hf, or from the module of a family that was registered."""
+    names: dict[str, list[str]] = {}
+    for imported in classes:
+        module = imported.__module__
+        names.setdefault("joyful_hf" if module.startswith("joyful_hf.") else module, []).append(imported.__name__)
+    return [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names)]
 
 
 def remote_code_example(checkpoint: str) -> str:

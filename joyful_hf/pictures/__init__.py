@@ -1,10 +1,11 @@
-"""The pictures of a run and of its predictions. Each is a matplotlib `Figure`; `save_figure` writes PNG and SVG.
+"""Pictures of a run and of its predictions. Each is a matplotlib `Figure`, which `save_figure` writes as PNG and SVG.
 
     from joyful_hf.pictures import plot_timeline, save_figure
 
     save_figure(plot_timeline(model.predict(dialogue, processor)[0]), Path("timeline"))
 
-They need matplotlib: `pip install "matplotlib>=3.10"`.
+They need matplotlib: `pip install "matplotlib>=3.10"`. These functions only draw: they take predictions, graphs,
+explanations and scores as they are. `joyful_hf.pictures.gallery` runs a checkpoint and draws all of them.
 """
 
 from .classes import plot_confusion_matrix, plot_f1_per_class

@@ -1,4 +1,4 @@
-"""Pictures of how well each class is found: the confusion matrix and the F1 scores."""
+"""Pictures of how well each class is recognised: the confusion matrix and the F1 scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from ..processing import DialogueError
+from .fonts import with_glyphs
 from .style import (
     SEQUENTIAL,
     SMALL,
     Figure,
     new_figure,
     plain,
+    width_of,
     write_cells,
 )
 
@@ -19,15 +21,15 @@ _NAME_WIDTH = 24
 
 
 def plot_confusion_matrix(counts: Any, names: Sequence[str]) -> Figure:
-    """What share of each true class is predicted as which, with the number of utterances in each cell.
+    """Draw which share of each true class is predicted as which, with the number of utterances in each cell.
 
     Args:
-        counts: (labels, labels) utterances; rows are the true label, columns the predicted one. A row of zeros is
-            shown as a class that does not occur.
-        names: of the labels, in that order.
+        counts: (labels, labels) numbers of utterances; rows are true labels, columns predicted ones. A row of zeros
+            is shown as a class that does not occur.
+        names: names of the labels, in the order of the rows.
 
     Raises:
-        DialogueError: the counts do not fit the names.
+        DialogueError: `counts` and `names` do not fit each other.
     """
     counts = np.asarray(counts)
     if not names or counts.shape != (len(names), len(names)):
@@ -35,7 +37,7 @@ def plot_confusion_matrix(counts: Any, names: Sequence[str]) -> Figure:
     support = counts.sum(axis=1)
     shares = counts / np.maximum(support, 1)[:, None]
     labels = [plain(name, _NAME_WIDTH) for name in names]
-    longest = max(map(len, labels))
+    longest = max(map(width_of, labels))
     cell = 0.62 if len(names) <= 8 else 0.5
     margin = 1.1 + 0.085 * longest
     figure, axes = new_figure(max(4.2, cell * len(names) + margin), max(3.4, cell * len(names) + margin))
@@ -56,30 +58,31 @@ def plot_confusion_matrix(counts: Any, names: Sequence[str]) -> Figure:
     axes.set_xlabel("predicted label")
     axes.set_ylabel("true label (utterances)")
     axes.set_title("share of the true label, and utterances", size="medium")
-    return figure
+    return with_glyphs(figure)
 
 
 def plot_f1_per_class(scores: Mapping[str, float], support: Mapping[str, int]) -> Figure:
-    """A bar for the F1 of each class, the best on top, with how many utterances it has.
+    """Draw a bar for the F1 of each class, the best one on top, with the number of its utterances.
 
     Args:
-        scores: class -> F1, 0 to 1.
-        support: class -> utterances that truly have it.
+        scores: class -> F1, from 0 to 1.
+        support: class -> number of utterances with this true label.
 
     Raises:
-        DialogueError: no class, or a class without support.
+        DialogueError: there is no class, or `scores` and `support` have different ones.
     """
     if not scores or set(scores) != set(support):
         raise DialogueError(
-            f"F1 scores of {', '.join(scores) or 'no class'}, support of {', '.join(support) or 'none'}"
+            f"scores has {', '.join(scores) or 'no class'}, support has {', '.join(support) or 'none'}; give both for "
+            "the same classes"
         )
     names = sorted(scores, key=lambda name: (scores[name], support[name]))
     labels = [plain(name, _NAME_WIDTH) for name in names]
-    figure, axes = new_figure(5 + 0.085 * max(map(len, labels)), 1.3 + 0.3 * len(names))
+    figure, axes = new_figure(5 + 0.085 * max(map(width_of, labels)), 1.3 + 0.3 * len(names))
     values = [scores[name] for name in names]
     axes.barh(range(len(names)), values, 0.7, color="0.75", edgecolor="black", linewidth=0.8)
     for row, value in enumerate(values):
-        # In a column of their own, where no line can cross them.
+        # In a separate column, where no line can cross them.
         axes.text(1.02, row, f"{value:.3f}", va="center", size=SMALL, transform=axes.get_yaxis_transform())
     if total := sum(support.values()):
         weighted = sum(scores[name] * support[name] for name in names) / total
@@ -93,4 +96,4 @@ def plot_f1_per_class(scores: Mapping[str, float], support: Mapping[str, int]) -
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_xlabel("F1")
     axes.set_ylabel("true label (utterances)")
-    return figure
+    return with_glyphs(figure)

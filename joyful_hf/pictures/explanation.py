@@ -1,9 +1,10 @@
-"""A picture of why an utterance got its label: what its score owes to the utterances and to its own modalities."""
+"""A picture of why an utterance got its label: what its score owes to other utterances and to its own modalities."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..inference.explanation import Explanation
+from .fonts import with_glyphs
 from .style import (
     COLOURS,
     HATCHES,
@@ -19,15 +20,15 @@ _WIDTH, _ROW, _MARGINS = 8.0, 0.26, 1.3  # inches
 
 
 def plot_explanation(explanation: Explanation, prediction: Mapping[str, Any], utterance_index: int) -> Figure:
-    """Bars, as long as the score falls when an utterance, and when a modality of this utterance, is hidden.
+    """Draw by how much the score of an utterance falls without each utterance, and without each of its modalities.
 
-    The utterances are in spoken order: this one itself and up to ten that weigh most on it. Those that weigh next to
-    nothing are left out.
+    The utterances are in spoken order: the utterance itself and up to ten others that weigh most on it. Those that
+    weigh next to nothing are left out.
 
     Args:
-        explanation: of the dialogue, with the modalities of this utterance.
+        explanation: the dialogue's, with the modalities of this utterance.
         prediction: the same dialogue as `model.predict` returns it.
-        utterance_index: counted from 0; the picture counts from 1.
+        utterance_index: index of the utterance, counted from 0; the picture counts from 1.
     """
     utterances = prediction["utterances"]
     utterance, label = utterances[utterance_index], plain(explanation.labels[utterance_index])
@@ -50,7 +51,7 @@ def plot_explanation(explanation: Explanation, prediction: Mapping[str, Any], ut
     figure.suptitle(f"{_name(utterance, utterance_index)}\n{found}", size="medium", x=0.01, ha="left")
     fall = f"fall of the probability of {label}, in percentage points; hatched: it rises"
     below.set_xlabel("change of the value" if is_value else fall, size=SMALL)
-    return figure
+    return with_glyphs(figure)
 
 
 def _name(utterance: Mapping[str, Any], index: int) -> str:

@@ -1,8 +1,9 @@
-"""All pictures of a checkpoint and of what it finds in a file of dialogues. What `joyful plot` does."""
+"""All pictures of a checkpoint and of its predictions for a file of dialogues: what `joyful plot` draws."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,20 @@ from ..data.encoded import EncodedDialogues
 from ..data.extraction import extract_for
 from ..evaluation.metrics import compute_metrics, count_confusions
 from ..evaluation.task import task_of
+from ..inference.dialogue_graph import read_graph
 from ..inference.representations import Represented, represent
 from ..modeling.prediction import with_predictions
 from ..processing import DialogueError
-from ..processing.labels import (
-    get_label,
-    join_labels,
-    known_labels,
-)
+from ..processing.labels import get_label, join_labels, known_labels
 from ..runs.folder import last_checkpoint
 from ..runs.names import TRAINER_STATE
-from . import (
-    plot_confusion_matrix,
-    plot_dialogue_graph,
-    plot_f1_per_class,
-    plot_reliability,
-    plot_representations,
-    plot_timeline,
-    plot_training_curves,
-)
-from .representations import check_method
+from .classes import plot_confusion_matrix, plot_f1_per_class
+from .graph import plot_dialogue_graph
+from .reliability import plot_reliability
+from .representations import check_method, plot_representations
 from .style import Figure
+from .timeline import plot_timeline
+from .training_curves import plot_training_curves
 
 
 def draw_pictures(
@@ -47,18 +41,20 @@ def draw_pictures(
     num_proc: int | None = None,
     strict: bool = False,
 ) -> dict[str, Figure | str]:
-    """Every picture that the checkpoint and the data are enough for, from one pass over the data.
+    """Draw every picture for which the checkpoint and the data are enough, from one pass over the data.
 
     Args:
-        dialogue_id: of the dialogue whose timeline and graph are drawn; by default the first one's.
-        method: of `plot_representations`.
-        num_proc, strict: of `extract_features`, where the data have raw media.
+        checkpoint: folder or Hub id of a model and its processor.
+        data_file: dialogues, as `load_dialogues` reads them.
+        dialogue_id: id of the dialogue whose timeline and graph are drawn; the first dialogue by default.
+        method: as in `plot_representations`.
+        num_proc, strict: as in `extract_features`, for data with raw media.
 
     Returns:
-        Name of the picture -> the picture, or the reason why there is none.
+        Each name of `PICTURES` -> the picture, or the reason why there is none.
 
     Raises:
-        DialogueError: bad input.
+        DialogueError: the input is malformed.
         ImportError: the library of the method is not installed.
     """
     check_method(method)
@@ -66,106 +62,87 @@ def draw_pictures(
     model, processor = load_checkpoint(checkpoint)
     dialogues = list(extract_for(processor, dialogues, num_proc, strict))
     shown = _position_of(dialogue_id, dialogues, data_file)
-    subject = _Subject.of(model, processor, dialogues)
-    draw: dict[str, Callable[[], Figure]] = {
-        "confusion_matrix": subject.draw_confusion_matrix,
-        "f1_per_class": subject.draw_f1_per_class,
-        "reliability": subject.draw_reliability,
-        "timeline": lambda: subject.draw_timeline(shown),
-        "dialogue_graph": lambda: plot_dialogue_graph(model, processor, dialogues[shown]),
-        "representations": lambda: subject.draw_representations(method),
-        "training_curves": lambda: draw_training_curves(checkpoint),
-    }
-    return {name: _drawn_or_why_not(one) for name, one in draw.items()}
-
-
-PICTURES = (
-    "confusion_matrix",
-    "f1_per_class",
-    "reliability",
-    "timeline",
-    "dialogue_graph",
-    "representations",
-    "training_curves",
-)
-"""The names that `draw_pictures` gives."""
+    subject = _Subject.run(checkpoint, model, processor, dialogues, shown, method)
+    return {name: _drawn_or_why_not(draw, subject) for name, draw in PICTURES.items()}
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """A model and what it found in dialogues of N utterances altogether."""
+    """A checkpoint and what its model found in dialogues of N utterances altogether."""
 
+    checkpoint: str
     model: Any
+    processor: Any
     dialogues: Sequence[Mapping[str, Any]]
+    shown: int
+    """Position of the dialogue whose timeline and graph are drawn."""
+    method: str
+    """As in `plot_representations`."""
     labels: np.ndarray | None
-    """(N,) or (N, num_labels), as `labels` of a batch; None if not one is known."""
+    """(N,) or (N, num_labels), as `labels` of a batch; None if no label is known."""
     represented: Represented
 
     @classmethod
-    def of(cls, model: Any, processor: Any, dialogues: Sequence[Mapping[str, Any]]) -> "_Subject":
+    def run(
+        cls,
+        checkpoint: str,
+        model: Any,
+        processor: Any,
+        dialogues: Sequence[Mapping[str, Any]],
+        shown: int,
+        method: str,
+    ) -> "_Subject":
+        """Run the model on the dialogues."""
         encoded = EncodedDialogues(dialogues, processor).encoded
         labels = join_labels([example.labels for example in encoded])
-        return cls(model, dialogues, labels, represent(model, processor, encoded))
+        represented = represent(model, processor, encoded)
+        return cls(checkpoint, model, processor, dialogues, shown, method, labels, represented)
 
     @property
     def names(self) -> list[str]:
+        """Names of the labels."""
         return [self.model.config.id2label[index] for index in range(self.model.config.num_labels)]
 
-    def draw_confusion_matrix(self) -> Figure:
-        logits, labels = self._labelled()
-        if task_of(self.model).several_labels:
-            raise DialogueError("several emotions at once have no single confusion matrix")
-        return plot_confusion_matrix(count_confusions(logits, labels), self.names)
+    @cached_property
+    def known(self) -> np.ndarray:
+        """(N,) bool, whether the label of an utterance is known.
 
-    def draw_f1_per_class(self) -> Figure:
-        logits, labels = self._labelled()
-        metrics = compute_metrics(EvalPrediction(logits, labels), self.model.config.id2label, self.model.problem_type)
-        several = task_of(self.model).several_labels
-        support = labels.sum(0) if several else np.bincount(labels, minlength=len(self.names))
-        return plot_f1_per_class(
-            {name: metrics[f"f1_{name}"] for name in self.names},
-            {name: int(count) for name, count in zip(self.names, support, strict=True)},
-        )
-
-    def draw_reliability(self) -> Figure:
-        logits, labels = self._labelled()
-        scores = self.model.scores(self.represented.logits).cpu().numpy()[self._known]
-        uncalibrated = task_of(self.model).scores(logits)
-        is_calibrated = not np.allclose(scores, uncalibrated, atol=1e-4)
-        return plot_reliability(scores, labels, uncalibrated if is_calibrated else None)
-
-    def draw_timeline(self, position: int) -> Figure:
-        dialogue = self.dialogues[position]
-        begin = sum(len(one["utterances"]) for one in self.dialogues[:position])
-        logits = self.represented.logits[begin : begin + len(dialogue["utterances"])]
-        named = self.model.name_scores(self.model.scores(logits))
-        return plot_timeline(with_predictions(dialogue, iter(named)), self._true_labels([dialogue]))
-
-    def draw_representations(self, method: str) -> Figure:
-        if self.labels is not None:
-            return plot_representations(self.represented.stages, self._true_labels(self.dialogues), method)
-        named = self.model.name_scores(self.model.scores(self.represented.logits))
-        labels = [one["label"] for one in named]
-        return plot_representations(self.represented.stages, labels, method, labels_are="predicted")
-
-    @property
-    def _known(self) -> np.ndarray:
-        """(N,) bool."""
+        Raises:
+            DialogueError: no label is known.
+        """
         if self.labels is None:
-            raise DialogueError("not one utterance has a label")
+            raise DialogueError("no utterance has a label")
         return known_labels(self.labels)
 
-    def _labelled(self) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and labels of the utterances with a label, for what needs classes."""
+    @cached_property
+    def labelled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and labels of the utterances with a known label, for pictures of classes.
+
+        Raises:
+            DialogueError: no label is known, or the labels are values.
+        """
         if not task_of(self.model).has_classes:
             raise DialogueError("a regression has no classes")
-        known = self._known
-        assert self.labels is not None  # _known has seen to that
+        known = self.known
+        assert self.labels is not None  # `known` has seen to that
         return self.represented.logits.float().cpu().numpy()[known], self.labels[known]
 
-    def _true_labels(self, dialogues: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """As the model names labels: a string, a list of strings, or a float; None where unknown."""
-        return [self._named(get_label(utterance)) for one in dialogues for utterance in one["utterances"]]
+    @property
+    def shown_dialogue(self) -> Mapping[str, Any]:
+        """The dialogue whose timeline and graph are drawn."""
+        return self.dialogues[self.shown]
+
+    @cached_property
+    def shown_prediction(self) -> dict[str, Any]:
+        """That dialogue as `model.predict` returns it."""
+        begin = sum(len(dialogue["utterances"]) for dialogue in self.dialogues[: self.shown])
+        logits = self.represented.logits[begin : begin + len(self.shown_dialogue["utterances"])]
+        named = self.model.name_scores(self.model.scores(logits))
+        return with_predictions(self.shown_dialogue, iter(named))
+
+    def true_labels(self, dialogues: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return labels as the model names them: a string, a list of strings or a float each; None where unknown."""
+        return [self._named(get_label(utterance)) for dialogue in dialogues for utterance in dialogue["utterances"]]
 
     def _named(self, label: Any) -> Any:
         if label is None or isinstance(label, str):
@@ -173,7 +150,7 @@ class _Subject:
         if not task_of(self.model).has_classes:
             return float(label)
         if task_of(self.model).several_labels:
-            return [one if isinstance(one, str) else self.names[one] for one in label]
+            return [part if isinstance(part, str) else self.names[part] for part in label]
         return self.names[label]
 
 
@@ -182,24 +159,66 @@ def _position_of(dialogue_id: str | None, dialogues: Sequence[Mapping[str, Any]]
         return 0
     ids = [str(dialogue.get("dialogue_id")) for dialogue in dialogues]
     if dialogue_id not in ids:
-        raise DialogueError(
-            f"--dialogue: {data_file} has no dialogue {dialogue_id!r}; it begins with {', '.join(ids[:3])}"
-        )
+        raise DialogueError(f"{data_file}: there is no dialogue {dialogue_id!r}; it begins with {', '.join(ids[:3])}")
     return ids.index(dialogue_id)
 
 
-def _drawn_or_why_not(draw: Callable[[], Figure]) -> Figure | str:
+def _drawn_or_why_not(draw: Callable[[_Subject], Figure], subject: _Subject) -> Figure | str:
     try:
-        return draw()
+        return draw(subject)
     except DialogueError as error:
         return str(error)
 
 
+def _confusion_matrix(subject: _Subject) -> Figure:
+    logits, labels = subject.labelled
+    if task_of(subject.model).several_labels:
+        raise DialogueError("several emotions at once have no single confusion matrix")
+    return plot_confusion_matrix(count_confusions(logits, labels), subject.names)
+
+
+def _f1_per_class(subject: _Subject) -> Figure:
+    logits, labels = subject.labelled
+    model, names = subject.model, subject.names
+    metrics = compute_metrics(EvalPrediction(logits, labels), model.config.id2label, model.problem_type)
+    support = labels.sum(0) if task_of(model).several_labels else np.bincount(labels, minlength=len(names))
+    return plot_f1_per_class(
+        {name: metrics[f"f1_{name}"] for name in names},
+        {name: int(count) for name, count in zip(names, support, strict=True)},
+    )
+
+
+def _reliability(subject: _Subject) -> Figure:
+    logits, labels = subject.labelled
+    scores = subject.model.scores(subject.represented.logits).cpu().numpy()[subject.known]
+    uncalibrated = task_of(subject.model).scores(logits)
+    is_calibrated = not np.allclose(scores, uncalibrated, atol=1e-4)
+    return plot_reliability(scores, labels, uncalibrated if is_calibrated else None)
+
+
+def _timeline(subject: _Subject) -> Figure:
+    return plot_timeline(subject.shown_prediction, subject.true_labels([subject.shown_dialogue]))
+
+
+def _dialogue_graph(subject: _Subject) -> Figure:
+    graph = read_graph(subject.model, subject.processor, subject.shown_dialogue)
+    return plot_dialogue_graph(graph, subject.shown_prediction)
+
+
+def _representations(subject: _Subject) -> Figure:
+    stages = subject.represented.stages
+    if subject.labels is not None:
+        return plot_representations(stages, subject.true_labels(subject.dialogues), subject.method)
+    named = subject.model.name_scores(subject.model.scores(subject.represented.logits))
+    labels = [prediction["label"] for prediction in named]
+    return plot_representations(stages, labels, subject.method, labels_are="predicted")
+
+
 def draw_training_curves(checkpoint: str) -> Figure:
-    """The training curves of a run's folder, of the newest checkpoint in it, or of a model on the Hub.
+    """Draw the training curves of the folder of a run, of the newest checkpoint in it, or of a model on the Hub.
 
     Raises:
-        DialogueError: it holds no trainer state, or one without a loss.
+        DialogueError: there is no trainer state, or it holds no loss.
     """
     folder = Path(checkpoint)
     if not (folder / TRAINER_STATE).is_file():
@@ -211,7 +230,7 @@ def draw_training_curves(checkpoint: str) -> Figure:
         state = json.loads(file.read_text(encoding="utf-8"))
         log, best_step, best = state["log_history"], state.get("best_global_step"), state.get("best_metric")
         at_best = [entry for entry in log if best_step and entry.get("step") == best_step]
-        # The state holds the best value, but not what of.
+        # The state holds the best value, but not of which metric.
         chosen = [
             name for entry in at_best for name, value in entry.items() if name.startswith("eval_") and value == best
         ]
@@ -220,4 +239,16 @@ def draw_training_curves(checkpoint: str) -> Figure:
     except OSError:
         raise DialogueError(f"there is no {TRAINER_STATE} in {checkpoint}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        raise DialogueError(f"{file} is no trainer state") from None
+        raise DialogueError(f"{file} is not a trainer state") from None
+
+
+PICTURES: dict[str, Callable[[_Subject], Figure]] = {
+    "confusion_matrix": _confusion_matrix,
+    "f1_per_class": _f1_per_class,
+    "reliability": _reliability,
+    "timeline": _timeline,
+    "dialogue_graph": _dialogue_graph,
+    "representations": _representations,
+    "training_curves": lambda subject: draw_training_curves(subject.checkpoint),
+}
+"""Name of each picture of `draw_pictures` -> what draws it."""

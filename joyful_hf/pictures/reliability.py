@@ -1,4 +1,4 @@
-"""A picture of whether probabilities say how often the model is right."""
+"""A picture of whether the probabilities of a model say how often it is right."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from ..evaluation.calibration import DEFAULT_NUM_BINS, reliability_bins
 from ..processing import DialogueError
+from .fonts import with_glyphs
 from .style import (
     SMALL,
     Axes,
@@ -17,19 +18,19 @@ from .style import (
 def plot_reliability(
     scores: Any, labels: Any, uncalibrated_scores: Any = None, num_bins: int = DEFAULT_NUM_BINS
 ) -> Figure:
-    """How often the model is right against how sure it is, with the expected calibration error (ECE).
+    """Draw how often the model is right against how sure it is, with the expected calibration error (ECE).
 
-    Below each diagram stands how many predictions each bin holds. On the dotted diagonal, probabilities are true.
+    Below each diagram is the number of predictions in each bin. On the dotted diagonal the probabilities are true.
 
     Args:
         scores: (N, labels) probabilities.
-        labels: (N,) classes, -100 where unknown; or (N, labels) 0 and 1 for several labels at once, where every
-            probability is a prediction.
-        uncalibrated_scores: (N, labels) probabilities before a temperature was applied, drawn beside the others.
-        num_bins: of equal width, from 0 to 1.
+        labels: (N,) classes, -100 where unknown; or (N, labels) zeros and ones for several labels at once, where
+            every probability counts as a prediction.
+        uncalibrated_scores: (N, labels) probabilities before calibration, drawn beside the others.
+        num_bins: number of bins of equal width from 0 to 1.
 
     Raises:
-        DialogueError: not one label is known.
+        DialogueError: no label is known.
     """
     panels = {"probabilities": scores}
     if uncalibrated_scores is not None:
@@ -39,14 +40,14 @@ def plot_reliability(
     for (title, panel), (above, below) in zip(panels.items(), grid.T, strict=True):
         bins = reliability_bins(np.asarray(panel), np.asarray(labels), num_bins)
         if not bins.count.sum():
-            raise DialogueError("a reliability diagram needs labels, and not one utterance has any")
+            raise DialogueError("a reliability diagram needs labels, and no utterance has one")
         _draw_panel(above, below, bins)
         above.set_title(f"{title}: ECE {bins.error:.3f}", size="medium")
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("predictions")
     for axes in grid[1]:
         axes.set_xlabel("confidence")
-    return figure
+    return with_glyphs(figure)
 
 
 def _draw_panel(above: Axes, below: Axes, bins: Any) -> None:

@@ -1,4 +1,4 @@
-"""A picture of how well each stage of a model tells the emotions apart: its representations in two dimensions."""
+"""A picture of how well each stage of a model separates the emotions: its representations in two dimensions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from matplotlib import colormaps
 
 from ..processing import DialogueError
 from ..processing.optional_imports import import_optional
+from .fonts import with_glyphs
 from .style import (
     LETTER,
     SMALL,
@@ -15,12 +16,14 @@ from .style import (
     Figure,
     many_markers,
     plain,
+    width_of,
 )
 
 METHODS = {"tsne": "t-SNE", "umap": "UMAP"}
 MAX_UTTERANCES = 1000
-"""More would take minutes and cover each other."""
-_FEWEST = 4  # what t-SNE and UMAP can place
+"""More points would take minutes and cover each other."""
+_FEWEST = 4  # utterances that t-SNE and UMAP can place
+_ROUNDING = 1e-6  # relative to the largest value
 _PANEL = 3.0  # inches
 _LETTERS = 24
 
@@ -33,25 +36,25 @@ def plot_representations(
     seed: int = 0,
     labels_are: str = "true",
 ) -> Figure:
-    """A panel a stage, a point an utterance, told apart by label, with the silhouette of the labels as drawn.
+    """Draw one panel per stage with one point per utterance, marked by label, and the silhouette of the labels.
 
-    The silhouette, from -1 to 1, is high where points of one label lie together and apart from all others. It is that
-    of the points in the plane; distances between groups in such pictures mean little.
+    The silhouette, from -1 to 1, is high where points of one label lie together and apart from all others. It is
+    computed from the points as drawn; distances between groups in such pictures mean little.
 
         represented = represent(model, processor, processor.encode(dialogues))
         plot_representations(represented.stages, labels)
 
     Args:
-        stages: name -> (N, size), as `joyful_hf.representations.represent` gives them.
-        labels: (N,) a string or an int each, a list of strings, or a float; None where unknown, which leaves the
-            utterance out. Several emotions at once are one group, and so are all values below, at and above 0.
-        method: tsne, with scikit-learn, or umap, which needs `pip install "umap-learn>=0.5.9"`.
-        max_utterances: so many are drawn by lot, if there are more.
-        seed: of the lot and of the method.
-        labels_are: what the title calls the labels: true or predicted.
+        stages: name -> (N, size), as `joyful_hf.inference.representations.represent` returns them.
+        labels: (N,) a string, an int, a list of strings or a float each. Utterances whose label is None are left out.
+            All utterances with several emotions form one group; values form three, below, at and above 0.
+        method: `"tsne"`, with scikit-learn, or `"umap"`, which needs `pip install "umap-learn>=0.5.9"`.
+        max_utterances: if there are more utterances, a random sample of this size is drawn.
+        seed: seed of the sample and of the method.
+        labels_are: what the title calls the labels: "true" or "predicted".
 
     Raises:
-        DialogueError: an unknown method, or fewer than four utterances with a label.
+        DialogueError: the method is unknown, or fewer than four utterances have a label.
         ImportError: the library of the method is not installed.
     """
     check_method(method)
@@ -68,7 +71,7 @@ def plot_representations(
     columns = min(len(stages), 4)
     rows = -(-len(stages) // columns)
     width = max(_PANEL * columns, 5.0)
-    in_a_row = max(1, int(width / (0.5 + LETTER * SMALL * max(len(plain(name, _LETTERS)) for name in groups))))
+    in_a_row = max(1, int(width / (0.5 + LETTER * SMALL * max(width_of(plain(name, _LETTERS)) for name in groups))))
     height = 0.6 + (_PANEL + 0.4) * rows + 0.18 * -(-len(groups) // in_a_row)
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -82,15 +85,15 @@ def plot_representations(
     figure.legend(handles, texts, loc="outside lower center", ncols=in_a_row, frameon=False, fontsize=SMALL)
     of_all = f"{len(chosen):,} of {len(labels):,}" if len(chosen) < len(labels) else f"{len(labels):,}"
     figure.suptitle(f"{METHODS[method]} of {of_all} utterances, by {labels_are} label", size="medium")
-    return figure
+    return with_glyphs(figure)
 
 
 def check_method(method: str) -> None:
-    """Refuse a method that is unknown, or whose library is not installed.
+    """Raise an error if a method cannot be used.
 
     Raises:
-        DialogueError: unknown.
-        ImportError: not installed.
+        DialogueError: the method is unknown.
+        ImportError: its library is not installed.
     """
     if method not in METHODS:
         raise DialogueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
@@ -103,7 +106,7 @@ def _import_umap() -> Any:
 
 
 def _group(label: Any) -> str | None:
-    """The name of the group that an utterance is drawn in."""
+    """Return the name of the group in which an utterance is drawn, or None for no group."""
     if label is None:
         return None
     if isinstance(label, float):
@@ -114,23 +117,35 @@ def _group(label: Any) -> str | None:
 
 
 def _in_the_plane(values: np.ndarray, method: str, seed: int) -> np.ndarray:
-    """(N, size) -> (N, 2)."""
+    """Map values (N, size) to points (N, 2); rows that are equal, up to rounding, all become the same point."""
+    if np.ptp(values, axis=0).max(initial=0) <= _ROUNDING * np.abs(values).max(initial=0):
+        return np.zeros((len(values), 2), np.float32)
     if method == "umap":
         umap = _import_umap()
         neighbours = min(15, len(values) - 1)
-        # With few points its spectral start fails.
+        # The spectral start fails with few points.
         start = "spectral" if len(values) > 20 else "random"
         return umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1, init=start).fit_transform(values)
     from sklearn.manifold import TSNE  # slow to import, and most pictures do without
 
     perplexity = min(30.0, (len(values) - 1) / 3)
-    start = "pca" if values.shape[1] > 1 and np.ptp(values) > 0 else "random"
+    start = "pca" if values.shape[1] > 1 and _has_main_axis(values, seed) else "random"
     return TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(values)
+
+
+def _has_main_axis(values: np.ndarray, seed: int) -> bool:
+    """Whether the principal components differ: t-SNE divides by their deviation, and crashes where it is 0."""
+    from sklearn.decomposition import PCA
+
+    components = PCA(2, svd_solver="randomized", random_state=seed).fit_transform(values)
+    return bool(components[:, 0].std() > 0)
 
 
 def _silhouette(points: np.ndarray, names: np.ndarray) -> str:
     from sklearn.metrics import silhouette_score
 
+    if not np.ptp(points, axis=0).any():
+        return "no silhouette: all points are the same"
     if not 1 < len(set(names)) < len(names):
         return "no silhouette: one label only" if len(set(names)) == 1 else "no silhouette: no label twice"
     return f"silhouette {round(float(silhouette_score(points, names.astype(str))), 2) + 0.0:.2f}"  # never -0.00

@@ -1,5 +1,7 @@
-"""The style that all pictures share: told apart by shape, hatch, line and position, so that no colour is needed."""
+"""The style of all pictures: shape, hatch, line and position tell things apart, so that no colour is needed."""
 
+import unicodedata
+import warnings
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,15 @@ import numpy as np
 
 from ..processing.optional_imports import import_optional
 
+# Whatever the package loads first of matplotlib it takes from here, so that this error is the one that a user sees.
 try:
+    from matplotlib import font_manager as font_manager
     from matplotlib import rc_context
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text as Text
 except ImportError:
-    import_optional("matplotlib", "plots", "drawing pictures")  # says how to install it
+    import_optional("matplotlib", "plots", "drawing pictures")
     raise
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#E69F00")
@@ -26,7 +31,7 @@ SMALL = 8
 LEGIBLE = 4.5
 """The smallest font size, in points, that is written at all."""
 LETTER = 0.0083
-"""Width of a letter, in inches for each point of the font size, that few texts exceed on average."""
+"""Width of a letter in inches, per point of the font size; the average of few texts is wider."""
 SEQUENTIAL = "Greys"
 """The colour map of shares and probabilities: 0 is white, 1 is black."""
 FORMATS = ("png", "svg")
@@ -35,7 +40,7 @@ _MANY_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Of this size in inches, without a frame above and on the right."""
+    """Return a figure of this size in inches, and its axes without a frame above and on the right."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     without_frame(axes)
@@ -43,44 +48,53 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def without_frame(axes: Axes) -> None:
-    """Take the frame above and on the right away."""
+    """Remove the frame above and on the right."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """As PNG and SVG; the path is without an ending."""
+    """Write PNG and SVG; `path` is given without an ending."""
     for suffix in FORMATS:
         write_figure(figure, path.with_name(f"{path.name}.{suffix}"), suffix)
 
 
 def write_figure(figure: Figure, file: Path, suffix: str) -> None:
-    """In one of the `FORMATS`. The same figure gives the same bytes."""
-    with rc_context({"svg.hashsalt": "joyful_hf"}):
+    """Write one of the `FORMATS`. The same figure gives the same bytes."""
+    with rc_context({"svg.hashsalt": "joyful_hf"}), warnings.catch_warnings():
+        # A warning for every letter; `fonts` has said in one line what to install.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         figure.savefig(file, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
 
 
 def many_markers(count: int) -> list[tuple[str, bool]]:
-    """A shape for each of so many kinds, and whether it is filled; after 20 of them they begin anew."""
+    """Return a marker for each of `count` kinds, and whether it is filled; after 20 of them they repeat."""
     return list(islice(cycle([(shape, filled) for filled, shape in product((True, False), _MANY_MARKERS)]), count))
 
 
 def write_cells(axes: Axes, texts: np.ndarray, is_dark: np.ndarray, size: float = SMALL) -> None:
-    """Texts (rows, columns) into the cells of an image, white where the cell is dark."""
+    """Write texts (rows, columns) into the cells of an image, in white where the cell is dark."""
     for (row, column), text in np.ndenumerate(texts):
         colour = "white" if is_dark[row, column] else "black"
         axes.text(column, row, text, ha="center", va="center", color=colour, size=size)
 
 
 def plain(text: Any, width: int = 40) -> str:
-    """A user's text as a picture can show it: on one line, cut to so many characters, and never read as a formula."""
+    """Return a user's text as a picture can show it: on one line, at most `width` letters wide, and not a formula."""
     line = " ".join(str(text).split())
-    if len(line) > width:
-        line = line[: width - 1].rstrip() + "…"
+    if width_of(line) > width:
+        while width_of(line) >= width:
+            line = line[:-1]
+        line = line.rstrip() + "…"
     return line.replace("$", r"\$")
 
 
+def width_of(text: str) -> int:
+    """The width of a text in Latin letters: Chinese, Japanese and Korean ones are twice as wide."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
 def label_text(label: Any) -> str:
-    """A label as `model.predict` gives it: its name, its names, or a value with its sign."""
+    """Return a label of `model.predict` as text: its name, its names, or its value with a sign."""
     if isinstance(label, float):
         return f"{label:+.2f}"
     return label if isinstance(label, str) else ", ".join(label) or "none"

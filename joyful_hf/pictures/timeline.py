@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from ..processing import DialogueError
+from .fonts import with_glyphs
 from .style import (
     LEGIBLE,
     LETTER,
@@ -17,6 +18,7 @@ from .style import (
     Figure,
     label_text,
     plain,
+    width_of,
 )
 
 # Sizes in inches. A page is as high as a picture gets; the rows of a longer dialogue become smaller instead.
@@ -26,18 +28,18 @@ _LETTERS_OF_NAME, _LETTERS_OF_TEXT = 16, 55
 
 
 def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = None) -> Figure:
-    """A dialogue from top to bottom: a lane a speaker, the probabilities of all emotions, and the texts.
+    """Draw a dialogue from top to bottom: one lane per speaker, the probabilities of all emotions, and the texts.
 
-    For a regression the values take the place of the probabilities. Where the rows of a long dialogue become too small
-    to be read, nothing is written into them.
+    For regression the values take the place of the probabilities. If the dialogue is so long that its rows are too
+    small to be read, nothing is written into them.
 
     Args:
         prediction: a dialogue as `model.predict` returns it.
         labels: the true label of each utterance, of the same kind as the predicted ones; None where unknown. They are
-            marked, and so is what the model got wrong.
+            marked, and so are the mistakes of the model.
 
     Raises:
-        DialogueError: no prediction of a model, or another number of labels than of utterances.
+        DialogueError: `prediction` is not one, or the numbers of labels and utterances differ.
     """
     rows = _rows(prediction, labels)
     speakers = list(dict.fromkeys(row.speaker for row in rows))
@@ -48,29 +50,29 @@ def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = 
     size = min(SMALL, 72 * 0.62 * row_height)
     letter = LETTER * size
     texts = [plain(row.text, _LETTERS_OF_TEXT) if size >= LEGIBLE else "" for row in rows]
-    longest = max(len(label_text(row.label)) for row in rows)
+    longest = max(width_of(label_text(row.label)) for row in rows)
     lane = min(max(0.45, 0.2 + letter * min(longest, 18)), _LANES_AT_MOST / len(speakers))
     values = _VALUES_WIDTH if is_regression else (0.3 if len(emotions) <= 10 else 0.22) * len(emotions)
     name = prediction.get("dialogue_id")
     title = f"{'dialogue' if name is None else f'dialogue {plain(name)}'}: what each utterance expresses"
     names = [plain(name, _LETTERS_OF_NAME) for name in [*speakers, *emotions]]
-    slanted = 0.75 * LETTER * SMALL * max(map(len, names))  # height, and width, of the longest name
-    widths = [lane * len(speakers), values, max(letter * max(map(len, texts)), slanted)]
-    width = max(_LEFT + sum(widths) + 2 * _GAP, _LEFT + LETTER * 10 * len(title))
+    slanted = 0.75 * LETTER * SMALL * max(map(width_of, names))  # height and width of the longest name
+    widths = [lane * len(speakers), values, max(letter * max(map(width_of, texts)), slanted)]
+    width = max(_LEFT + sum(widths) + 2 * _GAP, _LEFT + LETTER * 10 * width_of(title))
     height, head, foot = row_height * len(rows), 0.6 + slanted, 0.6
     total = head + height + foot
     figure = Figure(figsize=(width, total))
     places = [_LEFT, _LEFT + widths[0] + _GAP, _LEFT + widths[0] + widths[1] + 2 * _GAP]
     lanes, middle, right = (
-        figure.add_axes((place / width, foot / total, one / width, height / total))
-        for place, one in zip(places, widths, strict=True)
+        figure.add_axes((place / width, foot / total, column / width, height / total))
+        for place, column in zip(places, widths, strict=True)
     )
     for axes in (lanes, middle, right):
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.tick_params(length=0, labelsize=SMALL)
         axes.set_yticks([])
         axes.xaxis.tick_top()
-    line = min(1.0, 10 * row_height)  # of a frame that does not fill its row
+    line = min(1.0, 10 * row_height)  # width of a frame that does not fill its row
     _draw_lanes(lanes, rows, speakers, size, int((lane - 0.15) / letter), line)
     if is_regression:
         _draw_values(middle, rows)
@@ -81,7 +83,7 @@ def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = 
         right.text(0, index, text, va="center", size=size, transform=right.get_yaxis_transform())
     figure.text(0.1 / width, 1 - 0.08 / total, title, va="top", size="medium")
     figure.text(0.1 / width, 0.1 / total, _legend(is_regression, any(row.is_known for row in rows)), size=SMALL)
-    return figure
+    return with_glyphs(figure)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class _Row:
 
     @property
     def is_wrong(self) -> bool:
-        """Of a class: a value is never exactly right."""
+        """Whether the class is wrong; a value is never exactly right, and so never wrong."""
         if not self.is_known or isinstance(self.label, float):
             return False
         return self.true != self.label if isinstance(self.label, str) else set(self.true) != set(self.label)
@@ -189,7 +191,7 @@ def _mark_true(axes: Axes, places: Sequence[tuple[float, int]], num_rows: int) -
 def _name_columns(axes: Axes, places: Any, names: Sequence[str]) -> None:
     shown = [plain(name, _LETTERS_OF_NAME) for name in names]
     width = axes.bbox.width / axes.figure.dpi / len(names)
-    if max(map(len, shown)) * LETTER * SMALL < width:
+    if max(map(width_of, shown)) * LETTER * SMALL < width:
         axes.set_xticks(places, shown)
     else:
         axes.set_xticks(places, shown, rotation=45, ha="left", rotation_mode="anchor")

@@ -1,9 +1,10 @@
-"""A picture of a training run: losses, what chose the checkpoint, and the learning rate, by epoch."""
+"""A picture of a training run: losses, the metric that chose the checkpoint, and the learning rate, by epoch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..processing import DialogueError
+from .fonts import with_glyphs
 from .style import (
     COLOURS,
     LINES,
@@ -21,13 +22,13 @@ _Curve = tuple[list[float], list[float]]
 def plot_training_curves(
     log_history: Sequence[Mapping[str, Any]], metric: str = "weighted_f1", best_step: int | None = None
 ) -> Figure:
-    """Training and validation loss, the parts of the training loss, the validation metric and the learning rate.
+    """Draw training and validation loss, the parts of the training loss, the validation metric and the learning rate.
 
-    A panel that the log has nothing for is left out.
+    A panel for which the log has no values is left out.
 
     Args:
-        log_history: of transformers' trainer state, as in `trainer_state.json`.
-        metric: of the validation, without `eval_`.
+        log_history: the field of transformers' trainer state, as in `trainer_state.json`.
+        metric: name of the validation metric, without `eval_`.
         best_step: step of the chosen checkpoint (`best_global_step` of the trainer state), which is marked.
 
     Raises:
@@ -52,9 +53,11 @@ def plot_training_curves(
         f"validation {_METRICS.get(metric, metric.replace('_', ' '))}": {"validation": curve(f"eval_{metric}")},
         "learning rate": {"learning rate": curve("learning_rate")},
     }
-    panels = {title: {name: one for name, one in curves.items() if one[0]} for title, curves in panels.items()}
+    panels = {
+        title: {name: points for name, points in curves.items() if points[0]} for title, curves in panels.items()
+    }
     if not panels["loss"]:
-        raise DialogueError("the log of the training holds no loss; was a step logged at all?")
+        raise DialogueError("the training log holds no loss; was a step logged at all?")
     panels = {title: curves for title, curves in panels.items() if curves}
     best = next((entry["epoch"] for entry in entries if best_step and entry.get("step") == best_step), None)
 
@@ -68,12 +71,12 @@ def plot_training_curves(
         _draw_panel(axes, title, curves, best)
     if best is not None:
         figure.suptitle(f"grey line: the chosen checkpoint, epoch {best:g}", size="medium")
-    return figure
+    return with_glyphs(figure)
 
 
 def _draw_panel(axes: Axes, title: str, curves: Mapping[str, _Curve], best: float | None) -> None:
     for index, (name, (epochs, values)) in enumerate(curves.items()):
-        # The line changes once the shapes have been gone through, so that 16 curves differ.
+        # The line style changes after every round of markers, so that 16 curves differ.
         style = MARKERS[index % len(MARKERS)] + LINES[(index + index // len(MARKERS)) % len(LINES)]
         colour = COLOURS[index % len(COLOURS)]
         every = max(1, len(epochs) // 12)

@@ -100,7 +100,7 @@ def test_the_pushing_script_puts_a_run_and_its_card_on_the_hub(with_code, hub, t
     assert ("modeling_joyful.py" in pushed) is with_code
 
 
-def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
+def test_the_recordings_script_prints_an_emotion_per_clip_with_or_without_a_transcript(tmp_path):
     corpus = make_toy_media_corpus(tmp_path / "data", num_train=2, num_validation=1, num_test=1)
     extractors = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
     processor = JoyfulProcessor.from_dialogues(extract_features(corpus["train"], extractors, cache_dir=tmp_path / "c"))
@@ -108,15 +108,18 @@ def test_the_recordings_script_prints_an_emotion_a_clip(tmp_path):
     for part in (model, processor):
         part.save_pretrained(tmp_path / "model")
 
+    without_transcript = corpus["test"][0]["utterances"][1]
+    (tmp_path / without_transcript["audio"]).with_suffix(".txt").unlink()
+
     finished = run([sys.executable, str(RECORDINGS_SCRIPT), "model", "data/test/test-0000"], tmp_path)
 
     assert finished.returncode == 0, finished.stderr
     name, *lines = finished.stdout.splitlines()
     assert name == "test-0000"
     for line, utterance in zip(lines, corpus["test"][0]["utterances"], strict=True):
-        speaker, label, _ = line.split(maxsplit=2)
-        assert (speaker, label in processor.label2id) == (utterance["speaker"], True)
-        assert line.endswith(utterance["text"])
+        speaker, label, score = line.split(maxsplit=3)[:3]
+        assert (speaker, label in processor.label2id, score[-1]) == (utterance["speaker"], True, "%")
+        assert line.endswith("%" if utterance == without_transcript else utterance["text"])
 
 
 def test_the_notebook_is_kept_without_its_outputs():

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import numpy as np
 import pytest
 
 from joyful_hf import (
@@ -81,7 +83,7 @@ def demo(tmp_path_factory):
     trainer = JoyfulTrainer(model=model, args=args, train_dataset=train, processing_class=processor)
     trainer.train()
     trainer.save_model(folder / "model")
-    dialogue = min(train, key=lambda one: len(one["utterances"]))
+    dialogue = min(train, key=lambda dialogue: len(dialogue["utterances"]))
     demo = Demo(str(folder / "model"), folder / "train" / dialogue["dialogue_id"], dialogue)
     assert demo.predicted(dialogue) == demo.true
     assert len(set(demo.true)) > 2
@@ -98,13 +100,13 @@ def demo(tmp_path_factory):
         ("Anna: Hi.\n\nHello", "line 3: 'Hello' is not of the form"),
         ("Anna:", "line 1: 'Anna:' is not"),
         (": Hi.", "line 1: ': Hi.' is not"),
-        ('{"utterances": [', "begins like JSON and is none: Expecting value: line 1"),
+        ('{"utterances": [', "begins like JSON and is not valid: Expecting value: line 1"),
         ('{"utterances": []}', "the dialogue is empty"),
         ("[]", "the list is empty"),
         ('{"speaker": "Anna", "text": "Hi."}', "got utterances where dialogues are expected"),
         ('{"dialogue_id": "d1", "utterances": [{"text": "Hi."}]}', r"dialogue 'd1', utterances\[0\]: no speaker"),
         ('{"utterances": [{"speaker": "A"}]}\n{"utterances": [{"speaker": "A"}]}', "2 dialogues; paste one at a time"),
-        ("[" * 100_000, "begins like JSON and is none"),
+        ("[" * 100_000, "begins like JSON and is not valid"),
     ],
 )
 def test_what_is_no_dialogue_is_refused(app, text, message):
@@ -139,7 +141,7 @@ def test_clips_are_read_in_spoken_order(app, demo, tmp_path):
     dialogue, notes = app.read_clips([*reversed(demo.clips), str(tmp_path / "notes.txt")])
     expected = load_recordings(demo.folder)[0]
     assert dialogue["utterances"] == expected["utterances"], "the clips are not those that were uploaded"
-    assert notes == ["notes.txt is no clip, nor the text of one: it was left out"]
+    assert notes == ["notes.txt is neither a clip nor the text of one, and was left out"]
 
 
 def test_clips_that_make_no_dialogue_are_refused(app, demo, tmp_path):
@@ -148,9 +150,12 @@ def test_clips_that_make_no_dialogue_are_refused(app, demo, tmp_path):
     (tmp_path / "01_A.flac").write_bytes(b"")
     for clips, message in (
         ([], "there are no clips yet"),
-        ([str(clip), shutil.copy(clip, tmp_path)], f"two files of the name {clip.name}"),
+        ([str(clip), shutil.copy(clip, tmp_path)], f"two files named {clip.name}"),
         ([str(tmp_path / "01_A.wav"), str(tmp_path / "01_A.flac")], "^01_A.*has the same name"),
-        ([str(tmp_path / "01_Gone.wav")], "01_Gone.wav was uploaded long ago and is deleted; upload it again"),
+        (
+            [str(tmp_path / "01_Gone.wav")],
+            "01_Gone.wav was uploaded too long ago and has been deleted; upload it again",
+        ),
         ([one for one in demo.clips if one.endswith(".txt")], "^clips: no audio and no video file"),
     ):
         with pytest.raises(DialogueError, match=message):
@@ -160,12 +165,13 @@ def test_clips_that_make_no_dialogue_are_refused(app, demo, tmp_path):
 def test_a_clip_that_is_added_is_the_next_utterance(app, demo, tmp_path):
     sound = next(one for one in demo.clips if one.endswith(".wav"))
     added = app.add_clip(["/somewhere/09_Ben.wav"], "Zoë/..", " Hi. ", sound, None)
-    files, text, audio, video, message = next(added)
+    files, text, audio, video, message, results = next(added)
     assert [Path(file).name for file in files] == ["09_Ben.wav", "10_Zoë_.wav", "10_Zoë_.txt"]
     assert Path(files[1]).read_bytes() == Path(sound).read_bytes()
     assert Path(files[2]).read_text(encoding="utf-8") == "Hi."
     assert (text, audio, video) == ("", None, None)
-    assert "utterance 10 is added" in message
+    assert "utterance 10 was added" in message
+    assert results == app.gr.update(visible=False), "the old results are not of these clips"
     assert list(added) == []
     assert not Path(files[1]).exists(), "a recording is left behind"
 
@@ -175,13 +181,14 @@ def test_a_clip_that_is_added_is_the_next_utterance(app, demo, tmp_path):
     [
         (None, " ", "a.wav", "who speaks?"),
         (None, "Anna", None, "there is no recording yet"),
-        (None, "Anna", "a.pdf", "a sound or a video file, and this one is .pdf"),
+        (None, "Anna", "a.pdf", "a sound or a video file, but this is .pdf"),
         (["/somewhere/clip.wav"], "Anna", "a.wav", "name the uploaded files 01_Anna.wav"),
     ],
 )
 def test_a_clip_that_cannot_be_added_changes_nothing(app, files, speaker, sound, message):
-    ((*kept, said),) = app.add_clip(files, speaker, "Hi.", sound, None)
+    ((*kept, said, results),) = app.add_clip(files, speaker, "Hi.", sound, None)
     assert message in said
+    assert results == app.gr.update(visible=False), "an old result stays beside a new error"
     assert kept == [app.gr.skip()] * 4
 
 
@@ -216,10 +223,12 @@ def test_what_is_our_own_mistake_is_no_traceback_either(app, demo):
     assert "not your mistake (ZeroDivisionError)" in message
 
 
-def test_reasons_that_cannot_be_found_any_more_are_a_message(app, tmp_path):
+def test_reasons_that_cannot_be_found_any_more_are_a_notice_and_no_old_picture(app, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(app.gr, "Warning", said.append)
     gone = app.Recognised(str(tmp_path / "gone"), {"utterances": [{"speaker": "Anna"}]}, {})
-    with pytest.raises(app.gr.Error, match="there is no such checkpoint folder"):
-        app.why(gone, 0)
+    assert app.why(gone, 0) is None
+    assert "there is no such checkpoint folder" in said[0]
 
 
 # In a browser.
@@ -244,12 +253,12 @@ def address(app, demo, tmp_path_factory):
 class Visitor:
     """Somebody who has opened the page."""
 
-    def __init__(self, browser: Any, address: str) -> None:
+    def __init__(self, browser: Any, address: str, width: int = 1360) -> None:
         from playwright.sync_api import expect
 
         expect.set_options(timeout=30_000)
         self.expect = expect
-        self.page = browser.new_page(viewport={"width": 1360, "height": 900})
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
         self.asked: set[str] = set()
         self.page.on("request", lambda request: self.asked.add(request.url))
         self.page.goto(address)
@@ -309,6 +318,35 @@ def as_json(dialogue):
         for utterance in dialogue["utterances"]
     ]
     return json.dumps({"dialogue_id": dialogue["dialogue_id"], "utterances": utterances})
+
+
+@needs_chromium
+def test_html_in_a_name_or_a_text_is_shown_and_not_run(visitor):
+    run = []
+    visitor.page.on("dialog", lambda dialog: (run.append(dialog.message), dialog.dismiss()))
+    visitor.paste("<img src=x onerror=alert(1)>: Hello <b>Ben</b>")
+    visitor.expect(visitor.page.locator("#table [data-testid=cell-0-1]")).to_have_text("<img src=x onerror=alert(1)>")
+    visitor.expect(visitor.page.locator("#table [data-testid=cell-0-2]")).to_have_text("Hello <b>Ben</b>")
+    visitor.picture("why")
+    assert not run
+
+
+@needs_chromium
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_messages_can_be_read_and_words_are_whole_on_a_phone(browser, address, theme):
+    phone = Visitor(browser, f"{address}?__theme={theme}", width=390)
+    phone.paste("Anna: Honestly, the news was terrible.")
+    phone.picture("why")
+    colours = phone.page.evaluate(
+        """() => [getComputedStyle(document.querySelector('#message p')).color,
+                  getComputedStyle(document.querySelector('#message .message')).backgroundColor]"""
+    )
+    letters, ground = (np.mean([int(part) for part in re.findall(r"\d+", colour)[:3]]) for colour in colours)
+    assert abs(letters - ground) > 120, "the message cannot be read"
+    heights = phone.page.evaluate("() => [...document.querySelectorAll('#table th')].map(cell => cell.clientHeight)")
+    assert max(heights) < 45, "a word of the header is broken"
+    phone.keep(f"space-phone-{theme}")
+    phone.page.close()
 
 
 @pytest.mark.slow
@@ -372,7 +410,7 @@ def test_a_broken_clip_is_named_and_the_rest_is_read(visitor, demo, tmp_path):
     broken.write_bytes(b"RIFF, or so it says")
     visitor.upload([str(file) for file in sorted(tmp_path.iterdir())])
     visitor.expect(visitor.message).to_contain_text(f"{broken.name} cannot be read")
-    visitor.expect(visitor.message).to_contain_text("utterance 2 goes without audio")
+    visitor.expect(visitor.message).to_contain_text("utterance 2 is used without audio")
     visitor.expect_emotions(demo.predicted(load_recordings(tmp_path)))
     visitor.picture("why")
     visitor.keep("space-broken-clip")

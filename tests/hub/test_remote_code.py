@@ -89,7 +89,7 @@ def elsewhere(tmp_path_factory, encoders):
         (root / "checkpoints" / name / "dialogues.json").write_text(json.dumps(dialogues))
     environment = link_installed(["transformers", "torch"], root / "environment")
     scikit_learn = link_installed(["scikit-learn"], root / "scikit-learn")
-    script = [ROOT / "tests" / "remote_code_run.py", environment, root / "checkpoints", scikit_learn]
+    script = [ROOT / "tests" / "support" / "remote_code_run.py", environment, root / "checkpoints", scikit_learn]
     variables = {"HF_HOME": str(root / "home"), "HF_MODULES_CACHE": str(root / "modules"), "HF_HUB_OFFLINE": "1"}
     finished = subprocess.run(
         [sys.executable, "-I", "-S", *map(str, script)],
@@ -205,7 +205,7 @@ def test_a_model_and_a_processor_may_lie_in_folders_of_their_own(alone, classes,
         ("config.json", "{", "config.json: cannot be read"),
         ("config.json", "[]", "config.json: holds a list, expected an object"),
         ("config.json", '{"model_type": "bert"}', "of type 'bert', expected one of joyful, ar_iigcn, foal_net"),
-        ("processor_config.json", '{"processor_class": "X"}', "is of a 'X', expected one of JoyfulProcessor"),
+        ("processor_config.json", '{"processor_class": "X"}', "belongs to a 'X', expected one of JoyfulProcessor"),
     ],
 )
 def test_what_is_no_checkpoint_of_this_package_is_refused_and_left_alone(file, contents, message, tmp_path):

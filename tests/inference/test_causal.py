@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from joyful_hf import DialogueError
-from tests.inference.test_export import assert_exports
+from tests.support.export import assert_exports
 from tests.support.helpers import (
     CAUSAL_CASES,
     FAMILY_CASES,

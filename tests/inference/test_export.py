@@ -5,6 +5,7 @@ import torch
 
 from joyful_hf import DialogueError, export_model
 from joyful_hf.inference import export
+from tests.support.export import assert_exports, run_exported
 from tests.support.helpers import (
     FAMILY_CASES,
     hide_modalities,
@@ -15,12 +16,6 @@ from tests.test_invariants import run
 
 FORMATS = [".pt2", ".onnx"]
 WINDOWED = {"context_encoder": "transformer", "context_window": 3}
-
-
-def run_exported(path, batch) -> torch.Tensor:
-    if path.suffix == ".onnx":
-        return export._run_onnx(path, batch)
-    return torch.export.load(path).module()(**batch)
 
 
 def test_the_logits_are_the_models(tmp_path, family):
@@ -45,14 +40,6 @@ def test_learnt_vectors_stand_in_for_what_is_absent(tmp_path):
     batch = processor(dialogues, return_tensors="pt", return_labels=False)
     batch = hide_modalities(batch, torch.arange(3 * 38).view(38, 3) % 4 > 0)
     assert (run_exported(path, batch) - run(model, batch).logits).abs().max() < 1e-4
-
-
-def assert_exports(model, processor, tmp_path, suffix):
-    path = export_model(model, processor, tmp_path / f"new/model{suffix}")
-    for lengths in [(1,), (40, 2, 2, 9, 11), (3, 3)]:
-        batch = processor(make_dialogues(lengths), return_tensors="pt", return_labels=False)
-        expected = run(model, batch).logits
-        assert (run_exported(path, batch) - expected).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

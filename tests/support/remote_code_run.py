@@ -1,6 +1,6 @@
-"""What `tests/test_remote_code.py` runs where nothing is installed but transformers and torch.
+"""What `tests/hub/test_remote_code.py` runs where nothing is installed but transformers and torch.
 
-python -I -S tests/remote_code_run.py ENVIRONMENT CHECKPOINTS SCIKIT_LEARN
+python -I -S tests/support/remote_code_run.py ENVIRONMENT CHECKPOINTS SCIKIT_LEARN
 
 The first and the last are folders to import from; `CHECKPOINTS/NAME` holds `checkpoint` and `dialogues.json`.
 """

@@ -1,0 +1,92 @@
+"""The timeline of a dialogue."""
+
+import pytest
+
+from joyful_hf import DialogueError
+from joyful_hf.pictures import (
+    plot_timeline,
+)
+from tests.support.figures import drawn, labels_of, predict, several_labels, texts_of
+from tests.support.helpers import (
+    LABELS,
+    make_dialogue,
+)
+
+
+def test_a_timeline_shows_what_a_model_found(family):
+    dialogue = make_dialogue(6, speakers=3)
+    model, processor = family.make([dialogue])
+    prediction = predict(model, processor, dialogue)
+    figure = drawn(plot_timeline(prediction, labels_of(dialogue)))
+    lanes, probabilities, _ = figure.axes
+    assert [label.get_text() for label in lanes.get_xticklabels()] == ["speaker 0", "speaker 1", "speaker 2"]
+    found = [(text.get_position()[0] - 0.5, text.get_position()[1], text.get_text()) for text in lanes.texts]
+    expected = [
+        (int(utterance["speaker"][-1]), index, utterance["label"])
+        for index, utterance in enumerate(prediction["utterances"])
+    ]
+    assert found == expected
+    (image,) = probabilities.images
+    assert image.get_array().tolist() == [list(utterance["scores"].values()) for utterance in prediction["utterances"]]
+    (true,) = probabilities.lines
+    names = list(prediction["utterances"][0]["scores"])
+    assert [names[int(column)] for column in true.get_xdata()] == labels_of(dialogue)
+    wrong = [patch.get_linestyle() != "-" for patch in lanes.patches]
+    assert wrong == [
+        one["label"] != true for one, true in zip(prediction["utterances"], labels_of(dialogue), strict=True)
+    ]
+
+
+def test_unknown_labels_are_not_marked():
+    scores = {"joy": 0.6, "anger": 0.4}
+    prediction = {"utterances": [{"speaker": "A", "label": "joy", "scores": scores}] * 3}
+    marked = drawn(plot_timeline(prediction, ["anger", None, None]))
+    assert len(marked.axes[1].lines[0].get_xdata()) == 1
+    assert "diamond" in " ".join(texts_of(marked))
+    assert "diamond" not in " ".join(texts_of(plot_timeline(prediction)))
+
+
+def test_several_emotions_are_framed_and_marked_together():
+    dialogue = make_dialogue(5, label=several_labels)
+    prediction = {
+        "utterances": [
+            {
+                "speaker": "A",
+                "label": ["anger", "joy"],
+                "scores": {"anger": 0.7, "joy": 0.6, "neutral": 0.1, "sadness": 0.2},
+            }
+            for _ in range(5)
+        ]
+    }
+    axes = drawn(plot_timeline(prediction, labels_of(dialogue))).axes
+    assert len(axes[1].patches) == 10
+    assert len(axes[1].lines[0].get_xdata()) == sum(map(len, labels_of(dialogue)))
+    assert {text.get_text() for text in axes[0].texts} == {"anger, joy"}
+
+
+def test_a_regression_shows_values():
+    prediction = {
+        "utterances": [{"speaker": "A", "label": value, "scores": {"LABEL_0": value}} for value in (1.5, -0.25)]
+    }
+    axes = drawn(plot_timeline(prediction, [1.0, None])).axes
+    assert [text.get_text() for text in axes[0].texts] == ["+1.50", "-0.25"]
+    dots, diamonds, _ = axes[1].lines
+    assert list(dots.get_xdata()) == [1.5, -0.25]
+    assert list(diamonds.get_xdata()) == [1.0]
+
+
+@pytest.mark.parametrize(("length", "is_written"), [(1, True), (40, True), (110, True), (400, False)])
+def test_a_timeline_of_any_length_fits_a_page(length, is_written):
+    utterance = {"speaker": "A", "text": "hello", "label": "joy", "scores": dict.fromkeys(LABELS, 0.25)}
+    figure = drawn(plot_timeline({"utterances": [utterance] * length}))
+    assert figure.get_figheight() < 14
+    assert ("hello" in texts_of(figure)) == is_written
+
+
+def test_a_timeline_refuses_what_no_model_has_predicted():
+    dialogue = make_dialogue(3)
+    with pytest.raises(DialogueError, match=r"as `model.predict` returns it"):
+        plot_timeline(dialogue)
+    scored = [utterance | {"scores": {"joy": 1.0}} for utterance in dialogue["utterances"]]
+    with pytest.raises(DialogueError, match="there are 2 true labels for 3 utterances"):
+        plot_timeline({"utterances": scored}, ["joy", "joy"])

@@ -1,0 +1,208 @@
+"""A family that is registered from outside the package goes everywhere a family goes: this is CONTRIBUTING's recipe."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from huggingface_hub.dataclasses import strict
+from torch import Tensor, nn
+from transformers import AutoModel, AutoProcessor, pipeline
+
+from joyful_hf import (
+    EmotionRecognitionOutput,
+    Family,
+    JoyfulProcessor,
+    StreamingRecognizer,
+    explain,
+    register_family,
+)
+from joyful_hf.checkpoints import load_checkpoint
+from joyful_hf.data.jsonl import write_dialogues
+from joyful_hf.families import FAMILIES
+from joyful_hf.modeling.batch_contract import check_labels
+from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
+from joyful_hf.modeling.losses import task_loss
+from joyful_hf.modeling.modeling_graph import SpeakerGraphPreTrainedModel
+from joyful_hf.modeling.prediction import EmotionRecognitionMixin
+from joyful_hf.modeling.text_encoder import TextEncoder
+from tests.support.export import assert_exports
+from tests.support.helpers import LABELS, make_dialogue, make_dialogues
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of huggingface_hub's uploads
+
+REPO = "ada/made-up"
+
+
+@strict
+class MadeUpConfig(SpeakerGraphConfig):
+    """The configuration of a model without a graph."""
+
+    model_type = "made_up"
+    graph_num_layers: int = 0
+
+
+class MadeUpForEmotionRecognition(EmotionRecognitionMixin, SpeakerGraphPreTrainedModel):
+    """A linear layer on the features of an utterance beside their mean over the dialogue."""
+
+    config: MadeUpConfig
+    base_model_prefix = "made_up"
+
+    def __init__(self, config: MadeUpConfig) -> None:
+        super().__init__(config)
+        self.text_encoder = TextEncoder.of(config)
+        self.classifier = nn.Linear(2 * sum(config.modality_dims.values()), config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        dialogue_lengths: Tensor,
+        text_features: Tensor | None = None,
+        audio_features: Tensor | None = None,
+        visual_features: Tensor | None = None,
+        modality_mask: Tensor | None = None,
+        speaker_ids: Tensor | None = None,
+        edge_index: Tensor | None = None,
+        edge_type: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_edge_attention: bool = False,
+        return_loss: bool = True,
+        recurrent_states: dict[nn.Module, Tensor] | None = None,
+        text_input_ids: Tensor | None = None,
+        text_attention_mask: Tensor | None = None,
+    ) -> EmotionRecognitionOutput:
+        batch = self.read_batch(
+            dialogue_lengths,
+            text_features,
+            audio_features,
+            visual_features,
+            modality_mask,
+            speaker_ids,
+            edge_index,
+            edge_type,
+            recurrent_states,
+            text_input_ids,
+            text_attention_mask,
+        )
+        features = torch.cat([batch.features[name] for name in self.config.modality_dims], dim=-1).to(self.dtype)
+        sums = features.new_zeros(len(dialogue_lengths), features.size(1)).index_add(
+            0, batch.layout.dialogue, features
+        )
+        context = (sums / dialogue_lengths[:, None])[batch.layout.dialogue]
+        fused = torch.cat([features, context], dim=-1)
+        output = EmotionRecognitionOutput(logits=self.classifier(fused), features=features, fused=fused)
+        if labels is not None and return_loss:
+            check_labels(self.config, labels, len(features), self.batch_error)
+            output.loss = task_loss(
+                output.logits, labels, self.problem_type, self.config.class_weights, self.config.label_smoothing
+            )
+            output.losses = {"classification": output.loss}
+        return output
+
+
+@pytest.fixture(scope="module")
+def made_up():
+    """The family, as long as these tests run."""
+    family = Family(
+        name="made-up",
+        title="Made-up",
+        model_type=MadeUpConfig.model_type,
+        config=MadeUpConfig,
+        model=MadeUpForEmotionRecognition,
+        processor=JoyfulProcessor,
+        words="compares each utterance with the mean of its dialogue.",
+        recommended_words="This model has its only form.",
+    )
+    register_family(family)
+    yield family
+    del FAMILIES[family.name]
+
+
+@pytest.fixture
+def trained(made_up, joyful, tmp_path):
+    """The folder that `joyful train --model made-up` left."""
+    write_dialogues(make_dialogues((5, 9, 1, 7, 4, 3)), tmp_path / "train.jsonl")
+    write_dialogues(make_dialogues((4, 3)), tmp_path / "validation.jsonl")
+    command = ["train", "--model", "made-up", "--train-file", "train.jsonl", "--validation-file", "validation.jsonl"]
+    result = joyful(*command, "--output-dir", "out", "--num-train-epochs", "2", "--disable-tqdm", "True")
+    assert result.status == 0, result.err
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def model_and_processor(trained):
+    return load_checkpoint(trained)
+
+
+def logits_of(model, processor, dialogues):
+    with torch.no_grad():
+        return model(**processor(dialogues, return_tensors="pt", return_labels=False)).logits
+
+
+def test_the_command_trains_it_and_writes_its_card(trained):
+    assert json.loads((trained / "config.json").read_text())["model_type"] == "made_up"
+    text = (trained / "README.md").read_text(encoding="utf-8")
+    assert "made-up" in ModelCard(text).data.tags
+    assert "Made-up compares each utterance with the mean of its dialogue." in " ".join(text.split())
+    assert "bibtex" not in text, "a family without a paper is not cited"
+
+
+def test_the_example_of_its_card_runs(trained, capsys):
+    text = (trained / "README.md").read_text(encoding="utf-8")
+    example = text.partition("```python\n")[2].partition("```")[0]
+    exec(compile(example, "README.md", "exec"), {})
+    assert all(line.split()[1] in LABELS for line in capsys.readouterr().out.splitlines())
+
+
+def test_the_commands_evaluate_predict_and_draw(trained, joyful, tmp_path):
+    data = ["--data-file", "validation.jsonl"]
+    assert "eval_weighted_f1" in joyful("evaluate", "out", *data).out
+    assert joyful("predict", "out", *data, "--output-file", "found.jsonl").status == 0
+    found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert [len(dialogue["utterances"]) for dialogue in found] == [4, 3]
+    result = joyful("plot", "out", *data, "--output-dir", "pictures")
+    assert (result.status, result.err) == (0, "")
+    left_out = [line.split(maxsplit=1) for line in result.out.splitlines() if "left out" in line]
+    assert left_out == [["dialogue_graph", "left out: graph_num_layers is 0: this model has no graph to draw"]]
+
+
+@pytest.mark.xfail(reason="streaming asks the layers it knows, not yet the model itself", strict=True)
+def test_it_streams_and_whether_that_is_exact_is_unknown(model_and_processor):
+    model, processor = model_and_processor
+    utterances = make_dialogue(6)["utterances"]
+    recognizer = StreamingRecognizer(model, processor)
+    assert recognizer.is_exact is None, "nobody has said how far it looks"
+    for index, found in enumerate(recognizer.stream(utterances)):
+        ended = model.predict({"utterances": utterances[: index + 1]}, processor)[0]["utterances"][-1]
+        assert found["scores"] == pytest.approx(ended["scores"], abs=1e-5)
+
+
+def test_it_is_explained(model_and_processor):
+    explanation = explain(*model_and_processor, make_dialogue(5))
+    assert explanation.utterance_falls.all(), "an utterance weighs on each of its dialogue, by the mean"
+    assert set(explanation.modalities(0)) == {"text", "audio", "visual"}
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+def test_it_is_exported(model_and_processor, tmp_path, suffix):
+    assert_exports(*model_and_processor, tmp_path, suffix)
+
+
+def test_it_is_pushed_and_comes_back_bit_for_bit(trained, model_and_processor, hub, joyful):
+    dialogues = make_dialogues()
+    expected = logits_of(*model_and_processor, dialogues)
+    result = joyful("push", trained, REPO)
+    assert result.status == 0, result.err
+    assert f'"{REPO}"' in hub.files(REPO)["README.md"].decode()
+    model, processor = AutoModel.from_pretrained(REPO).eval(), AutoProcessor.from_pretrained(REPO)
+    assert type(model) is MadeUpForEmotionRecognition
+    assert torch.equal(logits_of(model, processor, dialogues), expected)
+    found = pipeline("emotion-recognition", model=REPO)(dialogues[0])
+    assert found == model.predict(dialogues[0], processor)[0]
+
+
+def test_another_family_of_its_name_or_model_type_is_refused(made_up):
+    for changed in ({"name": "another"}, {"model_type": "another"}):
+        with pytest.raises(ValueError, match="there is a family 'made-up' with model_type 'made_up' already"):
+            register_family(replace(made_up, **changed))
