@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .io.messages import did_you_mean
-from .processing.dialogues import DialogueError
+from .processing.dialogue_error import DialogueError
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""The dialogue record: its keys, its checks, and the error that names the place of a mistake."""
+"""The dialogue record: its keys and its checks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+
+from .dialogue_error import DialogueError
 
 MODALITIES = ("text", "audio", "visual")
 FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
@@ -13,10 +15,6 @@ MEDIA_KEYS = {"text": "text", "audio": "audio", "visual": "video"}
 
 Utterance = Mapping[str, Any]
 Dialogue = Mapping[str, Any]
-
-
-class DialogueError(ValueError):
-    """Bad input. The message names the dialogue, the utterance, what is wrong, and the way out."""
 
 
 def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]:

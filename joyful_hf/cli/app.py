@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from ..processing.dialogues import DialogueError
+from ..processing.dialogue_error import DialogueError
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate

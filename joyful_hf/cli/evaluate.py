@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ..io.files import write_json
-from ..processing.dialogues import DialogueError
+from ..processing.dialogue_error import DialogueError
 from .options import DATA_HELP, NumProc, Strict, hide_bars_in_files, print_metrics, refuse_existing
 
 

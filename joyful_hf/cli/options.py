@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..processing.dialogues import DialogueError
+from ..processing.dialogue_error import DialogueError
 
 DATA_HELP = "JSONL, Parquet, a folder of recordings, or the id of a data set on the Hub."
 EXTRACTOR_HELP = "Reads {}: {}, or the folder or Hub id of {} encoder."

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..processing.dialogues import DialogueError
+from ..processing.dialogue_error import DialogueError
 from .options import (
     DATA_HELP,
     AudioExtractor,
