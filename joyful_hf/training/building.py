@@ -70,8 +70,7 @@ def make_model_and_processor(
         DialogueError: an unknown preset, a setting that no model can be made of, an encoder that cannot be loaded or
             that the family has no use for, or bad dialogues.
     """
-    if preset is not None and preset not in family.presets:
-        raise DialogueError(f"--preset: unknown preset {preset!r}; choose from {', '.join(family.presets)}")
+    family.check_preset(preset)
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
@@ -93,6 +92,13 @@ def make_model_and_processor(
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
     if not processor.reads_anything:
         raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
+    if getattr(processor, "reads_waveforms", False) and "audio_config" not in config_settings:
+        raise DialogueError(
+            f"`audio_encoder`: the data have recordings and no audio_frames, and {family.title} reads them through "
+            "a speech encoder, and a large one with random weights learns nothing. Give a pretrained one, such as "
+            "microsoft/wavlm-large; or describe a small one by audio_config in `settings`, or leave sound out by "
+            "audio_dim 0"
+        )
     num_labels = len(processor.label2id or ())
     if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
         raise DialogueError(

@@ -5,18 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTokenizerBase, set_seed
 
 from ..data.encoded import EncodedDialogues
 from ..evaluation.metrics import compute_metrics
-from ..families import Family, family_named
+from ..families import Family, family_named, family_of
+from ..io.messages import counted
 from ..processing import DialogueError, EmotionRecognitionProcessor, summarize_dialogues
 from ..runs.folder import remove_run
 from ..runs.names import metric_key
 from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
 from .callbacks import print_epoch_lines
+from .fine_tuning import load_for_fine_tuning
 from .run_data import RunData
 from .trainer import JoyfulTrainer
 
@@ -31,6 +35,7 @@ def run_training(
     resume_from: str | None = None,
     overwrite: bool = False,
     audio_encoder: str | None = None,
+    from_checkpoint: str | None = None,
 ) -> dict[str, float]:
     """Train, calibrate, validate and test; leave checkpoint, results and model card in `args.output_dir`.
 
@@ -40,6 +45,8 @@ def run_training(
         text_encoder, audio_encoder: as of `make_model_and_processor`.
         resume_from: what `prepare_output_dir` found.
         overwrite: remove an earlier run from the folder, right before the first step.
+        from_checkpoint: folder or Hub id of a trained model to start from (see `load_for_fine_tuning`), which takes
+            the place of `model_name`, `preset`, `settings` and encoders.
 
     Returns:
         The metrics of the best checkpoint on validation: `eval_...`, and `test_...` where there is a test set.
@@ -47,9 +54,13 @@ def run_training(
     Raises:
         DialogueError: bad input.
     """
-    family = family_named(model_name)
     set_seed(args.seed)
-    model, processor = make_model_and_processor(family, preset, settings or {}, data, text_encoder, audio_encoder)
+    if from_checkpoint is None:
+        family = family_named(model_name)
+        model, processor = make_model_and_processor(family, preset, settings or {}, data, text_encoder, audio_encoder)
+    else:
+        model, processor = load_for_fine_tuning(from_checkpoint, data.train)
+        family = family_of(model.config.model_type, from_checkpoint)
     sources = data.sources
     train = EncodedDialogues(data.train, processor, sources.get("train"))
     validation = EncodedDialogues(data.validation, processor, sources.get("validation"))
@@ -72,7 +83,10 @@ def run_training(
     if is_main:
         print(f"training:   {summarize_dialogues(data.train)}")
         print(f"validation: {data.validation_source}")
-        print(f"model:      {model_name}, {model.num_parameters():,} parameters, on {args.device}")
+        start = "" if from_checkpoint is None else f", from {from_checkpoint}"
+        print(f"model:      {family.name}, {model.num_parameters():,} parameters, on {args.device}{start}")
+        if note := _unread_video(data.train, model.config):
+            print(note)
         if resume_from:
             print(f"resuming from {resume_from}")
     if overwrite and is_main:
@@ -97,6 +111,19 @@ def run_training(
     # Last: this file marks the run as finished.
     trainer.save_metrics("train", outcome.metrics)
     return metrics
+
+
+def _unread_video(dialogues: Dataset, config: Any) -> str | None:
+    """Say that the data have video files which this model does not read, if so."""
+    if getattr(config, "visual_dim", 0) or getattr(config, "video_dim", 0):
+        return None
+    table = dialogues.select_columns("utterances").with_format("arrow")[:]
+    utterances = pc.list_flatten(table.column("utterances"))
+    if utterances.type.get_field_index("video") < 0:
+        return None
+    count = len(utterances) - pc.struct_field(utterances, "video").null_count
+    with_video = f"{counted(count, 'utterance')} of the training data"
+    return f"note:       the video of {with_video} is not read: there are no visual features" if count else None
 
 
 def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDialogues) -> None:

@@ -573,7 +573,7 @@ def test_an_unsafe_checkpoint_converts_to_nothing(tmp_path, output, marker):
 def test_a_folder_that_holds_something_is_left_alone(released, output):
     output.mkdir()
     (output / "model.safetensors").write_text("weeks of work")
-    with pytest.raises(ValueError, match="nothing in it is overwritten"):
+    with pytest.raises(ValueError, match="is not empty; choose another folder"):
         convert_released_checkpoint(released, output)
     assert {path.name: path.read_text() for path in output.iterdir()} == {"model.safetensors": "weeks of work"}
 
