@@ -86,7 +86,7 @@ def test_recordings_beside_the_sequences_are_used(mosei, output):
 
 def test_emotions_of_a_file_with_sentiment_alone_are_refused_with_the_way_out(mosei, output):
     write_sequence(mosei / "CMU_MOSEI_Labels.csd", {"a1": (np.ones((1, 1)), [[0, 1]])})
-    with pytest.raises(DialogueError, match="give --label-scheme sentiment"):
+    with pytest.raises(DialogueError, match="set `label_scheme` to sentiment"):
         prepare_corpus("cmu-mosei", mosei, output)
 
 
@@ -125,7 +125,7 @@ def test_without_h5py_the_line_that_installs_it_is_given(tmp_path, output, monke
     lists = "".join(f"standard_{part}_fold = []\n" for part in ("train", "valid", "test"))
     write(tmp_path / "mosi" / "cmu_mosi_std_folds.py", lists)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"pip install 'joyful-hf\[corpora\]'"):
+    with pytest.raises(ImportError, match=r"CMU_MOSI_Labels.csd needs h5py, which is not installed: pip install"):
         prepare_corpus("cmu-mosi", tmp_path / "mosi", output)
 
 
@@ -195,7 +195,7 @@ def test_a_pickle_with_seven_labels_has_emotions_too(tmp_path, output):
         ),
         (
             {part: {"id": ["a_1"], "labels": ["good"]} for part in ("train", "valid", "test")},
-            "holds something else than its form has there",
+            "holds a value that its format does not have there",
         ),
     ],
 )

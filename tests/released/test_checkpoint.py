@@ -303,7 +303,7 @@ def text(value: str) -> bytes:
 def test_a_name_that_stands_for_a_dangerous_function_does_nothing(tmp_path):
     """`getattr` belongs to torch-geometric's layers, but what is read is a stand-in for it: it finds no attribute."""
     data = b"\x80\x02}" + text("modules") + call("__builtin__ getattr", b"cjoyful\nutils\n", text("__class__")) + b"s."
-    with mock.patch("joyful_hf.released_checkpoint._Reader._state_of") as walked:
+    with mock.patch("joyful_hf.released.checkpoint._Reader._state_of") as walked:
         assert not read_released_checkpoint(write_archive(tmp_path / "a.pt", data)).states
     assert not walked.called
 
