@@ -102,6 +102,7 @@ _OTHER_NAMES = {
     "settings": "config_json",
     "model_name": "model",
     "overwrite": "overwrite_output_dir",
+    "overwrite_output_dir": "overwrite",
     "dialogue_id": "dialogue",
 }
 

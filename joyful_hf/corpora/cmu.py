@@ -150,7 +150,7 @@ class _Sequences:
 
     def _open(self, path: Path) -> Mapping[str, Any]:
         """Return the videos of a sequence: groups of `features` (frames, size) and `intervals` (frames, 2)."""
-        h5py = import_optional("h5py", "corpora", path.name)
+        h5py = import_optional("h5py", "corpora", f"reading {path.name}")
         try:
             file = h5py.File(path, "r")
             (name,) = file

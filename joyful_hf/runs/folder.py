@@ -51,7 +51,7 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
     checkpoint = last_checkpoint(output_dir)
     if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
         raise DialogueError(
-            f"{output_dir}: holds a finished run; choose another `output_dir`, or give `overwrite` to replace it"
+            f"{output_dir}: holds a finished run; choose another --output-dir, or --overwrite-output-dir to replace it"
         )
     return None if checkpoint is None else str(checkpoint)
 

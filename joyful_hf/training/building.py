@@ -70,7 +70,8 @@ def make_model_and_processor(
         DialogueError: an unknown preset, a setting that no model can be made of, an encoder that cannot be loaded or
             that the family has no use for, or bad dialogues.
     """
-    family.check_preset(preset)
+    if preset is not None and preset not in family.presets:
+        raise DialogueError(f"--preset: unknown preset {preset!r}; choose from {', '.join(family.presets)}")
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
         parts = [part for part in (data.train, data.validation, data.test) if part is not None]
@@ -90,15 +91,15 @@ def make_model_and_processor(
         of_extractor = {"sampling_rate": extractor.sampling_rate, "normalize_audio": extractor.do_normalize}
         processor_settings = {"audio_dim": None} | of_extractor | processor_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
-    if not processor.reads_anything:
-        raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
     if getattr(processor, "reads_waveforms", False) and "audio_config" not in config_settings:
         raise DialogueError(
-            f"`audio_encoder`: the data have recordings and no audio_frames, and {family.title} reads them through "
-            "a speech encoder, and a large one with random weights learns nothing. Give a pretrained one, such as "
-            "microsoft/wavlm-large; or describe a small one by audio_config in `settings`, or leave sound out by "
-            "audio_dim 0"
+            f"`audio_encoder`: the data have recordings and no audio_frames. {family.title} reads recordings through a "
+            "speech encoder, and a large one with random weights learns nothing: give a pretrained one, such as "
+            "microsoft/wavlm-large, describe a small one by audio_config in `settings`, or leave sound out with "
+            "audio_dim 0 there"
         )
+    if not processor.reads_anything:
+        raise DialogueError("--config-json: every modality has size 0; a model needs one of them")
     num_labels = len(processor.label2id or ())
     if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
         raise DialogueError(

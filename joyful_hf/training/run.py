@@ -113,19 +113,6 @@ def run_training(
     return metrics
 
 
-def _unread_video(dialogues: Dataset, config: Any) -> str | None:
-    """Say that the data have video files which this model does not read, if so."""
-    if getattr(config, "visual_dim", 0) or getattr(config, "video_dim", 0):
-        return None
-    table = dialogues.select_columns("utterances").with_format("arrow")[:]
-    utterances = pc.list_flatten(table.column("utterances"))
-    if utterances.type.get_field_index("video") < 0:
-        return None
-    count = len(utterances) - pc.struct_field(utterances, "video").null_count
-    with_video = f"{counted(count, 'utterance')} of the training data"
-    return f"note:       the video of {with_video} is not read: there are no visual features" if count else None
-
-
 def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDialogues) -> None:
     """Raises a DialogueError if validation will not give what is to choose the checkpoint."""
     args = trainer.args
@@ -172,3 +159,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, PreTrainedTokenizerBase):
         value = value.get_vocab()
     return json.loads(json.dumps(value, default=lambda config: config.to_dict()))
+
+
+def _unread_video(dialogues: Dataset, config: Any) -> str | None:
+    """Say that the data have video files which this model does not read, if so."""
+    if getattr(config, "visual_dim", 0) or getattr(config, "video_dim", 0):
+        return None
+    table = dialogues.select_columns("utterances").with_format("arrow")[:]
+    utterances = pc.list_flatten(table.column("utterances"))
+    if utterances.type.get_field_index("video") < 0:
+        return None
+    count = len(utterances) - pc.struct_field(utterances, "video").null_count
+    with_video = f"{counted(count, 'utterance')} of the training data"
+    return f"note:       the video of {with_video} is not read: there are no visual features" if count else None
