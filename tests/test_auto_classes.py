@@ -76,6 +76,7 @@ ORDERS = {
         "import joyful_hf, importlib.util; importlib.util.find_spec('transformers.models.auto.configuration_auto')"
     ),
 }
+QUICK = {"the Auto classes afterwards", "a model's module first"}
 CHECK = """
 from transformers import AutoConfig, AutoModel, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
@@ -95,11 +96,15 @@ def run_python(code: str) -> str:
     return finished.stdout
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ORDERS],
+)
 def test_the_families_are_known_whatever_is_imported_first(order):
     run_python(ORDERS[order] + CHECK)
 
 
+@pytest.mark.slow
 def test_the_pipeline_is_known_after_the_import_of_the_package():
     run_python(
         "import joyful_hf; from transformers.pipelines import PIPELINE_REGISTRY\n"
@@ -107,6 +112,7 @@ def test_the_pipeline_is_known_after_the_import_of_the_package():
     )
 
 
+@pytest.mark.slow
 def test_threads_that_import_at_the_same_time_leave_every_family_registered():
     """transformers itself may refuse one of several imports at a time; no registration is lost by that."""
     run_python(

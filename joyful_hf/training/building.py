@@ -93,8 +93,8 @@ def make_model_and_processor(
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
     if getattr(processor, "reads_waveforms", False) and "audio_config" not in config_settings:
         raise DialogueError(
-            f"`audio_encoder`: the data have recordings and no audio_frames. {family.title} reads recordings through a "
-            "speech encoder, and a large one with random weights learns nothing: give a pretrained one, such as "
+            f"`audio_encoder`: the data have recordings and no audio_frames. {family.title} reads recordings through "
+            "a speech encoder, and a large one with random weights learns nothing: give a pretrained one, such as "
             "microsoft/wavlm-large, describe a small one by audio_config in `settings`, or leave sound out with "
             "audio_dim 0 there"
         )

@@ -101,7 +101,7 @@ def test_every_command_has_a_help_that_fits_into_a_line_and_an_example(joyful):
     assert "..." not in listed
     for command in ("demo", "train", "evaluate", "predict", "plot", "prepare", "extract", "export", "convert", "push"):
         assert f"\n  {command} " in f"\n{listed}"
-        assert f"\n  joyful {command}" in joyful(command, "--help").out.split("Example:")[1]
+        assert f"  joyful {command}" in joyful(command, "--help").out.split("Example:")[1]
 
 
 def test_the_version_is_told(joyful):

@@ -280,6 +280,11 @@ def test_every_family_cites_its_paper(family, tmp_path):
     assert ("our reconstruction" in section(card, "## The model")) == family.name.startswith("ar-iigcn")
 
 
+def test_a_test_set_of_an_unknown_source_has_no_name(tmp_path):
+    summary = make_summary(train=data_summary(None, 120), test=data_summary(None, 12))
+    assert "Weighted F1 on its test set: **0.750**" in read_card(write_run(tmp_path / "out", summary))
+
+
 def test_the_results_are_those_of_the_summary(out):
     card = read_card(out)
     assert "Weighted F1 on the test set of toy: **0.750**" in card
