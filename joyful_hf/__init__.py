@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .registration import register as _register
-from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .data.dialogue_files import load_dialogues as load_dialogues
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
-    from .processing.dialogues import DialogueError as DialogueError
+    from .processing.dialogue_error import DialogueError as DialogueError
     from .processing.processing_foal_net import FoalNetProcessor as FoalNetProcessor
     from .processing.processing_joyful import JoyfulProcessor as JoyfulProcessor
     from .processing.pyg import batch_to_pyg as batch_to_pyg
@@ -48,12 +47,13 @@ if TYPE_CHECKING:
     from .training.arguments import JoyfulTrainingArguments as JoyfulTrainingArguments
     from .training.fine_tuning import load_for_fine_tuning as load_for_fine_tuning
     from .training.trainer import JoyfulTrainer as JoyfulTrainer
+    from .version import __version__ as __version__
 
 _MODULES = {
     "ARIIGCNConfig": "modeling.configuration_ar_iigcn",
     "ARIIGCNForEmotionRecognition": "modeling.modeling_ar_iigcn",
     "ARIIGCNModel": "modeling.modeling_ar_iigcn",
-    "DialogueError": "processing.dialogues",
+    "DialogueError": "processing.dialogue_error",
     "EmotionRecognitionOutput": "modeling.outputs",
     "EmotionRecognitionPipeline": "inference.pipeline",
     "Family": "families",
@@ -69,6 +69,7 @@ _MODULES = {
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
     "StreamingRecognizer": "inference.streaming",
+    "__version__": "version",
     "batch_to_pyg": "processing.pyg",
     "compute_metrics": "evaluation.metrics",
     "convert_released_foalnet_state_dict": "released.foal_net",

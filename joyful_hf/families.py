@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .io.messages import did_you_mean
-from .processing.dialogues import DialogueError
+from .processing.dialogue_error import DialogueError
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,18 @@ class Family:
         """The processor."""
         return _imported(self.processor)
 
+    def check_preset(self, preset: str | None) -> None:
+        """Check that the family has a preset of this name, if one is given.
+
+        Raises:
+            DialogueError: it has none.
+        """
+        if preset is not None and preset not in self.presets:
+            known = f"choose from {', '.join(self.presets)}" if self.presets else f"{self.title} has none"
+            raise DialogueError(f"`preset`: unknown preset {preset!r}; {known}")
+
     def training_arguments(self, preset: str | None) -> dict[str, Any]:
-        """Training arguments of this family, or of one of its presets, that replace the package's own defaults."""
+        """Return the training arguments that the family, or its preset, has in place of the package's defaults."""
         of_preset = self.presets[preset].training_defaults if preset is not None and preset in self.presets else {}
         return {**self.training_defaults, **of_preset}
 
@@ -106,7 +116,9 @@ def family_named(name: str) -> Family:
         DialogueError: there is none of this name.
     """
     if name not in FAMILIES:
-        raise DialogueError(f"unknown model {name!r}; choose from {', '.join(FAMILIES)}{did_you_mean(name, FAMILIES)}")
+        raise DialogueError(
+            f"`model_name`: unknown model {name!r}; choose from {', '.join(FAMILIES)}{did_you_mean(name, FAMILIES)}"
+        )
     return FAMILIES[name]
 
 

@@ -1,7 +1,7 @@
-"""Makes the families known to transformers' Auto classes and `pipeline`, and joins the two rooms of the package.
+"""Make the families known to transformers' Auto classes and `pipeline`, and join the two rooms of the package.
 
 Importing the Auto classes takes seconds, so nothing here imports them: each registration waits until somebody does,
-and is made right after it. Whoever has imported them already is served at once.
+and is made right after that. Where they have been imported already, it is made at once.
 """
 
 import sys
@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -63,7 +62,7 @@ def _register_classes(family: Family) -> None:
 # The two rooms may import neither each other nor this package: here they learn which error to raise, how to push.
 def _join_models() -> None:
     from .modeling.modeling_base import EmotionRecognitionPreTrainedModel
-    from .processing.dialogues import DialogueError
+    from .processing.dialogue_error import DialogueError
 
     EmotionRecognitionPreTrainedModel.batch_error = DialogueError
     EmotionRecognitionPreTrainedModel.pusher = _push_model
@@ -87,9 +86,14 @@ def _push_processor(processor: Any, repo_id: str, **kwargs: Any) -> Any:
     return push_processor(processor, repo_id, **kwargs)
 
 
+_waiting: dict[str, list[Callable[[], object]]] = {}
+"""Module -> what is to be done once it has been imported."""
+
+
 def _after_import(module: str, action: Callable[[], object]) -> None:
     """Do something once a module has been imported: at once if it has been already."""
-    if module in sys.modules and not getattr(sys.modules[module].__spec__, "_initializing", False):
+    if module in sys.modules:
+        import_module(module)  # waits for another thread that is importing it
         action()
         return
     if not any(isinstance(finder, _ImportWatcher) for finder in sys.meta_path):
@@ -97,32 +101,30 @@ def _after_import(module: str, action: Callable[[], object]) -> None:
     _waiting.setdefault(module, []).append(action)
 
 
-_waiting: dict[str, list[Callable[[], object]]] = {}
-
-
 class _ImportWatcher(MetaPathFinder):
-    """Finds nothing itself: it lets the others find a module that is waited for, and acts when it has been run."""
+    """Lets the other finders find a module that is waited for, and sees to it that the actions follow its import."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        actions = _waiting.pop(fullname, None)  # gone while the others look for it, so that they are asked
-        if actions is None:
+        if fullname not in _waiting:
             return None
-        spec = find_spec(fullname)
-        if spec is None or spec.loader is None:
-            _waiting[fullname] = actions
-            return None
-        spec.loader = _ActingLoader(spec.loader, actions)
-        return spec
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _ActingLoader(spec.loader)
+                return spec
+        return None
 
 
 class _ActingLoader(Loader):
-    """A module's own loader, and what is to be done when it is through."""
+    """A module's own loader, followed by the actions that wait for the module."""
 
-    def __init__(self, loader: Any, actions: list[Callable[[], object]]) -> None:
+    def __init__(self, loader: Any) -> None:
         self.loader = loader
-        self.actions = actions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)  # whoever only looks for the module asks for its source or its path
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
@@ -132,5 +134,6 @@ class _ActingLoader(Loader):
         if spec is not None:
             spec.loader = module.__loader__ = self.loader  # `inspect` and `pkgutil` ask it for the source
         self.loader.exec_module(module)
-        for action in self.actions:
+        for action in _waiting.get(module.__name__, []):
             action()
+        _waiting.pop(module.__name__, None)  # not before: an import that failed can be tried again

@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .dialogue_error import DialogueError as DialogueError
     from .dialogues import EXTRACTOR_KEYS as EXTRACTOR_KEYS
     from .dialogues import FEATURE_KEYS as FEATURE_KEYS
     from .dialogues import FRAME_KEYS as FRAME_KEYS
     from .dialogues import MODALITIES as MODALITIES
-    from .dialogues import DialogueError as DialogueError
     from .graph import num_relations as num_relations
     from .packing_dialogues import EncodedDialogue as EncodedDialogue
     from .processing_foal_net import EncodedUtterance as EncodedUtterance
@@ -29,7 +29,7 @@ _MODULES = {
     "FEATURE_KEYS": "dialogues",
     "FRAME_KEYS": "dialogues",
     "MODALITIES": "dialogues",
-    "DialogueError": "dialogues",
+    "DialogueError": "dialogue_error",
     "DialogueSummary": "summary",
     "EmotionRecognitionProcessor": "processor_base",
     "EncodedDialogue": "packing_dialogues",

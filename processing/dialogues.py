@@ -1,9 +1,11 @@
-"""The dialogue record: its keys, its checks, and the error that names the place of a mistake."""
+"""The dialogue record: its keys and its checks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
+
+from .dialogue_error import DialogueError
 
 MODALITIES = ("text", "audio", "visual")
 FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
@@ -17,10 +19,6 @@ Utterance = Mapping[str, Any]
 Dialogue = Mapping[str, Any]
 NamedUtterances = tuple[str, Sequence[Utterance]]
 """The name that messages call a dialogue by, and its utterances."""
-
-
-class DialogueError(ValueError):
-    """Bad input. The message names the dialogue, the utterance, what is wrong, and the way out."""
 
 
 class ReadUtterance(dict[str, Any]):

@@ -65,7 +65,70 @@ def test_every_public_name_is_there():
         joyful_hf.no_such_name  # noqa: B018
 
 
+# Orders in which a program may import the parts; each runs in an interpreter of its own.
+ORDERS = {
+    "the Auto classes first": "from transformers import AutoConfig, AutoModel, AutoProcessor; import joyful_hf",
+    "the Auto classes afterwards": "import joyful_hf; from transformers import AutoConfig, AutoModel, AutoProcessor",
+    "a model's module first": "from joyful_hf.modeling.modeling_ar_iigcn import ARIIGCNModel",
+    "a processor first": "from joyful_hf import JoyfulProcessor",
+    "reloaded": "import importlib, joyful_hf; importlib.reload(joyful_hf)",
+    "looked for before it is imported": (
+        "import joyful_hf, importlib.util; importlib.util.find_spec('transformers.models.auto.configuration_auto')"
+    ),
+}
+QUICK = {"the Auto classes afterwards", "a model's module first"}
+CHECK = """
+from transformers import AutoConfig, AutoModel, AutoProcessor
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from joyful_hf.families import FAMILIES
+for family in FAMILIES.values():
+    config = type(AutoConfig.for_model(family.model_type))
+    assert config is family.config_class
+    assert MODEL_MAPPING[config] is family.model_class
+    assert PROCESSOR_MAPPING[config] is family.processor_class
+"""
+
+
+def run_python(code: str) -> str:
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+@pytest.mark.parametrize(
+    "order",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ORDERS],
+)
+def test_the_families_are_known_whatever_is_imported_first(order):
+    run_python(ORDERS[order] + CHECK)
+
+
+@pytest.mark.slow
+def test_the_pipeline_is_known_after_the_import_of_the_package():
+    run_python(
+        "import joyful_hf; from transformers.pipelines import PIPELINE_REGISTRY\n"
+        "assert 'emotion-recognition' in PIPELINE_REGISTRY.get_supported_tasks()"
+    )
+
+
+@pytest.mark.slow
+def test_threads_that_import_at_the_same_time_leave_every_family_registered():
+    """transformers itself may refuse one of several imports at a time; no registration is lost by that."""
+    run_python(
+        "import threading, joyful_hf\n"
+        "def work(code):\n"
+        "    try: exec(code, {})\n"
+        "    except (ImportError, RuntimeError): pass\n"
+        "threads = [threading.Thread(target=work, args=(code,)) for code in (\n"
+        "    'from transformers import AutoModel', 'from joyful_hf import JoyfulConfig',\n"
+        "    'from joyful_hf.modeling import FoalNetConfig', 'from transformers import AutoProcessor')]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n" + CHECK
+    )
+
+
 def test_what_takes_long_to_import_waits_until_it_is_asked_for():
-    code = "import sys, joyful_hf; print(*{'datasets', 'sklearn', 'transformers.trainer', 'typer'} & set(sys.modules))"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert finished.stdout.split() == []
+    loaded = run_python("import sys, joyful_hf; print(*sys.modules)").split()
+    heavy = {"torch", "transformers", "datasets", "pandas", "sklearn", "numpy", "typer", "huggingface_hub"}
+    assert heavy.isdisjoint(loaded)

@@ -1,45 +1,92 @@
 """The command line, `joyful`: it hands over to one module per command, and turns errors into one line."""
 
+import re
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.main import get_command
 
-from ..processing.dialogues import DialogueError
+from ..processing.dialogue_error import DialogueError
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
 from .export import export
 from .extract import extract
-from .options import with_dashes
+from .options import example, with_dashes
 from .plot import plot
 from .predict import predict
 from .prepare import prepare
 from .push import push
 from .train import train
+from .training_options import TrainCommand, training_option_names
 
 app = typer.Typer(
     name="joyful",
-    help="Multimodal emotion recognition in conversation.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich cuts the names of long options, and takes as long to import as all the rest
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Type `joyful COMMAND --help` for the options of a command.",
 )
-for _command in (demo, evaluate, predict, plot, prepare, extract, export, convert, push):
-    app.command()(_command)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+
+_EXAMPLES = {
+    demo: "joyful demo",
+    train: (
+        "joyful train --train-file train.jsonl --validation-file dev.jsonl \\\n"
+        "      --test-file test.jsonl --output-dir out"
+    ),
+    evaluate: "joyful evaluate out --data-file test.jsonl --output-dir scores",
+    predict: "joyful predict out --data-file new.jsonl --output-file emotions.jsonl",
+    plot: "joyful plot out --data-file test.jsonl --output-dir pictures",
+    prepare: "joyful prepare meld MELD.Raw data/meld",
+    extract: (
+        "joyful extract --data-file recordings --output-file features.parquet \\\n"
+        "      --text-extractor hashing --audio-extractor logmel"
+    ),
+    export: "joyful export out model.onnx",
+    convert: "joyful convert released-checkpoint converted",
+    push: "joyful push out ada/joyful-meld --private",
+}
+for _command, _line in _EXAMPLES.items():
+    if _command is train:
+        _settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+        app.command(cls=TrainCommand, context_settings=_settings, epilog=example(_line))(_command)
+    else:
+        app.command(epilog=example(_line))(_command)
+
+
+def _print_version(is_asked_for: bool) -> None:
+    if is_asked_for:
+        from ..version import __version__
+
+        print(f"joyful {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def joyful(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Multimodal emotion recognition in conversation."""
 
 
 def main() -> None:
     """Run the command line. Bad input ends with one line on standard error and exit status 2."""
     arguments = [with_dashes(argument) for argument in sys.argv[1:]]
+    if not arguments:
+        app(["--help"], prog_name="joyful", standalone_mode=False)
+        sys.exit(2)
     try:
         status = app(arguments, prog_name="joyful", standalone_mode=False)
     except (DialogueError, ValueError, OSError, ImportError) as error:
-        _fail(str(error) or type(error).__name__)
+        _fail(_in_flags(str(error), arguments) or type(error).__name__)
     except Exception as error:
         if type(error).__name__.startswith("StrictDataclass"):  # it wraps the message that says what is wrong
-            _fail(str(error.__cause__ or error))
+            _fail(_in_flags(str(error.__cause__ or error), arguments))
         # click's usage errors know their own message; anything else is our mistake and keeps its traceback.
         format_message = getattr(error, "format_message", None)
         if format_message is None:
@@ -49,9 +96,46 @@ def main() -> None:
         sys.exit(status)
 
 
+# Parameters of the library whose option has another name.
+_OTHER_NAMES = {
+    "config_settings": "config_json",
+    "settings": "config_json",
+    "model_name": "model",
+    "overwrite": "overwrite_output_dir",
+    "overwrite_output_dir": "overwrite",
+    "dialogue_id": "dialogue",
+}
+
+
+def _in_flags(message: str, arguments: list[str]) -> str:
+    """Return the library's message in the words of the command line: `output_dir` becomes --output-dir."""
+    if "`" not in message:
+        return message
+    options = _options_of_command(arguments)
+
+    def flag(found: re.Match[str]) -> str:
+        name = found[1]
+        return options.get(name) or options.get(_OTHER_NAMES.get(name, "")) or found[0]
+
+    return re.sub(r"`(\w+)`", flag, message)
+
+
+def _options_of_command(arguments: list[str]) -> Mapping[str, str]:
+    """Name of each parameter of the command that is running -> what a user types for it."""
+    group: Any = get_command(app)
+    command = group.commands.get(next((word for word in arguments if not word.startswith("-")), ""))
+    if command is None:
+        return {}
+    names = training_option_names() if isinstance(command, TrainCommand) else ()
+    options = {name: f"--{name.replace('_', '-')}" for name in names}
+    for parameter in command.params:
+        is_option = parameter.opts[0].startswith("-")
+        options[parameter.name] = parameter.opts[0] if is_option else parameter.name.upper()
+    return options
+
+
 def _fail(message: str) -> NoReturn:
-    if message:  # without a command, click has printed the help and has nothing to add
-        print(f"joyful: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"joyful: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -1,4 +1,4 @@
-"""`joyful demo`: the whole way on a toy corpus, from recordings to a checkpoint and back to emotions."""
+"""`joyful demo`: the whole way on a toy corpus, from recordings to a checkpoint and on to predictions."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,23 +10,30 @@ from .options import hide_bars_in_files, resumable
 
 
 def demo(
-    output_dir: Annotated[Path, typer.Option(help="Where data, checkpoint and results go.")] = Path("joyful-demo"),
-    overwrite_output_dir: Annotated[bool, typer.Option(help="Replace an earlier demo in this folder.")] = False,
+    output_dir: Annotated[Path, typer.Option(help="Folder for the data, the checkpoint and the results.")] = Path(
+        "joyful-demo"
+    ),
+    overwrite_output_dir: Annotated[
+        bool, typer.Option("--overwrite-output-dir", help="Replace an earlier demo in this folder.")
+    ] = False,
 ) -> None:
-    """Make a toy corpus of recordings, train on it, test, load back, and find the emotions of one folder of them."""
+    """Train and test a model on a toy corpus of recordings.
+
+    It makes the recordings, trains and tests a model, and predicts the emotions in one dialogue.
+    """
     hide_bars_in_files()
     with resumable():
         run_demo(output_dir, overwrite_output_dir)
 
 
 EXTRACTORS = {"text_extractor": "hashing", "audio_extractor": "logmel", "video_extractor": "frame-statistics"}
-"""Those that need no download."""
+"""Extractors that need no download."""
 
 _EPOCHS = 20
 
 
 def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
-    """Make recordings, extract features, train, test, load the checkpoint back, and find one dialogue's emotions.
+    """Make recordings, extract features, train, test, load the checkpoint, and predict one dialogue.
 
     Writes the toy corpus as raw media into `data/` (see `make_toy_media_corpus`) and the checkpoint with its results
     into `model/`.
@@ -57,7 +64,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     test = make_toy_media_corpus(data_dir)["test"]
     folder = data_dir / "test" / test[0]["dialogue_id"]
     files = sorted(path.name for path in folder.glob("01_*"))
-    print(f"            of each utterance its text, sound and pictures, as in {folder}: {', '.join(files)}")
+    print(f"            each utterance has its text, sound and pictures, as in {folder}: {', '.join(files)}")
 
     print(f"extractors: {', '.join(EXTRACTORS.values())}, which need no download", flush=True)
     args = JoyfulTrainingArguments(str(model_dir), num_train_epochs=_EPOCHS)
@@ -73,7 +80,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     print(f"chance          {1 / len(EMOTIONS):.3f}   {len(EMOTIONS)} emotions, equally frequent")
     print(f"ceiling         {ceiling:.3f}   exact inference that knows the rules and all that the recordings show")
     gap, before = metrics["test_ece"], metrics["test_ece_uncalibrated"]
-    print(f"calibration     {gap:.3f}   mean gap of a score and how often it is right ({before:.3f} uncalibrated)")
+    print(f"calibration     {gap:.3f}   mean gap between score and accuracy ({before:.3f} uncalibrated)")
 
     print(f"\nThe checkpoint, loaded back from {model_dir}, on the recordings in {folder}:\n")
     model, processor = load_checkpoint(model_dir)

@@ -7,33 +7,48 @@ from typing import Annotated, Any
 import typer
 
 from ..io.files import write_json
-from ..processing.dialogues import DialogueError
-from .options import DATA_HELP, NumProc, Strict, hide_bars_in_files, print_metrics, refuse_existing
+from ..processing.dialogue_error import DialogueError
+from .options import (
+    CHECKPOINT_HELP,
+    DATA_HELP,
+    NumProc,
+    Overwrite,
+    Strict,
+    hide_bars_in_files,
+    print_metrics,
+    refuse_existing,
+)
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     data_file: Annotated[str, typer.Option(help=DATA_HELP)],
     output_dir: Annotated[
-        Path | None, typer.Option(help="Also write eval_results.json, and missing_results.json, into this folder.")
+        Path | None,
+        typer.Option(help="Folder for eval_results.json (and missing_results.json); without it, scores are printed."),
     ] = None,
     missing_rates: Annotated[
         str | None,
         typer.Option(
-            help="Such as 0,0.1,0.2: score also with modalities hidden with these probabilities, and by modality."
+            help="Such as 0,0.1,0.2: also score with modalities hidden at random with these probabilities, and with "
+            "each modality alone and left out."
         ),
     ] = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Score a checkpoint on labelled dialogues."""
+    """Score a model on labelled dialogues."""
     rates = None if missing_rates is None else _parse_rates(missing_rates)
+    if output_dir is not None:
+        names = ["eval_results.json", *(["missing_results.json"] if rates else [])]
+        refuse_existing([output_dir / name for name in names], overwrite)
+    elif overwrite:
+        raise DialogueError("`overwrite`: nothing is written without `output_dir`")
+
     from ..evaluation.missing_modalities import score_missing
 
     hide_bars_in_files()
-    if output_dir is not None:
-        for name in ("eval_results.json", *(["missing_results.json"] if rates else [])):
-            refuse_existing(output_dir / name)
     loaded = load_labelled(checkpoint, data_file, num_proc, strict)
     missing = score_missing(*loaded, rates) if rates else None
     metrics = score_dialogues(*loaded)
@@ -47,7 +62,7 @@ def evaluate(
 
 
 def _parse_rates(text: str) -> list[float]:
-    """`0,0.1,0.2` -> the rates, each once."""
+    """Return the rates of `0,0.1,0.2`, each once."""
     rates = {}
     for word in text.split(","):
         try:
@@ -55,7 +70,7 @@ def _parse_rates(text: str) -> list[float]:
         except ValueError:
             rate = -1.0
         if not 0 <= rate <= 1:  # NaN is none either
-            raise DialogueError(f"--missing-rates: {word.strip()!r} is no number from 0 to 1, as in 0,0.1,0.2")
+            raise DialogueError(f"`missing_rates`: {word.strip()!r} is not a number from 0 to 1, as in 0,0.1,0.2")
         rates[rate] = None
     return list(rates)
 
@@ -63,10 +78,10 @@ def _parse_rates(text: str) -> list[float]:
 def load_labelled(
     checkpoint: str, data_file: str, num_proc: int | None = None, strict: bool = False
 ) -> tuple[Any, Any, Any]:
-    """The model and the processor of a checkpoint, and the dialogues of a file.
+    """Return the model and the processor of a checkpoint, and the encoded dialogues of a file.
 
     Args:
-        num_proc, strict: of `extract_features`, where the data have raw media.
+        num_proc, strict: as in `extract_features`, where the data have recordings.
 
     Raises:
         DialogueError: bad input, an unknown label, or no label at all.
@@ -86,14 +101,14 @@ def load_labelled(
 
 
 def score_dialogues(model: Any, processor: Any, dialogues: Any) -> dict[str, float]:
-    """The `eval_...` metrics of a model on labelled dialogues."""
+    """Return the `eval_...` metrics of a model on labelled dialogues."""
     from ..training.arguments import JoyfulTrainingArguments
-    from ..training.callbacks import print_nothing
+    from ..training.callbacks import print_epoch_lines
     from ..training.trainer import JoyfulTrainer
 
     with tempfile.TemporaryDirectory() as folder:
         args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False)
         trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
-        print_nothing(trainer)
+        print_epoch_lines(trainer)  # outside of training, nothing but a bar
         metrics = trainer.evaluate(dialogues)
     return metrics | {"eval_samples": len(dialogues)}

@@ -5,20 +5,25 @@ from typing import Annotated
 
 import typer
 
-from .options import (
-    refuse_existing,
-)
+from .options import CHECKPOINT_HELP, Overwrite, refuse_existing
 
 
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
-    output: Annotated[Path, typer.Argument(help="model.onnx for ONNX, or model.pt2 for torch.export.load.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
+    output: Annotated[
+        Path, typer.Argument(help="File to write: .onnx for ONNX, or .pt2, which torch.export.load reads.")
+    ],
+    overwrite: Overwrite = False,
 ) -> None:
-    """Write the prediction path for machines without this package: a batch's tensors in, logits out."""
+    """Export a model for machines without this package.
+
+    The exported model takes the tensors of a batch and returns logits.
+    """
+    refuse_existing([output], overwrite)
+
     from ..checkpoints import load_checkpoint
     from ..inference.export import export_model
 
-    refuse_existing(output)
     model, processor = load_checkpoint(checkpoint)
     export_model(model, processor, output)
     print(f"exported model: {output}")

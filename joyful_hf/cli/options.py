@@ -1,26 +1,36 @@
-"""What several commands share: options, and what they do with files and interruptions."""
+"""What several commands share: options, and what they do with files, progress bars and interruptions."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..processing.dialogues import DialogueError
+from ..io.messages import counted
+from ..processing.dialogue_error import DialogueError
 
-DATA_HELP = "JSONL, Parquet, a folder of recordings, or the id of a data set on the Hub."
-EXTRACTOR_HELP = "Reads {}: {}, or the folder or Hub id of {} encoder."
-TextExtractor = Annotated[str | None, typer.Option(help=EXTRACTOR_HELP.format("text", "hashing", "a text"))]
+DATA_HELP = "JSONL or Parquet file, folder of recordings, or id of a data set on the Hub."
+CHECKPOINT_HELP = "Folder of a trained model, or its id on the Hub."
+_EXTRACTOR_HELP = "Compute {} features: {}, or the folder or Hub id of {} encoder."
+TextExtractor = Annotated[str | None, typer.Option(help=_EXTRACTOR_HELP.format("text", "hashing", "a text"))]
 AudioExtractor = Annotated[
-    str | None, typer.Option(help=EXTRACTOR_HELP.format("audio", "logmel, opensmile:eGeMAPSv02", "a speech"))
+    str | None, typer.Option(help=_EXTRACTOR_HELP.format("audio", "logmel, opensmile:eGeMAPSv02", "a speech"))
 ]
 VideoExtractor = Annotated[
-    str | None, typer.Option(help=EXTRACTOR_HELP.format("video", "frame-statistics, openface (CSV)", "an image"))
+    str | None, typer.Option(help=_EXTRACTOR_HELP.format("visual", "frame-statistics, openface (CSV)", "an image"))
 ]
-NumProc = Annotated[int, typer.Option(help="Processes that read raw media.", min=1)]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop if a medium cannot be read, instead of masking it.")]
+NumProc = Annotated[int, typer.Option(help="Processes that read recordings.", min=1)]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop if a recording cannot be read, instead of going on without it.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
+
+
+def example(command: str) -> str:
+    """Return the text below a command's help: one line to try."""
+    return f"\b\nExample:\n  {command}"  # \b: the help keeps the lines as they are
 
 
 def hide_bars_in_files() -> None:
@@ -34,7 +44,7 @@ def hide_bars_in_files() -> None:
 
 
 def with_dashes(argument: str) -> str:
-    """`--learning_rate=1e-3` -> `--learning-rate=1e-3`: both spellings are common, and both are understood."""
+    """Return `--learning-rate=1e-3` for `--learning_rate=1e-3`: both spellings are common."""
     if not argument.startswith("--"):
         return argument
     name, equals, value = argument.partition("=")
@@ -42,20 +52,25 @@ def with_dashes(argument: str) -> str:
 
 
 def given_extractors(text: str | None, audio: str | None, video: str | None) -> dict[str, str]:
-    """Parameters of the processor, of the extractors that were given."""
+    """Return the processor's parameters for the extractors that were given."""
     given = {"text_extractor": text, "audio_extractor": audio, "video_extractor": video}
     return {name: extractor for name, extractor in given.items() if extractor is not None}
 
 
-def refuse_existing(file: Path) -> None:
-    """Raise a `DialogueError` rather than write over a file."""
-    if file.exists():
-        raise DialogueError(f"{file}: exists already; choose another name or remove it first")
+def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:
+    """Raise a `DialogueError` rather than write over a file, unless it may be overwritten."""
+    existing = [file for file in files if file.exists()]
+    folders = [file for file in existing if file.is_dir()]
+    if folders:
+        raise DialogueError(f"{folders[0]}: is a folder; give the name of a file")
+    if existing and not overwrite:
+        more = f" (as do {counted(len(existing) - 1, 'other file')})" if len(existing) > 1 else ""
+        raise DialogueError(f"{existing[0]}: exists already{more}; choose another name, or give --overwrite")
 
 
 @contextmanager
 def resumable() -> Generator[None, None, None]:
-    """Says how to go on when a run is stopped with Ctrl-C."""
+    """Say how to go on when a run is stopped with Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:

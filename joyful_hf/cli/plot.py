@@ -7,8 +7,10 @@ import typer
 
 from ..io.files import written_whole
 from .options import (
+    CHECKPOINT_HELP,
     DATA_HELP,
     NumProc,
+    Overwrite,
     Strict,
     hide_bars_in_files,
     refuse_existing,
@@ -16,24 +18,27 @@ from .options import (
 
 
 def plot(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     data_file: Annotated[str, typer.Option(help=DATA_HELP)],
     output_dir: Annotated[Path, typer.Option(help="Folder for the pictures, as PNG and SVG.")],
     dialogue: Annotated[
-        str | None, typer.Option(help="Id of the dialogue whose timeline and graph are drawn; else the first one.")
+        str | None,
+        typer.Option(help="Id of the dialogue whose timeline and graph are drawn.  [default: the first one]"),
     ] = None,
-    method: Annotated[str, typer.Option(help="tsne or umap: how representations become points.")] = "tsne",
+    method: Annotated[str, typer.Option(help="How representations become points: tsne or umap.")] = "tsne",
     num_proc: NumProc = 1,
     strict: Strict = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Draw the scores, a dialogue, the representations and the training. Without labels, what needs none."""
+    """Draw a model's scores, a dialogue, and the training curves.
+
+    Where the data have no labels, only the pictures that need none are drawn.
+    """
     from ..pictures.gallery import PICTURES, draw_pictures
     from ..pictures.style import FORMATS, Figure, write_figure
 
     hide_bars_in_files()
-    for name in PICTURES:
-        for suffix in FORMATS:
-            refuse_existing(output_dir / f"{name}.{suffix}")
+    refuse_existing([output_dir / f"{name}.{suffix}" for name in PICTURES for suffix in FORMATS], overwrite)
     width = max(map(len, PICTURES))
     for name, picture in draw_pictures(checkpoint, data_file, dialogue, method, num_proc, strict).items():
         if not isinstance(picture, Figure):

@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from ..io.files import written_whole
+from ..io.messages import counted
 from .options import (
+    CHECKPOINT_HELP,
     DATA_HELP,
     NumProc,
+    Overwrite,
     Strict,
     hide_bars_in_files,
     refuse_existing,
@@ -16,25 +19,35 @@ from .options import (
 
 
 def predict(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub id.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     data_file: Annotated[str, typer.Option(help=DATA_HELP)],
-    output_file: Annotated[Path, typer.Option(help="JSONL: one dialogue a line, label and scores an utterance.")],
+    output_file: Annotated[
+        Path, typer.Option(help="JSONL: one dialogue per line, with a label and scores for each utterance.")
+    ],
     num_proc: NumProc = 1,
     strict: Strict = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Find the emotion of every utterance. Labels in the data are not read."""
+    """Predict the emotion of every utterance.
+
+    Labels in the data are not read.
+    """
+    refuse_existing([output_file], overwrite)
+
+    from tqdm import tqdm
+
     from ..checkpoints import load_checkpoint
     from ..data.dialogue_files import load_dialogues
     from ..data.extraction import extract_for
     from ..data.jsonl import write_dialogues
 
-    refuse_existing(output_file)
     hide_bars_in_files()
     dialogues = load_dialogues(data_file)
     model, processor = load_checkpoint(checkpoint)
     dialogues = extract_for(processor, dialogues, num_proc, strict)
-    predictions = model.predict(dialogues, processor)
+    shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
+    predictions = model.predict(shown, processor)
     with written_whole(output_file) as part:
         write_dialogues(predictions, part)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
-    print(f"{count} utterances of {len(predictions)} dialogues: {output_file}")
+    print(f"{counted(count, 'utterance')} of {counted(len(predictions), 'dialogue')}: {output_file}")

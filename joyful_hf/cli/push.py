@@ -10,19 +10,22 @@ from .options import hide_bars_in_files
 
 def push(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of a finished training.")],
-    repo_id: Annotated[str, typer.Argument(help="user/name on the Hub, or name for your own account.")],
-    private: Annotated[bool, typer.Option("--private", help="Of a new repository: for you alone.")] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch; main by default.")] = None,
+    repo_id: Annotated[str, typer.Argument(help="user/name on the Hub, or just name for your own account.")],
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to.  [default: main]")] = None,
     with_code: Annotated[
-        bool, typer.Option("--with-code", help="Push the code too, to be loaded without this package.")
+        bool, typer.Option("--with-code", help="Also push the code, so that the model loads without this package.")
     ] = False,
-    dataset_name: Annotated[str | None, typer.Option(help="Of the card: the data as readers know them.")] = None,
+    dataset_name: Annotated[str | None, typer.Option(help="Name of the training data on the model card.")] = None,
     other_runs: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of a run with another seed, for mean and deviation; once for each."),
+        typer.Option(help="Folder of a run with another seed, for mean and deviation on the card; repeatable."),
     ] = None,
 ) -> None:
-    """Push a checkpoint and its card to the Hub, in one commit. The token is that of `hf auth login`, or HF_TOKEN."""
+    """Push a checkpoint and its card to the Hugging Face Hub.
+
+    It is one commit. Log in with `hf auth login` first, or set HF_TOKEN.
+    """
     from ..hub.push import push_folder
 
     hide_bars_in_files()

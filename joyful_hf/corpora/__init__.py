@@ -1,1 +1,1 @@
-"""The field's corpora as their makers give them, made into training files."""
+"""Make training files from licensed corpora and shared feature pickles."""

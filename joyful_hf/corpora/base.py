@@ -1,4 +1,4 @@
-"""What the builders of corpora share: the words that describe a corpus, and the notes that a builder takes."""
+"""The records that describe a corpus, shared by the modules that build them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from ..processing.labels import SINGLE_LABEL
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
-# One dialogue in ten: what the papers hold out for validation where a corpus does not say.
+# The papers hold out one dialogue in ten for validation where a corpus has no validation set.
 VALIDATION_STEP = 10
 VALIDATION_RULE = f"every {VALIDATION_STEP}th dialogue of the others, in the order of their names, is for validation"
 
@@ -20,29 +20,29 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """Which labels a corpus has under one of its schemes."""
+    """The labels of a corpus under one of its schemes."""
 
     meaning: str
     labels: tuple[str, ...] = ()
-    """Class names in the papers' order; none for numbers."""
+    """Class names in the papers' order; empty for regression."""
     problem_type: str = SINGLE_LABEL
     """As in transformers."""
 
 
 @dataclass(frozen=True)
 class PublishedCounts:
-    """What a paper prints of a corpus. Keys are splits; `"train+validation"` stands for the two together."""
+    """Counts that a paper prints for a corpus. Keys are splits; `"train+validation"` stands for the two together."""
 
     source: str
     dialogues: Mapping[str, int] = field(default_factory=dict)
     utterances: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     remark: str = ""
-    """Why the corpus itself may differ."""
+    """The reason why the corpus itself may differ."""
 
 
 def join_splits(counts: PublishedCounts, splits: Sequence[str]) -> PublishedCounts:
-    """The same counts with some splits added up."""
+    """Return the same counts with some splits added up."""
 
     def renamed(split: str) -> str:
         return "+".join(splits) if split in splits else split
@@ -60,12 +60,12 @@ def join_splits(counts: PublishedCounts, splits: Sequence[str]) -> PublishedCoun
 
 @dataclass
 class Notes:
-    """What a builder could not use, by name, with the reason. Each is told once, however often it is met."""
+    """What a builder could not use, by name, with the reason. Each is noted once, however often it is met."""
 
     missing_files: dict[str, str] = field(default_factory=dict)
-    """Files and parts that are not there or cannot be used; the utterance lacks that modality."""
+    """Files and parts that are missing or unusable; the utterance lacks that modality."""
     known_bad: dict[str, str] = field(default_factory=dict)
-    """What is known to be broken in the release, masked or left out."""
+    """Parts of the release that are known to be broken; they are masked or left out."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Utterances and dialogues that are not in the output."""
 
@@ -75,14 +75,14 @@ class BuiltCorpus:
     """A corpus, ready to be written."""
 
     files: Mapping[str, Callable[[], Iterator[dict[str, Any]]]]
-    """For each output file, such as `train` or `fold1/train`, what makes its dialogues one after the other."""
+    """Output file, such as `train` or `fold1/train` -> a function that yields its dialogues."""
     label_scheme_name: str
     label_scheme: LabelScheme
     speaker_scheme: str
     split: str
-    """How the dialogues are divided."""
+    """How the dialogues are divided, as a sentence."""
     contents: Mapping[str, str]
-    """For each key of an utterance beside speaker and label, what it holds."""
+    """Key of an utterance, except speaker and label -> what it holds."""
     notes: Notes
     published: PublishedCounts | None = None
 
@@ -95,11 +95,11 @@ class Corpus:
     splits: tuple[str, ...]
     """The first is the default."""
     build: Callable[[Path, str | None, str], BuiltCorpus]
-    """Source, label scheme (None for the default) and split -> the corpus."""
+    """Builds the corpus from its source, a label scheme (None for the default) and a split."""
 
 
 def hold_out(names: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Training and validation dialogues, by `VALIDATION_RULE`. Of fewer than 10, but two, the last is held out."""
+    """Divide dialogues into training and validation by `VALIDATION_RULE`; of two to nine, the last is held out."""
     held_out = names[VALIDATION_STEP - 1 :: VALIDATION_STEP]
     if not held_out and len(names) > 1:
         held_out = names[-1:]

@@ -1,8 +1,7 @@
-"""CMU-MOSEI and CMU-MOSI: opinion videos with one speaker each, a dialogue a video.
+"""Read CMU-MOSEI and CMU-MOSI: opinion videos with one speaker each, one dialogue per video.
 
 Both come in two forms: the computational sequences of the CMU-MultimodalSDK, read here, and the pickles that papers
-on sentiment share, which `corpora_cmu_pickles` reads. The frames of an utterance become one vector, their mean, as in
-JOYFUL.
+on sentiment share (`cmu_pickles.py`). The frames of an utterance become one vector, their mean, as in JOYFUL.
 """
 
 import ast
@@ -58,7 +57,7 @@ _FOLDS = {TRAIN: "standard_train_fold", VALIDATION: "standard_valid_fold", TEST:
 
 @dataclass(frozen=True)
 class CmuCorpus:
-    """What tells the two corpora apart."""
+    """The differences between the two corpora."""
 
     label_schemes: Mapping[str, LabelScheme]
     fold_file: str
@@ -67,11 +66,11 @@ class CmuCorpus:
     """Videos that the release's folds name and that cannot be used."""
 
     def build(self, source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
-        """The corpus from a folder with `.csd` files and the SDK's file of folds, or from a pickle.
+        """Build the corpus from a folder with `.csd` files and the SDK's file of folds, or from a pickle.
 
         Raises:
             DialogueError: a part is missing, or a file cannot be read.
-            ImportError: `.csd` files, and h5py is not installed.
+            ImportError: there are `.csd` files, and h5py is not installed.
         """
         label_scheme = label_scheme or next(iter(self.label_schemes))
         pickles = [source] if source.is_file() else files_of(source, ".pkl")
@@ -93,7 +92,7 @@ class CmuCorpus:
             files,
             label_scheme,
             self.label_schemes[label_scheme],
-            "one speaker a video, called 'speaker'",
+            "one speaker per video, called 'speaker'",
             f"{split}: the folds of the CMU-MultimodalSDK, or those of the pickle",
             contents,
             notes,
@@ -102,7 +101,7 @@ class CmuCorpus:
 
 
 def find_csd_files(source: Path) -> list[Path]:
-    """The `.csd` files in the folder or one below it, by name."""
+    """Return the `.csd` files in the folder or one below it, by name."""
     if not source.is_dir():
         return []
     return sorted(path for pattern in ("*.csd", "*/*.csd") for path in source.glob(pattern) if path.name[0] != ".")
@@ -134,7 +133,7 @@ class _Sequences:
             if path is not None:
                 self._features[modality] = self._open(path)
                 self.contents[FEATURE_KEYS[modality]] = f"mean of the frames of {path.name} in the segment"
-        self._media = _find_media(source, {one for fold in self._folds.values() for one in fold})
+        self._media = _find_media(source, {video for fold in self._folds.values() for video in fold})
         if self._media:
             self.contents |= {
                 "audio": "absolute path of the whole video's sound, to be cut by start and end",
@@ -150,7 +149,7 @@ class _Sequences:
             notes.left_out[name] = "a video in none of the standard folds"
 
     def _open(self, path: Path) -> Mapping[str, Any]:
-        """The videos of a sequence: each a group of `features` (frames, size) and `intervals` (frames, 2)."""
+        """Return the videos of a sequence: groups of `features` (frames, size) and `intervals` (frames, 2)."""
         h5py = import_optional("h5py", "corpora", f"reading {path.name}")
         try:
             file = h5py.File(path, "r")
@@ -162,7 +161,7 @@ class _Sequences:
             ) from None
 
     def make_dialogues(self, part: str) -> Iterator[dict[str, Any]]:
-        """The videos of a fold, each a dialogue of its labelled segments."""
+        """Yield the videos of a fold, each as a dialogue of its labelled segments."""
         for video in self._folds[part]:
             if video in self._known_bad:
                 self._notes.known_bad[video] = self._known_bad[video]
@@ -210,28 +209,28 @@ class _Sequences:
             return float(values[0])
         if len(values) != 1 + len(EMOTIONS):
             raise DialogueError(
-                f"{video}: {len(values)} labels a segment, expected the sentiment and 6 emotions; "
-                "for a file with the sentiment alone give --label-scheme sentiment"
+                f"{video}: {len(values)} labels per segment, expected the sentiment and 6 emotions; "
+                "for a file with the sentiment alone, set `label_scheme` to sentiment"
             )
         return [emotion for emotion, value in zip(EMOTIONS, values[1:], strict=True) if value > 0]
 
 
 def _words_in(words: tuple[np.ndarray, np.ndarray], start: float, end: float) -> str | None:
-    """The words whose middle lies in the segment."""
+    """Return the words whose middle lies in the segment."""
     features, intervals = words
     middles = intervals.mean(axis=1)
     inside = features[(middles >= start) & (middles < end)].reshape(-1)
-    spoken = [one.decode("utf-8", errors="replace") if isinstance(one, bytes) else str(one) for one in inside]
+    spoken = [word.decode("utf-8", errors="replace") if isinstance(word, bytes) else str(word) for word in inside]
     return mend_quotes(" ".join(word for word in spoken if word not in _NO_WORD)) or None
 
 
 def _mean_frame(features: np.ndarray, intervals: np.ndarray, start: float, end: float) -> np.ndarray | None:
-    """Mean (size,) float32 of the frames that overlap the segment, or None without any."""
+    """Return the mean (size,) float32 of the frames that overlap the segment, or None if there are none."""
     return finite_mean(features[(intervals[:, 0] < end) & (intervals[:, 1] > start)])
 
 
 def _read_folds(source: Path, fold_file: str) -> dict[str, Sequence[str]]:
-    """The ids of each fold, from the SDK's own file, which is parsed and not run."""
+    """Return the ids of each fold, from the SDK's own file, which is parsed and not run."""
     folder = find_folder_with(source, fold_file)
     if folder is None:
         raise DialogueError(
@@ -242,7 +241,7 @@ def _read_folds(source: Path, fold_file: str) -> dict[str, Sequence[str]]:
     try:
         for statement in ast.parse((folder / fold_file).read_text(encoding="utf-8")).body:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-                lists[statement.targets[0].id] = [str(one) for one in ast.literal_eval(statement.value)]
+                lists[statement.targets[0].id] = [str(video) for video in ast.literal_eval(statement.value)]
         return {part: lists[name] for part, name in _FOLDS.items()}
     except (SyntaxError, ValueError, TypeError, KeyError) as error:
         raise DialogueError(
@@ -251,7 +250,7 @@ def _read_folds(source: Path, fold_file: str) -> dict[str, Sequence[str]]:
 
 
 def _find_media(source: Path, videos: set[str]) -> dict[str, dict[str, str]]:
-    """Paths of `<video>.mp4` and `<video>.wav` by video and suffix, wherever they lie below the folder."""
+    """Return the paths of `<video>.mp4` and `<video>.wav`, by video and suffix, anywhere below the folder."""
     found: dict[str, dict[str, str]] = {}
     for suffix in (".mp4", ".wav"):
         for path in sorted(source.rglob(f"*{suffix}")):

@@ -1,4 +1,4 @@
-"""The pickles of CMU-MOSI and CMU-MOSEI that papers on sentiment share.
+"""Read the pickles of CMU-MOSI and CMU-MOSEI that papers on sentiment share.
 
 A dict of `train`, `valid` and `test`, each a dict of columns over the n utterances: `text`, `audio` and `vision`
 (n, time, size) padded with zeros, `labels` (n, 1) or (n, 1, k) or `regression_labels` (n,), `id`, and in some
@@ -31,7 +31,7 @@ _ID = re.compile(r"(.+?)(?:\$_\$|\[|_)(\d+)\]?")
 
 
 class PickledCorpus:
-    """Reads such a pickle; nothing in it is run."""
+    """Reads one of these pickles; nothing in it is run."""
 
     def __init__(self, path: Path, label_scheme: str, emotions: Sequence[str], notes: Notes) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class PickledCorpus:
         if not isinstance(content, dict) or not all(
             isinstance(content.get(name), dict) for name in _SPLIT_NAMES.values()
         ):
-            raise DialogueError(f"{path}: expected a dict with the splits train, valid and test; this pickle is none")
+            raise DialogueError(f"{path}: expected a dict with the splits train, valid and test")
         self._splits: dict[str, dict[str, Any]] = {part: content[name] for part, name in _SPLIT_NAMES.items()}
         for part, columns in self._splits.items():
             self._check_columns(part, columns)
@@ -58,7 +58,7 @@ class PickledCorpus:
     def _check_columns(self, part: str, columns: Mapping[str, Any]) -> None:
         place = f"{self._path}, {_SPLIT_NAMES[part]}"
         if "id" not in columns:
-            raise DialogueError(f"{place}: 'id' is missing, without which nobody can tell which video is whose")
+            raise DialogueError(f"{place}: 'id' is missing, which says to which video an utterance belongs")
         if not any(name in columns for name in _LABEL_COLUMNS):
             raise DialogueError(f"{place}: 'labels' is missing")
         size = len(columns["id"])
@@ -74,10 +74,10 @@ class PickledCorpus:
                 raise DialogueError(f"{place}: {name!r} should be (utterances, time, size)")
 
     def make_dialogues(self, part: str) -> Iterator[dict[str, Any]]:
-        """The videos of a split, their utterances in the order of clips or start times."""
+        """Yield the videos of a split, their utterances in the order of clips or start times."""
         videos: dict[str, list[tuple[float, int, str]]] = defaultdict(list)
-        for index, one in enumerate(self._splits[part]["id"]):
-            video, position = self._read_id(one)
+        for index, stored_id in enumerate(self._splits[part]["id"]):
+            video, position = self._read_id(stored_id)
             videos[video].append((position, index, f"{video}[{position:g}]"))
         for video, clips in videos.items():
             with refuse_other_forms(self._path):
@@ -85,9 +85,9 @@ class PickledCorpus:
             yield {"dialogue_id": video, "utterances": utterances}
 
     def _read_id(self, value: Any) -> tuple[str, float]:
-        """The video, and the number of the clip or the second at which it starts."""
+        """Return the video, and the number of the clip or the second at which it starts."""
         if isinstance(value, np.ndarray | list | tuple):
-            words = [_as_text(one) for one in np.asarray(value).reshape(-1).tolist()]
+            words = [_as_text(word) for word in np.asarray(value).reshape(-1).tolist()]
             if len(words) == 3:
                 try:
                     return words[0], float(words[1])
@@ -121,7 +121,7 @@ class PickledCorpus:
         if len(values) != 1 + len(self._emotions):
             raise DialogueError(
                 f"{self._path}, {name}: {len(values)} labels, expected the sentiment and "
-                f"{len(self._emotions)} emotions; for a pickle with the sentiment alone give --label-scheme sentiment"
+                f"{len(self._emotions)} emotions; for the sentiment alone, set `label_scheme` to sentiment"
             )
         return [emotion for emotion, value in zip(self._emotions, values[1:], strict=True) if value > 0]
 

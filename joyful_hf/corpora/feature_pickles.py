@@ -1,4 +1,4 @@
-"""The feature pickles that papers on conversations share, read without running anything in them.
+"""Read the feature pickles that papers on conversations share, without running anything in them.
 
 Two forms. A tuple of dicts over dialogues (DialogueRNN, DialogueGCN, MMGCN and what was built on them):
 `IEMOCAP_features.pkl`, `MELD_features_raw.pkl`, `MELD_features_raw1.pkl`, `IEMOCAP_multimodal_features.pkl`, …; or a
@@ -17,8 +17,7 @@ import numpy as np
 from ..evaluation.task import task_of
 from ..io.restricted_pickle import Record, load_plain_pickle
 from ..processing import FEATURE_KEYS, MODALITIES, DialogueError
-from . import iemocap as corpora_iemocap
-from . import meld as corpora_meld
+from . import iemocap, meld
 from .base import (
     SPLITS,
     TEST,
@@ -37,7 +36,7 @@ from .cmu import EMOTION_SCHEME, PUBLISHED_MOSEI
 from .reading import files_of, mend_quotes, refuse_other_forms
 
 _TEXT_OF_ROBERTA = ("roberta1", "roberta2", "roberta3", "roberta4")
-# What the tuples hold, in their order. A field that is not read is called "_".
+# The fields of the known tuples, in their order. A field that is not read is called "_".
 _LAYOUTS = (
     ("ids", "speakers", "labels", "text", "audio", "visual", "sentences", TRAIN, TEST),
     ("ids", "speakers", "labels", "text", "audio", "sentences", TRAIN, TEST, "sentiments"),
@@ -55,9 +54,9 @@ class _Scheme:
 
     label_scheme: LabelScheme
     stored: tuple[str, ...]
-    """The name of each number in the pickle."""
+    """The name of each label number in the pickle."""
     taken: Mapping[str, str]
-    """Which of these names the scheme takes, and what it calls them."""
+    """Stored name -> its name in the scheme, for the names that the scheme takes."""
     published: PublishedCounts | None = None
 
 
@@ -65,17 +64,17 @@ _BINARY = ("negative", "positive")
 _SCHEMES = {
     f"iemocap-{name}": _Scheme(
         scheme,
-        corpora_iemocap.LABEL_SCHEMES["6-way"].labels,
-        corpora_iemocap.renamed_labels(name),
-        corpora_iemocap.published_counts(name, corpora_iemocap.STANDARD),
+        iemocap.LABEL_SCHEMES["6-way"].labels,
+        iemocap.renamed_labels(name),
+        iemocap.published_counts(name, iemocap.STANDARD),
     )
-    for name, scheme in corpora_iemocap.LABEL_SCHEMES.items()
+    for name, scheme in iemocap.LABEL_SCHEMES.items()
 }
 _SCHEMES["meld-7-way"] = _Scheme(
-    corpora_meld.LABEL_SCHEMES["7-way"],
-    corpora_meld.EMOTIONS,
-    {name: name for name in corpora_meld.EMOTIONS},
-    join_splits(corpora_meld.PUBLISHED, (TRAIN, VALIDATION)),
+    meld.LABEL_SCHEMES["7-way"],
+    meld.EMOTIONS,
+    {name: name for name in meld.EMOTIONS},
+    join_splits(meld.PUBLISHED, (TRAIN, VALIDATION)),
 )
 _SCHEMES["mosei-emotions"] = _Scheme(
     EMOTION_SCHEME, EMOTION_SCHEME.labels, {name: name for name in EMOTION_SCHEME.labels}, PUBLISHED_MOSEI
@@ -91,7 +90,7 @@ _SCHEMES["mosei-binary"] = _Scheme(
 
 @dataclass
 class _Dialogue:
-    """One dialogue of a pickle, with a list over its utterances for each thing that it has."""
+    """One dialogue of a pickle, with one list per field over its utterances."""
 
     name: str
     speakers: Sequence[Any]
@@ -102,10 +101,10 @@ class _Dialogue:
 
 
 def build_pickle(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
-    """A corpus from one of the shared feature pickles.
+    """Build a corpus from one of the shared feature pickles.
 
     Raises:
-        DialogueError: not a readable pickle, none of the known forms, or a label scheme that does not fit it.
+        DialogueError: the pickle is not readable or of no known form, or the label scheme does not fit it.
     """
     path = _find_pickle(source)
     content = load_plain_pickle(path)
@@ -152,7 +151,7 @@ class _PickledCorpus:
     notes: Notes
 
     def find_scheme(self) -> str:
-        """The label scheme that dialogue names and labels show."""
+        """Return the label scheme that fits the names and labels of the dialogues."""
         dialogues = [self.read(name) for name in self.names[TRAIN] + self.names[TEST]]
         if not dialogues:
             raise DialogueError(f"{self.path}: the pickle holds no dialogues")
@@ -169,11 +168,11 @@ class _PickledCorpus:
             return "mosei-binary"
         raise DialogueError(
             f"{self.path}: the label scheme cannot be told from dialogues such as {dialogues[0].name!r}; "
-            f"give --label-scheme: {', '.join(_SCHEMES)}"
+            f"set `label_scheme` to one of {', '.join(_SCHEMES)}"
         )
 
     def make_dialogues(self, part: str, scheme: _Scheme) -> Iterator[dict[str, Any]]:
-        """The dialogues of a split with the utterances that the scheme takes."""
+        """Yield the dialogues of a split with the utterances that the scheme takes."""
         for key in self.names[part]:
             with refuse_other_forms(self.path):
                 dialogue = self.read(key)
@@ -232,7 +231,7 @@ class _PickledCorpus:
 
 
 def _speaker_name(value: Any) -> str:
-    """A name as it is; a number, or the place of the one in a one-hot vector, as `speaker 3`."""
+    """Return a name as it is, and a number or a one-hot vector as `speaker 3`."""
     if isinstance(value, str):
         return value
     return f"speaker {int(np.argmax(value)) if np.size(value) > 1 else int(np.asarray(value).reshape(-1)[0])}"
@@ -243,7 +242,7 @@ def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
     if fields is None:
         kinds = ", ".join(type(part).__name__ for part in content[:20])
         raise DialogueError(
-            f"{path}: none of the known layouts of feature pickles; a tuple of {len(content)} parts ({kinds})"
+            f"{path}: none of the known layouts of feature pickles; got a tuple of {len(content)} parts ({kinds})"
         )
     columns = dict(zip(fields, content, strict=True))
     notes = Notes()
@@ -264,7 +263,9 @@ def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
             raise DialogueError(f"{path}: dialogue {name!r} is in the split and not among the {missing[0]}")
         features = {modality: columns[modality][name] for modality in MODALITIES if modality in columns}
         if _TEXT_OF_ROBERTA[0] in columns:
-            features["text"] = np.mean([np.asarray(columns[one][name], np.float32) for one in _TEXT_OF_ROBERTA], 0)
+            features["text"] = np.mean(
+                [np.asarray(columns[column][name], np.float32) for column in _TEXT_OF_ROBERTA], 0
+            )
         own_ids = columns["ids"][name]
         return _Dialogue(
             str(name),
@@ -286,7 +287,7 @@ def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
 
 
 def _fits(content: Sequence[Any], layout: Sequence[str]) -> bool:
-    """Whether the splits are collections of names where the layout has them, and the rest are dicts."""
+    """Return whether the splits are collections of names where the layout has them, and the rest are dicts."""
     return len(content) == len(layout) and all(
         name == "_" or isinstance(part, set | frozenset | list | tuple | np.ndarray if name in SPLITS else dict)
         for name, part in zip(layout, content, strict=True)
@@ -294,7 +295,7 @@ def _fits(content: Sequence[Any], layout: Sequence[str]) -> bool:
 
 
 def _in_order(names: Any) -> list[Any]:
-    """Names in alphabetical order, numbers by their size: the pickles' own sets have no order."""
+    """Sort names alphabetically and numbers by size: the pickles' own sets have no order."""
     return sorted(set(names), key=lambda name: (name if isinstance(name, Integral) else -1, str(name)))
 
 
@@ -302,7 +303,7 @@ def _read_samples(path: Path, content: Any) -> _PickledCorpus:
     samples: dict[str, list[Record]] = {}
     for part, keys in _SAMPLE_SPLITS.items():
         found = next((content[key] for key in keys if key in content), None) if isinstance(content, dict) else None
-        if not isinstance(found, list | tuple) or not all(isinstance(one, Record) for one in found):
+        if not isinstance(found, list | tuple) or not all(isinstance(sample, Record) for sample in found):
             raise DialogueError(
                 f"{path}: none of the known forms of feature pickles; expected a tuple of dicts, "
                 "or a dict with lists of samples under 'train', 'dev' and 'test'"

@@ -1,4 +1,4 @@
-"""IEMOCAP, from the folders of the release (`IEMOCAP_full_release`).
+"""Read IEMOCAP from the folders of the release (`IEMOCAP_full_release`).
 
 Two sets of utterances go by the name "IEMOCAP 4-way", and scores on them cannot be compared: papers on conversations
 drop the excited and frustrated ones, papers on speech merge the excited with the happy ones. Hence two schemes.
@@ -37,7 +37,7 @@ SESSIONS = (1, 2, 3, 4, 5)
 STANDARD, SESSION_FOLDS = "standard", "session-folds"
 
 _FOUR = {"hap": "happy", "sad": "sad", "neu": "neutral", "ang": "angry"}
-# For each scheme, which of the release's labels it takes, and under which name.
+# Scheme -> the labels of the release that it takes -> their names in the scheme.
 _TAKEN: Mapping[str, Mapping[str, str]] = {
     "6-way": {**_FOUR, "exc": "excited", "fru": "frustrated"},
     "4-way-erc": _FOUR,
@@ -81,12 +81,12 @@ _SPOKEN = re.compile(r"^(Ses\d\d[FM]_\S+?)(?: \[[^\]]*\])?:[ \t]*(.*)$", re.MULT
 
 
 def renamed_labels(label_scheme: str) -> dict[str, str]:
-    """Which of the six emotions a scheme takes, and what it calls them."""
+    """Return the emotions, of the six, that a scheme takes, each with its name there."""
     return {_NAMES[code]: name for code, name in _TAKEN[label_scheme].items()}
 
 
 def published_counts(label_scheme: str, split: str) -> PublishedCounts:
-    """What the papers print, by training with validation and test, or by all folds' test sets together."""
+    """Return the papers' counts: by training with validation and test, or for all folds' test sets together."""
     if label_scheme == "4-way-ser":
         return PublishedCounts("papers on speech, such as Foal-Net's", {_ALL: 151}, {_ALL: 5531})
     labels = {label: _PAPER_LABELS[label] for label in LABEL_SCHEMES[label_scheme].labels}
@@ -108,7 +108,7 @@ class _Turn:
 
 
 def build_iemocap(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
-    """IEMOCAP from the folder with `Session1` to `Session5`.
+    """Build IEMOCAP from the folder with `Session1` to `Session5`.
 
     Raises:
         DialogueError: a part of the release is missing, or a file is not in its format.
@@ -163,7 +163,7 @@ class _Release:
         self._is_folder = cache(Path.is_dir)
 
     def dialogues_of(self, session: int) -> list[tuple[int, str]]:
-        """The session and a name such as `Ses01F_impro01` for each dialogue.
+        """Return the session and a name such as `Ses01F_impro01` for each dialogue.
 
         Raises:
             DialogueError: labels or transcripts of the session are missing.
@@ -180,7 +180,7 @@ class _Release:
         return [(session, name) for name in names]
 
     def make_dialogues(self, dialogues: list[tuple[int, str]]) -> Iterator[dict[str, Any]]:
-        """Dialogues with the utterances that the label scheme takes, in spoken order."""
+        """Yield dialogues with the utterances that the label scheme takes, in spoken order."""
         for session, name in dialogues:
             utterances = self._utterances(self._root / f"Session{session}", name)
             if utterances:
@@ -230,7 +230,7 @@ class _Release:
         return sorted(turns, key=lambda turn: (turn.start, turn.end))
 
     def _media(self, path: Path) -> str | None:
-        """The file's path, or None with a note. A folder that is missing as a whole is noted once."""
+        """Return the file's path, or None with a note. A folder that is missing as a whole is noted once."""
         if not self._is_folder(path.parent):
             self.notes.missing_files[str(path.parent)] = "the folder is missing"
             return None

@@ -1,4 +1,4 @@
-"""MELD, from the release's CSV files and clips (`MELD.Raw`)."""
+"""Read MELD from the release's CSV files and clips (`MELD.Raw`)."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ _CSV = {TRAIN: "train_sent_emo.csv", VALIDATION: "dev_sent_emo.csv", TEST: "test
 _CLIPS = {TRAIN: "train_splits", VALIDATION: "dev_splits_complete", TEST: "output_repeated_splits_test"}
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
 
-# As users of the release reported them, and its maintainers did not mend them.
+# Users of the release reported these, and its maintainers have not mended them.
 _KNOWN_BAD = {
     (TRAIN, 125, 3): "the clip is damaged and cannot be decoded",
     (TRAIN, 309, 0): "the clip is cut wrongly",
@@ -37,7 +37,7 @@ _KNOWN_BAD = {
     (TEST, 220, 0): "the clip is cut wrongly and lasts 4 minutes",
 }
 
-# The order of the field's feature pickles.
+# In the order of the feature pickles that papers share.
 EMOTIONS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 SENTIMENTS = ("neutral", "positive", "negative")
 LABEL_SCHEMES = {
@@ -59,10 +59,10 @@ PUBLISHED = PublishedCounts(
 
 
 def build_meld(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
-    """MELD from the folder with its CSV files and the folders of its clips, or folders with them.
+    """Build MELD from the folder with its CSV files and the folders of its clips, or a folder above.
 
     Raises:
-        DialogueError: a CSV file is missing or is not one of MELD's.
+        DialogueError: a CSV file is missing, or is not one of MELD's.
     """
     label_scheme = label_scheme or next(iter(LABEL_SCHEMES))
     release = _Release(source, label_scheme)
@@ -107,7 +107,7 @@ class _Release:
         self._rows = {part: self._read_rows(part) for part in SPLITS}
 
     def _read_rows(self, part: str) -> dict[int, dict[int, dict[str, str]]]:
-        """The rows of a CSV file by dialogue and utterance."""
+        """Return the rows of a CSV file by dialogue and utterance."""
         path = self._csv_files[part]
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
         rows: dict[int, dict[int, dict[str, str]]] = defaultdict(dict)
@@ -120,7 +120,7 @@ class _Release:
                 self._check_row(row, place)
                 utterances = rows[int(row["Dialogue_ID"])]
                 if int(row["Utterance_ID"]) in utterances:
-                    raise DialogueError(f"{place}: this utterance is there twice")
+                    raise DialogueError(f"{place}: this utterance occurs twice")
                 utterances[int(row["Utterance_ID"])] = row
         except csv.Error as error:
             raise DialogueError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from None
@@ -141,7 +141,7 @@ class _Release:
             )
 
     def make_dialogues(self, part: str) -> Iterator[dict[str, Any]]:
-        """The dialogues of a split in the order of their numbers, their utterances too."""
+        """Yield the dialogues of a split in the order of their numbers, and so their utterances."""
         for dialogue, utterances in sorted(self._rows[part].items()):
             yield {
                 "dialogue_id": f"{part}_dia{dialogue}",
@@ -162,7 +162,7 @@ class _Release:
         }
 
     def _clip(self, part: str, dialogue: int, number: int) -> str | None:
-        """The clip's path, or None with a note: not there, or known to be bad."""
+        """Return the clip's path, or None with a note where it is missing or known to be bad."""
         name = f"dia{dialogue}_utt{number}.mp4"
         if part not in self._clip_folders:
             return None

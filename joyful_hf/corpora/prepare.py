@@ -1,6 +1,5 @@
-"""`joyful prepare`: a licensed corpus -> Parquet files of dialogues, and metadata that says what they hold."""
+"""Turn a licensed corpus into Parquet files of dialogues, and metadata that says what they hold."""
 
-import difflib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from .. import __version__
+from ..io.messages import did_you_mean
 from ..processing import FEATURE_KEYS, DialogueError
 from ..processing.labels import MULTI_LABEL, REGRESSION
+from ..version import __version__
 from .base import BuiltCorpus, Corpus
 from .cmu import CMU_MOSEI, CMU_MOSI
 from .feature_pickles import PICKLE
@@ -32,10 +32,10 @@ CORPORA: Mapping[str, Corpus] = {
 
 METADATA_FILE = "metadata.json"
 METADATA_KEY = b"joyful_hf"
-"""Key of the same metadata in the schema of each Parquet file."""
+"""The key under which the schema of each Parquet file holds the same metadata."""
 
 _DIALOGUES_PER_CHUNK = 32
-# Keys that are of no interest to count.
+# Keys that every utterance has, and that need no count.
 _ALWAYS = ("speaker", "label", "utterance_id", "start", "end")
 _NUMBER = pa.float64()
 _TYPES = {"start": _NUMBER, "end": _NUMBER, **dict.fromkeys(FEATURE_KEYS.values(), pa.list_(pa.float32()))}
@@ -45,15 +45,15 @@ _LABEL_TYPES = {MULTI_LABEL: pa.list_(pa.string()), REGRESSION: pa.float32()}
 def prepare_corpus(
     corpus: str, source: str | Path, output: str | Path, label_scheme: str | None = None, split: str | None = None
 ) -> PreparationReport:
-    """Write a corpus as `train.parquet`, `validation.parquet`, `test.parquet` (in a folder a fold) and metadata.
+    """Write a corpus as `train.parquet`, `validation.parquet`, `test.parquet` (one folder per fold) and metadata.
 
-    Dialogues are read and written one after the other, so that a corpus need not fit in memory.
+    Dialogues are read and written one after the other, so that a corpus need not fit into memory.
 
     Args:
         corpus: a key of `CORPORA`.
         source: the folder, or file, of the corpus.
         output: a folder that does not exist yet, or an empty one. It appears whole or not at all.
-        label_scheme: one of the corpus's schemes; the first by default, and for pickles the one that they show.
+        label_scheme: one of the corpus's schemes; by default the first, or for pickles the one that fits them.
         split: one of the corpus's splits; the first by default.
 
     Returns:
@@ -69,20 +69,18 @@ def prepare_corpus(
         _known(label_scheme, chosen.label_schemes, f"label scheme of {corpus}")
     split = chosen.splits[0] if split is None else _known(split, chosen.splits, f"split of {corpus}")
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise DialogueError(f"{output}: this is not empty, and nothing in it is overwritten; choose another folder")
+        raise DialogueError(f"{output}: is not empty, and nothing in it is overwritten; choose another folder")
     if not source.exists():
         raise DialogueError(f"{source}: there is no such file or folder")
     return _write_corpus(corpus, chosen.build(source, label_scheme, split), output)
 
 
 def _known(name: str, known: Iterable[str], what: str) -> str:
-    """The name itself. Raises a DialogueError with the nearest known one if it is not known."""
+    """Return the name itself, or raise a DialogueError with the nearest known ones."""
     known = list(known)
     if name in known:
         return name
-    nearest = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-    raise DialogueError(f"unknown {what} {name!r}{hint} (known: {', '.join(known)})")
+    raise DialogueError(f"unknown {what} {name!r}{did_you_mean(name.lower(), known, 3)} (known: {', '.join(known)})")
 
 
 def _write_corpus(name: str, built: BuiltCorpus, output: Path) -> PreparationReport:
@@ -110,7 +108,7 @@ def _write_corpus(name: str, built: BuiltCorpus, output: Path) -> PreparationRep
 
 
 def _schema(name: str, built: BuiltCorpus) -> pa.Schema:
-    """The columns of the dialogue record that this corpus has, with what they mean."""
+    """Return the columns of the dialogue record that this corpus has, with their meaning as metadata."""
     keys = {
         "speaker": pa.string(),
         "label": _LABEL_TYPES.get(built.label_scheme.problem_type, pa.string()),
@@ -122,7 +120,7 @@ def _schema(name: str, built: BuiltCorpus) -> pa.Schema:
 
 
 def _write_file(dialogues: Iterator[dict[str, Any]], path: Path, schema: pa.Schema, counts: FileCounts) -> None:
-    """Write dialogues to a Parquet file and count them; without any, there is no file."""
+    """Write dialogues to a Parquet file, and count them; where there are none, no file is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     keys = [field.name for field in schema.field("utterances").type.value_type if field.name not in _ALWAYS]
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
@@ -134,7 +132,7 @@ def _write_file(dialogues: Iterator[dict[str, Any]], path: Path, schema: pa.Sche
 
 
 def _description(name: str, built: BuiltCorpus) -> dict[str, Any]:
-    """What the corpus is, which is known before it is written."""
+    """Return what is known of the corpus before it is written."""
     return {
         "corpus": name,
         "label_scheme": {"name": built.label_scheme_name, **vars(built.label_scheme)},
@@ -146,7 +144,7 @@ def _description(name: str, built: BuiltCorpus) -> dict[str, Any]:
 
 
 def _outcome(report: PreparationReport) -> dict[str, Any]:
-    """What was found while it was written."""
+    """Return what was found while the corpus was written."""
     published = None
     if report.published is not None:
         compared = report.differences is not None
@@ -155,5 +153,5 @@ def _outcome(report: PreparationReport) -> dict[str, Any]:
 
 
 def _as_json(metadata: dict[str, Any], indent: int | None = None) -> str:
-    """Metadata as JSON; the records in it become objects of their fields."""
+    """Return metadata as JSON; data classes in it become objects of their fields."""
     return json.dumps(metadata, indent=indent, ensure_ascii=False, default=vars)

@@ -11,7 +11,7 @@ from ..processing import DialogueError
 
 
 def find_folder_with(source: Path, name: str) -> Path | None:
-    """The folder that holds `name`: `source` itself, or one up to two levels below it."""
+    """Return the folder that holds `name`: `source` itself, or one up to two levels below it."""
     for pattern in ("", "*/", "*/*/"):
         for folder in [source] if not pattern else sorted(source.glob(pattern)):
             if not folder.name.startswith(".") and (folder / name).exists():
@@ -20,10 +20,10 @@ def find_folder_with(source: Path, name: str) -> Path | None:
 
 
 def require_folder(folder: Path, part: str) -> Path:
-    """The folder itself.
+    """Return the folder itself.
 
     Raises:
-        DialogueError: it is not there; the message names the part of the corpus that it would hold.
+        DialogueError: it is missing; the message names the part of the corpus that it should hold.
     """
     if not folder.is_dir():
         raise DialogueError(f"{folder}: there is no such folder; it should hold {part}")
@@ -32,10 +32,10 @@ def require_folder(folder: Path, part: str) -> Path:
 
 @contextmanager
 def refuse_other_forms(path: Path) -> Generator[None, None, None]:
-    """A value of an unforeseen kind in somebody else's file is bad input, not a mistake of ours.
+    """Treat an unforeseen value in a file as bad input, not as a mistake of this package.
 
     Raises:
-        DialogueError: in place of the error that such a value leads to.
+        DialogueError: in place of the error to which such a value leads.
     """
     try:
         yield
@@ -43,16 +43,18 @@ def refuse_other_forms(path: Path) -> Generator[None, None, None]:
         raise
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"[:100]
-        raise DialogueError(f"{path}: the file holds something else than its form has there ({reason})") from error
+        raise DialogueError(
+            f"{path}: the file holds a value that its format does not have there ({reason})"
+        ) from error
 
 
 def files_of(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder with this suffix, by name. Leaves out the `._name` files of macOS archives."""
+    """Return the files of a folder with this suffix, by name, without the `._name` files of macOS archives."""
     return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, or in Windows-1252 where it is not that; quotes that were decoded wrongly are mended.
+    """Read a text file in UTF-8, or else in Windows-1252; quotes that were decoded wrongly are mended.
 
     Raises:
         DialogueError: the file is empty or holds no text.
@@ -73,7 +75,7 @@ _MISREAD = re.compile("â€(.)")
 
 
 def _windows_byte(character: str) -> bytes:
-    """A character as the one byte that it was read from; five bytes have no character in Windows-1252."""
+    """Return the byte that a character was read from; five bytes have no character in Windows-1252."""
     try:
         return character.encode("cp1252")
     except UnicodeEncodeError:
@@ -93,7 +95,7 @@ def mend_quotes(text: str) -> str:
 
 
 def finite_mean(frames: np.ndarray) -> np.ndarray | None:
-    """Mean (size,) float32 over the frames (frames, size), each size over its finite values; None without any."""
+    """Return the mean (size,) float32 of frames (frames, size), over finite values only; None if there are none."""
     frames = frames.astype(np.float64)
     finite = np.isfinite(frames)
     if not finite.any():

@@ -1,4 +1,4 @@
-"""What `joyful prepare` reports: what was written, what is missing, and differences from published counts."""
+"""The report of a preparation: what was written, what is missing, and differences from published counts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ _MOST_ROWS = 20
 
 @dataclass
 class FileCounts:
-    """What one output file holds."""
+    """Counts of one output file."""
 
     dialogues: int = 0
     utterances: int = 0
     labels: Counter[str] = field(default_factory=Counter)
-    """Utterances of each class; empty for numbers."""
+    """Utterances of each class; empty for regression."""
     present: Counter[str] = field(default_factory=Counter)
     """Utterances that have each key, such as `text` or `audio_features`."""
     feature_sizes: dict[str, int] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class FileCounts:
         """Count some dialogues.
 
         Raises:
-            DialogueError: they are no dialogues, or have features of another size than those before.
+            DialogueError: they are not dialogues, or their features differ in size from earlier ones.
         """
         summary = summarize_dialogues(dialogues)
         self.dialogues += summary.num_dialogues
@@ -44,13 +44,14 @@ class FileCounts:
                     f"dialogue {dialogues[0]['dialogue_id']!r} or one soon after: '{key}' has size {size}, "
                     f"those before had {self.feature_sizes[key]}"
                 )
+        utterances = [utterance for dialogue in dialogues for utterance in dialogue["utterances"]]
         for key in keys:
-            self.present[key] += sum(one.get(key) is not None for each in dialogues for one in each["utterances"])
+            self.present[key] += sum(utterance.get(key) is not None for utterance in utterances)
 
 
 @dataclass(frozen=True)
 class CountDifference:
-    """A number that is not the published one."""
+    """A count that differs from the published one."""
 
     what: str
     split: str
@@ -60,17 +61,17 @@ class CountDifference:
 
 @dataclass
 class PreparationReport:
-    """What `joyful prepare` did; `str` gives it as text."""
+    """The outcome of `prepare_corpus`; `str` gives it as text."""
 
     corpus: str
     output: Path
     label_scheme: str
     counts: dict[str, FileCounts]
-    """By output file, such as `train` or `fold1/train`."""
+    """Output file, such as `train` or `fold1/train` -> its counts."""
     notes: Notes
     published: PublishedCounts | None
     differences: list[CountDifference] | None
-    """None where nothing was compared: no counts are published, or this is not the whole corpus."""
+    """None if nothing was compared: no counts are published, or this is not the whole corpus."""
 
     def __str__(self) -> str:
         parts = [
@@ -110,7 +111,7 @@ class PreparationReport:
             return [f"not the whole corpus: counts were not compared with {source}"]
         if not self.differences:
             return [f"counts: as published ({source})"]
-        rows = [[one.split, one.what, str(one.published), str(one.here)] for one in self.differences]
+        rows = [[found.split, found.what, str(found.published), str(found.here)] for found in self.differences]
         table = _table(["", "", "published", "here"], rows)
         remark = f"\n{self.published.remark}" if self.published.remark else ""
         return [f"warning: counts differ from {source}:\n{table}{remark}"]
@@ -126,7 +127,7 @@ def _notes_table(title: str, notes: Mapping[str, str]) -> list[str]:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    """Rows as text: the first column to the left, numbers to the right."""
+    """Return rows as text: the first column aligned left, numbers aligned right."""
     lines = [head, *rows] if head else rows
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
 
@@ -140,17 +141,19 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def compare_counts(
     counts: Mapping[str, FileCounts], published: PublishedCounts | None
 ) -> list[CountDifference] | None:
-    """Where the counts differ from published ones, or None where there is nothing to compare.
+    """Return the differences from published counts, or None if there is nothing to compare.
 
     Args:
-        counts: by output file; of several folds the first is compared, as each holds the whole corpus.
+        counts: those of each output file. With several folds the first is compared, as each holds the whole corpus.
     """
     if published is None:
         return None
     fold = next(iter(counts)).rpartition("/")[0]
-    by_split = {file.rpartition("/")[2]: one for file, one in counts.items() if file.rpartition("/")[0] == fold}
+    by_split = {
+        file.rpartition("/")[2]: of_file for file, of_file in counts.items() if file.rpartition("/")[0] == fold
+    }
     whole = sum(published.dialogues.values())
-    if sum(one.dialogues for one in by_split.values()) < _WHOLE_SHARE * whole:
+    if sum(of_file.dialogues for of_file in by_split.values()) < _WHOLE_SHARE * whole:
         return None
 
     def files_of(split: str) -> list[FileCounts]:
@@ -158,12 +161,14 @@ def compare_counts(
 
     differences = []
     for split, number in published.dialogues.items():
-        differences.append(CountDifference("dialogues", split, number, sum(one.dialogues for one in files_of(split))))
+        differences.append(
+            CountDifference("dialogues", split, number, sum(of_file.dialogues for of_file in files_of(split)))
+        )
     for split, number in published.utterances.items():
-        here = sum(one.utterances for one in files_of(split))
+        here = sum(of_file.utterances for of_file in files_of(split))
         differences.append(CountDifference("utterances", split, number, here))
     for split, labels in published.labels.items():
         for label, number in labels.items():
-            here = sum(one.labels[label] for one in files_of(split))
+            here = sum(of_file.labels[label] for of_file in files_of(split))
             differences.append(CountDifference(label, split, number, here))
-    return [one for one in differences if one.published != one.here]
+    return [found for found in differences if found.published != found.here]

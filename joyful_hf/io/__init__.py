@@ -1,1 +1,1 @@
-"""Files, errors of the Hub, and pickles that are read without running them."""
+"""Files, errors of the Hub, words of messages, and pickles that are read without running them."""

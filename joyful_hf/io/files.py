@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and JSON that is read with a message of what is wrong with it."""
+"""Write files whole or not at all, and read JSON with an error that says what is wrong with it."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..processing import DialogueError
+from ..processing.dialogue_error import DialogueError
 
 
 @contextmanager
 def written_whole(file: Path) -> Generator[Path, None, None]:
-    """A path to write to: it becomes the file when all went well, and leaves nothing behind otherwise."""
+    """Give a path to write to, which becomes the file if all goes well, and leaves nothing behind otherwise."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     try:
@@ -22,13 +22,13 @@ def written_whole(file: Path) -> Generator[Path, None, None]:
 
 
 def write_json(record: Mapping[str, Any], file: Path, indent: int = 2) -> None:
-    """Write an object, its keys in the order that they have."""
+    """Write an object as JSON, its keys in their own order."""
     with written_whole(file) as part:
         part.write_text(json.dumps(record, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Read an object.
+    """Read a JSON object.
 
     Raises:
         DialogueError: it cannot be read, or holds something else.

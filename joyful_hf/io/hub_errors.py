@@ -1,4 +1,4 @@
-"""What went wrong between here and the Hub, in one line that says the way out."""
+"""Say in one line what went wrong between this machine and the Hub, and the way out."""
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -15,16 +15,16 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ..processing import DialogueError
+from ..processing.dialogue_error import DialogueError
 
-# Of the HTTP client, and of what sends large files beside it (Xet).
+# Errors of the HTTP client, and of Xet, which sends large files beside it.
 _BROKEN = (HTTPError, ConnectionError, TimeoutError)
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
 @contextmanager
 def clear_hub_errors(what: str) -> Generator[None, None, None]:
-    """Inside the block, an error of the Hub or of the way to it becomes a `DialogueError`, whose message begins so."""
+    """Turn errors of the Hub, or of the connection to it, into a `DialogueError` that begins with `what`."""
     try:
         yield
     except Exception as error:
@@ -35,22 +35,22 @@ def clear_hub_errors(what: str) -> Generator[None, None, None]:
 
 
 def hub_reason(error: BaseException) -> str | None:
-    """Why the Hub did not do what it was asked for; None of an error that is not the Hub's.
+    """Return why the Hub did not do what it was asked for; None for an error that is not the Hub's.
 
-    The libraries wrap what the Hub said in errors of their own: what they wrap counts.
+    The libraries wrap what the Hub said in errors of their own: the wrapped error counts.
     """
     errors = list(_chain(error))
-    for one in errors:
-        if isinstance(one, ConnectionError | LocalEntryNotFoundError) and constants.is_offline_mode():
+    for found in errors:
+        if isinstance(found, ConnectionError | LocalEntryNotFoundError) and constants.is_offline_mode():
             return "HF_HUB_OFFLINE is set, and this machine has no copy; unset it to ask the Hub"
-        if isinstance(one, HFValidationError):
-            return f"it is no id of a repository, which is user/name ({one})"
-        if isinstance(one, LocalTokenNotFoundError):
+        if isinstance(found, HFValidationError):
+            return f"it is no id of a repository, which is user/name ({found})"
+        if isinstance(found, LocalTokenNotFoundError):
             return f"there is no token; {_LOG_IN}"
-        if isinstance(one, HfHubHTTPError):
-            return _said_by_hub(one) or " ".join(str(error).split())
-    if any(isinstance(one, _BROKEN) for one in errors):
-        last = next(one for one in reversed(errors) if isinstance(one, _BROKEN))
+        if isinstance(found, HfHubHTTPError):
+            return _said_by_hub(found) or " ".join(str(error).split())
+    last = next((found for found in reversed(errors) if isinstance(found, _BROKEN)), None)
+    if last is not None:
         broken = f"the connection to {constants.ENDPOINT} failed ({str(last) or type(last).__name__})"
         return f"{broken}; the same call again goes on from where this one stopped"
     return None
@@ -65,7 +65,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _said_by_hub(error: HfHubHTTPError) -> str | None:
-    """None of an answer for which there are no better words than the library's."""
+    """Return what an answer means; None where the library's own words are the best."""
     status = error.response.status_code
     if isinstance(error, GatedRepoError):
         return "its owner gives access on request; ask for it on the repository's page"

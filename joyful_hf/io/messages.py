@@ -1,7 +1,19 @@
 """Words that messages share."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_IRREGULAR = {"medium": "media", "class": "classes"}
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 dialogue", "2 dialogues", "1 medium", "2 media"."""
+    return f"{number} {noun if number == 1 else _IRREGULAR.get(noun, f'{noun}s')}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return "a, b, c", or the first `most` names "and 3 more"."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:

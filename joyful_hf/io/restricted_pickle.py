@@ -1,9 +1,9 @@
 """Read pickles that others made, without importing or calling anything that they name.
 
 Loading a pickle the usual way runs whatever its author put there. Here every class and function that it names becomes
-a `StandIn`, which only remembers what it was given; what is known and harmless is then rebuilt from what the stand-ins
-remember. `load_plain_pickle` does so for files of features: containers, numbers, strings and numpy arrays, and objects
-of unknown classes as `Record`.
+a `StandIn`, which only remembers what it was given; known and harmless values are then rebuilt from the stand-ins.
+`load_plain_pickle` does so for files of features: containers, numbers, strings and numpy arrays, and objects of
+unknown classes as `Record`.
 """
 
 import math
@@ -19,13 +19,13 @@ from typing import IO, Any, ClassVar
 
 import numpy as np
 
-from ..processing import DialogueError
+from ..processing.dialogue_error import DialogueError
 
 
 class StandIn:
-    """In place of an object whose class is not imported, or of a result whose function is not called.
+    """Takes the place of an object whose class is not imported, or of a result whose function is not called.
 
-    Stand-ins are what `find_class` gives out, so they stay inert under every opcode: as a class a stand-in can only
+    Stand-ins are what `find_class` returns, so they stay inert under every opcode: as a class a stand-in can only
     be instantiated, and an instance can only be given its state.
     """
 
@@ -62,7 +62,7 @@ class RestrictedUnpickler(pickle.Unpickler):
         self._stand_ins: dict[str, type[StandIn]] = {}
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """What stands for a name; it is never imported."""
+        """Return what stands for a name; the name is never imported."""
         # Protocols up to 2 give the standard library the names that it had in Python 2.
         module = IMPORT_MAPPING.get(module_name, module_name)
         name = ".".join(NAME_MAPPING.get((module_name, global_name), (module, global_name)))
@@ -74,10 +74,10 @@ class RestrictedUnpickler(pickle.Unpickler):
         return self._stand_ins[name]
 
     def check_name(self, name: str) -> None:
-        """A place to refuse a name. As it stands, every name is stood in for."""
+        """Refuse a name, in a subclass; here, every name gets a stand-in."""
 
     def persistent_load(self, pid: Any, /) -> Any:
-        """What stands for data outside of the pickle, of which there is none."""
+        """Refuse a reference to data outside of the pickle, as there is none."""
         raise pickle.UnpicklingError(f"refers to {str(pid)[:80]!r}, which lies outside of it")
 
 
@@ -93,10 +93,10 @@ _GETS = {"GET", "BINGET", "LONG_BINGET"}
 
 
 def check_opcodes(file: IO[bytes], size: int) -> None:
-    """Refuse what the unpickler would act upon without asking `find_class`.
+    """Refuse opcodes on which the unpickler would act without asking `find_class`.
 
     Args:
-        size: bytes of the file.
+        size: size of the file in bytes.
 
     Raises:
         UnsafePickleError: an extension of copyreg, a memo that asks for all memory, or tuples nested too deep.
@@ -115,7 +115,7 @@ def check_opcodes(file: IO[bytes], size: int) -> None:
 
 @dataclass(frozen=True)
 class _StackEffect:
-    """What an opcode does to the stack."""
+    """The effect of an opcode on the stack."""
 
     takes_to_mark: bool
     taken: int
@@ -137,7 +137,7 @@ _STACK_EFFECTS = {opcode.name: _StackEffect.of(opcode) for opcode in pickletools
 
 
 class _TupleDepths:
-    """At most how deep tuples lie in each other, for each value that the unpickler would have on its stack."""
+    """An upper bound of how deep tuples are nested, for each value that the unpickler would have on its stack."""
 
     _MARK = -1
 
@@ -146,7 +146,7 @@ class _TupleDepths:
         self._memo: dict[Any, int] = {}
 
     def after(self, name: str, argument: Any) -> int:
-        """The depth of the value on top of the stack once this opcode has run."""
+        """Return the depth of the value on top of the stack once this opcode has run."""
         if name in _PUTS:
             self._memo[argument] = self._top()
         elif name == "MEMOIZE":
@@ -166,7 +166,7 @@ class _TupleDepths:
         return self._stack[-1] if self._stack else 0
 
     def _take(self, effect: _StackEffect) -> int:
-        """Remove from the stack what the opcode uses up; the largest depth in it."""
+        """Remove from the stack what the opcode uses up, and return the largest depth in it."""
         deepest = 0
         if effect.takes_to_mark:
             while self._stack and (depth := self._stack.pop()) != self._MARK:
@@ -189,12 +189,12 @@ _ARRAY_PACKAGES = ("numpy.core.", "numpy._core.", "numpy.")
 
 
 def load_plain_pickle(path: Path) -> Any:
-    """What a pickle of features holds: containers, strings, numbers, numpy arrays, and the rest as `Record`.
+    """Read a pickle of features: containers, strings, numbers, numpy arrays, and everything else as `Record`.
 
     Nothing in it is imported or run. Strings of Python 2 are read as Latin-1, as the field's code does.
 
     Raises:
-        DialogueError: no such file, not a pickle, a damaged one, or one that could do harm.
+        DialogueError: there is no such file, or it is not a pickle, is damaged, or could do harm.
     """
     if not path.is_file():
         raise DialogueError(f"{path}: there is no such file")
@@ -220,7 +220,7 @@ def load_plain_pickle(path: Path) -> Any:
 
 
 class _Rebuilder:
-    """Stand-ins -> arrays and records, everywhere in a tree of containers. What is shared stays shared."""
+    """Turns stand-ins into arrays and records throughout a tree of containers. What is shared stays shared."""
 
     def __init__(self) -> None:
         self._done: dict[int, Any] = {}
@@ -236,7 +236,7 @@ class _Rebuilder:
             made.extend(map(self.rebuild, value))
         elif isinstance(value, dict):
             made = self._done.setdefault(key, {})
-            made.update((self.rebuild(name), self.rebuild(one)) for name, one in value.items())
+            made.update((self.rebuild(name), self.rebuild(held)) for name, held in value.items())
         elif isinstance(value, StandIn):
             made = self._done[key] = self._rebuild_stand_in(value)
         else:
@@ -278,7 +278,7 @@ class _Rebuilder:
         return self._from_bytes(data, self.rebuild(dtype), shape, "F" if in_columns else "C")
 
     def _buffer(self, stand_in: StandIn) -> np.ndarray:
-        """Of protocol 5, which keeps an array's bytes as they lie in memory."""
+        """Rebuild an array of protocol 5, which keeps its bytes as they lie in memory."""
         data, dtype, shape, order = stand_in.arguments
         return self._from_bytes(data, self.rebuild(dtype), shape, order)
 
@@ -298,7 +298,7 @@ class _Rebuilder:
         return data if dtype.kind == "O" else self._from_bytes(data, dtype, (), "C")[()]
 
     def _encoded(self, stand_in: StandIn) -> bytes:
-        """How protocol 2 spells bytes: `_codecs.encode(text, "latin1")`, or `bytes()` where there are none."""
+        """Rebuild bytes of protocol 2: `_codecs.encode(text, "latin1")`, or `bytes()` where there are none."""
         return str(stand_in.arguments[0]).encode("latin1") if stand_in.arguments else b""
 
 

@@ -1,1 +1,1 @@
-"""Checkpoints of the authors' released code, read without running it and converted."""
+"""Checkpoints that the authors' released code saved: read without running them, and converted."""

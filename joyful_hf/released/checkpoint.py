@@ -26,7 +26,7 @@ from ..io.restricted_pickle import (
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint, or not the one that was expected. The message names the file."""
+    """A file that is not a checkpoint, or not the expected one. The message names the file."""
 
 
 class UnsafeCheckpointError(CheckpointError):
@@ -35,15 +35,15 @@ class UnsafeCheckpointError(CheckpointError):
 
 @dataclass
 class ReleasedCheckpoint:
-    """What a file of the authors' code holds."""
+    """The content of a file that the authors' code saved."""
 
     states: list[dict[str, Tensor]] = field(default_factory=list)
-    """Parameters and buffers of each module or state dict, under the released names."""
+    """Parameters and buffers of each module or state dict, under their released names."""
     arguments: dict[str, Any] = field(default_factory=dict)
-    """The plain values of the training script's command line, if the file has them."""
+    """Plain values of the training script's command line, if the file has them."""
 
 
-# All that lies below these is stood in for: the authors' modules and the libraries they are made of.
+# Everything below these gets a stand-in: the authors' modules and the libraries that they are made of.
 _STOOD_IN_PACKAGES = (
     "joyful",
     "fusion_methods",
@@ -142,14 +142,14 @@ class _Storage:
 
 
 class _Unpickler(RestrictedUnpickler):
-    """Also knows where the tensors lie, and refuses a name that no released checkpoint needs."""
+    """An unpickler that also knows where the tensors lie, and refuses a name that no released checkpoint needs."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         super().__init__(BytesIO(data))
         self._path = path
 
     def check_name(self, name: str) -> None:
-        """Raises an UnsafeCheckpointError for a name outside of the list."""
+        """Raise an UnsafeCheckpointError for a name that is not in the list."""
         if name not in _STOOD_IN_NAMES and not name.startswith(tuple(f"{package}." for package in _STOOD_IN_PACKAGES)):
             raise UnsafeCheckpointError(
                 f"{self._path}: the checkpoint asks for {name}, which no released checkpoint needs; "
@@ -157,16 +157,16 @@ class _Unpickler(RestrictedUnpickler):
             )
 
     def persistent_load(self, pid: Any, /) -> _Storage:
-        """A tensor's storage, by its key; the bytes are read later and only if they are needed."""
+        """Return a tensor's storage by its key; the bytes are read later, and only if they are needed."""
         match pid:
             case ("storage", type() as kind, str(key), str(), int(size)) if issubclass(kind, StandIn):
                 if kind.path in _STORAGES:
                     return _Storage(key, _STORAGES[kind.path], size)
-        raise UnsafeCheckpointError(f"{self._path}: the checkpoint refers to {str(pid)[:80]!r}, which is no storage")
+        raise UnsafeCheckpointError(f"{self._path}: the checkpoint refers to {str(pid)[:80]!r}, not a storage")
 
 
 class _Reader:
-    """Modules, state dicts and arguments out of one archive."""
+    """Reads modules, state dicts and arguments from one archive."""
 
     def __init__(self, archive: zipfile.ZipFile, path: Path) -> None:
         self._archive = archive
@@ -181,7 +181,7 @@ class _Reader:
             raise CheckpointError(f"{path}: the checkpoint was saved on a machine with another byte order")
 
     def read(self) -> ReleasedCheckpoint:
-        """All that is recognised at the top of the file; the rest, such as a learning rate, is left."""
+        """Read what is recognised at the top of the file; the rest, such as a learning rate, is left out."""
         data = self._bytes("data.pkl")
         try:
             check_opcodes(BytesIO(data), len(data))
@@ -209,7 +209,7 @@ class _Reader:
         return self._archive.read(info)
 
     def _state_of(self, module: StandIn) -> dict[str, Tensor]:
-        """What `module.state_dict()` would give."""
+        """Return what `module.state_dict()` would give."""
         state: dict[str, Tensor] = {}
         seen: set[int] = set()
         waiting = [("", module)]
@@ -224,14 +224,14 @@ class _Reader:
                     continue
                 tensor = self._tensor(value)
                 if tensor is None:
-                    raise CheckpointError(f"{self._path}: {prefix}{name} is no tensor")
+                    raise CheckpointError(f"{self._path}: {prefix}{name} is not a tensor")
                 state[prefix + name] = tensor
             children = inner.get("_modules", {}).items()
             waiting += [(f"{prefix}{name}.", child) for name, child in children if isinstance(child, StandIn)]
         return state
 
     def _tensor(self, value: Any) -> Tensor | None:
-        """The tensor that a stand-in was meant to rebuild; None if it is something else."""
+        """Return the tensor that a stand-in was meant to rebuild; None if it is something else."""
         while isinstance(value, StandIn) and value.path in _PARAMETERS and value.arguments:
             value = value.arguments[0]
         if not isinstance(value, StandIn) or value.path != _TENSOR:

@@ -1,10 +1,12 @@
-"""Weights of the authors' released Foal-Net code -> the state dict of a model of this package."""
+"""Convert weights of the authors' released Foal-Net code into the state dict of a model of this package."""
 
 import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+from ..io.messages import listed
 
 # Released layer of the cross-attention -> ours.
 _ATTENTION_LAYERS = {"w_q": "query", "w_k": "key", "w_v": "value", "w_concat": "output", "ln": "norm"}
@@ -27,13 +29,13 @@ _INITIAL_TEMPERATURE = math.log(1 / 0.07)
 def convert_released_foalnet_state_dict(
     state: Mapping[str, Tensor], temperature: float = _INITIAL_TEMPERATURE
 ) -> dict[str, Tensor]:
-    """Released weights -> the state dict of `FoalNetForEmotionRecognition(FoalNetConfig.released(...))`.
+    """Convert released weights to the state dict of `FoalNetForEmotionRecognition(FoalNetConfig.released(...))`.
 
-    Everything after the audio encoder: the config takes `audio_dim`, the size of the encoder's frames.
+    It covers everything after the audio encoder: the config takes `audio_dim`, the size of the encoder's frames.
 
     Args:
         state: state dict of the released network without its encoder.
-        temperature: what divides the similarities, if the state does not hold it (`temp`).
+        temperature: the divisor of the similarities, where the state does not hold it (`temp`).
 
     Raises:
         ValueError: a parameter is missing or unknown; the message names it.
@@ -41,9 +43,9 @@ def convert_released_foalnet_state_dict(
     renamed = _names(_num_layers(state))
     given = set(state) - {"temp"}
     if missing := sorted(renamed.keys() - given):
-        raise ValueError(f"this is no released Foal-Net: {_some(missing)} missing")
+        raise ValueError(f"this is not a released Foal-Net: it lacks {listed(missing)}")
     if unknown := sorted(given - renamed.keys()):
-        raise ValueError(f"released Foal-Net has no parameters {_some(unknown)}")
+        raise ValueError(f"this is not a released Foal-Net, which has no parameters {listed(unknown)}")
     converted = {ours: state[released] for released, ours in renamed.items()}
     divisor = state.get("temp")
     converted[_TEMPERATURE] = torch.tensor(temperature) if divisor is None else divisor.reshape(())
@@ -56,7 +58,7 @@ def _num_layers(state: Mapping[str, Tensor]) -> int:
 
 
 def _names(num_layers: int) -> dict[str, str]:
-    """Released name -> ours."""
+    """Map each released name to ours."""
     names = {}
     for released, ours in _DIRECTIONS.items():
         for index in range(num_layers):
@@ -70,7 +72,3 @@ def _names(num_layers: int) -> dict[str, str]:
     for released, ours in _HEADS.items():
         names |= {f"{released}.{part}": f"{ours}.{part}" for part in ("weight", "bias")}
     return names
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,4 +1,4 @@
-"""Weights of the authors' released JOYFUL code -> a model and a processor of this package."""
+"""Convert weights of the authors' released JOYFUL code into a model and a processor of this package."""
 
 import logging
 import math
@@ -11,6 +11,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
+from ..io.messages import listed
 from ..modeling import JoyfulConfig, JoyfulForEmotionRecognition
 from ..processing import JoyfulProcessor
 from .checkpoint import CheckpointError, ReleasedCheckpoint, read_released_checkpoint
@@ -58,7 +59,7 @@ _CONTEXT_LAYERS = {
 }
 # Registered by the released code and never used by its forward pass; the class weights belong to its loss.
 _UNUSED = ("rnn.encoding_layer.", "rnn.LayerNorm.", "clf.emotion_att.", "clf.lin_7.", "clf.linear.", "clf.nll_loss.")
-# Options of the released training script that make another network.
+# Options of the released training script that make a network which is not converted.
 _OTHER_NETWORKS = {"clf.highway.": "--use_highway", "rnn.rnn.": "--rnn lstm or gru"}
 
 # What the released code calls the classes of its data sets, in its order, and its speakers where they have names.
@@ -77,7 +78,7 @@ _SUFFIXES = {".bin", ".ckpt", ".pkl", ".pt", ".pth"}
 def convert_released_state_dict(
     fusion_state: Mapping[str, Tensor], model_state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Released weights -> the state dict of `JoyfulForEmotionRecognition(released_config_of(...))`.
+    """Convert released weights to the state dict of `JoyfulForEmotionRecognition(released_config_of(...))`.
 
     Parameters that the released forward pass never uses are left out.
 
@@ -109,12 +110,12 @@ def released_config_of(
     num_attention_heads: int | None = None,
     **overrides: Any,
 ) -> JoyfulConfig:
-    """The config of released weights, read from their shapes: a released checkpoint has none.
+    """Return the config of released weights, read from their shapes: a released checkpoint has none.
 
     Args:
-        num_attention_heads: of the context encoder, which no shape tells. By default what the released code
-            takes: the first number from 7 to 14 that divides the width, or 1.
-        **overrides: any field of `JoyfulConfig` that is not a size of the network.
+        num_attention_heads: heads of the context encoder, which no shape shows. By default the released code's
+            choice: the first number from 7 to 14 that divides the width, or 1.
+        **overrides: fields of `JoyfulConfig` that are not sizes of the network.
 
     Raises:
         ValueError: a parameter is missing, unknown or of the wrong rank; the message names it.
@@ -155,14 +156,14 @@ def released_processor_of(
     released_window_future: int = 8,
     speaker_to_id: dict[str, int] | None = None,
 ) -> JoyfulProcessor:
-    """The processor that makes the released code's graphs for a converted model.
+    """Return the processor that makes the released code's graphs for a converted model.
 
     The released code draws its edges *from* an utterance *to* its window, and a node receives along them: its past
     window reaches into what we call the future. Hence the two are swapped.
 
     Args:
         released_window_past, released_window_future: `--wp` and `--wf` of the released training script.
-        speaker_to_id: which speaker has which number; by default the first to speak is number 0.
+        speaker_to_id: the number of each speaker; by default the first to speak is number 0.
     """
     id2label: Any = config.id2label  # index -> name, whatever transformers' annotation says
     return JoyfulProcessor(
@@ -187,26 +188,30 @@ def convert_released_checkpoint(
     window_future: int | None = None,
     labels: Iterable[str] | None = None,
     speaker_to_id: dict[str, int] | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Read what the authors' code saved and write a checkpoint of this package: model and processor.
+    """Read what the authors' code saved, and write a checkpoint of this package: model and processor.
 
     Nothing in the released file is imported or called. What the file records of its training (windows, data set,
-    dropout) is used; the arguments below go before it.
+    dropout) is used, unless an argument below is given.
 
     Args:
         source: the released file, or a folder with the fusion network in one file and the rest in another.
         output: a folder that does not exist yet, or an empty one. It appears whole or not at all.
+        overwrite: replace the files of a checkpoint in `output`; other files stay.
         window_past, window_future: `--wp` and `--wf` of the released training script.
         labels: names of the classes, in their order.
-        speaker_to_id: which speaker has which number.
+        speaker_to_id: the number of each speaker.
 
     Raises:
-        ValueError: `output` is not empty, no such file, not a checkpoint, something in it that no released
-            checkpoint needs (`UnsafeCheckpointError`), or a part of it is missing or does not fit.
+        ValueError: `output` is not empty, there is no such file, it is not a checkpoint, it holds something that no
+            released checkpoint needs (`UnsafeCheckpointError`), or a part of it is missing or does not fit.
     """
     source, output = Path(source), Path(output)
-    if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise ValueError(f"{output}: this is not empty, and nothing in it is overwritten; choose another folder")
+    if output.is_file():
+        raise ValueError(f"{output}: is a file; choose a folder")
+    if not overwrite and output.is_dir() and any(output.iterdir()):
+        raise ValueError(f"{output}: is not empty; choose another folder, or give `overwrite` to replace it")
     fusion_state, model_state, arguments = _read_parts(source)
     if speaker_to_id is None:
         speaker_to_id = _SPEAKERS.get(arguments.get("dataset", ""))
@@ -231,6 +236,10 @@ def convert_released_checkpoint(
         whole = Path(folder, "checkpoint")
         model.save_pretrained(whole)
         processor.save_pretrained(whole)
+        if output.is_dir() and any(output.iterdir()):
+            for file in whole.iterdir():
+                file.replace(output / file.name)
+            return
         if output.is_dir():
             output.rmdir()
         whole.rename(output)
@@ -262,20 +271,16 @@ def _check_names(part: str, state: Mapping[str, Tensor], expected: Iterable[str]
         if any(name.startswith(prefix) for name in unknown):
             raise ValueError(f"{part} was trained with {option}, whose network has no counterpart here")
     if unknown:
-        raise ValueError(f"{part} has parameters that released JOYFUL does not have: {_some(unknown)}")
+        raise ValueError(f"{part} has parameters that released JOYFUL does not have: {listed(unknown)}")
     missing = sorted(expected - state.keys())
     if missing:
-        raise ValueError(f"{part} lacks parameters of released JOYFUL: {_some(missing)}")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise ValueError(f"{part} lacks parameters of released JOYFUL: {listed(missing)}")
 
 
 def _size(state: Mapping[str, Tensor], name: str, dim: int) -> int:
     shape = state[name].shape
     if len(shape) <= dim or not shape[dim]:
-        raise ValueError(f"{name} has shape {tuple(shape)}, which is not that of released JOYFUL")
+        raise ValueError(f"{name} has shape {tuple(shape)}, which released JOYFUL does not have")
     return shape[dim]
 
 
@@ -302,7 +307,7 @@ def _check_shapes(config: JoyfulConfig, renamed: Mapping[str, str], converted: M
 
 
 def _read_parts(source: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """The fusion network's and the model's state, and the training script's arguments."""
+    """Return the fusion network's and the model's state, and the training script's arguments."""
     files = [source]
     if source.is_dir():
         files = sorted(file for file in source.iterdir() if file.suffix in _SUFFIXES)
@@ -316,7 +321,7 @@ def _read_parts(source: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dic
 
 
 def _only_part(source: Path, checkpoints: list[ReleasedCheckpoint], prefix: str, part: str) -> dict[str, Tensor]:
-    """The one state that has parameters of this prefix, whatever the file calls it."""
+    """Return the one state that has parameters of this prefix, whatever the file calls it."""
     states = [state for one in checkpoints for state in one.states]
     found = [state for state in states if any(name.startswith(prefix) for name in state)]
     if not found:
@@ -329,7 +334,7 @@ def _only_part(source: Path, checkpoints: list[ReleasedCheckpoint], prefix: str,
 def _settings(
     arguments: Mapping[str, Any], model_state: Mapping[str, Tensor], labels: Iterable[str] | None
 ) -> dict[str, Any]:
-    """Fields of the config that the training script's arguments tell."""
+    """Return the fields of the config that follow from the training script's arguments."""
     settings: dict[str, Any] = {}
     if "drop_rate" in arguments:
         settings["hidden_dropout_prob"] = arguments["drop_rate"]

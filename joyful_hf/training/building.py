@@ -92,6 +92,13 @@ def make_model_and_processor(
         of_extractor = {"sampling_rate": extractor.sampling_rate, "normalize_audio": extractor.do_normalize}
         processor_settings = {"audio_dim": None} | of_extractor | processor_settings
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
+    if getattr(processor, "reads_waveforms", False) and "audio_config" not in config_settings:
+        raise DialogueError(
+            f"`audio_encoder`: the data have recordings and no audio_frames. {family.title} reads recordings through "
+            "a speech encoder, and a large one with random weights learns nothing: give a pretrained one, such as "
+            "microsoft/wavlm-large, describe a small one by audio_config in `settings`, or leave sound out with "
+            "audio_dim 0 there"
+        )
     if not processor.reads_anything:
         raise DialogueError("`settings`: every modality has size 0; a model needs one of them")
     num_labels = len(processor.label2id or ())

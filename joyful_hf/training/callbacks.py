@@ -1,33 +1,81 @@
-"""What a training run prints: one line each time the model is validated."""
+"""What a training run prints, and when it stops early."""
 
 import logging
+import math
+import sys
+from collections.abc import Sized
 from typing import Any
 
+from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from ..io.messages import counted
 from ..runs.names import metric_key
 
 
 class EpochLines(TrainerCallback):
-    """Prints the training loss and the validation score after each validation, and marks the best so far."""
+    """Print a line after each validation, and why training ended; on a terminal, also show bars with the time left."""
 
     def __init__(self) -> None:
         self.is_training = False
         self.training_loss: float | None = None
+        self._training_bar: tqdm | None = None
+        self._evaluation_bar: tqdm | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """From here on, evaluations are validations."""
         self.is_training, self.training_loss = True, None
+        if not state.is_world_process_zero:
+            return
+        self._training_bar = _bar("training", "step", state.max_steps, state.global_step)
+        if args.eval_strategy != "no" and state.global_step == 0 and args.eval_delay > 1:
+            unit = "epoch" if args.eval_strategy == "epoch" else "step"
+            first = f"{unit} {math.ceil(args.eval_delay)}"
+            _print_line(f"no validation before {first}: an early score is more often lucky than good")
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Move the bar on."""
+        if self._training_bar is not None:
+            self._training_bar.update(state.global_step - self._training_bar.n)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Move the bar of an evaluation on, which begins with its first batch and goes with its last."""
+        batches = kwargs.get("eval_dataloader")
+        if not state.is_world_process_zero or not isinstance(batches, Sized):
+            return
+        bar = self._evaluation_bar = self._evaluation_bar or _bar("evaluation", "batch", len(batches))
+        bar.update()
+        if bar.n >= len(batches):
+            bar.close()
+            self._evaluation_bar = None
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """What is evaluated now is the result, which is not one more epoch."""
+        """Say why training ended. What is evaluated from here on is the result, which is not one more epoch."""
         self.is_training = False
+        if self._training_bar is not None:
+            self._training_bar.close()
+            self._training_bar = None
+        if not state.is_world_process_zero:
+            return
+        parts = []
+        if state.global_step < state.max_steps and control.should_training_stop:
+            patience = counted(getattr(args, "early_stopping_patience", 0), "validation")
+            parts.append(f"stopped early: no better score in {patience}")
+        if state.best_global_step and state.epoch and state.best_metric is not None:
+            best_epoch = state.epoch * state.best_global_step / state.global_step
+            parts.append(f"best epoch: {round(best_epoch, 2):g} ({_metric_name(args)} {state.best_metric:.4f})")
+        if parts:
+            _print_line("; ".join(parts))
 
     def on_log(
         self,
@@ -42,24 +90,41 @@ class EpochLines(TrainerCallback):
             return
         self.training_loss = logs.get("loss", self.training_loss)
         score = logs.get(metric_key(args))
-        validated = args.eval_strategy != "no" and logs.get("epoch", 0) >= args.eval_delay
+        epoch = logs.get("epoch", 0)
+        validated = args.eval_strategy != "no" and args.eval_delay <= (
+            epoch if args.eval_strategy == "epoch" else state.global_step
+        )
         if score is None and (validated or "loss" not in logs):
             return
-        parts = [f"epoch {round(logs.get('epoch', 0), 2):4g}"]
+        total = f"{round(epoch * state.max_steps / max(state.global_step, 1), 2):g}"
+        parts = [f"epoch {round(epoch, 2):{len(total)}g}/{total}"]
         if self.training_loss is not None:
             parts.append(f"training loss {self.training_loss:.4f}")
         if score is not None:
-            name = metric_key(args).removeprefix("eval_").replace("_", " ")
-            parts.append(f"validation {name} {score:.4f}")
+            parts.append(f"validation {_metric_name(args)} {score:.4f}")
             # The state's best is that of the validations before this one, also of those before a resume.
             sign = 1 if args.greater_is_better else -1
             if state.best_metric is None or sign * score > sign * state.best_metric:
                 parts.append("best")
-        print("   ".join(parts), flush=True)
+        _print_line("   ".join(parts))
+
+
+def _metric_name(args: TrainingArguments) -> str:
+    return metric_key(args).removeprefix("eval_").replace("_", " ")
+
+
+def _bar(name: str, unit: str, total: int, initial: int = 0) -> tqdm:
+    """Return a bar on standard error that shows nothing where that is not a terminal."""
+    return tqdm(desc=name, unit=unit, total=total, initial=initial, leave=False, dynamic_ncols=True, disable=None)
+
+
+def _print_line(line: str) -> None:
+    tqdm.write(line, file=sys.stdout)  # takes the bars off the terminal before it prints
+    sys.stdout.flush()
 
 
 def print_epoch_lines(trainer: Trainer) -> None:
-    """Print one line a validation in place of transformers' bars and dictionaries."""
+    """Print one line per validation in place of transformers' dictionaries, and show bars on a terminal."""
     print_nothing(trainer)
     trainer.add_callback(EpochLines())
 

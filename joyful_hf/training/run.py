@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pyarrow_compute
+from datasets import Dataset
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTokenizerBase, set_seed
 
 from ..data.encoded import EncodedDialogues
 from ..data.media_reading import read_media
 from ..evaluation.metrics import compute_metrics
-from ..families import Family, family_named
+from ..families import Family, family_named, family_of
+from ..io.messages import counted
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.reading import read_dialogues
 from ..runs.folder import remove_run
@@ -22,6 +25,7 @@ from ..runs.summary import DataSummary
 from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
 from .callbacks import print_epoch_lines
+from .fine_tuning import load_for_fine_tuning
 from .run_data import RunData
 from .trainer import JoyfulTrainer
 
@@ -38,6 +42,7 @@ def run_training(
     audio_encoder: str | None = None,
     num_proc: int | None = None,
     strict: bool = False,
+    from_checkpoint: str | None = None,
 ) -> dict[str, float]:
     """Train, calibrate, validate and test; leave checkpoint, results and model card in `args.output_dir`.
 
@@ -53,6 +58,8 @@ def run_training(
         resume_from: the checkpoint that `prepare_output_dir` found.
         overwrite: remove an earlier run from the folder, right before the first step.
         num_proc, strict: as in `read_media`, for a model that reads recordings itself.
+        from_checkpoint: folder or Hub id of a trained model to start from (see `load_for_fine_tuning`), which takes
+            the place of `model_name`, `preset`, `settings` and encoders.
 
     Returns:
         The metrics of the best checkpoint on validation: `eval_...`, and `test_...` where there is a test set.
@@ -60,11 +67,16 @@ def run_training(
     Raises:
         DialogueError: bad input.
     """
-    family = family_named(model_name)
     set_seed(args.seed)
+    num_videos = _count_videos(data.train)
     # Read once: sizes, statistics, weights and examples start from the same arrays.
     data = replace(data, train=read_dialogues(data.train))
-    model, processor = make_model_and_processor(family, preset, settings or {}, data, text_encoder, audio_encoder)
+    if from_checkpoint is None:
+        family = family_named(model_name)
+        model, processor = make_model_and_processor(family, preset, settings or {}, data, text_encoder, audio_encoder)
+    else:
+        model, processor = load_for_fine_tuning(from_checkpoint, data.train)
+        family = family_of(model.config.model_type, from_checkpoint)
     trainer, test = _make_trainer(args, data, model, processor, num_proc, strict)
     trainer.preset = preset
     if resume_from:
@@ -74,7 +86,11 @@ def run_training(
     if is_main:
         print(f"training:   {_describe(trainer.summary_of(trainer.train_dataset), model.config.modality_dims)}")
         print(f"validation: {data.validation_source}")
-        print(f"model:      {model_name}, {model.num_parameters():,} parameters, on {args.device}")
+        start = "" if from_checkpoint is None else f", from {from_checkpoint}"
+        print(f"model:      {family.name}, {model.num_parameters():,} parameters, on {args.device}{start}")
+        if num_videos and "visual" not in model.config.modality_dims:
+            videos = f"the video of {counted(num_videos, 'utterance')} of the training data"
+            print(f"note:       {videos} is not read: there are no visual features")
         if resume_from:
             print(f"resuming from {resume_from}")
     print_epoch_lines(trainer)
@@ -186,6 +202,18 @@ def _describe(data: DataSummary | None, sizes: Mapping[str, int]) -> str:
     read = {modality: count for modality, count in data.modality_counts.items() if modality in sizes}
     features = ", ".join(f"{modality} {sizes[modality]} (in {count})" for modality, count in read.items())
     return (
-        f"{data.num_dialogues} dialogues, {data.num_utterances} utterances, up to {data.max_speakers} speakers, "
-        f"features: {features or 'none'}"
+        f"{counted(data.num_dialogues, 'dialogue')}, {counted(data.num_utterances, 'utterance')}, "
+        f"up to {counted(data.max_speakers or 0, 'speaker')}, features: {features or 'none'}"
     )
+
+
+def _count_videos(dialogues: Any) -> int:
+    """Return how many utterances of a data set have a video, without reading any."""
+    if not isinstance(dialogues, Dataset):
+        return 0
+    table = dialogues.select_columns("utterances").with_format("arrow")[:]
+    pc: Any = pyarrow_compute  # its functions are made when it is imported, unseen by type checkers
+    utterances = pc.list_flatten(table.column("utterances"))
+    if utterances.type.get_field_index("video") < 0:
+        return 0
+    return len(utterances) - pc.struct_field(utterances, "video").null_count

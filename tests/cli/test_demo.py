@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,11 @@ def test_without_pyav_it_says_what_to_install(fails, monkeypatch):
 @pytest.mark.slow
 def test_learns_the_rules_of_the_corpus(tmp_path):
     assert demo.run_demo(tmp_path)["test_accuracy"] > 0.7
+
+
+def test_demo_is_the_demo(joyful, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("joyful_hf.cli.demo.run_demo", lambda *arguments: asked.append(arguments))
+    assert joyful("demo").status == 0
+    assert joyful("demo", "--output-dir", tmp_path / "d", "--overwrite-output-dir").status == 0
+    assert asked == [(Path("joyful-demo"), False), (tmp_path / "d", True)]

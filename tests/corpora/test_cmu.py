@@ -86,7 +86,7 @@ def test_recordings_beside_the_sequences_are_used(mosei, output):
 
 def test_emotions_of_a_file_with_sentiment_alone_are_refused_with_the_way_out(mosei, output):
     write_sequence(mosei / "CMU_MOSEI_Labels.csd", {"a1": (np.ones((1, 1)), [[0, 1]])})
-    with pytest.raises(DialogueError, match="give --label-scheme sentiment"):
+    with pytest.raises(DialogueError, match="set `label_scheme` to sentiment"):
         prepare_corpus("cmu-mosei", mosei, output)
 
 
@@ -195,7 +195,7 @@ def test_a_pickle_with_seven_labels_has_emotions_too(tmp_path, output):
         ),
         (
             {part: {"id": ["a_1"], "labels": ["good"]} for part in ("train", "valid", "test")},
-            "holds something else than its form has there",
+            "holds a value that its format does not have there",
         ),
     ],
 )

@@ -142,7 +142,7 @@ def test_a_dialogue_in_training_and_test_is_for_test_only(prepare):
 @pytest.mark.parametrize(
     ("content", "scheme", "message"),
     [
-        (({},) * 9, None, r"none of the known layouts of feature pickles; a tuple of 9 parts \(dict"),
+        (({},) * 9, None, r"none of the known layouts of feature pickles; got a tuple of 9 parts \(dict"),
         ({"a": 1}, None, "none of the known forms of feature pickles"),
         ("text", None, "none of the known forms of feature pickles"),
         ({"train": [], "dev": [], "test": []}, None, "the pickle holds no dialogues"),
@@ -152,7 +152,11 @@ def test_a_dialogue_in_training_and_test_is_for_test_only(prepare):
         (samples([0, 1]), "mosei-emotions", "1 labels, expected happiness, sadness"),
         (as_tuple(iemocap_tuple(labels={name: [0] for name in IEMOCAP})), None, "6 speakers for 1 labels"),
         (as_tuple(iemocap_tuple(labels={})), None, "is in the split and not among the labels"),
-        (as_tuple(iemocap_tuple(labels={name: ["a"] * 6 for name in IEMOCAP})), None, "something else than its form"),
+        (
+            as_tuple(iemocap_tuple(labels={name: ["a"] * 6 for name in IEMOCAP})),
+            None,
+            "that its format does not have",
+        ),
         (as_tuple(iemocap_tuple(audio={name: np.ones((6, 2, 2)) for name in IEMOCAP})), None, "should be a vector"),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_missing_csv_file_is_named(name, release, output):
         ([{"a": "1"}], "the column 'Utterance' is missing"),
         ([meld_row(0, 0), meld_row(0, 1, Emotion="glee")], "line 3: unknown label 'glee'; known labels: neutral, sur"),
         ([meld_row(0, 0, Dialogue_ID="one")], "line 2: 'Dialogue_ID' must be a number, got 'one'"),
-        ([meld_row(0, 0), meld_row(0, 0)], "line 3: this utterance is there twice"),
+        ([meld_row(0, 0), meld_row(0, 0)], "line 3: this utterance occurs twice"),
         ([meld_row(0, 0, Speaker="")], "line 2: 'Speaker' is empty"),
     ],
 )

@@ -104,7 +104,7 @@ def test_the_files_train_a_model(tmp_path, joyful):
         (["meld", "nowhere", "out"], "nowhere: there is no such file or folder"),
         (
             ["meld", "empty", "there"],
-            "there: this is not empty, and nothing in it is overwritten; choose",
+            "there: is not empty, and nothing in it is overwritten; choose",
         ),
         (["meld", "empty", "out"], "train_sent_emo.csv is missing"),
     ],

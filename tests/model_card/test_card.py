@@ -311,6 +311,11 @@ def test_what_was_chosen_by_an_error_has_its_lowest_value(out):
     assert "it has the lowest value of *Mean absolute error* on validation, 0.500." in read_card(out)
 
 
+def test_a_test_set_of_an_unknown_source_has_no_name(tmp_path):
+    summary = make_summary(train=data_summary(None, 120), test=data_summary(None, 12))
+    assert "Weighted F1 on its test set: **0.750**" in read_card(write_run(tmp_path / "out", summary))
+
+
 def test_the_results_are_those_of_the_summary(out):
     card = read_card(out)
     assert "Weighted F1 on the test set of toy: **0.750**" in card

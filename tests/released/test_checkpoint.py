@@ -303,7 +303,7 @@ def text(value: str) -> bytes:
 def test_a_name_that_stands_for_a_dangerous_function_does_nothing(tmp_path):
     """`getattr` belongs to torch-geometric's layers, but what is read is a stand-in for it: it finds no attribute."""
     data = b"\x80\x02}" + text("modules") + call("__builtin__ getattr", b"cjoyful\nutils\n", text("__class__")) + b"s."
-    with mock.patch("joyful_hf.released_checkpoint._Reader._state_of") as walked:
+    with mock.patch("joyful_hf.released.checkpoint._Reader._state_of") as walked:
         assert not read_released_checkpoint(write_archive(tmp_path / "a.pt", data)).states
     assert not walked.called
 
@@ -573,7 +573,7 @@ def test_an_unsafe_checkpoint_converts_to_nothing(tmp_path, output, marker):
 def test_a_folder_that_holds_something_is_left_alone(released, output):
     output.mkdir()
     (output / "model.safetensors").write_text("weeks of work")
-    with pytest.raises(ValueError, match="nothing in it is overwritten"):
+    with pytest.raises(ValueError, match="is not empty; choose another folder"):
         convert_released_checkpoint(released, output)
     assert {path.name: path.read_text() for path in output.iterdir()} == {"model.safetensors": "weeks of work"}
 
