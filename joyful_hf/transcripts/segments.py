@@ -1,0 +1,89 @@
+"""Segments: what a cue, an interval or a row of a transcript says, before it is made into utterances."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..processing.dialogues import DialogueError
+
+# Words without segments are cut into sentences, and where nobody speaks for so many seconds.
+_PAUSE_SECONDS = 0.8
+_SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
+
+
+@dataclass
+class Word:
+    """A word of a segment; None where the tool did not say."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+
+
+@dataclass
+class Segment:
+    """What one cue, interval or row says. Times are seconds."""
+
+    start: float | None
+    """None only in tables of utterances without times."""
+    end: float | None
+    text: str | None = None
+    speaker: str | None = None
+    words: list[Word] = field(default_factory=list)
+    channel: int | None = None
+    """Counted from 0."""
+    place: str = ""
+    """How messages call it: the file and the line or cue."""
+    is_labelled: bool = False
+    """Whether the file has a mark for its emotion, if only an empty one: then it is an utterance as it stands."""
+    label: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Other keys of the utterance."""
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """Start and end of a segment that is known to have them."""
+        if self.start is None or self.end is None:
+            raise DialogueError(f"{self.place}: it has no start and end")
+        return self.start, self.end
+
+
+@dataclass
+class Transcript:
+    """What a reader found in a file, before it is made into utterances."""
+
+    format: str
+    segments: list[Segment]
+    merge_gap: float = 0.3
+    """The default for the format: 0 where a person chose the limits of each segment."""
+    is_in_order: bool = True
+    """Whether the file runs through the recording once; False where each speaker's segments stand together."""
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """What the reader itself left out, by reason."""
+
+
+def join_words(words: Sequence[Word]) -> str:
+    """The text of words; some tools write the space before a word as a part of it."""
+    has_spaces = any(word.text.startswith(" ") for word in words)
+    return " ".join(("" if has_spaces else " ").join(word.text for word in words).split())
+
+
+def segments_of_words(words: Sequence[Word], place: str, channel: int | None = None) -> list[Segment]:
+    """Words without segments, cut where the speaker changes, a sentence ends, or nobody speaks."""
+    groups: list[list[Word]] = []
+    for word in words:
+        last = groups[-1][-1] if groups else None
+        pause = 0.0 if last is None else (word.start or 0.0) - (last.end or 0.0)
+        is_next = last is not None and last.speaker == word.speaker and pause < _PAUSE_SECONDS
+        if is_next and last is not None and not last.text.rstrip().endswith(_SENTENCE_ENDS):
+            groups[-1].append(word)
+        else:
+            groups.append([word])
+    return [
+        Segment(
+            group[0].start, group[-1].end, join_words(group), group[0].speaker, group, channel, f"{place}, {index}"
+        )
+        for index, group in enumerate(groups)
+    ]
