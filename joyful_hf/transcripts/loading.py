@@ -22,8 +22,8 @@ from .formats.textgrid import read_textgrid
 from .formats.whisper import is_whisper, read_whisper
 from .recording import Media, name_channels, put_on_recordings
 from .report import TranscriptReport
-from .segments import Segment, Transcript
-from .utterances import check_times, make_utterances
+from .segments import Segment, Transcript, check_times
+from .utterances import make_utterances
 
 logger = logging.getLogger(__name__)
 

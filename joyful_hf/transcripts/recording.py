@@ -163,7 +163,7 @@ def put_on_recordings(
         recording = media.recording_of(utterance.speaker)
         if recording is not None:
             utterance.extra = utterance.extra | {"video" if recording.has_pictures else "audio": str(recording.path)}
-        if channels is not None:
+        if channels is not None or media.own:  # a file of one speaker has none of the others' channels
             utterance.channel = numbers.get(str(utterance.speaker))
         if utterance.channel is None or recording is None or utterance.channel < recording.channels:
             continue

@@ -1,10 +1,13 @@
 """Segments: what a cue, an interval or a row of a transcript says, before it is made into utterances."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..processing.dialogues import DialogueError
+
+# Milliseconds lie on no binary grid: two times are equal if they differ by less.
+TIME_STEP = 1e-6
 
 # Words without segments are cut into sentences, and where nobody speaks for so many seconds.
 _PAUSE_SECONDS = 0.8
@@ -87,3 +90,39 @@ def segments_of_words(words: Sequence[Word], place: str, channel: int | None = N
         )
         for index, group in enumerate(groups)
     ]
+
+
+def check_times(segments: Iterable[Segment], is_in_order: bool) -> None:
+    """Raise a `DialogueError` if a segment ends before it starts, or starts before the one that it follows.
+
+    Speech that overlaps may stand in any order, unless it is of one speaker.
+    """
+    before: Segment | None = None
+    last_of: dict[Any, Segment] = {}
+    for segment in segments:
+        if segment.start is None:
+            continue
+        start, end = segment.times
+        if start < 0 or end < start - TIME_STEP:
+            what = f"ends at {_clock(end)}, before it starts" if start >= 0 else "starts before 0"
+            raise DialogueError(f"{segment.place}: the cue at {_clock(start)} {what}; correct its times")
+        key = segment.extra.get("dialogue_id"), segment.speaker, segment.channel
+        own = last_of.get(key)
+        if own is not None and start < own.times[0] - TIME_STEP:
+            _refuse_backwards(segment, own)
+        if is_in_order and before is not None and end <= before.times[0] and start < before.times[0] - TIME_STEP:
+            _refuse_backwards(segment, before)
+        last_of[key] = before = segment
+
+
+def _refuse_backwards(segment: Segment, before: Segment) -> None:
+    raise DialogueError(
+        f"{segment.place}: times run backwards, from {_clock(before.times[0])} to {_clock(segment.times[0])}; "
+        "sort the cues by their start, or give each recording a transcript of its own"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(abs(seconds) * 1000), 60_000)
+    sign = "-" if seconds < 0 else ""
+    return f"{sign}{minutes // 60}:{minutes % 60:02}:{rest / 1000:06.3f}"

@@ -83,8 +83,8 @@ def _strongest(rows: Sequence[Row], count: int) -> list[Row]:
     counts: dict[Any, int] = defaultdict(int)
     for row in rows:
         for label in _labels_of(row):
-            counts[label] += 1
-    usual = max(counts, key=counts.__getitem__) if len(counts) > 1 else None
+            counts[label] += isinstance(label, str)
+    usual = max(counts, key=counts.__getitem__) if len(counts) > 1 and any(counts.values()) else None
     special = [row for row in rows if _strength(row) > 0 and any(label != usual for label in _labels_of(row))]
     return sorted(special, key=lambda row: -_strength(row))[:count]
 

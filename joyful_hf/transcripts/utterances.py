@@ -4,21 +4,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, groupby
-from typing import Any
 
-from ..processing.dialogues import DialogueError
 from .formats.cues import is_speech
 from .report import TranscriptReport
-from .segments import Segment, Transcript, Word, join_words
+from .segments import TIME_STEP, Segment, Transcript, Word, join_words
 
 UNKNOWN_SPEAKER = "unknown"
 
 # Words of another speaker inside a segment are a change of speaker only from here on: diarization flickers.
 _LEAST_SPLIT_SECONDS = 1.0
 _LEAST_SPLIT_WORDS = 2
-
-# Milliseconds lie on no binary grid: two times are equal if they differ by less.
-_TIME_STEP = 1e-6
 
 
 def make_utterances(
@@ -50,48 +45,13 @@ def make_utterances(
     pieces = [piece for segment in spoken for piece in _split(segment, report)]
     pieces = [_with_milliseconds(replace(piece, speaker=piece.speaker or UNKNOWN_SPEAKER)) for piece in pieces]
     if all(piece.start is not None for piece in pieces):
-        pieces.sort(key=lambda piece: piece.times[0])
+        dialogues = list(dict.fromkeys(piece.extra.get("dialogue_id") for piece in pieces))
+        pieces.sort(key=lambda piece: (dialogues.index(piece.extra.get("dialogue_id")), piece.times[0]))
         gap = transcript.merge_gap if merge_gap is None else merge_gap
         pieces = list(_merged(pieces, gap, max_seconds, report))
     report.utterances += len(pieces)
     report.unknown_speakers += sum(piece.speaker == UNKNOWN_SPEAKER for piece in pieces)
     return pieces
-
-
-def check_times(segments: Iterable[Segment], is_in_order: bool) -> None:
-    """Raise a `DialogueError` if a segment ends before it starts, or starts before the one that it follows.
-
-    Speech that overlaps may stand in any order, unless it is of one speaker.
-    """
-    before: Segment | None = None
-    last_of: dict[Any, Segment] = {}
-    for segment in segments:
-        if segment.start is None:
-            continue
-        start, end = segment.times
-        if start < 0 or end < start - _TIME_STEP:
-            what = f"ends at {_clock(end)}, before it starts" if start >= 0 else "starts before 0"
-            raise DialogueError(f"{segment.place}: the cue at {_clock(start)} {what}; correct its times")
-        key = segment.extra.get("dialogue_id"), segment.speaker, segment.channel
-        own = last_of.get(key)
-        if own is not None and start < own.times[0] - _TIME_STEP:
-            _refuse_backwards(segment, own)
-        if is_in_order and before is not None and end <= before.times[0] and start < before.times[0] - _TIME_STEP:
-            _refuse_backwards(segment, before)
-        last_of[key] = before = segment
-
-
-def _refuse_backwards(segment: Segment, before: Segment) -> None:
-    raise DialogueError(
-        f"{segment.place}: times run backwards, from {_clock(before.times[0])} to {_clock(segment.times[0])}; "
-        "sort the cues by their start, or give each recording a transcript of its own"
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(abs(seconds) * 1000), 60_000)
-    sign = "-" if seconds < 0 else ""
-    return f"{sign}{minutes // 60}:{minutes % 60:02}:{rest / 1000:06.3f}"
 
 
 def _is_kept(segment: Segment, report: TranscriptReport) -> bool:
@@ -103,7 +63,7 @@ def _is_kept(segment: Segment, report: TranscriptReport) -> bool:
         report.left_out["empty"] += 1
     elif segment.text is not None and not is_speech(segment.text):
         report.left_out["without speech, such as [music]"] += 1
-    elif end - start < _TIME_STEP:
+    elif end - start < TIME_STEP:
         report.left_out["without a duration"] += 1
     else:
         return True
@@ -215,7 +175,7 @@ def _runs_of_speakers(words: list[Word]) -> list[list[Word]]:
 
 
 def _is_short(run: list[Word]) -> bool:
-    return len(run) < _LEAST_SPLIT_WORDS or _seconds(run) < _LEAST_SPLIT_SECONDS - _TIME_STEP
+    return len(run) < _LEAST_SPLIT_WORDS or _seconds(run) < _LEAST_SPLIT_SECONDS - TIME_STEP
 
 
 def _seconds(run: list[Word]) -> float:
@@ -265,4 +225,4 @@ def _belong_together(last: Segment, segment: Segment, merge_gap: float, max_seco
         return False
     start, end = segment.times
     gap = start - last.times[1]
-    return gap < merge_gap - _TIME_STEP and max(end, last.times[1]) - last.times[0] <= max_seconds + _TIME_STEP
+    return gap < merge_gap - TIME_STEP and max(end, last.times[1]) - last.times[0] <= max_seconds + TIME_STEP

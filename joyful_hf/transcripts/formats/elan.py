@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -76,6 +76,7 @@ def read_elan(text: str, path: Path, tiers: Sequence[str] | None = None) -> Tran
     others = [repr(name) for name in found if name not in {*chosen, *emotions}]
     notes = [f"tiers that are not read: {', '.join(others)}; name them in `tiers` if they should be"] if others else []
     segments = [segment for name in chosen for segment in _segments_of(found[name], found, path)]
+    segments.sort(key=lambda segment: segment.times)
     return Transcript("ELAN", segments, merge_gap=0.0, is_in_order=False, notes=notes)
 
 
@@ -173,9 +174,9 @@ def _align_parts(tiers: dict[str, _ElanTier], path: Path) -> None:
         for key, parent in ready.items():
             parts = _in_order(waiting.pop(key))
             start, end = parent.start or 0.0, parent.end or 0.0
-            step = (end - start) / len(parts)
-            for position, part in enumerate(parts):
-                part.start, part.end = start + position * step, start + (position + 1) * step
+            limits = [*(start + (end - start) * position / len(parts) for position in range(len(parts))), end]
+            for part, own in zip(parts, pairwise(limits), strict=True):
+                part.start, part.end = own
 
 
 def _in_order(parts: Sequence[_Annotation]) -> list[_Annotation]:
@@ -213,7 +214,7 @@ def _segments_of(tier: _ElanTier, tiers: dict[str, _ElanTier], path: Path) -> li
             root.speaker,
             place=f"{path}, tier {tier.name!r}, annotation {annotation.name!r}",
         )
-        for annotation in sorted(tier.annotations, key=lambda annotation: annotation.start or 0.0)
+        for annotation in tier.annotations
     ]
     if emotions is None:
         return segments

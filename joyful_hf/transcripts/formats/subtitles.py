@@ -45,6 +45,8 @@ def read_subtitles(text: str, path: Path) -> Transcript:
     segments = [part for segment in _without_karaoke(segments) for part in _by_line(segment)]
     for segment in segments:
         segment.text = without_tags(segment.text or "", known_only=not is_vtt)
+        if segment.is_labelled:
+            segment.text = segment.text or None
     unnamed = [segment for segment in segments if segment.speaker is None]
     for segment, named in zip(unnamed, speakers_of([segment.text or "" for segment in unnamed]), strict=True):
         segment.speaker, segment.text = named

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...processing.dialogues import DialogueError
 from ..rows import Row
-from ..segments import Segment, Transcript, Word, segments_of_words
+from ..segments import Segment, Transcript, Word, check_times, segments_of_words
 from .tiers import EMOTION, Tier, label_words, refuse_unknown_tiers, speaker_tiers
 
 _TOKEN = re.compile(
@@ -53,6 +53,7 @@ def read_textgrid(text: str, path: Path, tiers: Sequence[str] | None = None) -> 
             segments += segments_of_words(words, f"{path}, tier {tier.name!r}")
         else:
             notes.append(f"tier {tier.name!r} is not read; name it in `tiers` if it should be")
+    segments.sort(key=lambda segment: segment.times)
     return Transcript("TextGrid", segments, merge_gap=0.0, is_in_order=False, notes=notes)
 
 
@@ -116,6 +117,7 @@ def _tiers_of(tokens: _Tokens, path: Path) -> tuple[list[Tier], list[str]]:
         else:
             tiers.append(Tier(name, segments))
     for tier in tiers:
+        check_times(tier.segments, is_in_order=True)
         if tier.emotions is None:  # silence is an interval too, and no cue
             tier.segments = [segment for segment in tier.segments if segment.text]
     return tiers, points
