@@ -44,7 +44,7 @@ FORMATS = (
     _Format("WebVTT", (".vtt",), lambda text: text.startswith("WEBVTT")),
     _Format("TextGrid", (".textgrid",), lambda text: "ooTextFile" in text[:200] and "TextGrid" in text[:400]),
     _Format("ELAN", (".eaf",), lambda text: "<ANNOTATION_DOCUMENT" in text[:2000]),
-    _Format("JSON", (".json",), lambda text: text.lstrip()[:1] in ("{", "[") and '"' in text),
+    _Format("JSON", (".json",), lambda text: bool(re.match(r'\s*(?:\[\s*)?\{\s*"', text))),
     _Format("RTTM", (".rttm",), lambda text: bool(re.match(r"(?:;;.*\n|\s)*(?:SPEAKER|SPKR-INFO)\s", text))),
     _Format("SRT", (".srt",), lambda text: bool(_CUE.search(text[:2000]))),
     _Format("Audacity labels", (), lambda text: bool(LABEL_LINE.match(text))),
@@ -174,7 +174,7 @@ def _read(
         return transcript
     text, notes = read_text(path, encoding)
     kind = next((each.name for each in FORMATS if each.looks_so(text)), None)
-    if kind is None or suffix in (".csv", ".tsv"):
+    if kind is None or (suffix in (".csv", ".tsv") and kind != "Audacity labels"):
         kind = _SUFFIXES.get(suffix)
     if kind is None:
         raise DialogueError(

@@ -96,8 +96,11 @@ class Media:
         """
         longest = max((each.seconds for each in [self.shared, *self.own.values()] if each is not None), default=None)
         timed = [segment for segment in segments if segment.start is not None]
-        if longest is None or not timed:
+        if longest is None:
             return []
+        if len(timed) < len(segments):
+            bare = next(segment for segment in segments if segment.start is None)
+            raise DialogueError(f"{bare.place}: no start and end, without which the recording cannot be cut")
         limits = [each.seconds if (each := self.recording_of(segment.speaker)) else longest for segment in timed]
         outside = [segment for segment, limit in zip(timed, limits, strict=True) if segment.times[0] >= limit]
         if 2 * len(outside) > len(timed) and len(outside) > 1:

@@ -45,6 +45,10 @@ def test_a_bare_list_of_segments_is_read_too(rows):
     assert rows("a.json", dump(WHISPER["segments"])) == rows("b.json", dump(WHISPER))
 
 
+def test_speakers_that_are_numbers_keep_their_spelling(rows):
+    assert rows("a.json", dump([{"start": 0, "end": 1, "text": "Hi", "speaker": 0}])) == [("0", 0.0, 1.0, "Hi")]
+
+
 def whisperx(*words, text=None, speaker="SPEAKER_00"):
     """A segment of words (text, start, end, speaker)."""
     segment = {

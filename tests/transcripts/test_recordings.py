@@ -100,6 +100,11 @@ def test_the_transcript_of_another_recording_is_recognised(read, recording):
         read("a.srt", SRT, recording(seconds=0.5))
 
 
+def test_utterances_without_times_cannot_be_cut_from_a_recording(read, recording):
+    with pytest.raises(DialogueError, match=r"a\.csv, line 2: no start and end, without which the recording cannot"):
+        read("a.csv", "dialogue_id,text\nd,Hello\n", recording())
+
+
 def test_a_missing_or_broken_recording_is_named(read, tmp_path):
     with pytest.raises(DialogueError, match=r"none\.wav: there is no such recording"):
         read("a.srt", SRT, tmp_path / "none.wav")

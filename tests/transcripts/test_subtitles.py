@@ -123,6 +123,8 @@ def test_tags_of_srt_are_taken_out_and_other_angles_stay(rows):
 def test_an_empty_line_inside_a_cue_does_not_end_it(rows):
     text = "1\n00:00:01,000 --> 00:00:02,000\nOne\n\ntwo.\n\n2\n00:00:05,000 --> 00:00:06,000\nThree.\n"
     assert [row[3] for row in rows("a.srt", text)] == ["One two.", "Three."]
+    text = "WEBVTT\n\n00:01.000 --> 00:02.000\nOne\n\ntwo."
+    assert [row[3] for row in rows("a.vtt", text)] == ["One two."]
 
 
 def test_karaoke_repeats_of_highlight_words_are_one_cue(rows):
@@ -160,6 +162,11 @@ def test_what_is_no_speech_is_left_out_and_counted(report, rows):
     assert counts.left_out == {"without speech, such as [music]": 5, "empty": 1}
     assert "left out: 5 without speech, such as [music], 1 empty" in str(counts)
     assert "of an unknown speaker: 3 utterances" in str(counts)
+
+
+def test_brackets_with_many_percentages_are_read_at_once(rows):
+    text = "a 5% " * 200
+    assert rows("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\nSo [{text}] x\n")[0][3] == f"So [{text}] x"
 
 
 def test_the_content_counts_for_more_than_the_suffix(report, rows):

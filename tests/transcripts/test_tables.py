@@ -97,8 +97,8 @@ def test_parquet_is_read_as_csv_is(tmp_path):
 
 
 def test_whisper_writes_tsv_in_milliseconds(rows, report):
-    text = "start\tend\ttext\n0\t2440\tHello there.\n4000\t5125\tFine.\n"
-    assert rows("a.tsv", text) == [("unknown", 0.0, 2.44, "Hello there."), ("unknown", 4.0, 5.125, "Fine.")]
+    text = 'start\tend\ttext\n0\t2440\t"Hello," he said.\n4000\t5125\tFine.\n'
+    assert rows("a.tsv", text) == [("unknown", 0.0, 2.44, '"Hello," he said.'), ("unknown", 4.0, 5.125, "Fine.")]
     assert report("a.tsv", text).notes == ["times are whole numbers: read as milliseconds"]
     assert rows("a.tsv", text.replace("\t5125", "\t5125.0"))[1][1:3] == (4000.0, 5125.0)
 

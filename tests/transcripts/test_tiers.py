@@ -102,6 +102,10 @@ def test_a_textgrid_has_a_tier_for_each_speaker(rows, text, encoding):
     assert rows("a.TextGrid", text, encoded=encoding) == GRID_ROWS
 
 
+def test_the_short_form_of_old_versions_is_read_too(rows):
+    assert rows("a.TextGrid", SHORT.replace("ooTextFile", "ooTextFile short")) == GRID_ROWS
+
+
 def test_tiers_of_points_are_reported(report):
     assert report("a.TextGrid", LONG).notes == ["tiers of points are not read: 'clicks'"]
 

@@ -12,7 +12,7 @@ _MARKED = re.compile(
     r"(?:\[(?P<bracket>[^\[\]]{1,60})\]|(?P<name>(?:speaker|spk)[ _]?\w{1,3})):(?:\s+(?P<text>.*))?$", re.I
 )
 # `Ana [joy 83%]: `: a bracket with percentages, with a signed number, with nothing, or with a plus.
-_EMOTION = r"\[(?P<emotion>|\+|(?:\+?[^\[\]]+? (?:\d{1,3}|\?)%(?:, )?)+|[+-]\d+\.\d+)\]"
+_EMOTION = r"\[(?P<emotion>|\+|[^\[\]]+ (?:\d{1,3}|\?)%|[+-]\d+\.\d+)\]"
 _EMOTION_OF_SPEAKER = re.compile(rf"(?P<name>.*?) {_EMOTION}:(?: (?P<text>.*))?$", re.S)
 _EMOTION_OF_TEXT = re.compile(rf"{_EMOTION}(?: (?P<text>.*))?$", re.S)
 _ONE_EMOTION = re.compile(r"(?P<is_listed>\+?)(?P<label>[^\[\]]+?) (?:\d{1,3}|\?)%(?:, |$)")

@@ -232,7 +232,7 @@ def elan_document(rows: Sequence[Row]) -> Iterator[str]:
     for medium in dict.fromkeys(row.extra.get(key) for row in rows for key in ("video", "audio")):
         if isinstance(medium, str):
             url = Path(medium).absolute().as_uri()
-            SubElement(header, "MEDIA_DESCRIPTOR", MEDIA_URL=url, MIME_TYPE="unknown", RELATIVE_MEDIA_URL="")
+            SubElement(header, "MEDIA_DESCRIPTOR", MEDIA_URL=url, MIME_TYPE="unknown")
     order = SubElement(root, "TIME_ORDER")
     slots: list[int] = []
     names: set[str] = set()

@@ -52,3 +52,8 @@ def number_of(record: Mapping[str, Any], key: str, place: str) -> float:
     if number is None:
         raise DialogueError(f"{place}: there is no {key!r}")
     return number
+
+
+def name_of(speaker: Any) -> str | None:
+    """A speaker's name or number as it is written."""
+    return None if speaker is None else str(speaker)

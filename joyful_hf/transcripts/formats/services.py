@@ -7,7 +7,7 @@ from typing import Any
 
 from ...processing.dialogues import DialogueError
 from ..segments import Segment, Transcript, Word, join_words, segments_of_words
-from .fields import number_of, optional_number, record_of, records_of, text_of
+from .fields import name_of, number_of, optional_number, record_of, records_of, text_of
 
 _TIME_STEP = 1e-6
 
@@ -54,7 +54,7 @@ def read_assembly(data: Mapping[str, Any], path: Path) -> Transcript:
                 number_of(each, "start", place) / 1000,
                 number_of(each, "end", place) / 1000,
                 text_of(each, place, "text"),
-                _name(each.get("speaker")) or _name(each.get("channel")),
+                name_of(each.get("speaker")) or name_of(each.get("channel")),
                 [_assembly_word(word, place) for word in records_of(each, "words", place)],
                 _channel(each.get("channel"), place, first=1) if len(channels) > 1 else None,
                 place,
@@ -69,7 +69,7 @@ def read_assembly(data: Mapping[str, Any], path: Path) -> Transcript:
 def _assembly_word(word: Mapping[str, Any], place: str) -> Word:
     start, end = optional_number(word, "start", place), optional_number(word, "end", place)
     seconds = [None if time is None else time / 1000 for time in (start, end)]
-    return Word(text_of(word, place, "text"), *seconds, _name(word.get("speaker")))
+    return Word(text_of(word, place, "text"), *seconds, name_of(word.get("speaker")))
 
 
 # Deepgram: times in seconds, channels and speakers counted from 0, each channel's speakers for itself.
@@ -94,7 +94,7 @@ def read_deepgram(data: Mapping[str, Any], path: Path) -> Transcript:
                 number_of(each, "start", place),
                 number_of(each, "end", place),
                 text_of(each, place, "transcript"),
-                _name(each.get("speaker")),
+                name_of(each.get("speaker")),
                 _deepgram_words(each, place),
                 channel,
                 place,
@@ -116,7 +116,7 @@ def _deepgram_words(record: Mapping[str, Any], place: str) -> list[Word]:
             text_of(word, place, "punctuated_word", "word"),
             optional_number(word, "start", place),
             optional_number(word, "end", place),
-            _name(word.get("speaker")),
+            name_of(word.get("speaker")),
         )
         for word in records_of(record, "words", place)
     ]
@@ -160,13 +160,13 @@ def read_aws(data: Mapping[str, Any], path: Path) -> Transcript:
         for channel, each in enumerate(channels):
             place = f"{path}, channels[{channel}]"
             words = _aws_words(records_of(each, "items", place), {}, place)
-            label = _name(each.get("channel_label"))
+            label = name_of(each.get("channel_label"))
             for word in words:
                 word.speaker = word.speaker or label
             segments += segments_of_words(words, f"{place}, sentence", channel if len(channels) > 1 else None)
         return Transcript("AWS Transcribe", segments, is_in_order=False)
     labels = {
-        str(item.get("start_time")): _name(item.get("speaker_label"))
+        str(item.get("start_time")): name_of(item.get("speaker_label"))
         for index, turn in enumerate(turns)
         for item in records_of(turn, "items", f"{path}, speaker_labels.segments[{index}]")
     }
@@ -181,7 +181,7 @@ def read_aws(data: Mapping[str, Any], path: Path) -> Transcript:
     for word in words:
         spoken[max(0, bisect_right(starts, (word.start or 0.0) + _TIME_STEP) - 1)].append(word)
     for limit, place, start, own in zip(limits, places, starts, spoken, strict=True):
-        end, speaker = number_of(limit, "end_time", place), _name(limit.get("speaker_label"))
+        end, speaker = number_of(limit, "end_time", place), name_of(limit.get("speaker_label"))
         segments.append(Segment(start, end, join_words(own), speaker, own, place=place))
     return Transcript("AWS Transcribe", segments)
 
@@ -197,15 +197,10 @@ def _aws_words(items: Sequence[Mapping[str, Any]], labels: Mapping[str, str | No
             if words:
                 words[-1].text += content
             continue
-        speaker = _name(item.get("speaker_label")) or labels.get(str(item.get("start_time")))
+        speaker = name_of(item.get("speaker_label")) or labels.get(str(item.get("start_time")))
         start, end = optional_number(item, "start_time", where), optional_number(item, "end_time", where)
         words.append(Word(content, start, end, speaker))
     return words
-
-
-def _name(speaker: Any) -> str | None:
-    """A name or number of a speaker as it is written."""
-    return None if speaker is None else str(speaker)
 
 
 def _channel(value: Any, place: str, first: int) -> int | None:

@@ -81,7 +81,7 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
         elif not is_block and cue is not None:
             cue.lines.append(line.strip())
     if cue is not None:
-        yield _without_name(cue, is_vtt)
+        yield cue if is_vtt else _without_name(cue, is_vtt)
 
 
 def _without_name(cue: _Cue, is_vtt: bool) -> _Cue:

@@ -35,6 +35,7 @@ _COLUMN_OF = {name: key for key, names in _USUAL_NAMES.items() for name in names
 _UNIT = re.compile(r"_(?P<unit>s|sec|secs|seconds|ms|msec|millis|milliseconds|hh_mm_ss_ms|ss_msec)$")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)")
 _FLOAT = re.compile(r"[+-]?(?:\d+\.\d+(?:e[+-]?\d+)?|\d+e[+-]?\d+)", re.I)
+_WHISPER = re.compile(r"start\tend\ttext\n(?:\d+\t\d+\t[^\n]*(?:\n|$)|\n)*")
 _NOT_CARRIED = {*FEATURE_KEYS.values(), *FRAME_KEYS.values(), "index", "score", "scores", "extractors"}
 
 
@@ -48,6 +49,8 @@ def read_table(text: str, path: Path, columns: Mapping[str, str] | None = None) 
         DialogueError: no columns for start and end, a name that the file lacks, or a row that does not fit; the
             message names the line.
     """
+    if columns is None and _WHISPER.fullmatch(text):
+        return _whisper_table(text, path)
     delimiter = _delimiter(text, path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
@@ -55,8 +58,6 @@ def read_table(text: str, path: Path, columns: Mapping[str, str] | None = None) 
     except csv.Error as error:
         raise DialogueError(f"{path}, line {reader.line_num}: not a table ({error})") from None
     header = [name.strip() for name in lines[0][1]]
-    if delimiter == "\t" and header == ["start", "end", "text"] and columns is None and _are_whole(lines[1:]):
-        return _whisper_table(lines[1:], path)
     for number, line in lines[1:]:
         if len(line) > len(header):
             raise DialogueError(
@@ -90,16 +91,13 @@ def _delimiter(text: str, path: Path) -> str:
     return max(",;|", key=header.count)
 
 
-def _are_whole(lines: Sequence[tuple[int, list[str]]]) -> bool:
-    return all(cell.strip().isdigit() for _, line in lines for cell in line[:2])
-
-
-def _whisper_table(lines: Sequence[tuple[int, list[str]]], path: Path) -> Transcript:
-    """What whisper writes with `--output_format tsv`: whole milliseconds, and text with its tabs taken out."""
-    segments = [
-        Segment(int(line[0]) / 1000, int(line[1]) / 1000, "\t".join(line[2:]).strip(), place=f"{path}, line {number}")
-        for number, line in lines
-    ]
+def _whisper_table(text: str, path: Path) -> Transcript:
+    """What whisper writes with `--output_format tsv`: whole milliseconds, and texts whose quotes mean nothing."""
+    segments = []
+    for number, line in enumerate(text.split("\n")[1:], 2):
+        if line.strip():
+            start, end, said = line.split("\t", 2)
+            segments.append(Segment(int(start) / 1000, int(end) / 1000, said.strip(), place=f"{path}, line {number}"))
     return Transcript("whisper TSV", segments, notes=["times are whole numbers: read as milliseconds"])
 
 

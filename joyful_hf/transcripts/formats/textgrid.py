@@ -87,7 +87,7 @@ class _Tokens:
 def _tiers_of(tokens: _Tokens, path: Path) -> tuple[list[Tier], list[str]]:
     """The interval tiers, those of emotions joined to the ones that they belong to, and the names of point tiers."""
     for word in ("ooTextFile", "TextGrid"):
-        if tokens.take("text", "header") != word:
+        if tokens.take("text", "header").removesuffix(" short") != word:
             raise DialogueError(f"{path}, header: no TextGrid; in Praat use 'Save as text file...' for the TextGrid")
     tokens.seconds("header")
     tokens.seconds("header")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..segments import Segment, Transcript, Word
-from .fields import number_of, optional_number, record_of, records_of, text_of
+from .fields import name_of, number_of, optional_number, record_of, records_of, text_of
 
 
 def is_whisper(data: Any) -> bool:
@@ -21,11 +21,9 @@ def read_whisper(data: Any, path: Path) -> Transcript:
         DialogueError: one has no start, end or text; the message names it.
     """
     segments: Sequence[Any] = data["segments"] if isinstance(data, Mapping) else data
-    has_speakers = "speaker" in str(segments[:1])
-    return Transcript(
-        "whisperX" if has_speakers else "whisper",
-        [_segment(each, f"{path}, segments[{index}]") for index, each in enumerate(segments)],
-    )
+    found = [_segment(each, f"{path}, segments[{index}]") for index, each in enumerate(segments)]
+    has_speakers = any(segment.speaker or any(word.speaker for word in segment.words) for segment in found)
+    return Transcript("whisperX" if has_speakers else "whisper", found)
 
 
 def _segment(found: Any, place: str) -> Segment:
@@ -35,7 +33,7 @@ def _segment(found: Any, place: str) -> Segment:
             text_of(word, place, "word", "text"),
             optional_number(word, "start", place),
             optional_number(word, "end", place),
-            word.get("speaker"),
+            name_of(word.get("speaker")),
         )
         for word in records_of(record, "words", place)
     ]
@@ -43,7 +41,7 @@ def _segment(found: Any, place: str) -> Segment:
         number_of(record, "start", place),
         number_of(record, "end", place),
         text_of(record, place, "text").strip(),
-        record.get("speaker"),
+        name_of(record.get("speaker")),
         words,
         place=place,
     )
