@@ -1,0 +1,59 @@
+"""Fields of parsed JSON, with the place in the message where one is missing or of another kind."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...processing.dialogues import DialogueError
+
+
+def record_of(value: Any, place: str) -> Mapping[str, Any]:
+    """The value itself. Raises a `DialogueError` if it is no object."""
+    if not isinstance(value, Mapping):
+        raise DialogueError(f"{place}: expected an object, got {value!r:.60}")
+    return value
+
+
+def records_of(record: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
+    """A list of objects, an empty one if the key is missing. Raises a `DialogueError` if it holds something else."""
+    value = record.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise DialogueError(f"{place}: {key!r} must be a list, got {value!r:.60}")
+    return [record_of(each, f"{place}, {key}[{index}]") for index, each in enumerate(value)]
+
+
+def text_of(record: Mapping[str, Any], place: str, *keys: str) -> str:
+    """The text of the first of these keys. Raises a `DialogueError` if there is none."""
+    value = next((record[key] for key in keys if record.get(key) is not None), None)
+    if not isinstance(value, str):
+        raise DialogueError(f"{place}: {keys[0]!r} must be a text, got {value!r:.60}")
+    return value
+
+
+def optional_number(record: Mapping[str, Any], key: str, place: str) -> float | None:
+    """A number, which may be written as a text, or None. Raises a `DialogueError` if it is something else."""
+    value = record.get(key)
+    if value is None:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DialogueError(f"{place}: {key!r} must be a number, got {value!r:.60}")
+    return number
+
+
+def number_of(record: Mapping[str, Any], key: str, place: str) -> float:
+    """A number. Raises a `DialogueError` if it is missing or something else."""
+    number = optional_number(record, key, place)
+    if number is None:
+        raise DialogueError(f"{place}: there is no {key!r}")
+    return number
+
+
+def name_of(speaker: Any) -> str | None:
+    """A speaker's name or number as it is written."""
+    return None if speaker is None else str(speaker)

@@ -1,0 +1,83 @@
+"""Tiers, as Praat and ELAN have them: a speaker's utterances on one, their emotions on another below it."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...io.messages import did_you_mean
+from ...processing.dialogues import DialogueError
+from ..rows import Row
+from ..segments import Segment
+
+EMOTION = "emotion@"
+"""Begins the name of a tier of emotions; the rest is the name of the tier that they belong to."""
+
+_FLOAT = re.compile(r"[+-]?(?:\d+\.\d+(?:e[+-]?\d+)?|\d+e[+-]?\d+)", re.I)
+
+
+@dataclass
+class Tier:
+    """A tier with all its intervals, the empty ones too."""
+
+    name: str
+    segments: list[Segment]
+    emotions: dict[tuple[float, float], str] | None = None
+    """The emotion of each interval by its times, if a tier of them belongs to this one."""
+
+    def utterances(self) -> list[Segment]:
+        """The intervals; with a tier of emotions, those that have a text or an emotion, each with its label."""
+        if self.emotions is None:
+            return self.segments
+        return [
+            replace(segment, text=(segment.text or "").strip() or None, is_labelled=True, label=label_of(emotion))
+            for segment in self.segments
+            if segment.text or self.emotions.get(segment.times)
+            for emotion in [self.emotions.get(segment.times, "")]
+        ]
+
+
+def label_words(label: Any) -> str:
+    """The label as an annotation: itself, the JSON of several, the number of a value, nothing for None."""
+    if label is None:
+        return ""
+    return json.dumps(label, ensure_ascii=False) if isinstance(label, list) else str(label)
+
+
+def label_of(words: str) -> Any:
+    """What `label_words` was given."""
+    words = words.strip()
+    if words.startswith("[") and words.endswith("]"):
+        try:
+            return json.loads(words)
+        except ValueError:
+            return words
+    return float(words) if _FLOAT.fullmatch(words) else words or None
+
+
+def refuse_unknown_tiers(wanted: Sequence[str], known: Iterable[str], path: Path) -> None:
+    """Raise a `DialogueError` if there is no tier of a name that the user asked for."""
+    names = list(known)
+    for name in wanted:
+        if name not in names:
+            found = ", ".join(map(repr, names)) or "none"
+            raise DialogueError(f"{path}: no tier {name!r}{did_you_mean(name, names)} (tiers found: {found})")
+
+
+def speaker_tiers(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows of each speaker in the order of time; one who overlaps himself has several tiers.
+
+    Raises:
+        DialogueError: an utterance without times.
+    """
+    by_speaker: dict[str, list[list[Row]]] = {}
+    for row in sorted(rows, key=lambda row: row.times):
+        own = by_speaker.setdefault(row.speaker, [])
+        free = next((tier for tier in own if tier[-1].times[1] <= row.times[0]), None)
+        if free is None:
+            own.append([row])
+        else:
+            free.append(row)
+    return [(speaker, tier) for speaker, own in by_speaker.items() for tier in own]

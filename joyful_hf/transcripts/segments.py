@@ -1,0 +1,128 @@
+"""Segments: what a cue, an interval or a row of a transcript says, before it is made into utterances."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..processing.dialogues import DialogueError
+
+# Milliseconds lie on no binary grid: two times are equal if they differ by less.
+TIME_STEP = 1e-6
+
+# Words without segments are cut into sentences, and where nobody speaks for so many seconds.
+_PAUSE_SECONDS = 0.8
+_SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
+
+
+@dataclass
+class Word:
+    """A word of a segment; None where the tool did not say."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+
+
+@dataclass
+class Segment:
+    """What one cue, interval or row says. Times are seconds."""
+
+    start: float | None
+    """None only in tables of utterances without times."""
+    end: float | None
+    text: str | None = None
+    speaker: str | None = None
+    words: list[Word] = field(default_factory=list)
+    channel: int | None = None
+    """Counted from 0."""
+    place: str = ""
+    """How messages call it: the file and the line or cue."""
+    is_labelled: bool = False
+    """Whether the file has a mark for its emotion, if only an empty one: then it is an utterance as it stands."""
+    label: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Other keys of the utterance."""
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """Start and end of a segment that is known to have them."""
+        if self.start is None or self.end is None:
+            raise DialogueError(f"{self.place}: it has no start and end")
+        return self.start, self.end
+
+
+@dataclass
+class Transcript:
+    """What a reader found in a file, before it is made into utterances."""
+
+    format: str
+    segments: list[Segment]
+    merge_gap: float = 0.3
+    """The default for the format: 0 where a person chose the limits of each segment."""
+    is_in_order: bool = True
+    """Whether the file runs through the recording once; False where each speaker's segments stand together."""
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """What the reader itself left out, by reason."""
+
+
+def join_words(words: Sequence[Word]) -> str:
+    """The text of words; some tools write the space before a word as a part of it."""
+    has_spaces = any(word.text.startswith(" ") for word in words)
+    return " ".join(("" if has_spaces else " ").join(word.text for word in words).split())
+
+
+def segments_of_words(words: Sequence[Word], place: str, channel: int | None = None) -> list[Segment]:
+    """Words without segments, cut where the speaker changes, a sentence ends, or nobody speaks."""
+    groups: list[list[Word]] = []
+    for word in words:
+        last = groups[-1][-1] if groups else None
+        pause = 0.0 if last is None else (word.start or 0.0) - (last.end or 0.0)
+        is_next = last is not None and last.speaker == word.speaker and pause < _PAUSE_SECONDS
+        if is_next and last is not None and not last.text.rstrip().endswith(_SENTENCE_ENDS):
+            groups[-1].append(word)
+        else:
+            groups.append([word])
+    return [
+        Segment(
+            group[0].start, group[-1].end, join_words(group), group[0].speaker, group, channel, f"{place}, {index}"
+        )
+        for index, group in enumerate(groups)
+    ]
+
+
+def check_times(segments: Iterable[Segment], is_in_order: bool) -> None:
+    """Raise a `DialogueError` if a segment ends before it starts, or starts before the one that it follows.
+
+    Speech that overlaps may stand in any order, unless it is of one speaker.
+    """
+    before: Segment | None = None
+    last_of: dict[Any, Segment] = {}
+    for segment in segments:
+        if segment.start is None:
+            continue
+        start, end = segment.times
+        if start < 0 or end < start - TIME_STEP:
+            what = f"ends at {_clock(end)}, before it starts" if start >= 0 else "starts before 0"
+            raise DialogueError(f"{segment.place}: the cue at {_clock(start)} {what}; correct its times")
+        key = segment.extra.get("dialogue_id"), segment.speaker, segment.channel
+        own = last_of.get(key)
+        if own is not None and start < own.times[0] - TIME_STEP:
+            _refuse_backwards(segment, own)
+        if is_in_order and before is not None and end <= before.times[0] and start < before.times[0] - TIME_STEP:
+            _refuse_backwards(segment, before)
+        last_of[key] = before = segment
+
+
+def _refuse_backwards(segment: Segment, before: Segment) -> None:
+    raise DialogueError(
+        f"{segment.place}: times run backwards, from {_clock(before.times[0])} to {_clock(segment.times[0])}; "
+        "sort the cues by their start, or give each recording a transcript of its own"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(abs(seconds) * 1000), 60_000)
+    sign = "-" if seconds < 0 else ""
+    return f"{sign}{minutes // 60}:{minutes % 60:02}:{rest / 1000:06.3f}"

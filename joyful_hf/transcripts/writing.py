@@ -1,0 +1,162 @@
+"""`write_predictions` and `to_frame`: predictions as tables, subtitles and annotation tiers."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..io.files import written_whole
+from ..io.messages import did_you_mean
+from ..processing.dialogues import Dialogue, DialogueError, as_dialogue_list
+from ..processing.optional_imports import import_optional
+from .formats.elan import elan_document
+from .formats.subtitles import subtitle_lines
+from .formats.textgrid import textgrid_lines
+from .formats.tiers import label_words
+from .rows import Row, make_rows, score_labels_of
+
+if TYPE_CHECKING:
+    import pandas
+
+_FIRST_KEYS = ("start", "end", "audio", "video")
+
+
+def write_predictions(
+    predictions: Dialogue | Iterable[Dialogue], path: str | Path, *, overwrite: bool = False
+) -> None:
+    """Write predictions as the suffix of the file says; `load_transcript` reads each of them back.
+
+    - `.jsonl`: one dialogue per line, with all keys, times and files first.
+    - `.csv`, `.tsv`, `.parquet`: one row per utterance, with its label and a column for the score of each label.
+    - `.srt`, `.vtt`: one cue per utterance, with its speaker, label and score.
+    - `.TextGrid`, `.eaf`: a tier for each speaker, and one with the emotions under it.
+
+    Subtitles and tiers are of one dialogue, whose utterances have `start` and `end`. An utterance with the label None
+    has an empty label everywhere.
+
+    Args:
+        predictions: what `model.predict` or the pipeline gives: one dialogue or several.
+        overwrite: replace a file that exists.
+
+    Raises:
+        DialogueError: a suffix that stands for nothing, a file that exists, or an utterance without the times that
+            the format needs. Nothing is written then.
+    """
+    path = Path(path)
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise DialogueError(
+            f"{path}: unknown kind of file {path.suffix!r}{did_you_mean(path.suffix.lower(), _WRITERS)}; known are "
+            f"{', '.join(_WRITERS)}"
+        )
+    if path.exists() and not overwrite:
+        raise DialogueError(f"{path}: exists already; choose another name, remove it, or pass `overwrite=True`")
+    dialogues = as_dialogue_list(predictions)
+    with written_whole(path) as part:
+        write(dialogues, part)
+
+
+def to_frame(predictions: Dialogue | Iterable[Dialogue]) -> "pandas.DataFrame":
+    """Make a table of predictions, one row per utterance.
+
+    Columns: `dialogue_id`, `index`, `speaker`, `start`, `end`, `text`, `label`, `score` (of the label),
+    `score_<label>` for each label, and the other keys of the utterances that hold one value. Several labels at once
+    are a list.
+
+    Raises:
+        DialogueError: no dialogues.
+        ImportError: pandas is not installed.
+    """
+    pandas = import_optional("pandas", None, "a table of predictions")
+    header, records = _table(as_dialogue_list(predictions))
+    return pandas.DataFrame.from_records(records, columns=header)
+
+
+def _table(dialogues: Sequence[Dialogue]) -> tuple[list[str], list[dict[str, Any]]]:
+    rows = make_rows(dialogues)
+    labels = score_labels_of(rows)
+    records = [row.as_dict(labels) for row in rows]
+    header = list(dict.fromkeys(key for record in records for key in record))
+    return header, [{key: record.get(key) for key in header} for record in records]
+
+
+def _write_jsonl(dialogues: Sequence[Dialogue], part: Path) -> None:
+    with part.open("w", encoding="utf-8") as file:
+        for dialogue in dialogues:
+            utterances = [_with_times_first(utterance) for utterance in dialogue["utterances"]]
+            record = {key: value for key, value in dialogue.items() if value is not None} | {"utterances": utterances}
+            file.write(json.dumps(record, ensure_ascii=False, default=_as_json) + "\n")
+
+
+def _with_times_first(utterance: Mapping[str, Any]) -> dict[str, Any]:
+    """The utterance without what it lacks; a label of None stays, as the mark of what could not be read."""
+    keys = [*(key for key in _FIRST_KEYS if key in utterance), *(key for key in utterance if key not in _FIRST_KEYS)]
+    return {key: utterance[key] for key in keys if utterance[key] is not None or key == "label"}
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if not hasattr(value, "tolist"):
+        raise DialogueError(f"JSONL cannot hold {type(value).__name__}; leave the key out, or name a file instead")
+    return value.tolist()
+
+
+def _csv_writer(delimiter: str) -> Callable[[Sequence[Dialogue], Path], None]:
+    def write(dialogues: Sequence[Dialogue], part: Path) -> None:
+        header, records = _table(dialogues)
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            writer.writerow(header)
+            for record in records:
+                record["label"] = label_words(record["label"])
+                writer.writerow(["" if value is None else value for value in record.values()])
+
+    return write
+
+
+def _write_parquet(dialogues: Sequence[Dialogue], part: Path) -> None:
+    header, records = _table(dialogues)
+    columns = {}
+    for key in header:
+        values = [record[key] for record in records]
+        try:
+            columns[key] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            # Values of several kinds, which only a text can hold together.
+            columns[key] = pa.array([None if value is None else label_words(value) for value in values], pa.string())
+    pq.write_table(pa.table(columns), part)
+
+
+def _row_writer(
+    name: str, lines: Callable[[Sequence[Row]], Iterator[str]]
+) -> Callable[[Sequence[Dialogue], Path], None]:
+    def write(dialogues: Sequence[Dialogue], part: Path) -> None:
+        if len(dialogues) != 1:
+            raise DialogueError(
+                f"{name} holds one recording, and these are {len(dialogues)} dialogues; write one after the other, or "
+                "all of them to .csv or .jsonl"
+            )
+        rows = make_rows(dialogues)
+        text = "".join(lines(sorted(rows, key=lambda row: row.times)))
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+    return write
+
+
+_WRITERS: dict[str, Callable[[Sequence[Dialogue], Path], None]] = {
+    ".jsonl": _write_jsonl,
+    ".csv": _csv_writer(","),
+    ".tsv": _csv_writer("\t"),
+    ".parquet": _write_parquet,
+    ".srt": _row_writer("SRT", lambda rows: subtitle_lines(rows, is_vtt=False)),
+    ".vtt": _row_writer("WebVTT", lambda rows: subtitle_lines(rows, is_vtt=True)),
+    ".textgrid": _row_writer("TextGrid", textgrid_lines),
+    ".eaf": _row_writer(".eaf", elan_document),
+}
+OUTPUT_SUFFIXES = tuple(_WRITERS)
+"""What `write_predictions` can write."""
