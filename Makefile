@@ -42,7 +42,7 @@ types: $(INSTALLED)  ## check types
 	@$(BIN)/ty check --python $(VENV)
 
 docs: $(INSTALLED)  ## build the documentation into docs/_build/html; no network is needed
-	@HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx -q -E -W --keep-going docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
 docs-serve: docs  ## build the documentation and serve it on http://127.0.0.1:8000

@@ -51,7 +51,7 @@ napoleon_use_rtype = False
 
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
-copybutton_exclude = ".linenos, .go"
+copybutton_line_continuation_character = "\\"
 
 html_theme = "furo"
 html_title = "joyful_hf"

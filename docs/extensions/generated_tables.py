@@ -20,8 +20,10 @@ def _cell(text: object) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; the class keeps the names in its first column on one line each."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    cells = "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    return f":::{{table}}\n:class: names\n\n{cells}\n:::"
 
 
 def commands() -> str:
@@ -43,7 +45,9 @@ def _command(name: str, command: Any) -> str:
     usage = " ".join([usage, *required, *(["[OPTIONS]"] if len(required) < len(options) else [])])
     parts = [f"## joyful {name}", inspect.cleandoc(command.help or ""), f"```text\n{usage}\n```"]
     if arguments:
-        parts.append(_table(["Argument", ""], [(f"`{_usage(argument)}`", argument.help or "") for argument in arguments]))
+        parts.append(
+            _table(["Argument", ""], [(f"`{_usage(argument)}`", argument.help or "") for argument in arguments])
+        )
     if options:
         parts.append(_table(["Option", ""], [(f"`{_option(option)}`", _help(option)) for option in options]))
     return "\n\n".join(parts)
@@ -63,8 +67,8 @@ def _metavar(option: Any) -> str:
 
 
 def _option(option: Any) -> str:
-    names = ", ".join([*option.opts, *option.secondary_opts])
-    return f"{names} {_metavar(option)}".strip()
+    names = option.secondary_opts if option.is_flag and option.default is True else option.opts
+    return f"{', '.join(names)} {_metavar(option)}".strip()
 
 
 def _help(option: Any) -> str:
@@ -92,7 +96,9 @@ def training_arguments() -> str:
 
 
 def _default(field: Any) -> Any:
-    return field.default_factory() if field.default is MISSING and field.default_factory is not MISSING else field.default
+    return (
+        field.default_factory() if field.default is MISSING and field.default_factory is not MISSING else field.default
+    )
 
 
 def presets(name: str) -> str:

@@ -45,7 +45,9 @@ def test_the_examples_of_a_page_run_and_print_what_it_shows(page, project, tmp_p
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     names: dict[str, object] = {"__name__": "__main__"}
     for example in examples_of(page):
-        trained = [line for line in commands_of(example) if line.startswith("joyful train ") and "-dir out " in f"{line} "]
+        trained = [
+            line for line in commands_of(example) if line.startswith("joyful train ") and "-dir out " in f"{line} "
+        ]
         if trained:  # the page shows how the checkpoint that is there was trained
             shutil.rmtree(tmp_path / "out")
         capsys.readouterr()
