@@ -49,7 +49,7 @@ def commands_of(example: Example) -> list[str]:
 
 
 def has_shape(printed: list[str], shown: list[str]) -> bool:
-    """Whether lines look like those that a page shows: as many, with as many numbers each; `…` is any number of lines."""
+    """Whether lines look like those that a page shows: as many, with as many numbers each; `…` is any lines at all."""
     if not shown:
         return not printed
     if shown[0].strip() == "…":
