@@ -14,7 +14,7 @@ TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo space test test-slow lint types check format clean
+.PHONY: help install demo space test test-slow lint types docs docs-serve check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,14 +41,21 @@ lint: $(INSTALLED)  ## check style and format
 types: $(INSTALLED)  ## check types
 	@$(BIN)/ty check --python $(VENV)
 
-check: lint types test  ## lint, types and test
+docs: $(INSTALLED)  ## build the documentation into docs/_build/html; no network is needed
+	@HF_HUB_OFFLINE=1 $(BIN)/python -m sphinx -q -E -W --keep-going docs docs/_build/html
+	@echo "documentation: docs/_build/html/index.html"
+
+docs-serve: docs  ## build the documentation and serve it on http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
+
+check: lint types docs test  ## lint, types, docs and test
 
 format: $(INSTALLED)  ## mend style and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 clean:  ## remove everything that make made
-	rm -rf $(VENV) $(DEMO_OUTPUT) test-screenshots build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO_OUTPUT) test-screenshots docs/_build build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first and alone: its pinned version is settled before anything else can ask for another one.

@@ -1,4 +1,4 @@
-"""The scripts and the README's code run as written."""
+"""The scripts and the notebook run as written; `tests/docs` does the same for the README and the documentation."""
 
 import json
 import os
@@ -170,14 +170,3 @@ def test_the_accuracy_benchmark_resumes_and_prints_its_table(files, tmp_path):
     assert "| no-graph |" in again.stdout
     assert "recommended/0:" in first.stdout
     assert "recommended/0:" not in again.stdout, "a finished cell was run again"
-
-
-@pytest.mark.slow
-def test_the_code_of_the_readme_runs(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    (tmp_path / "readme.py").write_text("\n".join(blocks))
-
-    finished = run([sys.executable, "readme.py"], tmp_path)
-
-    assert finished.returncode == 0, finished.stderr
