@@ -1,4 +1,4 @@
-"""A family that is registered from outside the package goes everywhere a family goes: this is CONTRIBUTING's recipe."""
+"""A family that is registered from outside the package goes everywhere: this is CONTRIBUTING's recipe."""
 
 import json
 from dataclasses import replace
