@@ -149,10 +149,9 @@ class ARIIGCNForEmotionRecognition(SpeakerGraphClassifierMixin, ARIIGCNPreTraine
         )
         self.post_init()
 
-    @property
     def loss_weights(self) -> dict[str, float]:
         """Weight of each part of the loss."""
-        return super().loss_weights | {
+        return super().loss_weights() | {
             "generator": self.config.adversarial_loss_weight,
             "discriminator": 1.0,
             "intra_modal": self.config.intra_modal_loss_weight,

@@ -244,10 +244,9 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         assert encoder is not None
         encoder.load(pretrained)
 
-    @property
     def loss_weights(self) -> dict[str, float]:
         """Weight of each part of the loss."""
-        return super().loss_weights | {"avel": self.config.avel_loss_weight, "mem": self.config.mem_loss_weight}
+        return super().loss_weights() | {"avel": self.config.avel_loss_weight, "mem": self.config.mem_loss_weight}
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """The audio encoder with its learning rate, if the config gives one."""

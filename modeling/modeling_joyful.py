@@ -222,10 +222,9 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         self.further_members = nn.ModuleList(JoyfulMember(config) for _ in range(config.num_members - 1))
         self.post_init()
 
-    @property
     def loss_weights(self) -> dict[str, float]:
         """Weight of each part of the loss: alpha of the fusion's, beta of the contrast's, and the paths'."""
-        return super().loss_weights | {
+        return super().loss_weights() | {
             "fusion": self.config.fusion_loss_weight,
             "contrastive": self.config.contrastive_loss_weight,
             "paths": self.config.path_loss_weight,

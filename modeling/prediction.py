@@ -35,7 +35,6 @@ class EmotionRecognitionMixin:
         """As in transformers; single-label classification where the config leaves it open."""
         return self.task.problem_type
 
-    @property
     def loss_weights(self) -> dict[str, float]:
         """Weight in the loss of each named part that the model can have; a family adds its own."""
         return {"classification": 1.0}
@@ -47,7 +46,7 @@ class EmotionRecognitionMixin:
 
     def weighted_sum(self, losses: dict[str, Tensor]) -> Tensor:
         """() sum of the named parts, each times its weight."""
-        weights = self.loss_weights
+        weights = self.loss_weights()
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
     def add_loss(self, output: EmotionRecognitionOutput, labels: Tensor) -> None:

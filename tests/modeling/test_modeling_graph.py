@@ -83,10 +83,9 @@ class MeanForEmotionRecognition(SpeakerGraphClassifierMixin, MeanPreTrainedModel
         self.classifier = nn.Linear(self.mean.hidden_size, config.num_labels)
         self.post_init()
 
-    @property
     def loss_weights(self) -> dict[str, float]:
         """With the one of its own."""
-        return super().loss_weights | {"size": self.config.size_loss_weight}
+        return super().loss_weights() | {"size": self.config.size_loss_weight}
 
 
 @pytest.fixture
