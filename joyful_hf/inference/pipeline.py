@@ -17,7 +17,7 @@ TASK = "emotion-recognition"
 
 @dataclass(frozen=True)
 class _Dialogue:
-    """Wraps a dialogue: transformers searches all values of a dict for tensors, and passes on what it does not know."""
+    """Wraps a dialogue: transformers searches the values of a dict for tensors, but passes on unknown objects."""
 
     record: Mapping[str, Any]
 
