@@ -2,10 +2,10 @@
 
     python examples/fine_tune_from_hub.py --model user/joyful-meld --train_file train.jsonl --output_dir out
 
-`--model` is the id of a repository or a folder, of any family; Foal-Net wants `--learning_rate 1e-4` too. Your
-utterances need the features that the model was trained with, in the same sizes, or text, audio and video if it brings
-its extractors. Your labels may be others: the classifier is then a new one, and the rest of the network is kept.
-Every field of `transformers.TrainingArguments` is an option.
+`--model` is the id of a repository or a folder, of any family; for Foal-Net, add `--learning_rate 1e-4`. Your
+utterances need the features that the model was trained with, in the same sizes, or text, audio and video if the
+checkpoint brings its extractors. If your labels differ from those of the model, it gets a new classifier and keeps the
+rest of the network. Every field of `transformers.TrainingArguments` is an option.
 """
 
 from dataclasses import dataclass, field
@@ -24,18 +24,18 @@ from joyful_hf import (
 
 @dataclass
 class Arguments:
-    """What to start from, and what to read."""
+    """The model to start from, and the data."""
 
     model: str = field(metadata={"help": "Hub id or folder of a trained model and its processor."})
     train_file: str = field(metadata={"help": "Training dialogues: JSONL, Parquet, or a data set on the Hub."})
     validation_file: str | None = field(
-        default=None, metadata={"help": "Chooses the checkpoint; 10 % of the training dialogues if left out."}
+        default=None, metadata={"help": "Chooses the checkpoint; by default 10 % of the training dialogues."}
     )
-    test_file: str | None = field(default=None, metadata={"help": "Scored once, at the end."})
+    test_file: str | None = field(default=None, metadata={"help": "Evaluated once, at the end."})
 
 
 def load_splits(arguments: Arguments, seed: int) -> tuple[Dataset, Dataset, Dataset | None]:
-    """Training, validation and, if there is one, test dialogues."""
+    """Return training, validation and, if there are any, test dialogues."""
     train = load_dialogues(arguments.train_file)
     test = load_dialogues(arguments.test_file, split="test") if arguments.test_file else None
     if arguments.validation_file:

@@ -4,8 +4,8 @@
     python examples/push_to_hub.py out user/joyful-meld --dataset_name MELD --private
 
 `out` is the folder of a finished run. Its card says how the model was trained, on how much data, and how well it
-does. Read it on the Hub before you make the repository public, and write into it what nobody but you can know. With
-`--with_code`, the model loads without this package too, by `trust_remote_code=True`.
+works. Read the card on the Hub before you make the repository public, and add what only you can know. With
+`--with_code` the model can also be loaded without this package, by `trust_remote_code=True`.
 """
 
 import argparse
@@ -14,13 +14,13 @@ from joyful_hf import push_folder
 
 
 def main() -> None:
-    """Push, say where it is."""
+    """Push, and print where the model is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="Folder of a finished run.")
-    parser.add_argument("repo_id", help="Where to, such as user/joyful-meld; made if it is not there.")
-    parser.add_argument("--dataset_name", help="What the card calls the data.")
-    parser.add_argument("--private", action="store_true", help="Make a repository that nobody else can see.")
-    parser.add_argument("--with_code", action="store_true", help="Put the code of model and processor beside them.")
+    parser.add_argument("repo_id", help="Id of the repository, such as user/joyful-meld; created if it is missing.")
+    parser.add_argument("--dataset_name", help="Name of the data in the card.")
+    parser.add_argument("--private", action="store_true", help="Create the repository as private.")
+    parser.add_argument("--with_code", action="store_true", help="Also push the code of model and processor.")
     arguments = parser.parse_args()
 
     commit = push_folder(

@@ -3,8 +3,9 @@
     python examples/train_emotion_recognition.py --train_file train.jsonl --output_dir out
     accelerate launch examples/train_emotion_recognition.py --train_file train.jsonl --output_dir out --bf16
 
-Files are JSONL or Parquet, one dialogue a line or row, or ids of data sets on the Hub; the README shows the record.
-Every field of `transformers.TrainingArguments` is an option. CPU, GPU and several of them work alike.
+Files are JSONL or Parquet with one dialogue per line or row, or ids of data sets on the Hub; the documentation
+describes the record. Every field of `transformers.TrainingArguments` is an option. One CPU, one GPU and several of
+them work alike.
 """
 
 from dataclasses import dataclass, field
@@ -26,29 +27,32 @@ from joyful_hf import (
 
 @dataclass
 class DataArguments:
-    """What to read."""
+    """The data."""
 
     train_file: str = field(metadata={"help": "Training dialogues."})
     validation_file: str | None = field(
-        default=None, metadata={"help": "Chooses the checkpoint; 10 % of the training dialogues if left out."}
+        default=None, metadata={"help": "Chooses the checkpoint; by default 10 % of the training dialogues."}
     )
-    test_file: str | None = field(default=None, metadata={"help": "Scored once, at the end."})
+    test_file: str | None = field(default=None, metadata={"help": "Evaluated once, at the end."})
 
 
 @dataclass
 class ModelArguments:
-    """What to build. Every other choice is a field of `JoyfulConfig`."""
+    """The model. Every other choice is a field of `JoyfulConfig`."""
 
-    window_past: int = field(default=8, metadata={"help": "Past utterances that each one receives from; -1: all."})
-    window_future: int = field(default=8, metadata={"help": "Future utterances that each one receives from; -1: all."})
+    window_past: int = field(default=8, metadata={"help": "Past utterances from which each one receives; -1 for all."})
+    window_future: int = field(
+        default=8, metadata={"help": "Future utterances from which each one receives; -1 for all."}
+    )
     graph_num_layers: int = field(default=1, metadata={"help": "Layers of the speaker graph; 0 leaves it out."})
     contrastive_loss_weight: float = field(
-        default=JoyfulConfig.contrastive_loss_weight, metadata={"help": "Weight of the graph contrast; 0: off."}
+        default=JoyfulConfig.contrastive_loss_weight,
+        metadata={"help": "Weight of the graph contrast; 0 turns it off."},
     )
 
 
 def load_splits(arguments: DataArguments, seed: int) -> tuple[Dataset, Dataset, Dataset | None]:
-    """Training, validation and, if there is one, test dialogues."""
+    """Return training, validation and, if there are any, test dialogues."""
     train = load_dialogues(arguments.train_file)
     test = load_dialogues(arguments.test_file, split="test") if arguments.test_file else None
     if arguments.validation_file:

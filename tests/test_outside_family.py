@@ -1,4 +1,4 @@
-"""A family that is registered from outside the package goes everywhere: this is CONTRIBUTING's recipe."""
+"""A family from outside the package goes everywhere a family of its own goes: the recipe of CONTRIBUTING.md."""
 
 import json
 from dataclasses import replace

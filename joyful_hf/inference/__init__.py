@@ -1,1 +1,1 @@
-"""What a trained model is used for: the pipeline, streaming, explanation, representations, export."""
+"""Uses of a trained model: the pipeline, streaming, explanation, representations, dialogue graphs and export."""

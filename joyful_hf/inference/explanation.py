@@ -1,4 +1,4 @@
-"""Why this label? What becomes of an utterance's score when something in the dialogue is hidden (occlusion).
+"""Why this label? How the score of an utterance changes when something in the dialogue is hidden (occlusion).
 
 Hiding works for every family, and it asks the model itself: attention weights need not be what decides.
 """
@@ -14,36 +14,36 @@ from ..evaluation.task import task_of
 from ..processing import MODALITIES, DialogueError, EncodedExample
 
 DECIMALS = 5
-"""Of all falls; what is smaller is the rounding of floating-point arithmetic."""
+"""Decimals of all falls; anything smaller is rounding of floating-point arithmetic."""
 
 
 @dataclass(frozen=True)
 class Explanation:
     """What the scores of a dialogue owe to each of its n utterances and to their modalities.
 
-    The score of an utterance is the probability of its label: of the most probable one, if it may have several. Where
-    something is hidden the score falls, or rises: a fall below 0. For regression the score is the value, and a fall is
-    by how much it changes, in either direction. Nothing that an utterance does not depend on makes its score fall: its
-    fall is exactly 0.
+    The score of an utterance is the probability of its label, or of the most probable label if it may have several.
+    When something is hidden, the score falls or rises; a rise is a negative fall. For regression the score is the
+    value, and the fall is the size of its change in either direction. If an utterance does not depend on what is
+    hidden, its fall is exactly 0.
     """
 
     labels: list[str]
-    """Of each utterance the label whose score is explained."""
+    """The label of each utterance whose score is explained."""
     scores: np.ndarray
-    """(n,), with nothing hidden."""
+    """(n,) scores with nothing hidden."""
     utterance_falls: np.ndarray
-    """(n, n): `[i, j]` is the fall of utterance i when all modalities of j are hidden; place and speaker of j stay."""
+    """(n, n): `[i, j]` is the fall of utterance i when all modalities of j are hidden; its place and speaker stay."""
     modality_falls: np.ndarray
-    """(n, 3): the fall of utterance i when its text, audio or visual is hidden; NaN where the model reads none."""
+    """(n, 3): the fall of each utterance when its text, audio or video is hidden; NaN where the model reads none."""
 
     def top_influences(self, utterance_index: int, most: int = 3) -> dict[int, float]:
-        """The other utterances that weigh most on this one, whichever way: index -> fall, the largest first."""
+        """Return the other utterances that weigh most on this one, up or down: index -> fall, the largest first."""
         falls = self.utterance_falls[utterance_index].tolist()
         others = [other for other, fall in enumerate(falls) if fall and other != utterance_index]
         return {other: falls[other] for other in sorted(others, key=lambda other: -abs(falls[other]))[:most]}
 
     def modalities(self, utterance_index: int) -> dict[str, float]:
-        """Each modality that the model reads of this utterance -> the fall without it."""
+        """Return each modality that the model reads of this utterance -> the fall without it."""
         falls = zip(MODALITIES, self.modality_falls[utterance_index].tolist(), strict=True)
         return {modality: fall for modality, fall in falls if not np.isnan(fall)}
 
@@ -51,22 +51,22 @@ class Explanation:
 def explain(
     model: Any, processor: Any, dialogue: Mapping[str, Any], utterance_index: int | None = None
 ) -> Explanation:
-    """Hide a dialogue's utterances one by one, then single modalities, and see what becomes of the scores.
+    """Hide the utterances of a dialogue one by one, then single modalities, and measure how the scores change.
 
         explanation = explain(model, processor, dialogue)
         explanation.top_influences(7)  # {6: 0.31, 4: -0.08}: hiding utterance 6 costs utterance 7 the most
 
-    The model answers up to 4 n + 1 versions of a dialogue of n utterances, as many in one pass as `predict` would.
+    For a dialogue of n utterances the model sees up to 4 n + 1 versions, batched as `predict` batches dialogues.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
         processor: the processor that was saved with it.
-        dialogue: one record, as for `model.predict`; labels in it are not read.
-        utterance_index: the one whose modalities are hidden, in n + 4 versions; `modality_falls` of the others are
-            NaN. By default all of them.
+        dialogue: one dialogue, as for `model.predict`; its labels are not read.
+        utterance_index: hide the modalities of this utterance only, which takes n + 4 versions; `modality_falls` of
+            the others are NaN. By default the modalities of all utterances are hidden.
 
     Raises:
-        DialogueError: bad input, several dialogues, or no utterance of this index.
+        DialogueError: the input is malformed, is not one dialogue, or has no utterance of this index.
     """
     if not isinstance(dialogue, Mapping):
         raise DialogueError(f"explain takes one dialogue, got {type(dialogue).__name__}; call it for each")
@@ -110,17 +110,18 @@ def explain(
 
 
 def _cells(example: EncodedExample, start: int, utterance_index: int | None) -> list[tuple[int, int]]:
-    """Utterance and modality of all that is hidden on its own.
+    """Return utterance and modality of every cell that is hidden on its own.
 
     Args:
-        start: of the example in its dialogue, in which `utterance_index` counts.
+        start: position in the dialogue of the first utterance of the example.
+        utterance_index: counted in the dialogue.
     """
     present = np.argwhere(example.present).tolist()
     return [(index, column) for index, column in present if utterance_index in (None, start + index)]
 
 
 def _versions(example: EncodedExample, cells: list[tuple[int, int]]) -> Iterator[EncodedExample]:
-    """The example whole, without each of its utterances, and without each of the cells."""
+    """Yield the whole example, then the example without each of its utterances, and without each of the cells."""
     yield example
     for hidden in [*range(len(example)), *cells]:
         kept = np.ones_like(example.present)

@@ -1,4 +1,4 @@
-"""A model's prediction path for machines without this package: an exported program, or ONNX."""
+"""Export the prediction path of a model for machines without this package: as a program of torch, or as ONNX."""
 
 import copy
 import inspect
@@ -19,22 +19,22 @@ from ..processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
 from ..processing.optional_imports import EXTRAS, install_line
 
 EXPORT_FORMATS = {".pt2": "a program for torch.export.load", ".onnx": "ONNX, for onnxruntime and others"}
-# What differs more from the model's own logits is not written.
+# Largest difference from the logits of the model itself.
 TOLERANCE = 1e-4
 
 
 class PredictionPath(nn.Module):
-    """A batch without labels in, logits out: what is exported."""
+    """What is exported: a batch without labels in, logits out."""
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         super().__init__()
         self.model = model
-        # What an export calls its inputs it reads from the signature, and every family has its own.
+        # An export names its inputs after the signature, and every family has its own.
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         signature = inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
         def forward(**batch: Tensor) -> Tensor:
-            """The tensors of a batch -> logits, one row an utterance."""
+            """Return the logits of a batch, one row per utterance."""
             return self.model(**batch, return_loss=False).logits
 
         forward.__signature__ = signature  # ty: ignore[missing-attribute]
@@ -42,27 +42,30 @@ class PredictionPath(nn.Module):
 
 
 def export_model(model: Any, processor: Any, output: str | Path) -> Path:
-    """Write the prediction path of a model, for batches of any size.
+    """Export the prediction path of a model for batches of any size.
 
-    Inputs are the tensors that the processor makes, under their names; the output is `logits` (num_utterances,
-    num_labels); scores are the softmax of `logits / config.calibration_temperature`. The file is tried on a batch of
-    other sizes before it appears under its name.
+    The inputs are the tensors that the processor makes, under their names, and the output is `logits` (num_utterances,
+    num_labels). Scores are the softmax of `logits / config.calibration_temperature`. The file only appears under its
+    name after it has been tried on a batch of other sizes.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
-        processor: the one that was saved with it; it makes the batches that the export is traced and tried with.
+        processor: the processor that was saved with it; it makes the batches that the export is traced and tried with.
         output: a file that ends in `.pt2` or `.onnx`.
 
+    Returns:
+        The path of the file.
+
     Raises:
-        DialogueError: another ending.
-        ImportError: ONNX without the packages that it needs.
-        RuntimeError: the exported model does not give the model's logits.
+        DialogueError: the file has another ending.
+        ImportError: a package that ONNX needs is not installed.
+        RuntimeError: the exported model does not give the logits of the model.
     """
     output = Path(output)
     if output.suffix not in EXPORT_FORMATS:
         known = ", ".join(f"{suffix} ({meaning})" for suffix, meaning in EXPORT_FORMATS.items())
-        raise DialogueError(f"{output}: the ending of the file says what to export; choose from {known}")
-    # Longer than any window: what a tracer sees only once, it takes for a constant.
+        raise DialogueError(f"{output}: the ending of the file says in which format to export; choose from {known}")
+    # Longer than any window: a tracer takes for a constant what it sees only once.
     many = 100 + 4 * getattr(model.config, "context_window", 0)
     batch, other = (example_batch(processor, lengths) for lengths in ((many, 5), (7, 1, 4)))
     path = PredictionPath(copy.deepcopy(model).eval().float().to("cpu"), batch)
@@ -91,7 +94,7 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
 
 
 def example_batch(processor: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]:
-    """What the processor makes of dialogues of these lengths, of two speakers and with random features."""
+    """Return the batch of random dialogues of these lengths, each of two speakers."""
     rng = np.random.default_rng(len(lengths))
     dialogues = [
         {"utterances": [_example_utterance(processor, index, length, rng) for index in range(length)]}
@@ -101,7 +104,7 @@ def example_batch(processor: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]
 
 
 def _example_utterance(processor: Any, index: int, length: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Each modality that the processor reads as a vector and as a sequence of frames, or as a waveform."""
+    """Return an utterance with each modality that the processor reads, as a vector and as frames, or as a waveform."""
     # A long dialogue has longer texts than a short one, so that their longest differ.
     words = " ".join(map(str, range(1 + index // 10)))
     utterance: dict[str, Any] = {"speaker": f"speaker {index % 2}", MEDIA_KEYS["text"]: words}
@@ -136,7 +139,7 @@ def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
 
 @contextmanager
 def _quiet(*names: str) -> Generator[None, None, None]:
-    """Only the errors of these loggers: the exporter tells of packages and types that play no part here."""
+    """Let only errors of these loggers through: the exporter mentions packages and types that do not matter here."""
     levels = {name: logging.getLogger(name).level for name in names}
     try:
         for name in names:
@@ -148,9 +151,10 @@ def _quiet(*names: str) -> Generator[None, None, None]:
 
 
 def run_onnx(path: Path, batch: dict[str, Tensor]) -> Tensor:
+    """Return the logits that an ONNX file gives for a batch."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    needed = {given.name for given in session.get_inputs()}
+    needed = {value.name for value in session.get_inputs()}
     (logits,) = session.run(None, {name: tensor.numpy() for name, tensor in batch.items() if name in needed})
     return torch.from_numpy(logits)

@@ -17,7 +17,7 @@ TASK = "emotion-recognition"
 
 @dataclass(frozen=True)
 class _Dialogue:
-    """Wraps a dialogue: transformers looks for tensors in each number of a dict, and passes what it does not know."""
+    """Wraps a dialogue: transformers searches the values of a dict for tensors, but passes on unknown objects."""
 
     record: Mapping[str, Any]
 
@@ -25,15 +25,20 @@ class _Dialogue:
 class EmotionRecognitionPipeline(Pipeline):
     """Dialogues in, the same dialogues out with a `label` and `scores` in each utterance.
 
+        import joyful_hf  # makes the task known to transformers
+
         recognizer = pipeline("emotion-recognition", model="user/joyful-iemocap")
         recognizer({"utterances": [{"speaker": "A", "text_features": [...]}, ...]})
 
-    One dialogue gives one result, several give a list of results (a generator an iterator over them):
+    Without `import joyful_hf`, transformers knows neither the task nor the model; its error then asks for an upgrade
+    of transformers, which does not help.
+
+    One dialogue gives one result; several give a list of results, and a generator gives an iterator over them:
     {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores": {label: probability}}, ...]}.
     For large collections `model.predict(dialogues, processor)` batches by utterances and is faster.
 
     Raises:
-        ValueError: a model object without `processor=`.
+        ValueError: a model object was given without `processor=`.
     """
 
     model: Any
@@ -51,9 +56,9 @@ class EmotionRecognitionPipeline(Pipeline):
             raise ValueError(f"the {TASK} pipeline needs the processor that was saved with the model: processor=...")
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; any iterable of dialogues is several of them, a `datasets.Dataset` too.
+        """Recognise one dialogue or several, which any iterable can hold, a `datasets.Dataset` too.
 
-        A path is that of a file of dialogues or of a folder of recordings.
+        A path is read as a file of dialogues or a folder of recordings.
         """
         if isinstance(inputs, str | Path):
             from ..data.dialogue_files import load_dialogues
@@ -81,12 +86,12 @@ class EmotionRecognitionPipeline(Pipeline):
         return with_predictions(model_outputs["dialogue"].record, iter(named))
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """Save model and processor; transformers' own method leaves the processor out."""
+        """Save model and processor; the method of transformers leaves the processor out."""
         self.model.save_pretrained(save_directory, **kwargs)
         self.processor.save_pretrained(save_directory, **kwargs)
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:
-        """Push model and processor in one commit, with their card; arguments as in `joyful_hf.hub.push.push_model`."""
+        """Push model and processor with their card in one commit; arguments as in `joyful_hf.hub.push.push_model`."""
         from ..hub.push import push_model
 
         return push_model(self.model, repo_id, processor=self.processor, **kwargs)

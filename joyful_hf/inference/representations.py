@@ -1,4 +1,4 @@
-"""What a model makes of utterances at each of its stages, from one pass over the dialogues."""
+"""The representations of utterances at each stage of a model, from one pass over the dialogues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,25 +19,26 @@ STAGES = {
     "context": "context",
     "graph": "graph",
 }
-"""Field of a model's output -> what a picture calls it, in the order of the network."""
+"""Field of the output of a model -> name of the stage, in the order of the network."""
 
 
 @dataclass(frozen=True)
 class Represented:
-    """N utterances as a model sees them."""
+    """N utterances as a model represents them."""
 
     logits: Tensor
     """(N, num_labels)."""
     stages: dict[str, np.ndarray]
-    """Stage -> (N, size) float32; a stage that changes nothing is left out. Of several networks, the first one's."""
+    """Stage -> (N, size) float32, without stages that change nothing; of several networks, those of the first."""
 
 
 def represent(model: Any, processor: Any, encoded: Sequence[EncodedExample]) -> Represented:
-    """One pass in evaluation mode over what `processor.encode` gives.
+    """Run a model once, in evaluation mode, over encoded dialogues.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`.
         processor: the processor that was saved with it.
+        encoded: what `processor.encode` returns for the dialogues.
     """
     was_training = model.training
     model.eval()

@@ -1,4 +1,4 @@
-"""`StreamingRecognizer`: utterances come one by one, and each is answered at once from its past."""
+"""`StreamingRecognizer`: utterances arrive one by one, and each gets its label at once, from its past."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,31 +14,32 @@ from ..processing.dialogues import utterance_name
 
 
 class StreamingRecognizer:
-    """Answers the utterances of a dialogue while it goes on, from the past alone.
+    """Recognises the emotions of a dialogue while it goes on, from the past alone.
 
         recognizer = StreamingRecognizer(model, processor)
         recognizer.add({"speaker": "A", "text_features": [...]})  # {"speaker", "label", "scores"}
         recognizer.reset()  # the next dialogue
 
-    How exact an answer is, `is_exact` says beforehand:
+    `is_exact` says beforehand how exact the answers are:
 
-    - True: it is what `model.predict` gives for that utterance of the whole dialogue, and costs the same however long
-      the dialogue is. So are models trained with `causal=True`, the processor's `window_future=0` and a `window_past`
-      that is not -1, with a GRU, or with a transformer that has a `context_window`. A model without a context encoder
-      (AR-IIGCN with `generator="mlp"`) needs no `causal`, one that sees single utterances (Foal-Net) nothing.
-    - False: it is what `model.predict` gives for the last utterance of the dialogue so far, as long as that has no
-      more than `max_utterances`; then only these last ones are seen. So is every other model.
-    - None: the same, of a model that does not state how far it looks (`reach`), so that nobody knows.
+    - True: an answer is what `model.predict` gives for that utterance of the whole dialogue, and costs the same
+      however long the dialogue is. This holds for models trained with `causal=True`, `window_future=0` and a
+      `window_past` other than -1, with a GRU, or with a transformer that has a `context_window`. A model without a
+      context encoder (AR-IIGCN with `generator="mlp"`) does not need `causal`; one that sees single utterances
+      (Foal-Net) is always exact.
+    - False: an answer is what `model.predict` gives for the last utterance of the dialogue so far. Once the dialogue
+      has more than `max_utterances`, only the last ones are seen. This holds for every other model.
+    - None: the same, for a model that does not state how far it looks (`reach`), so that nobody knows.
 
     Several recognizers can share a model, one for each dialogue that goes on.
 
     Args:
         model: one of this package's `...ForEmotionRecognition`. It computes in evaluation mode, on its device.
         processor: the processor that was saved with it.
-        max_utterances: of the dialogue's end that a model sees which is not exact.
+        max_utterances: how many of the last utterances are seen by a model that is not exact.
 
     Raises:
-        ValueError: `max_utterances` below 1.
+        ValueError: `max_utterances` is below 1.
     """
 
     def __init__(self, model: Any, processor: Any, max_utterances: int = 64) -> None:
@@ -62,10 +63,10 @@ class StreamingRecognizer:
         self._states: dict[nn.Module, Tensor] = {}  # of the recurrent layers, before the window
 
     def add(self, utterance: Mapping[str, Any]) -> dict[str, Any]:
-        """The dialogue's next utterance -> its "speaker", "text", "label" and "scores", as `model.predict` gives them.
+        """Return "speaker", "text", "label" and "scores" of the dialogue's next utterance, as `model.predict` does.
 
         Raises:
-            DialogueError: bad input. The utterance is as if it had never been.
+            DialogueError: the utterance is malformed. It then counts as never said.
         """
         name = f"dialogues[{self._dialogue}]"
         speakers = dict(self._speakers)
@@ -73,7 +74,7 @@ class StreamingRecognizer:
             window = [*self._window, self.processor.encode_next(utterance, name, speakers)]
             logits, states = self._run(window)
         except DialogueError as error:
-            # The processor knows this utterance alone, the model not even that.
+            # The processor sees this utterance as the first one, and the model does not know its number at all.
             mistake = str(error).removeprefix(f"{utterance_name(name, 0)}: ")
             raise DialogueError(f"{utterance_name(name, self._num_utterances)}: {mistake}") from None
         self._num_utterances += 1
@@ -86,11 +87,11 @@ class StreamingRecognizer:
         return with_predictions({"utterances": [utterance]}, iter(named))["utterances"][0]
 
     def stream(self, utterances: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """`add` of each utterance, when it is asked for."""
+        """Yield `add` of each utterance, each when it is asked for."""
         return map(self.add, utterances)
 
     def _run(self, window: list[Any]) -> tuple[Tensor, dict[nn.Module, Tensor]]:
-        """Logits (window, num_labels), and the states of the recurrent layers after each utterance."""
+        """Return logits (window, num_labels), and the states of the recurrent layers after each utterance."""
         states = dict(self._states)
         carried = {"recurrent_states": states} if self._is_recurrent else {}
         was_training = self.model.training

@@ -1,1 +1,1 @@
-"""Corpora made by rules, whose best possible score is known."""
+"""Corpora that are drawn by rules, so that their best possible scores are known."""

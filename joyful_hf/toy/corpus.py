@@ -60,7 +60,7 @@ _NUM_EMOTIONS = len(EMOTIONS)
 _NOT_YET = _NUM_EMOTIONS  # the "last emotion" of somebody who has not spoken yet
 _NUM_STATES = _NUM_EMOTIONS * (_NUM_EMOTIONS + 1)
 _SAME_SPEAKER, _OTHER_SPEAKER, _UNKNOWN_SPEAKER = range(3)
-_DIRECTION_SEED = 20240  # of the corpus, not of a draw: every split and every seed share the prototypes
+_DIRECTION_SEED = 20240  # belongs to the corpus, not to a draw: every split and every seed share the prototypes
 
 _SPEAKERS = ("Anna", "Ben", "Clara", "David", "Elif", "Farid", "Grace", "Hugo", "Ines", "Jonas")
 _SENTENCES = {
@@ -100,7 +100,7 @@ class ToyDialogueModel:
     | the dialogue in one modality | 0.47 |
 
     Attributes:
-        inertia: probability that a speaker stays in the own last emotion.
+        inertia: probability that a speaker keeps their own last emotion.
         reaction: probability that a speaker shows the counterpart of the other's last emotion.
             In all other cases, and in place of a last emotion that does not exist yet, any of the six emotions is
             equally likely. Counterparts permute the emotions, so every utterance's marginal is exactly uniform.
@@ -133,7 +133,7 @@ class ToyDialogueModel:
             raise ValueError(f"noise must be positive, got {self.noise}")
 
     def emotion_table(self) -> np.ndarray:
-        """P(emotion | own last emotion, other's last emotion): (own 7, other 7, emotion 6).
+        """Return P(emotion | own last emotion, other's last emotion): (own 7, other 7, emotion 6).
 
         The index 6 of the first two axes means that this speaker has not spoken yet.
         """
@@ -146,7 +146,7 @@ class ToyDialogueModel:
         return table + remainder / _NUM_EMOTIONS
 
     def sample_dialogue(self, generator: np.random.Generator, dialogue_id: str) -> dict[str, Any]:
-        """Draw one dialogue in the record of this package, with labels, sentences and features."""
+        """Draw one dialogue as a record of this package, with labels, sentences and features."""
         table = self.emotion_table()
         length = int(generator.integers(self.min_utterances, self.max_utterances + 1))
         switches = generator.random(length) < self.switch_probability
@@ -182,7 +182,7 @@ class ToyDialogueModel:
         return {"dialogue_id": dialogue_id, "utterances": utterances}
 
     def state_transitions(self) -> np.ndarray:
-        """P(next state | state, who speaks next): (who 3, state 42, next state 42).
+        """Return P(next state | state, who speaks next): (who 3, state 42, next state 42).
 
         A state is (emotion of this utterance, last emotion of the other speaker), flattened from (6, 7). The next
         speaker is the same one, the other one, or unknown, which mixes the two by `switch_probability`.
@@ -202,7 +202,7 @@ DEFAULT_MODEL = ToyDialogueModel()
 
 
 def part_direction(modality: str) -> np.ndarray:
-    """The unit vector (feature,) of a modality; its two prototypes are this vector and its negative.
+    """Return the unit vector (feature,) of a modality; its two prototypes are this vector and its negative.
 
     A fixed random direction, so that the part is spread over all features as in real embeddings.
     """
@@ -218,7 +218,7 @@ def make_toy_corpus(
     seed: int = 0,
     model: ToyDialogueModel = DEFAULT_MODEL,
 ) -> DatasetDict:
-    """Draw the toy corpus: the splits train, validation and test, one dialogue a row.
+    """Draw the toy corpus: the splits train, validation and test, one dialogue per row.
 
     The same seed gives the same dialogues. Each split has its own random generator, so a split does not depend on the
     size of another one, and a larger split starts with the dialogues of a smaller one. The default sizes (about 8000
@@ -265,7 +265,7 @@ def emotion_posteriors(
     context: Context = "speakers",
     model: ToyDialogueModel = DEFAULT_MODEL,
 ) -> list[np.ndarray]:
-    """The exact posterior of every utterance's emotion, given what an observer sees of the whole dialogue.
+    """Return the exact posterior of every utterance's emotion, given what an observer sees of the whole dialogue.
 
     Forward-backward over the last emotions of the two speakers, vectorised over dialogues and states. A modality that
     an utterance lacks (absent or None) tells nothing about it.
@@ -277,7 +277,7 @@ def emotion_posteriors(
         model: the hidden Markov model that the dialogues were drawn from.
 
     Returns:
-        One array (utterance, emotion) a dialogue; its rows sum to 1, its columns are in the order of `EMOTIONS`.
+        One array (utterance, emotion) per dialogue; its rows sum to 1, its columns are in the order of `EMOTIONS`.
     """
     if unknown := set(modalities) - set(MODALITIES):
         raise ValueError(f"Unknown modalities {sorted(unknown)}; the toy corpus has {MODALITIES}.")
@@ -310,7 +310,7 @@ def best_possible_accuracy(
     context: Context = "speakers",
     model: ToyDialogueModel = DEFAULT_MODEL,
 ) -> float:
-    """The expected accuracy of the best possible decisions on these dialogues: the ceiling of every classifier.
+    """Return the expected accuracy of the best possible decisions on these dialogues: the ceiling of every classifier.
 
     The mean, over all utterances, of the largest posterior probability (`emotion_posteriors`, whose arguments these
     are). No classifier that sees the same can expect more. Labels are not used: on the labels that were actually
@@ -327,7 +327,7 @@ def accuracy_of_best_decisions(
     context: Context = "speakers",
     model: ToyDialogueModel = DEFAULT_MODEL,
 ) -> float:
-    """The accuracy that the best possible decisions reach on the labels of these dialogues.
+    """Return the accuracy that the best possible decisions reach on the labels of these dialogues.
 
     The arguments are those of `emotion_posteriors`. It scatters around `best_possible_accuracy` with the labels, as
     does every classifier's accuracy, so it is the figure to put beside a test score.
@@ -339,7 +339,7 @@ def accuracy_of_best_decisions(
 
 
 def _log_likelihood(dialogue: Mapping[str, Any], modality: str, model: ToyDialogueModel) -> np.ndarray:
-    """log P(features of one modality | emotion) up to a constant per utterance: (utterance, emotion).
+    """Return log P(features of a modality | emotion) up to a constant per utterance: (utterance, emotion).
 
     Both prototypes have the same norm and the noise is isotropic: only the projection on their direction matters.
     """
@@ -351,7 +351,7 @@ def _log_likelihood(dialogue: Mapping[str, Any], modality: str, model: ToyDialog
 
 
 def _turns(dialogue: Mapping[str, Any]) -> list[int]:
-    """Who speaks the second and each later utterance, compared with the one before it: (utterance - 1,)."""
+    """Return who speaks the second and each later utterance, compared with the one before it: (utterance - 1,)."""
     speakers = [utterance["speaker"] for utterance in dialogue["utterances"]]
     if len(set(speakers)) > 2:
         raise ValueError(f"Dialogue {dialogue['dialogue_id']!r} has more than the two speakers of a toy dialogue.")
@@ -359,7 +359,7 @@ def _turns(dialogue: Mapping[str, Any]) -> list[int]:
 
 
 def _likelihood(log_likelihood: np.ndarray) -> np.ndarray:
-    """P(observation | emotion), scaled so that the largest along the last axis is 1."""
+    """Return P(observation | emotion), scaled so that the largest along the last axis is 1."""
     return np.exp(log_likelihood - log_likelihood.max(axis=-1, keepdims=True))
 
 
@@ -368,7 +368,7 @@ def _normalise(weights: np.ndarray) -> np.ndarray:
 
 
 def _forward_backward(likelihood: np.ndarray, next_speaker: np.ndarray, model: ToyDialogueModel) -> np.ndarray:
-    """Posterior of each utterance's emotion given its dialogue: (dialogue, utterance, emotion).
+    """Return the posterior of each utterance's emotion given its dialogue: (dialogue, utterance, emotion).
 
     Args:
         likelihood: P(observation | emotion) up to a factor per utterance, (dialogue, utterance, emotion).

@@ -1,6 +1,6 @@
 """A toy corpus of frame sequences whose best possible accuracy is known exactly, for models of single utterances.
 
-Each utterance has one of four emotions, made of two parts, and each stream shows one part well and the other badly:
+Each utterance has one of four emotions with two parts, and each stream shows one part well and the other badly:
 
              arousal (audio shows it well)    valence (video shows it well)
   joy        excited                          pleasant
@@ -9,9 +9,9 @@ Each utterance has one of four emotions, made of two parts, and each stream show
   sadness    quiet                            unpleasant
 
 A part is shown by a cue: a few frames in a row, anywhere in the noise of the sequence, lean to one side of a direction
-or to the other. The cue is the right one 19 times in 20 in the stream that shows it well, 7 times in 10 in the other.
+or to the other. The cue is right 19 times in 20 in the stream that shows it well, and 7 times in 10 in the other.
 
-Because all of that is known, so is the posterior of every emotion given the frames: `emotion_posteriors`.
+Because all of this is known, the posterior of every emotion given the frames is known too: `emotion_posteriors`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,14 +25,14 @@ EMOTIONS = ("joy", "anger", "calm", "sadness")
 PARTS = np.array([[+1, +1], [+1, -1], [-1, +1], [-1, -1]])
 """(emotions, 2): arousal and valence of each emotion."""
 STREAMS = {"audio_frames": 16, "video_frames": 12}
-"""Key of the record -> size of its frames."""
+"""Key of an utterance -> size of its frames."""
 RELIABILITY = {"audio_frames": (0.95, 0.7), "video_frames": (0.7, 0.95)}
-"""How often the cue of arousal and that of valence is the right one."""
+"""How often the cues of arousal and of valence are right."""
 
-_FRAMES = {"audio_frames": (12, 24), "video_frames": (6, 16)}  # fewest and most of an utterance
+_FRAMES = {"audio_frames": (12, 24), "video_frames": (6, 16)}  # fewest and most per utterance
 _CUE_FRAMES = 3
 _CUE_STRENGTH = 1.75
-_DIRECTION_SEED = 4663  # of the corpus, not of a draw: every split and every seed share the directions
+_DIRECTION_SEED = 4663  # belongs to the corpus, not to a draw: every split and every seed share the directions
 _DIALOGUES = {"train": 60, "validation": 25, "test": 100}
 _FEATURES = Features(
     {
@@ -49,7 +49,7 @@ _FEATURES = Features(
 
 
 def make_toy_frame_corpus(seed: int = 0) -> DatasetDict:
-    """Train, validation and test dialogues of 4 to 12 utterances: 60, 25 and 100 of them."""
+    """Draw 60 training, 25 validation and 100 test dialogues of 4 to 12 utterances."""
     rng = np.random.default_rng(seed)
     return DatasetDict(
         {
@@ -84,13 +84,13 @@ def _utterance(rng: np.random.Generator, emotion: int) -> dict[str, Any]:
 
 
 def directions(key: str) -> np.ndarray:
-    """(2, size) orthogonal unit vectors, along which the cues of arousal and of valence lean."""
+    """Return (2, size) orthogonal unit vectors, along which the cues of arousal and of valence lean."""
     rng = np.random.default_rng((_DIRECTION_SEED, list(STREAMS).index(key)))
     return np.linalg.qr(rng.normal(size=(STREAMS[key], 2)))[0].T
 
 
 def emotion_posteriors(utterances: Iterable[Mapping[str, Any]], streams: Iterable[str] = tuple(STREAMS)) -> np.ndarray:
-    """(utterances, emotions) probabilities given the frames of these streams, by exact inference."""
+    """Return (utterances, emotions) probabilities given the frames of these streams, by exact inference."""
     return np.array([_posterior(utterance, tuple(streams)) for utterance in utterances])
 
 
@@ -114,12 +114,14 @@ def _utterances(dialogues: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any
 
 
 def best_possible_accuracy(dialogues: Iterable[Mapping[str, Any]], streams: Iterable[str] = tuple(STREAMS)) -> float:
-    """What exact inference expects to get right of these dialogues, whose labels it does not read."""
+    """Return the accuracy that exact inference expects on these dialogues; their labels are not read."""
     return float(emotion_posteriors(_utterances(dialogues), streams).max(-1).mean())
 
 
 def accuracy_of_best_decisions(dialogues: Iterable[Mapping[str, Any]]) -> float:
-    """What exact inference gets right on the labels of these dialogues."""
+    """Return the accuracy of exact inference on the labels of these dialogues."""
     utterances = _utterances(dialogues)
     found = emotion_posteriors(utterances).argmax(-1)
-    return float(np.mean([EMOTIONS[index] == one["label"] for index, one in zip(found, utterances, strict=True)]))
+    return float(
+        np.mean([EMOTIONS[index] == utterance["label"] for index, utterance in zip(found, utterances, strict=True)])
+    )

@@ -1,15 +1,15 @@
 """The toy corpus as raw media: written sentences, voices and drawn faces, in files as users have them.
 
-Dialogues, speakers and emotions are those of `make_toy_corpus`. What its features show of an emotion, noise included,
-the media show instead:
+Dialogues, speakers and emotions are those of `make_toy_corpus`. The media show what its features show of an emotion,
+noise included:
 
 - text, how pleasant: a sentence with a word between "terrible" and "wonderful";
 - audio, how excited: syllables of a synthetic voice, the more excited the higher and the louder;
 - video, how close: a face that is large where the speaker approaches and small where the speaker withdraws. Its
-  mouth and brows show how pleasant the words are, but less surely than the words do.
+  mouth and brows show how pleasant the words are, but less reliably than the words do.
 
-Nothing else in the media depends on the emotion. So what is the best possible on the features of `make_toy_corpus`, of
-the same sizes and seed, is a ceiling on the media too: `toy_corpus.best_possible_accuracy`.
+Nothing else in the media depends on the emotion. The best possible accuracy on the features of `make_toy_corpus`, with
+the same sizes and seed, is therefore a ceiling on the media too: `joyful_hf.toy.corpus.best_possible_accuracy`.
 """
 
 import wave
@@ -44,7 +44,7 @@ _WORDS = (
     ("good", "nice", "pleasant", "kind"),
     ("wonderful", "great", "lovely", "perfect"),
 )
-"""From the most unpleasant to the most pleasant; a sentence has any word of its grade."""
+"""From the most unpleasant to the most pleasant grade; a sentence has any word of its grade."""
 _GRADES = (-1.0, -0.4, 0.0, 0.4, 1.0)  # how pleasant it must be for the next grade
 
 # Per unit of excitement, in which the two kinds of emotions lie 2 apart.
@@ -52,9 +52,9 @@ _SEMITONES, _DECIBELS = 2.5, 3.5
 _SYLLABLES = (3, 5)  # fewest and most
 _SYLLABLE_SECONDS = 0.18
 _HARMONICS = np.arange(1, 19)
-_CYCLE = np.sin(2 * np.pi * np.outer(np.linspace(0, 1, 513), _HARMONICS)) @ (1 / _HARMONICS)  # of the voice
+_CYCLE = np.sin(2 * np.pi * np.outer(np.linspace(0, 1, 513), _HARMONICS)) @ (1 / _HARMONICS)  # one cycle of the voice
 
-# How much less surely a face shows what the words say: standard deviation of what is added to it.
+# Standard deviation of the noise that makes a face less reliable than the words.
 _FACE_NOISE = 1.0
 _ROWS, _COLUMNS = np.mgrid[:PICTURE_SIZE, :PICTURE_SIZE].astype(np.float32)
 _SKIN = np.array([240, 200, 165], np.float32)
@@ -63,7 +63,7 @@ _INK = np.array([40, 25, 25], np.float32)
 
 @dataclass(frozen=True)
 class Speaker:
-    """How somebody sounds and looks, whatever the emotion."""
+    """How a speaker sounds and looks, whatever the emotion."""
 
     pitch: float  # Hz, neither excited nor quiet
     skin: np.ndarray  # (3,) of 0 to 255
@@ -71,7 +71,7 @@ class Speaker:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> Self:
-        """Anybody."""
+        """Draw a speaker."""
         return cls(
             pitch=rng.uniform(110, 190),
             skin=np.float32(rng.uniform(0.9, 1.0)) * _SKIN,
@@ -82,16 +82,16 @@ class Speaker:
 def make_toy_media_corpus(
     folder: str | Path, num_train: int = 90, num_validation: int = 15, num_test: int = 30, seed: int = 0
 ) -> DatasetDict:
-    """Make the toy corpus as raw media: the splits train, validation and test, one dialogue a row.
+    """Make the toy corpus as raw media: the splits train, validation and test, one dialogue per row.
 
-    The folder gets `<split>.jsonl`, which every command reads, and a folder of recordings a dialogue,
+    The folder gets `<split>.jsonl`, which every command reads, and one folder of recordings per dialogue,
     `<split>/<dialogue>/`, as `load_recordings` reads it: `01_Anna.wav` (0.5 to 1 s of sound at 16 kHz), `01_Anna.mp4`
     (8 pictures of 64 x 64) and `01_Anna.txt`; 35 kB in all. Files of these names are replaced.
 
     The same seed gives the same media, and a larger split starts with the dialogues of a smaller one.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it is missing.
         num_train, num_validation, num_test: number of dialogues in each split. The default is 2200 utterances: 20 s
             to make and as long to extract features from, on one CPU core.
         seed: seed of the draw.
@@ -116,7 +116,7 @@ def make_toy_media_corpus(
 
 
 def _make_dialogue(dialogue: Mapping[str, Any], root: Path, split: str, rng: np.random.Generator) -> dict[str, Any]:
-    """Write the media of a dialogue; its record, with paths below `root`."""
+    """Write the media of a dialogue, and return its record with paths below `root`."""
     folder = Path(split) / dialogue["dialogue_id"]
     (root / folder).mkdir(parents=True, exist_ok=True)
     speakers: dict[str, Speaker] = {}
@@ -146,12 +146,12 @@ def _make_dialogue(dialogue: Mapping[str, Any], root: Path, split: str, rng: np.
 
 
 def _shown(utterance: Mapping[str, Any], modality: str) -> float:
-    """What a modality's features show of the emotion, somewhere around +1 or -1; all else in them is noise."""
+    """Return what the features of a modality show of the emotion, around +1 or -1; the rest of them is noise."""
     return float(np.asarray(utterance[f"{modality}_features"]) @ part_direction(modality))
 
 
 def write_sentence(pleasant: float, rng: np.random.Generator) -> str:
-    """A sentence about anything that is as pleasant as this."""
+    """Return a sentence that is as pleasant as this."""
     opener, topic, word = (
         str(rng.choice(choices)) for choices in (_OPENERS, _TOPICS, _WORDS[bisect(_GRADES, pleasant)])
     )
@@ -159,11 +159,11 @@ def write_sentence(pleasant: float, rng: np.random.Generator) -> str:
 
 
 def speak(excited: float, pitch: float, rng: np.random.Generator) -> np.ndarray:
-    """Syllables of a voice in a little noise, (samples,) at 16 kHz, at most 1 loud.
+    """Return syllables of a voice in a little noise: (samples,) at 16 kHz, between -1 and 1.
 
     Args:
         excited: raises the voice and its energy.
-        pitch: of the speaker, in Hz, where `excited` is 0.
+        pitch: pitch of the speaker in Hz where `excited` is 0.
     """
     syllables = int(rng.integers(_SYLLABLES[0], _SYLLABLES[1] + 1))
     seconds = syllables * _SYLLABLE_SECONDS * rng.uniform(0.9, 1.1)
@@ -179,7 +179,7 @@ def speak(excited: float, pitch: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_face(pleasant: float, close: float, speaker: Speaker, rng: np.random.Generator) -> np.ndarray:
-    """A face that moves a little, (pictures, height, width, 3) uint8.
+    """Return a face that moves a little: (pictures, height, width, 3) uint8.
 
     Args:
         pleasant: bends the corners of the mouth up and raises the brows; below 0 they go down and slant inwards.
@@ -213,7 +213,7 @@ def draw_face(pleasant: float, close: float, speaker: Speaker, rng: np.random.Ge
 
 
 def _inside(distance: np.ndarray, radius: np.floating) -> np.ndarray:
-    """How much of each pixel lies inside a shape, (pictures, height, width, 1), by how far inside it is, in radii."""
+    """Return how much of each pixel is inside a shape, (pictures, height, width, 1), given its depth in radii."""
     return np.clip(distance * radius + np.float32(0.5), 0, 1)[..., None]
 
 
@@ -233,14 +233,16 @@ def _write_pictures(path: Path, pictures: np.ndarray) -> None:
         stream: Any = container.add_stream("libx264", rate=_PICTURES_PER_SECOND, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = PICTURE_SIZE, PICTURE_SIZE, "yuv420p"
         stream.thread_count = 1
-        frames = [reformat(av.VideoFrame.from_ndarray(one, format="rgb24"), format="yuv420p") for one in pictures]
+        frames = [
+            reformat(av.VideoFrame.from_ndarray(picture, format="rgb24"), format="yuv420p") for picture in pictures
+        ]
         for frame in [*frames, None]:
             container.mux(stream.encode(frame))
 
 
 @cache
 def _reformatter() -> Any:
-    """One for all pictures: each starts threads of its own, which takes longer than what they do."""
+    """Return one converter for all pictures: each starts threads, which takes longer than the conversion."""
     from av.video.reformatter import VideoReformatter
 
     return VideoReformatter()

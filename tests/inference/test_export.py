@@ -61,7 +61,9 @@ def test_the_model_itself_is_left_alone(tmp_path):
 
 def test_another_ending_is_refused(tmp_path):
     model, processor = FAMILY_CASES[0].make(make_dialogues())
-    with pytest.raises(DialogueError, match=r"model\.pt: the ending of the file says what to export; .*\.onnx"):
+    with pytest.raises(
+        DialogueError, match=r"model\.pt: the ending of the file says in which format to export; .*\.onnx"
+    ):
         export_model(model, processor, tmp_path / "model.pt")
 
 
