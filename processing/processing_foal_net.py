@@ -336,7 +336,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
 @dataclass
 class Cuts:
-    """Counts of the utterances that were longer than the processor reads, and the recordings that could not be read."""
+    """Counts of utterances that were longer than the processor reads, and the recordings that could not be read."""
 
     waveforms: int = 0
     videos: int = 0
