@@ -112,6 +112,12 @@ def _encoder(modality: str, name: str, revision: str | None, device: str) -> Fea
     return ImageEncoder(name, revision, device)
 
 
+def describe_extractor(extractor: str) -> str:
+    """Return the name of an extractor for people; the path of a folder on somebody's machine is not for others."""
+    folder = Path(extractor)
+    return f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor
+
+
 def _unloadable(modality: str, extractor: str, error: Exception) -> DialogueError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return DialogueError(

@@ -5,10 +5,13 @@ speaker per dialogue, and no gate inside the network notices: gates see only the
 before training, by a linear model in closed form, how much a modality tells of held-out dialogues.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from .dialogues import MODALITIES
 
 Label = Any
 """In plain Python: a class, a list of classes, a float, or None where it is unknown."""
@@ -87,6 +90,13 @@ def modality_weights(explained: Mapping[str, float]) -> dict[str, float]:
     if best <= 0:
         return dict.fromkeys(explained, 1.0)
     return {name: max(LEAST_WEIGHT, (max(share, 0.0) / best) ** 0.5) for name, share in explained.items()}
+
+
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Raise a ValueError unless these are weights of modalities."""
+    for modality, weight in weights.items():
+        if modality not in MODALITIES or not 0 <= weight < math.inf:
+            raise ValueError(f"modality_weights give {modality!r} {weight}; {', '.join(MODALITIES)} get 0 or more")
 
 
 def measure_modality_weights(

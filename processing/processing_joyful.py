@@ -1,9 +1,7 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
-import math
 import os
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,32 +14,27 @@ from .dialogues import (
     MODALITIES,
     TOKEN_KEYS,
     Dialogue,
-    DialogueError,
     NamedUtterances,
     Utterance,
     as_dialogue_list,
     get_utterances,
     most_speakers,
     name_utterances,
-    utterance_name,
 )
-from .extractors import OPENSMILE, check_extractor, pinned
-from .feature_extraction import add_features, needed_extractors
+from .extractors import OPENSMILE, check_extractor, describe_extractor, pinned
+from .feature_extraction import add_features, needed_extractors, refuse_raw_media
 from .feature_origin import check_origin, extractors_of
 from .fitting import infer_parameters, learn_statistics, learn_weights
-from .graph import num_relations
+from .graph import check_speaker_ids, describe_graph, num_relations
 from .labels import encode_labels
 from .media_failures import warn_of
+from .modality_weights import check_weights
 from .packing_dialogues import EncodedDialogue, encode_features, encode_speakers, join_dialogues, pack_dialogues
 from .processor_base import EmotionRecognitionProcessor, ModalityInput, made_up_sound
 from .reading import read_dialogues
+from .standardization import check_statistics
 from .summary import summarize_dialogues
 from .tokens import DEFAULT_MAX_LENGTH, tokenize
-
-_SCHEMES = {
-    "same_or_other": "whether two utterances have the same speaker, of any number of speakers",
-    "speaker_pair": "which of up to {} speakers speaks to which",
-}
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
@@ -139,26 +132,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         elif self.text_max_length is not None:
             raise ValueError("text_max_length needs a tokenizer, and there is none; give tokenizer or text_dim")
         num_relations(self.relation_scheme, self.max_speakers)
-        for speaker, speaker_id in (self.speaker_to_id or {}).items():
-            if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
-                raise ValueError(
-                    f"speaker_to_id gives {speaker!r} the id {speaker_id}; ids start at 0, "
-                    f"and 'speaker_pair' holds max_speakers={self.max_speakers} of them"
-                )
-        for modality, statistics in (self.feature_statistics or {}).items():
-            if modality not in MODALITIES or set(statistics) != {"mean", "std"}:
-                raise ValueError(
-                    f"feature_statistics hold {modality!r}: {', '.join(map(repr, statistics)) or 'nothing'}; "
-                    f"they give 'mean' and 'std' of {', '.join(MODALITIES)}"
-                )
-            sizes, dim = {len(statistics["mean"]), len(statistics["std"])}, getattr(self, f"{modality}_dim")
-            if sizes != {dim}:
-                raise ValueError(f"feature_statistics of {modality} have sizes {sizes}, {modality}_dim is {dim}")
-            if not all(deviation > 0 for deviation in statistics["std"]):
-                raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
-        for modality, weight in (self.modality_weights or {}).items():
-            if modality not in MODALITIES or not 0 <= weight < math.inf:
-                raise ValueError(f"modality_weights give {modality!r} {weight}; {', '.join(MODALITIES)} get 0 or more")
+        check_speaker_ids(self.speaker_to_id or {}, self._most_speakers)
+        check_statistics(self.feature_statistics or {}, {name: getattr(self, f"{name}_dim") for name in MODALITIES})
+        check_weights(self.modality_weights or {})
         for modality, extractor in self.extractors.items():
             check_extractor(modality, extractor)
 
@@ -189,6 +165,11 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def num_relations(self) -> int:
         """Number of relation ids that the edges of this processor's batches can have."""
         return num_relations(self.relation_scheme, self.max_speakers)
+
+    @property
+    def _most_speakers(self) -> int | None:
+        """Number of speakers that the relation scheme can tell apart; None for any number."""
+        return self.max_speakers if self.relation_scheme == "speaker_pair" else None
 
     @property
     def model_input_names(self) -> list[str]:
@@ -328,34 +309,11 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         check_origin(dialogue_list, self.extractors, first_position)
         return super().encode(dialogue_list, return_labels, first_position)
 
-    def __call__(
-        self,
-        dialogues: Dialogue | Iterable[Dialogue],
-        return_tensors: str | None = None,
-        return_labels: bool = True,
-    ) -> BatchFeature:
-        """Turn one dialogue or a list of dialogues into the packed graph batch.
-
-        With N utterances, E edges and B dialogues, in this order: `dialogue_lengths` (B,); with a tokenizer
-        `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
-        `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
-        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
-
-        Args:
-            dialogues: records with `utterances`, see the README.
-            return_tensors: `"pt"` for torch tensors, None for numpy arrays.
-            return_labels: False leaves labels out, even labels that the processor does not know.
-
-        Raises:
-            DialogueError: bad input; the message names the dialogue and the utterance.
-        """
-        return self.pack(self.encode(dialogues, return_labels), return_tensors)
-
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
         named = self._with_features(named, self._vector_sizes)
         encoded = [self._encode_dialogue(name, utterances, problem_type, {}) for name, utterances in named]
         if not any(dialogue.modality_mask.any() for dialogue in encoded):
-            self._refuse_raw_media(named)
+            refuse_raw_media(named, self._vector_sizes, self.extractors)
         return encoded
 
     def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> EncodedDialogue:
@@ -365,7 +323,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         ((_, utterances),) = self._with_features(named, self._vector_sizes)
         encoded = self._encode_dialogue(name, utterances, None, speakers)
         if begins and not encoded.modality_mask.any():
-            self._refuse_raw_media(named)
+            refuse_raw_media(named, self._vector_sizes, self.extractors)
         return encoded
 
     def join(self, encoded: Sequence[EncodedDialogue]) -> list[EncodedDialogue]:
@@ -386,28 +344,22 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         if self.text_tokenizer is not None and self.text_max_length is not None:
             tokens = tokenize(utterances, self.text_tokenizer, self.text_max_length, name)
             modality_mask[:, MODALITIES.index("text")] = tokens.lengths > 0
-        most = self.max_speakers if self.relation_scheme == "speaker_pair" else None
         return EncodedDialogue(
             features=features,
             modality_mask=modality_mask,
-            speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, most),
+            speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, self._most_speakers),
             labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
             tokens=tokens,
         )
 
-    def _refuse_raw_media(self, named: Sequence[NamedUtterances]) -> None:
-        for name, utterances in named:
-            for index, utterance in enumerate(utterances):
-                for modality, size in self._vector_sizes.items():
-                    if utterance.get(MEDIA_KEYS[modality]) is not None and modality not in self.extractors:
-                        raise DialogueError(
-                            f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
-                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {size} only: "
-                            f"it has no {EXTRACTOR_KEYS[modality]}"
-                        )
-
     def pack(self, encoded: Sequence[EncodedDialogue], return_tensors: str | None = None) -> BatchFeature:
-        """Join encoded dialogues into one graph batch; the keys and shapes are those of `__call__`."""
+        """Join encoded dialogues into the packed graph batch.
+
+        With N utterances, E edges and B dialogues, its keys are in this order: `dialogue_lengths` (B,); with a
+        tokenizer `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
+        `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
+        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
+        """
         batch = pack_dialogues(
             encoded,
             self.window_past,
@@ -433,21 +385,15 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             elif extractor is None:
                 inputs.append(ModalityInput(modality, (features,), str(size), None))
             else:
-                # The folder of an encoder lies on somebody's machine: only its last part is for others.
-                folder = Path(extractor)
-                made_by = f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor
-                inputs.append(ModalityInput(modality, (medium, features), str(size), made_by))
+                inputs.append(ModalityInput(modality, (medium, features), str(size), describe_extractor(extractor)))
         return inputs
 
     def describe_context(self, config: Any) -> list[str]:
         """As in the base class."""
         sentences = []
         if getattr(config, "graph_num_layers", 0):
-            past, future = _window(self.window_past), _window(self.window_future)
-            scheme = _SCHEMES[self.relation_scheme].format(self.max_speakers)
             sentences.append(
-                f"In the graph an utterance sees itself, {past} before it and {future} after it; the relations tell "
-                f"{scheme} (relation_scheme is {self.relation_scheme}), and which of the two came first."
+                describe_graph(self.window_past, self.window_future, self.relation_scheme, self.max_speakers)
             )
         if self.feature_statistics:
             sentences.append(
@@ -481,7 +427,3 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             elif modality == "visual":
                 inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
         return inputs
-
-
-def _window(size: int) -> str:
-    return "all utterances" if size < 0 else f"{size} utterance{'' if size == 1 else 's'}"

@@ -1,8 +1,10 @@
 """Standardisation of each modality: mean and deviation are learnt from the training set and applied everywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+
+from .dialogues import MODALITIES
 
 # A dimension that never varies in training tells nothing: it is centred, but not blown up.
 MINIMAL_DEVIATION = 1e-6
@@ -24,6 +26,28 @@ def feature_statistics(vectors: Iterable[np.ndarray], size: int) -> dict[str, li
     deviation = np.sqrt(squares / count) if count else np.ones(size)
     deviation[deviation < MINIMAL_DEVIATION] = 1.0
     return {"mean": _as_floats(mean), "std": _as_floats(deviation)}
+
+
+def check_statistics(statistics: Mapping[str, Mapping[str, list[float]]], sizes: Mapping[str, int]) -> None:
+    """Raise a ValueError unless the statistics fit a processor.
+
+    Args:
+        statistics: modality -> {"mean": [...], "std": [...]}.
+        sizes: modality -> size of its vectors.
+    """
+    for modality, given in statistics.items():
+        if modality not in MODALITIES or set(given) != {"mean", "std"}:
+            raise ValueError(
+                f"feature_statistics hold {modality!r}: {', '.join(map(repr, given)) or 'nothing'}; "
+                f"they give 'mean' and 'std' of {', '.join(MODALITIES)}"
+            )
+        lengths = {len(given["mean"]), len(given["std"])}
+        if lengths != {sizes[modality]}:
+            raise ValueError(
+                f"feature_statistics of {modality} have sizes {lengths}, {modality}_dim is {sizes[modality]}"
+            )
+        if not all(deviation > 0 for deviation in given["std"]):
+            raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
 
 
 def _as_floats(values: np.ndarray) -> list[float]:
