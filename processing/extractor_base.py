@@ -1,10 +1,14 @@
 """The base of all feature extractors."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
+
+OPENSMILE = "opensmile:"
+"""Beginning of the names of openSMILE's feature sets."""
 
 Extracted = np.ndarray | DialogueError
 """A vector (size,) float32, or the error that says what is wrong with the medium."""
@@ -31,3 +35,9 @@ class FeatureExtractor:
             DialogueError: its medium cannot be read.
         """
         raise NotImplementedError
+
+
+def describe_extractor(extractor: str) -> str:
+    """Return the name of an extractor for people; the path of a folder on somebody's machine is not for others."""
+    folder = Path(extractor)
+    return f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor

@@ -15,11 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError
-from .extractor_base import FeatureExtractor
+from .extractor_base import OPENSMILE, FeatureExtractor
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
-OPENSMILE = "opensmile:"
 OPENSMILE_FEATURE_SETS = (
     *("eGeMAPSv02", "GeMAPSv01b", "ComParE_2016", "emobase"),
     *("IS09", "IS10", "IS11", "IS12", "IS13"),
@@ -110,12 +109,6 @@ def _encoder(modality: str, name: str, revision: str | None, device: str) -> Fea
     from .video_extractors import ImageEncoder
 
     return ImageEncoder(name, revision, device)
-
-
-def describe_extractor(extractor: str) -> str:
-    """Return the name of an extractor for people; the path of a folder on somebody's machine is not for others."""
-    folder = Path(extractor)
-    return f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor
 
 
 def _unloadable(modality: str, extractor: str, error: Exception) -> DialogueError:

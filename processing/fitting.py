@@ -23,6 +23,11 @@ def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict
         DialogueError: the dialogues have nothing that such a processor reads.
     """
     reads_text = given.get("tokenizer") is not None
+    if reads_text and given.get("text_extractor") is not None:
+        raise DialogueError(
+            f"text_extractor is {given['text_extractor']!r}, and with a tokenizer the model reads text itself; "
+            "leave one of the two out"
+        )
     if reads_text and not summary.num_texts:
         raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
     if not reads_text and not any(summary.feature_sizes.values()):

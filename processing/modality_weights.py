@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .dialogues import MODALITIES
+from .dialogues import MEDIA_KEYS, MODALITIES
 
 Label = Any
 """In plain Python: a class, a list of classes, a float, or None where it is unknown."""
@@ -97,6 +97,12 @@ def check_weights(weights: Mapping[str, float]) -> None:
     for modality, weight in weights.items():
         if modality not in MODALITIES or not 0 <= weight < math.inf:
             raise ValueError(f"modality_weights give {modality!r} {weight}; {', '.join(MODALITIES)} get 0 or more")
+
+
+def describe_weights(weights: Mapping[str, float]) -> str:
+    """Say in a sentence what the modalities weigh."""
+    listed = ", ".join(f"{MEDIA_KEYS[name]} {weights[name]:.2f}" for name in MODALITIES if name in weights)
+    return f"It weighs them by how much they told of the training labels: {listed}."
 
 
 def measure_modality_weights(

@@ -306,24 +306,20 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
     def describe_inputs(self, config: Any) -> list[ModalityInput]:
         """As in the base class."""
-        inputs = []
-        for modality, dim in self.dims.items():
-            if dim is None:
-                length = f"at most {self.max_audio_seconds:g} s at {self.sampling_rate} Hz"
-                encoder = f"{config.audio_config.model_type}, an encoder inside the model"
-                inputs.append(ModalityInput(modality, (MEDIA_KEYS[modality],), length, encoder))
-            else:
-                inputs.append(ModalityInput(modality, (FRAME_KEYS[modality],), f"frames × {dim}", None))
-        return inputs
+        return [
+            given
+            if (dim := self.dims[given.modality]) is None
+            else replace(given, keys=(FRAME_KEYS[given.modality],), size=f"frames × {dim}")
+            for given in super().describe_inputs(config)
+        ]
+
+    def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
+        length = f"at most {self.max_audio_seconds:g} s at {self.sampling_rate} Hz"
+        return length, f"{config.audio_config.model_type}, an encoder inside the model"
 
     def describe_context(self, config: Any) -> list[str]:
         """As in the base class."""
         return [f"Videos are read up to {self.max_video_frames} frames."] if self.video_dim else []
-
-    @property
-    def extras(self) -> tuple[str, ...]:
-        """As in the base class."""
-        return ("media",) if self.reads_waveforms else ()
 
     def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
         return {

@@ -10,7 +10,6 @@ from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 from .dialogues import (
     EXTRACTOR_KEYS,
     FEATURE_KEYS,
-    MEDIA_KEYS,
     MODALITIES,
     TOKEN_KEYS,
     Dialogue,
@@ -21,16 +20,16 @@ from .dialogues import (
     most_speakers,
     name_utterances,
 )
-from .extractors import OPENSMILE, check_extractor, describe_extractor, pinned
+from .extractors import check_extractor, pinned
 from .feature_extraction import add_features, needed_extractors, refuse_raw_media
 from .feature_origin import check_origin, extractors_of
 from .fitting import infer_parameters, learn_statistics, learn_weights
 from .graph import check_speaker_ids, describe_graph, num_relations
 from .labels import encode_labels
 from .media_failures import warn_of
-from .modality_weights import check_weights
+from .modality_weights import check_weights, describe_weights
 from .packing_dialogues import EncodedDialogue, encode_features, encode_speakers, join_dialogues, pack_dialogues
-from .processor_base import EmotionRecognitionProcessor, ModalityInput, made_up_sound
+from .processor_base import EmotionRecognitionProcessor
 from .reading import read_dialogues
 from .standardization import check_statistics
 from .summary import summarize_dialogues
@@ -372,21 +371,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     # Words for people.
 
-    def describe_inputs(self, config: Any) -> list[ModalityInput]:
-        """As in the base class."""
-        inputs = []
-        for modality, size in self.dims.items():
-            medium, features, extractor = MEDIA_KEYS[modality], FEATURE_KEYS[modality], self.extractors.get(modality)
-            if size is None:
-                trained = "trained with the rest" if config.unfreeze_text_encoder else "left as it was"
-                encoder = f"{config.text_config.model_type}, an encoder inside the model, {trained}"
-                length = f"at most {self.text_max_length} tokens"
-                inputs.append(ModalityInput(modality, (medium,), length, encoder))
-            elif extractor is None:
-                inputs.append(ModalityInput(modality, (features,), str(size), None))
-            else:
-                inputs.append(ModalityInput(modality, (medium, features), str(size), describe_extractor(extractor)))
-        return inputs
+    def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
+        trained = "trained with the rest" if config.unfreeze_text_encoder else "left as it was"
+        encoder = f"{config.text_config.model_type}, an encoder inside the model, {trained}"
+        return f"at most {self.text_max_length} tokens", encoder
 
     def describe_context(self, config: Any) -> list[str]:
         """As in the base class."""
@@ -400,30 +388,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
                 "The processor standardises features by the mean and the standard deviation of the training set."
             )
         if self.modality_weights:
-            weights = {MEDIA_KEYS[name]: self.modality_weights.get(name) for name in MODALITIES}
-            listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight is not None)
-            sentences.append(f"It weighs them by how much they told of the training labels: {listed}.")
+            sentences.append(describe_weights(self.modality_weights))
         return sentences
-
-    @property
-    def extras(self) -> tuple[str, ...]:
-        """As in the base class."""
-        reads_media = self.audio_extractor is not None or self.video_extractor is not None
-        reads_opensmile = (self.audio_extractor or "").startswith(OPENSMILE)
-        return ("media",) * reads_media + ("opensmile",) * reads_opensmile
 
     def _example_speakers(self) -> Sequence[str]:
         speakers = list(self.speaker_to_id or super()._example_speakers())
         return speakers[: self.max_speakers] if self.relation_scheme == "speaker_pair" else speakers
-
-    def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
-        inputs = super()._example_inputs(rng)
-        for modality, extractor in self.extractors.items():
-            if modality not in self._vector_sizes or extractor == "openface":  # a CSV file cannot be made up in a line
-                continue
-            del inputs[FEATURE_KEYS[modality]]
-            if modality == "audio":
-                inputs["audio"] = made_up_sound(rng)
-            elif modality == "visual":
-                inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
-        return inputs

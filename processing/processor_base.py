@@ -20,6 +20,7 @@ from .dialogues import (
     iterate_dialogues,
     name_utterances,
 )
+from .extractor_base import OPENSMILE, describe_extractor
 from .labels import PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
 from .media_failures import ExtractionFailure
 
@@ -147,12 +148,20 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         Args:
             config: configuration of the model.
         """
-        return [
-            ModalityInput(modality, (MEDIA_KEYS[modality],), "any length", "an encoder inside the model")
-            if size is None
-            else ModalityInput(modality, (FEATURE_KEYS[modality],), str(size), None)
-            for modality, size in self.dims.items()
-        ]
+        inputs = []
+        for modality, size in self.dims.items():
+            medium, features, extractor = MEDIA_KEYS[modality], FEATURE_KEYS[modality], self.extractors.get(modality)
+            if size is None:
+                inputs.append(ModalityInput(modality, (medium,), *self._describe_encoder(modality, config)))
+            elif extractor is None:
+                inputs.append(ModalityInput(modality, (features,), str(size), None))
+            else:
+                inputs.append(ModalityInput(modality, (medium, features), str(size), describe_extractor(extractor)))
+        return inputs
+
+    def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
+        """Say how much of a raw medium the model reads, and by which encoder."""
+        return "any length", "an encoder inside the model"
 
     def describe_context(self, config: Any) -> list[str]:
         """Say in whole sentences what else a user should know of what is read: context, limits, scaling."""
@@ -161,7 +170,9 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     @property
     def extras(self) -> tuple[str, ...]:
         """Names in `optional_imports.EXTRAS` of the optional packages that reading the inputs needs."""
-        return ()
+        raw = self.extractors.keys() | {modality for modality, size in self.dims.items() if size is None}
+        opensmile = self.extractors.get("audio", "").startswith(OPENSMILE)
+        return ("media",) * bool(raw & {"audio", "visual"}) + ("opensmile",) * opensmile
 
     def example_dialogue(self) -> dict[str, Any]:
         """Make up a dialogue of two utterances that this processor reads, the same one each time."""
@@ -179,8 +190,17 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
         """Make up the inputs of an utterance beside its text."""
-        sizes = {modality: size for modality, size in self.dims.items() if size is not None}
-        return {FEATURE_KEYS[modality]: rng.normal(size=size) for modality, size in sizes.items()}
+        inputs: dict[str, Any] = {}
+        for modality, size in self.dims.items():
+            extractor = self.extractors.get(modality)
+            # OpenFace reads a CSV file, which cannot be made up in a line.
+            if size is not None and extractor in (None, "openface"):
+                inputs[FEATURE_KEYS[modality]] = rng.normal(size=size)
+            elif modality == "audio":
+                inputs["audio"] = made_up_sound(rng)
+            elif modality == "visual":
+                inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
+        return inputs
 
     # Saving and sharing.
 
