@@ -26,7 +26,8 @@ def configuration_changes(run: RunFolder) -> str:
     """Make a table of the fields that differ from the preset, or from the recommended form; "" if none does."""
     config_class: Any = run.family.config_class
     usual = getattr(config_class, run.preset)() if run.preset else config_class()
-    names = {one.name for one in fields(config_class)} - {one.name for one in fields(PreTrainedConfig)} - _DESCRIBED
+    of_every_config = {known.name for known in fields(PreTrainedConfig)}
+    names = {known.name for known in fields(config_class)} - of_every_config - _DESCRIBED
     values = {name: [json.dumps(getattr(config, name)) for config in (run.config, usual)] for name in sorted(names)}
     rows = [[f"`{name}`", *map(plain, pair)] for name, pair in values.items() if pair[0] != pair[1]]
     return table(["Field", "Here", "There"], rows, numbers=False) if rows else ""

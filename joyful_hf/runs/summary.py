@@ -1,4 +1,4 @@
-"""`run_summary.json`: what the reader of a model card wants to know about the run that made the checkpoint."""
+"""`run_summary.json`: the facts about the run behind a checkpoint that a model card tells."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from ..processing.dialogues import MODALITIES, DialogueError
 from ..processing.labels import known_labels
 from .names import RUN_SUMMARY
 
-# What transformers adds to the scores of an evaluation; the result files have it too.
+# Endings of the values that transformers adds to the scores of an evaluation; the result files have them too.
 _TIMING = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
 # How `source` began before the summary had `held_out`, where validation was drawn from the training dialogues.
 _HELD_OUT_OF = "held out of "
@@ -48,10 +48,9 @@ class DataSummary:
 
 @dataclass
 class ChosenBy:
-    """What chose the checkpoint among those of the run."""
+    """The validation score that chose the checkpoint among those of the run."""
 
     metric: str
-    """On validation."""
     value: float
     epoch: float
     greater_is_better: bool
@@ -132,7 +131,7 @@ class RunSummary:
 
 def _fields_of(kind: Any) -> dict[str, bool]:
     """Field -> whether it has a default."""
-    return {one.name: not (one.default is MISSING and one.default_factory is MISSING) for one in fields(kind)}
+    return {known.name: not (known.default is MISSING and known.default_factory is MISSING) for known in fields(kind)}
 
 
 def _known_fields(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ _LABEL_SETTINGS = {"label2id", "num_labels", "problem_type"}
 
 def setting_names(family: Family) -> tuple[set[str], set[str]]:
     """Return the names of the settings of the family's configuration, and of those of its processor."""
-    of_every_config = {one.name for one in fields(PreTrainedConfig)}
-    of_config = {one.name for one in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
+    of_every_config = {known.name for known in fields(PreTrainedConfig)}
+    of_config = {known.name for known in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
     return of_config, set(inspect.signature(family.processor_class).parameters) - {"tokenizer"}
 
 

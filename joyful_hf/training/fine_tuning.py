@@ -9,7 +9,7 @@ from ..checkpoints import load_checkpoint
 from ..evaluation.task import task_of
 from ..processing import DialogueError, summarize_dialogues
 
-# What training has learnt of its own labels, and fine-tuning forgets.
+# Values that training has learnt from its own labels, and fine-tuning forgets.
 _OF_ITS_LABELS = {"class_weights": None, "calibration_temperature": 1.0}
 
 

@@ -1,4 +1,4 @@
-"""What the log has beside the loss: the mean of each of its parts, and of each number that a model has us watch."""
+"""The means in the log beside the loss: those of its parts, and of the numbers that a model asks to watch."""
 
 from collections.abc import Mapping
 

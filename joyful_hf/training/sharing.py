@@ -1,4 +1,4 @@
-"""What a trainer shares of its run: the summary, the model card, the confusion matrix, and pushes to the Hub."""
+"""A trainer that shares its run: the summary, the model card, the confusion matrix, and pushes to the Hub."""
 
 import logging
 import platform
@@ -27,7 +27,7 @@ from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, w
 
 logger = logging.getLogger(__name__)
 
-# What the results of an evaluation are called in the summary; those with another prefix keep it.
+# Prefix of an evaluation -> the name of its results in the summary; any other prefix is kept.
 _SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
 # The training arguments that shape the result.
 _ARGUMENTS = (
@@ -65,7 +65,7 @@ _PACKAGES = (
 
 @dataclass
 class Evaluated:
-    """What an evaluation found."""
+    """The results of an evaluation."""
 
     data: DataSummary | None
     metrics: dict[str, float]

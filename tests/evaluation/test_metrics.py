@@ -228,7 +228,7 @@ def test_metrics_are_plain_floats(task):
 
 
 def test_a_temperature_changes_the_calibration_error_alone():
-    plain, calibrated = (single([0, 1, 1], [0, 0, 1], temperature=one) for one in (1, 0.1))
+    plain, calibrated = (single([0, 1, 1], [0, 0, 1], temperature=temperature) for temperature in (1, 0.1))
     assert calibrated.pop("ece_uncalibrated") == plain.pop("ece")
     assert calibrated.pop("ece") == pytest.approx(1 / 3, abs=1e-3)  # all certain, a third wrong
     assert calibrated == plain

@@ -262,7 +262,7 @@ def test_the_id_of_a_data_set_is_one_that_the_hub_takes(name):
     validate_repo_id(dataset_id(name))
 
 
-# What the text says.
+# The text.
 
 
 def test_a_card_of_everything_has_all_its_sections(out):

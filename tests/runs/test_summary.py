@@ -37,7 +37,9 @@ def test_it_counts_the_data_that_the_run_saw(trained, family):
 
     assert (summary.train.num_dialogues, summary.train.num_utterances) == (len(TRAIN), len(utterances))
     assert summary.train.max_speakers == 2
-    assert summary.train.label_counts == {label: sum(one["label"] == label for one in utterances) for label in LABELS}
+    assert summary.train.label_counts == {
+        label: sum(spoken["label"] == label for spoken in utterances) for label in LABELS
+    }
     assert summary.train.modality_counts == dict.fromkeys(family.modalities, len(utterances))
     assert summary.validation.num_utterances == sum(len(dialogue["utterances"]) for dialogue in VALIDATION)
     assert summary.test.modality_counts.keys() == set(family.modalities) - {"visual"}
@@ -67,7 +69,7 @@ def test_its_confusion_matrix_is_that_of_the_test_set(trained):
 def test_it_says_what_chose_the_checkpoint(trained):
     chosen = trained.run_summary().chosen_by
     by_epoch = {
-        one["epoch"]: one["eval_weighted_f1"] for one in trained.state.log_history if "eval_weighted_f1" in one
+        entry["epoch"]: entry["eval_weighted_f1"] for entry in trained.state.log_history if "eval_weighted_f1" in entry
     }
 
     assert (chosen.metric, chosen.greater_is_better) == ("weighted_f1", True)

@@ -89,7 +89,7 @@ def test_the_command_line_trains_evaluates_and_predicts(succeeds, tmp_path, pres
 
     succeeds("predict", "out", "--data-file", "validation.jsonl", "--output-file", "found.jsonl")
     found = list(load_dialogues(tmp_path / "found.jsonl"))
-    assert [len(dialogue["utterances"]) for dialogue in found] == [len(one["utterances"]) for one in VALIDATION]
+    assert [len(dialogue["utterances"]) for dialogue in found] == [len(true["utterances"]) for true in VALIDATION]
     pairs = [
         (guess["label"], true["label"])
         for dialogue, other in zip(found, VALIDATION, strict=True)

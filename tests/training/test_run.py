@@ -84,11 +84,11 @@ def test_a_validation_file_validates(files, data):
     assert data.validation_source == f"3 dialogues of {files[1]}"
 
 
-# What a folder holds
+# The folder
 
 
 def checkpoint(folder: Path, step: int, state: str | None = "{}") -> Path:
-    """What a run leaves after a step; its state is what it writes last."""
+    """A checkpoint as a run leaves it; the state is written last."""
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     (path / "model.safetensors").touch()
@@ -166,7 +166,7 @@ def test_what_is_overwritten_stays_until_everything_is_checked(tmp_path, data):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-# What becomes of the settings
+# Settings
 
 
 def test_settings_go_to_the_config_the_processor_or_both(data):

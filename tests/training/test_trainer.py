@@ -94,7 +94,7 @@ class Stream(IterableDataset):
         return iter(TRAIN)
 
 
-# What goes in
+# Inputs
 
 
 @pytest.mark.parametrize("arguments", [TrainingArguments, JoyfulTrainingArguments])
@@ -165,7 +165,7 @@ def test_the_arguments_of_the_caller_are_left_as_they_were(tmp_path):
     model, processor = CASE.make(TRAIN)
     trainer = JoyfulTrainer(model=model, args=args, train_dataset=TRAIN, processing_class=processor)
     assert args.to_dict() == before
-    # What dialogues need holds all the same.
+    # The settings that dialogues need hold all the same.
     assert trainer.args.remove_unused_columns is False
     assert trainer.args.label_names == ["labels"]
     assert trainer.args.accelerator_config.dispatch_batches is False
@@ -216,7 +216,7 @@ def test_a_model_can_be_made_anew_for_each_training(tmp_path):
         assert model.config.label_smoothing == 0.1
 
 
-# What is counted
+# Counting
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 64])
@@ -687,7 +687,9 @@ def test_plain_arguments_keep_the_choice_of_transformers(tmp_path):
         model=model, args=args, train_dataset=TRAIN, eval_dataset=VALIDATION, processing_class=processor
     )
     assert trainer.args.metric_for_best_model == "loss"
-    assert not [one for one in trainer.callback_handler.callbacks if isinstance(one, EarlyStoppingCallback)]
+    assert not [
+        callback for callback in trainer.callback_handler.callbacks if isinstance(callback, EarlyStoppingCallback)
+    ]
 
 
 class EvaluateElsewhere(TrainerCallback):
@@ -734,7 +736,7 @@ def test_early_stopping_of_the_caller_replaces_ours(tmp_path):
     trainer = make_trainer(tmp_path, callbacks=[EarlyStoppingCallback(1)], learning_rate=0.0, num_train_epochs=9)
     trainer.train()
     assert trainer.state.global_step == 2 * STEPS_PER_EPOCH
-    assert not [one for one in trainer.callback_handler.callbacks if isinstance(one, EarlyStopping)]
+    assert not [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, EarlyStopping)]
 
 
 def test_early_stopping_needs_no_best_model_at_the_end(tmp_path):
@@ -745,7 +747,7 @@ def test_early_stopping_needs_no_best_model_at_the_end(tmp_path):
     assert trainer.state.global_step == 2 * STEPS_PER_EPOCH
 
 
-# What stays as transformers has it
+# Unchanged from transformers
 
 
 def test_metrics_of_the_caller_replace_ours(tmp_path):

@@ -104,7 +104,9 @@ def test_without_a_best_checkpoint_a_run_ends_with_the_average(tmp_path):
 
 def test_the_callback_holds_an_average_during_training_only(tmp_path):
     trainer = make_trainer(tmp_path, num_train_epochs=1)
-    (averaging,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, WeightAveraging)]
+    (averaging,) = [
+        callback for callback in trainer.callback_handler.callbacks if isinstance(callback, WeightAveraging)
+    ]
     seen = []
 
     class Look(TrainerCallback):
