@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from datasets import Dataset
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTokenizerBase, set_seed
@@ -166,9 +165,8 @@ def _unread_video(dialogues: Dataset, config: Any) -> str | None:
     if getattr(config, "visual_dim", 0) or getattr(config, "video_dim", 0):
         return None
     table = dialogues.select_columns("utterances").with_format("arrow")[:]
-    utterances = pc.list_flatten(table.column("utterances"))
-    if utterances.type.get_field_index("video") < 0:
-        return None
-    count = len(utterances) - pc.struct_field(utterances, "video").null_count
+    utterances = [chunk.flatten() for chunk in table.column("utterances").chunks]
+    videos = [chunk.field("video") for chunk in utterances if chunk.type.get_field_index("video") >= 0]
+    count = sum(len(video) - video.null_count for video in videos)
     with_video = f"{counted(count, 'utterance')} of the training data"
     return f"note:       the video of {with_video} is not read: there are no visual features" if count else None
