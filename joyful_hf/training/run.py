@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pyarrow_compute
 from datasets import Dataset
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTokenizerBase, set_seed
@@ -212,8 +211,6 @@ def _count_videos(dialogues: Any) -> int:
     if not isinstance(dialogues, Dataset):
         return 0
     table = dialogues.select_columns("utterances").with_format("arrow")[:]
-    pc: Any = pyarrow_compute  # its functions are made when it is imported, unseen by type checkers
-    utterances = pc.list_flatten(table.column("utterances"))
-    if utterances.type.get_field_index("video") < 0:
-        return 0
-    return len(utterances) - pc.struct_field(utterances, "video").null_count
+    utterances = [chunk.flatten() for chunk in table.column("utterances").chunks]
+    videos = [chunk.field("video") for chunk in utterances if chunk.type.get_field_index("video") >= 0]
+    return sum(len(video) - video.null_count for video in videos)
