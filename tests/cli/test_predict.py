@@ -1,12 +1,13 @@
 """`joyful predict`."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from joyful_hf import load_dialogues
 from joyful_hf.data.jsonl import write_dialogues
-from tests.support.command_line import read_jsonl
+from tests.support.command_line import Terminal, read_jsonl
 from tests.support.helpers import LABELS, make_dialogue
 from tests.support.training import VALIDATION
 
@@ -49,3 +50,18 @@ def test_labels_are_not_read_to_predict(joyful, files, checkpoint, tmp_path):
     write_dialogues([make_dialogue(3, label=lambda rng: "boredom")], tmp_path / "boredom.jsonl")
     data = ["--data-file", tmp_path / "boredom.jsonl", "--output-file", tmp_path / "out.jsonl"]
     assert joyful("predict", checkpoint, *data).status == 0
+
+
+def test_a_bar_is_shown_on_a_terminal(joyful, files, checkpoint, tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    joyful("predict", checkpoint, "--data-file", files["test"], "--output-file", tmp_path / "found.jsonl")
+    assert "predicting:" in terminal.getvalue()
+    assert "/2 [" in terminal.getvalue()
+
+
+def test_one_dialogue_is_not_several(joyful, checkpoint, tmp_path):
+    write_dialogues([make_dialogue(1)], tmp_path / "one.jsonl")
+    output = tmp_path / "found.jsonl"
+    printed = joyful("predict", checkpoint, "--data-file", tmp_path / "one.jsonl", "--output-file", output).out
+    assert printed == f"1 utterance of 1 dialogue: {output}\n"
