@@ -4,8 +4,8 @@
 
     save_figure(plot_timeline(model.predict(dialogue, processor)[0]), Path("timeline"))
 
-They need matplotlib. These functions only draw: they take predictions, graphs, explanations and scores as they are.
-`joyful_hf.pictures.gallery` runs a checkpoint and draws all of them.
+They need matplotlib: `pip install "matplotlib>=3.10"`. These functions only draw: they take predictions, graphs,
+explanations and scores as they are. `joyful_hf.pictures.gallery` runs a checkpoint and draws all of them.
 """
 
 from .classes import plot_confusion_matrix, plot_f1_per_class
