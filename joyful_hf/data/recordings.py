@@ -55,6 +55,12 @@ def load_recordings(folder: str | Path) -> Dataset:
     return Dataset.from_list(dialogues, features=_FEATURES)
 
 
+def is_recording(path: str | Path) -> bool:
+    """Return whether this is an audio or video file."""
+    path = Path(path)
+    return path.suffix.lower() in AUDIO_SUFFIXES | VIDEO_SUFFIXES and path.is_file()
+
+
 def find_recordings(folder: Path) -> list[Path]:
     """Return the audio and video files of a folder, at any depth, without hidden ones."""
     return [

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 _FIRST_KEYS = ("start", "end", "audio", "video")
 
 
+def check_output(path: Path) -> None:
+    """Raise a `DialogueError` unless predictions can be written to a file of this name."""
+    if path.suffix.lower() not in _WRITERS:
+        raise DialogueError(
+            f"{path}: unknown kind of file {path.suffix!r}{did_you_mean(path.suffix.lower(), _WRITERS)}; known are "
+            f"{', '.join(_WRITERS)}"
+        )
+
+
 def write_predictions(
     predictions: Dialogue | Iterable[Dialogue], path: str | Path, *, overwrite: bool = False
 ) -> None:
@@ -47,12 +56,8 @@ def write_predictions(
             the format needs. Nothing is written then.
     """
     path = Path(path)
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise DialogueError(
-            f"{path}: unknown kind of file {path.suffix!r}{did_you_mean(path.suffix.lower(), _WRITERS)}; known are "
-            f"{', '.join(_WRITERS)}"
-        )
+    check_output(path)
+    write = _WRITERS[path.suffix.lower()]
     if path.exists() and not overwrite:
         raise DialogueError(f"{path}: exists already; choose another name, remove it, or pass `overwrite=True`")
     dialogues = as_dialogue_list(predictions)
