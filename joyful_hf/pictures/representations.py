@@ -48,7 +48,7 @@ def plot_representations(
         stages: name -> (N, size), as `joyful_hf.inference.representations.represent` returns them.
         labels: (N,) a string, an int, a list of strings or a float each. Utterances whose label is None are left out.
             All utterances with several emotions form one group; values form three, below, at and above 0.
-        method: `"tsne"`, with scikit-learn, or `"umap"`, which needs `pip install "umap-learn>=0.5.9"`.
+        method: `"tsne"`, with scikit-learn, or `"umap"`, which needs `pip install "umap-learn>=0.5.11"`.
         max_utterances: if there are more utterances, a random sample of this size is drawn.
         seed: seed of the sample and of the method.
         labels_are: what the title calls the labels: "true" or "predicted".
