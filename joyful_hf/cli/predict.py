@@ -10,9 +10,11 @@ from ..io.messages import counted
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    Device,
     NumProc,
     Overwrite,
     Strict,
+    announce,
     hide_bars_in_files,
     refuse_existing,
 )
@@ -24,6 +26,7 @@ def predict(
     output_file: Annotated[
         Path, typer.Option(help="JSONL: one dialogue per line, with a label and scores for each utterance.")
     ],
+    device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -40,11 +43,14 @@ def predict(
     from ..data.dialogue_files import load_dialogues
     from ..data.extraction import extract_for
     from ..data.jsonl import write_dialogues
+    from ..processing.devices import choose_device
 
     hide_bars_in_files()
+    chosen = choose_device(device)
+    announce(chosen)
     dialogues = load_dialogues(data_file)
-    model, processor = load_checkpoint(checkpoint)
-    dialogues = extract_for(processor, dialogues, num_proc, strict)
+    model, processor = load_checkpoint(checkpoint, chosen)
+    dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
     shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
     with written_whole(output_file) as part:

@@ -31,7 +31,7 @@ def test_predict_gives_each_utterance_a_label_and_scores(joyful, files, checkpoi
     output = tmp_path / "new" / "predictions.jsonl"
     result = joyful("predict", checkpoint, "--data-file", files["unlabelled"], "--output-file", output)
     assert (result.status, result.err) == (0, "")
-    assert result.out == f"13 utterances of 3 dialogues: {output}\n"
+    assert result.out == f"running on cpu\n13 utterances of 3 dialogues: {output}\n"
     predictions = read_jsonl(output)
     assert [one["dialogue_id"] for one in predictions] == [one["dialogue_id"] for one in VALIDATION]
     for dialogue, prediction in zip(VALIDATION, predictions, strict=True):
