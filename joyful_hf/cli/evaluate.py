@@ -54,9 +54,7 @@ def evaluate(
 
     hide_bars_in_files()
     with tempfile.TemporaryDirectory() as folder:
-        args = JoyfulTrainingArguments(
-            folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device
-        )
+        args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device)
         announce(args.device)
         loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device)
         missing = score_missing(*loaded, rates) if rates else None

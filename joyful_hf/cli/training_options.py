@@ -79,10 +79,7 @@ class TrainCommand(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         super().format_options(ctx, formatter)
-        rows = [
-            (field.option, f"{field.help}{_shown_default(field.default)}")
-            for field in _own_fields()
-        ]
+        rows = [(field.option, f"{field.help}{_shown_default(field.default)}") for field in _own_fields()]
         with formatter.section("Training arguments, with this package's defaults"):
             formatter.write_dl(rows)
         with formatter.section("All other training arguments"):

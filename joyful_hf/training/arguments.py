@@ -112,7 +112,9 @@ class JoyfulTrainingArguments(TrainingArguments):
         if self.torch_device is not None:
             is_cpu = choose_device(self.torch_device).type == "cpu"
             if self.use_cpu and not is_cpu:
-                raise ValueError(f"`use_cpu` and `torch_device` contradict each other: {self.torch_device!r} is no CPU")
+                raise ValueError(
+                    f"`use_cpu` and `torch_device` contradict each other: {self.torch_device!r} is no CPU"
+                )
             self.use_cpu = is_cpu
         if self.dataloader_num_workers < 0:
             self.dataloader_num_workers = 2 if torch.cuda.is_available() and not self.use_cpu else 0
