@@ -15,10 +15,8 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         DialogueError: the machine has no such device; the message lists those that it has.
     """
     accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if device is None and accelerator is None:
-        return torch.device("cpu")
     try:
-        chosen = torch.device(device if device is not None else accelerator)
+        chosen = torch.device(device or accelerator or "cpu")
     except RuntimeError:
         raise _no_such_device(device) from None
     if chosen.type == "cpu":

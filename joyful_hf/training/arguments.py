@@ -35,7 +35,7 @@ class JoyfulTrainingArguments(TrainingArguments):
     `metric_for_best_model`.
 
     Raises:
-        ValueError: `greater_is_better` contradicts the metric, or `torch_device` does not exist or contradicts `use_cpu`.
+        ValueError: `greater_is_better` contradicts the metric, or `torch_device` contradicts `use_cpu` or cannot be had.
     """
 
     per_device_train_batch_size: int = field(
@@ -112,9 +112,7 @@ class JoyfulTrainingArguments(TrainingArguments):
         if self.torch_device is not None:
             is_cpu = choose_device(self.torch_device).type == "cpu"
             if self.use_cpu and not is_cpu:
-                raise ValueError(
-                    f"`use_cpu` and `torch_device` contradict each other: {self.torch_device!r} is no CPU"
-                )
+                raise ValueError(f"`use_cpu` and `torch_device` {self.torch_device!r} contradict each other")
             self.use_cpu = is_cpu
         if self.dataloader_num_workers < 0:
             self.dataloader_num_workers = 2 if torch.cuda.is_available() and not self.use_cpu else 0
@@ -145,8 +143,8 @@ class JoyfulTrainingArguments(TrainingArguments):
         is_same = chosen.type == device.type and (chosen.index or 0) == (device.index or 0)
         if self.world_size > 1 and not is_same and self.torch_device is not None:
             raise ValueError(
-                f"`torch_device`: {self.torch_device!r} cannot be shared by {self.world_size} processes, each of which "
-                "has a device of its own; leave it out"
+                f"`torch_device`: {self.torch_device!r} is one device, and {self.world_size} processes have one each; "
+                "leave it out"
             )
         if is_same or self.world_size > 1:
             return device

@@ -19,8 +19,9 @@ from tests.support.helpers import FAMILY_CASES, make_dialogues
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # They run no model, or trace it for other machines.
 WITHOUT_A_DEVICE = {"prepare", "convert", "push", "export"}
-WHERE = [([], f"running on {NAME}:0"), (["--device", "cpu"], "running on cpu")]
-everywhere = pytest.mark.parametrize(("device", "announced"), WHERE, ids=["accelerator", "cpu"])
+ON_ACCELERATOR, ON_CPU = ([], f"running on {NAME}:0"), (["--device", "cpu"], "running on cpu")
+COMMANDS = sorted(get_command(app).commands.keys() - WITHOUT_A_DEVICE)
+SCRIPTS = ["predict_recordings", "train_emotion_recognition", "fine_tune_from_hub"]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +69,15 @@ def assert_ran_on(announced):
     assert bool(WORK.launches) == (NAME in announced), f"{announced}, and the device did {WORK}"
 
 
-@everywhere
-@pytest.mark.parametrize("command", sorted(get_command(app).commands.keys() - WITHOUT_A_DEVICE))
+def everywhere(names):
+    """Each on the accelerator and on the CPU; the demo, which takes longest, where it runs by itself."""
+    where = (
+        (name, *place) for name in names for place in (ON_ACCELERATOR, ON_CPU) if (name, place) != ("demo", ON_CPU)
+    )
+    return [pytest.param(*case, id=f"{case[0]}-{case[2]}") for case in where]
+
+
+@pytest.mark.parametrize(("command", "device", "announced"), everywhere(COMMANDS))
 def test_a_command_says_where_it_runs_and_runs_there(
     command, device, announced, joyful, data, encoders, monkeypatch, tmp_path
 ):
@@ -86,16 +94,20 @@ def test_a_command_says_where_it_runs_and_runs_there(
     assert_ran_on(announced)
 
 
-@pytest.mark.parametrize("command", ["predict", "plot", "evaluate", "train", "demo", "extract"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_device_that_does_not_exist_is_refused_in_one_line(command, fails, data, encoders, tmp_path):
     arguments = arguments_of(command, data, tmp_path, encoders)
     said = fails(*arguments, "--device", "cuda:7")
     assert said == f"this machine has no device 'cuda:7'; it has cpu, {NAME}:0"
 
 
-def test_an_export_is_traced_on_the_cpu(joyful, data, tmp_path):
-    result = joyful("export", data / "model", tmp_path / "model.pt2")
-    assert (result.status, result.err) == (0, "")
+def test_an_export_is_traced_on_the_cpu(joyful, data, monkeypatch, tmp_path):
+    exported = []
+    monkeypatch.setattr(
+        "joyful_hf.inference.export.export_model", lambda model, *_: exported.append(model.device.type)
+    )
+    assert joyful("export", data / "model", tmp_path / "model.pt2").status == 0
+    assert exported == ["cpu"]
 
 
 def script(path):
@@ -106,8 +118,7 @@ def script(path):
     return module
 
 
-@everywhere
-@pytest.mark.parametrize("name", ["predict_recordings", "train_emotion_recognition", "fine_tune_from_hub"])
+@pytest.mark.parametrize(("name", "device", "announced"), everywhere(SCRIPTS))
 def test_a_script_says_where_it_runs_and_runs_there(
     name, device, announced, data, media, monkeypatch, capsys, tmp_path
 ):
@@ -126,7 +137,7 @@ def test_a_script_says_where_it_runs_and_runs_there(
     assert_ran_on(announced)
 
 
-@everywhere
+@pytest.mark.parametrize(("device", "announced"), [ON_ACCELERATOR, ON_CPU], ids=["accelerator", "cpu"])
 def test_the_space_says_where_it_runs_and_runs_there(device, announced, media, monkeypatch, capsys):
     pytest.importorskip("gradio")
     space = script(EXAMPLES / "space" / "app.py")

@@ -19,7 +19,11 @@ def trainer_of(folder, family, **arguments):
 
 @pytest.mark.parametrize("family", [FAMILY_CASES[index] for index in (0, 3, 6)], ids=lambda family: family.name)
 def test_it_trains_resumes_evaluates_calibrates_and_predicts(family, tmp_path):
-    settings = {"eval_strategy": "no", "load_best_model_at_end": False, "per_device_train_batch_size": 2 if family.reads_dialogues else 3}
+    settings = {
+        "eval_strategy": "no",
+        "load_best_model_at_end": False,
+        "per_device_train_batch_size": 2 if family.reads_dialogues else 3,
+    }
     whole = trainer_of(tmp_path / "whole", family, **settings)
     whole.train()
     assert whole.model.device == torch.device(NAME, 0)
@@ -71,5 +75,5 @@ class TestTheDeviceOfTheArguments:
             JoyfulTrainingArguments(str(tmp_path), torch_device=name)
 
     def test_must_not_contradict_use_cpu(self, tmp_path):
-        with pytest.raises(ValueError, match="`use_cpu` and `torch_device` contradict"):
+        with pytest.raises(ValueError, match="`use_cpu` and `torch_device` 'shadow' contradict"):
             JoyfulTrainingArguments(str(tmp_path), torch_device=NAME, use_cpu=True)

@@ -21,7 +21,7 @@ from joyful_hf.toy.corpus import EMOTIONS
 def small_demo(monkeypatch):
     small = partial(make_toy_media_corpus, num_train=5, num_validation=2, num_test=2)
     monkeypatch.setattr(demo, "_EPOCHS", 1)
-    monkeypatch.setattr(demo, "make_toy_media_corpus", small)
+    monkeypatch.setattr("joyful_hf.toy.media.make_toy_media_corpus", small)
 
 
 def test_goes_from_recordings_to_a_checkpoint_and_back(small_demo, tmp_path, capsys):

@@ -11,7 +11,8 @@ another device lacks. Autocast lowers matrix products only, and inference mode i
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -21,7 +22,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "shadow"
@@ -135,7 +135,7 @@ def _on_device(memory: Tensor, requires_grad: bool) -> Shadow:
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run an operator on the tensors' memory, after what the device has to say about it."""
-    operands = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    operands = [*_tensors(args), *_tensors(tuple(kwargs.values()))]
     shadows = [operand for operand in operands if isinstance(operand, Shadow)]
     name = func.overloadpacket.__name__
     target = kwargs.get("device")
@@ -158,14 +158,31 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if target is not None:
         own["device"] = CPU
     kernel = _KERNELS.get(name, func)
-    found = kernel(*tree_map_only(Shadow, _memory, args), **tree_map_only(Shadow, _memory, own))
+    found = kernel(*_each(Shadow, _memory, args), **{key: _each(Shadow, _memory, value) for key, value in own.items()})
     if not makes_shadows:
         return found
-    return return_and_correct_aliasing(func, args, kwargs, tree_map_only(Tensor, Shadow, found))
+    made = _each(Tensor, Shadow, found)
+    return return_and_correct_aliasing(func, args, kwargs, made) if func._schema.is_mutable else made
 
 
 def _memory(shadow: Shadow) -> Tensor:
     return shadow.memory
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """The tensors in the arguments of an operator, those in lists too."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+
+
+def _each(kind: type, change: Callable[[Any], Any], value: Any) -> Any:
+    """Change what is of a kind, in lists too."""
+    if isinstance(value, (list, tuple)):
+        return type(value)([_each(kind, change, one) for one in value])
+    return change(value) if isinstance(value, kind) else value
 
 
 def _refuse_strangers(name: str, operands: list[Tensor]) -> None:
@@ -312,7 +329,7 @@ def _register_autocast() -> None:
 
     def register(operator: Any) -> None:
         def lowered(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = tree_map_only(Tensor, lower, (args, kwargs))
+            args, kwargs = _each(Tensor, lower, args), {key: _each(Tensor, lower, one) for key, one in kwargs.items()}
             with torch.autocast(NAME, enabled=False):
                 return operator(*args, **kwargs)
 
@@ -322,11 +339,18 @@ def _register_autocast() -> None:
         register(packet.default)
 
 
+def _no_grad(mode: Any = True) -> Any:
+    """In place of inference mode, in which torch wants more of a tensor's memory than a `Shadow` has."""
+    if callable(mode):  # a decorator
+        return torch.no_grad()(mode)
+    return torch.no_grad() if mode else nullcontext()
+
+
 def install() -> None:
     """Give this process the device. It stays: other tests must not run in the same process."""
     _setup_privateuseone_for_python_backend(NAME, backend_module=_device_module())
     torch.serialization.add_safe_globals([_on_device])
     _register_autocast()
-    torch.inference_mode = lambda mode=True: torch.no_grad() if mode is True else mode  # ty: ignore
+    torch.inference_mode = _no_grad
     for mode in (_NewTensors(), _Numbers()):
         mode.__enter__()
