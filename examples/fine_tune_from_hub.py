@@ -49,6 +49,8 @@ def main() -> None:
     groups: Any = (Arguments, JoyfulTrainingArguments)
     parsed: Any = HfArgumentParser(groups).parse_args_into_dataclasses()
     arguments, training_args = parsed
+    if training_args.process_index == 0:
+        print(f"running on {training_args.device}")
     set_seed(training_args.seed)
 
     train, validation, test = load_splits(arguments, training_args.seed)

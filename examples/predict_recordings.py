@@ -20,10 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="Folder or Hub id of a checkpoint.")
     parser.add_argument("recordings", help="Folder of clips.")
+    parser.add_argument("--device", help="Such as cuda:1 or cpu; by default the machine's accelerator.")
     arguments = parser.parse_args()
 
     task: Any = "emotion-recognition"  # transformers' types list only its own
-    recognizer = pipeline(task, model=arguments.model)
+    recognizer = pipeline(task, model=arguments.model, device=arguments.device)
+    print(f"running on {recognizer.device}")
     for dialogue in recognizer(arguments.recordings):
         print(dialogue["dialogue_id"])
         for utterance in dialogue["utterances"]:

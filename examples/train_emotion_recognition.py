@@ -5,7 +5,7 @@
 
 Files are JSONL or Parquet with one dialogue per line or row, or ids of data sets on the Hub; the documentation
 describes the record. Every field of `transformers.TrainingArguments` is an option. One CPU, one GPU and several of
-them work alike.
+them work alike; `--device cpu` or `--device cuda:1` names one.
 """
 
 from dataclasses import dataclass, field
@@ -66,6 +66,8 @@ def main() -> None:
     groups: Any = (DataArguments, ModelArguments, JoyfulTrainingArguments)
     parsed: Any = HfArgumentParser(groups).parse_args_into_dataclasses()
     data_args, model_args, training_args = parsed
+    if training_args.process_index == 0:
+        print(f"running on {training_args.device}")
     set_seed(training_args.seed)
 
     train, validation, test = load_splits(data_args, training_args.seed)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrainedConfig
@@ -13,6 +14,7 @@ from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrai
 from .families import family_of
 from .io.hub_errors import hub_reason
 from .processing import DialogueError
+from .processing.devices import choose_device
 
 _PARTS = {
     "config.json": "the model's configuration",
@@ -28,13 +30,22 @@ _MISFITS = {
 }
 
 
-def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
+def load_checkpoint(path_or_hub_id: str | Path, device: str | torch.device | None = None) -> tuple[Any, Any]:
     """Load the model, in evaluation mode, and the processor of a local folder or a Hub id.
 
+        model, processor = load_checkpoint("out")
+        predictions = model.predict(dialogues, processor)
+
+    Args:
+        path_or_hub_id: folder or Hub id of a checkpoint.
+        device: device to put the model on, such as "cpu" or "cuda:1"; by default the machine's accelerator (CUDA,
+            Apple's MPS, Intel's XPU), or the CPU where there is none.
+
     Raises:
-        DialogueError: no such folder or repository, or a part of the checkpoint is missing, unreadable, or does not
-            fit the others.
+        DialogueError: no such folder or repository, a part of the checkpoint is missing, unreadable, or does not fit
+            the others, or the machine has no such device.
     """
+    chosen = choose_device(device)
     name = str(path_or_hub_id)
     folder = Path(path_or_hub_id)
     if folder.is_dir():
@@ -52,7 +63,7 @@ def load_checkpoint(path_or_hub_id: str | Path) -> tuple[Any, Any]:
     except _UNREADABLE as error:
         what = "the checkpoint" if folder.is_dir() else "there is no such folder, and a model of this id"
         raise DialogueError(f"{name}: {what} cannot be loaded ({_reason(error)})") from None
-    return model.eval(), processor
+    return model.eval().to(chosen), processor
 
 
 def _load(name: str) -> tuple[Any, Any]:

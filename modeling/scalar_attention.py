@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .chunks import rows_at_a_time
-from .precision import full_precision
+from .precision import full_precision, has_doubles
 
 
 def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
@@ -112,14 +112,16 @@ def _chebyshev(basis: Tensor, first: float, last: float, count: int) -> tuple[Te
         (count,), (count, count) with a term of the series in each column, and (D, count).
     """
     middle, half_width = (first + last) / 2, (last - first) / 2
-    degree = torch.arange(count, dtype=torch.float64, device=basis.device)
+    precise = basis if has_doubles(basis.device) else basis.cpu()
+    degree = torch.arange(count, dtype=torch.float64, device=precise.device)
     angle = (degree + 0.5) * (math.pi / count)
-    place = ((basis.double() - middle) / (half_width or 1)).clamp(-1, 1)
+    place = ((precise.double() - middle) / (half_width or 1)).clamp(-1, 1)
     series = torch.cos(torch.outer(angle, degree)) * (2 / count)
     series[:, 0] /= 2
     interpolation = torch.cos(torch.outer(place.acos(), degree)) @ series.T
     nodes = middle + half_width * angle.cos()
-    return nodes.to(basis.dtype), series.to(basis.dtype), interpolation.to(basis.dtype)
+    dtype, device = basis.dtype, basis.device
+    return nodes.to(dtype).to(device), series.to(dtype).to(device), interpolation.to(dtype).to(device)
 
 
 def num_nodes(half_width: float, spread: float, tolerance: float) -> int | None:

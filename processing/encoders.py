@@ -1,15 +1,9 @@
-"""Pretrained encoders of all modalities: where they come from, and the device that they run on."""
+"""Pretrained encoders of all modalities: where they come from, and what of them encodes."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers.utils.hub import cached_file, extract_commit_hash
-
-
-def best_device() -> str:
-    """Return a GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def split_revision(encoder: str) -> tuple[str, str | None]:

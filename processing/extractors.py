@@ -50,12 +50,11 @@ def check_extractor(modality: str, extractor: str) -> None:
         raise ValueError(f"{key}: unknown extractor {extractor!r}, did you mean {' or '.join(nearest)}?")
 
 
-@lru_cache(maxsize=4)
 def load_extractor(modality: str, extractor: str, device: str | None = None) -> FeatureExtractor:
     """Return the extractor of this name, which is loaded once per process.
 
     Args:
-        device: device of an encoder; by default a GPU if there is one.
+        device: device of an encoder; by default the machine's accelerator.
 
     Raises:
         DialogueError: there is no extractor of this name, and no encoder that can be loaded.
@@ -64,11 +63,18 @@ def load_extractor(modality: str, extractor: str, device: str | None = None) -> 
     check_extractor(modality, extractor)
     if extractor in _NAMES[modality]:
         return _built_in(modality, extractor)
-    from .encoders import best_device, split_revision
+    from .devices import choose_device
+
+    return _loaded_encoder(modality, extractor, str(choose_device(device)))
+
+
+@lru_cache(maxsize=4)
+def _loaded_encoder(modality: str, extractor: str, device: str) -> FeatureExtractor:
+    from .encoders import split_revision
 
     where = split_revision(extractor)
     try:
-        encoder = _encoder(modality, *where, device or best_device())
+        encoder = _encoder(modality, *where, device)
         list(encoder([encoder.example]))  # an encoder of another modality may fail only when it runs
     except DialogueError:
         raise
@@ -77,6 +83,7 @@ def load_extractor(modality: str, extractor: str, device: str | None = None) -> 
     return encoder
 
 
+@lru_cache(maxsize=4)
 def _built_in(modality: str, extractor: str) -> FeatureExtractor:
     if modality == "text":
         from .text_extractors import HashedWords

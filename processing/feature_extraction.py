@@ -39,7 +39,7 @@ def add_features(
         named: the utterances of each dialogue, after the name that messages call it by.
         extractors: modality -> name of its extractor.
         cache: where vectors are kept and looked for.
-        device: device of encoders; by default a GPU if there is one.
+        device: device of encoders; by default the machine's accelerator.
 
     Returns:
         The utterances, and the media that could not be read.

@@ -450,7 +450,9 @@ ALLOWED = {
     # Once a batch the lengths of the dialogues; the rest is arithmetic with them on the CPU.
     "packing.py": {"host_lengths", "longest", "_block", "time_major", "similar_lengths"},
     "recurrence.py": {"forward"},  # a size that lies on the CPU
-    "scalar_attention.py": {"_interpolate"},  # how far the values spread; in the released fusion only
+    # In the released fusion only: how far the values spread, and the basis where the device has no doubles.
+    "scalar_attention.py": {"_interpolate", "_chebyshev"},
+    "precision.py": {"has_doubles"},  # once in a process
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
     "batch_contract.py": {"_check_values", "check_labels", "check_tokens"},  # on the CPU alone
     "text_encoder.py": {"_encode_in_chunks"},  # once a batch the lengths of the texts

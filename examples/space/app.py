@@ -1,14 +1,14 @@
-"""A page that recognises the emotions of a dialogue and shows why: `python app.py [CHECKPOINT]`.
+"""A page that recognises the emotions of a dialogue and shows why: `python app.py [CHECKPOINT] [--device DEVICE]`.
 
 It runs as a Space on the Hub and on any machine, and needs no network if the checkpoint is a local folder.
 """
 
+import argparse
 import html
 import json
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -23,6 +23,7 @@ from joyful_hf import DialogueError, explain, load_recordings
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.data.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from joyful_hf.pictures import plot_explanation, plot_timeline
+from joyful_hf.processing.devices import choose_device, describe_device
 from joyful_hf.processing.dialogues import (
     MEDIA_KEYS,
     MODALITIES,
@@ -37,6 +38,7 @@ from joyful_hf.processing.media import as_source
 logger = logging.getLogger(__name__)
 
 DEFAULT_CHECKPOINT = "demo-output/model"
+DEVICE_VARIABLE = "JOYFUL_DEVICE"
 HOUR = 3600
 EXPECTED = (ValueError, OSError, ImportError)  # a DialogueError is a ValueError
 
@@ -200,7 +202,7 @@ class Recognised:
 @lru_cache(maxsize=2)
 def load(checkpoint: str) -> tuple[Any, Any]:
     """Load model and processor, once each."""
-    return load_checkpoint(checkpoint)
+    return load_checkpoint(checkpoint, os.environ.get(DEVICE_VARIABLE))
 
 
 def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str]]:
@@ -211,7 +213,9 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str
     model, processor = load(checkpoint)
     name = dialogue_name(dialogue, 0)
     extractors = processor.extractors
-    ((_, utterances),), failures = add_features([(name, get_utterances(dialogue, name))], extractors)
+    ((_, utterances),), failures = add_features(
+        [(name, get_utterances(dialogue, name))], extractors, device=str(model.device)
+    )
     dialogue = {**dialogue, "utterances": utterances}
     present = np.concatenate([example.present for example in processor.encode(dialogue, return_labels=False)])
     reads = list(processor.dims)
@@ -393,5 +397,25 @@ def open_page(checkpoint: str, **options: Any) -> gr.Blocks:
     return page
 
 
+def main() -> None:
+    """Say which device the model runs on, and serve the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    checkpoint = os.environ.get("JOYFUL_CHECKPOINT", DEFAULT_CHECKPOINT)
+    parser.add_argument("checkpoint", nargs="?", default=checkpoint, help="Folder of a trained model, or its Hub id.")
+    parser.add_argument(
+        "--device",
+        default=os.environ.get(DEVICE_VARIABLE),
+        help="Device to run on, such as cuda:1 or cpu; by default the machine's accelerator.",
+    )
+    arguments = parser.parse_args()
+    try:
+        device = choose_device(arguments.device)
+    except DialogueError as error:
+        parser.error(str(error))
+    os.environ[DEVICE_VARIABLE] = str(device)  # for `load`
+    print(f"running on {describe_device(device)}", flush=True)
+    open_page(arguments.checkpoint)
+
+
 if __name__ == "__main__":
-    open_page(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("JOYFUL_CHECKPOINT", DEFAULT_CHECKPOINT))
+    main()

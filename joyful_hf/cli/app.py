@@ -104,6 +104,7 @@ _OTHER_NAMES = {
     "overwrite": "overwrite_output_dir",
     "overwrite_output_dir": "overwrite",
     "dialogue_id": "dialogue",
+    "torch_device": "device",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import hide_bars_in_files, resumable
+from .options import Device, announce, hide_bars_in_files, resumable
 
 
 def demo(
@@ -16,6 +16,7 @@ def demo(
     overwrite_output_dir: Annotated[
         bool, typer.Option("--overwrite-output-dir", help="Replace an earlier demo in this folder.")
     ] = False,
+    device: Device = None,
 ) -> None:
     """Train and test a model on a toy corpus of recordings.
 
@@ -23,7 +24,7 @@ def demo(
     """
     hide_bars_in_files()
     with resumable():
-        run_demo(output_dir, overwrite_output_dir)
+        run_demo(output_dir, overwrite_output_dir, device)
 
 
 EXTRACTORS = {"text_extractor": "hashing", "audio_extractor": "logmel", "video_extractor": "frame-statistics"}
@@ -32,11 +33,14 @@ EXTRACTORS = {"text_extractor": "hashing", "audio_extractor": "logmel", "video_e
 _EPOCHS = 20
 
 
-def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
+def run_demo(output_dir: Path, overwrite: bool = False, device: str | None = None) -> dict[str, float]:
     """Make recordings, extract features, train, test, load the checkpoint, and predict one dialogue.
 
     Writes the toy corpus as raw media into `data/` (see `make_toy_media_corpus`) and the checkpoint with its results
     into `model/`.
+
+    Args:
+        device: device to run on; by default the machine's accelerator.
 
     Returns:
         The metrics of the run.
@@ -60,6 +64,8 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     resume_from = prepare_output_dir(model_dir, overwrite)
     import_optional("av", "media", "the demo, which makes and reads recordings,")
 
+    args = JoyfulTrainingArguments(str(model_dir), num_train_epochs=_EPOCHS, torch_device=device)
+    announce(args.device)
     print(f"recordings: {data_dir}, made by rules: six emotions that follow what both speakers felt last", flush=True)
     test = make_toy_media_corpus(data_dir)["test"]
     folder = data_dir / "test" / test[0]["dialogue_id"]
@@ -67,10 +73,9 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     print(f"            each utterance has its text, sound and pictures, as in {folder}: {', '.join(files)}")
 
     print(f"extractors: {', '.join(EXTRACTORS.values())}, which need no download", flush=True)
-    args = JoyfulTrainingArguments(str(model_dir), num_train_epochs=_EPOCHS)
     data = load_run_data(*(str(data_dir / f"{split}.jsonl") for split in ("train", "validation", "test")), args.seed)
     with TemporaryDirectory() as cache_dir:  # the next demo makes its recordings anew
-        data = extract_run_data(data, EXTRACTORS, cache_dir=cache_dir)
+        data = extract_run_data(data, EXTRACTORS, cache_dir=cache_dir, device=args.device)
     metrics = run_training(args, data, settings=EXTRACTORS, resume_from=resume_from, overwrite=overwrite)
     write_model_card(model_dir, dataset_name="toy corpus of recordings")
 
@@ -83,7 +88,7 @@ def run_demo(output_dir: Path, overwrite: bool = False) -> dict[str, float]:
     print(f"calibration     {gap:.3f}   mean gap between score and accuracy ({before:.3f} uncalibrated)")
 
     print(f"\nThe checkpoint, loaded back from {model_dir}, on the recordings in {folder}:\n")
-    model, processor = load_checkpoint(model_dir)
+    model, processor = load_checkpoint(model_dir, args.device)
     (prediction,) = model.predict(load_recordings(folder), processor)
     width = max(len(utterance["text"]) for utterance in prediction["utterances"])
     for utterance, found in zip(test[0]["utterances"], prediction["utterances"], strict=True):

@@ -11,9 +11,11 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    Device,
     NumProc,
     Overwrite,
     Strict,
+    announce,
     hide_bars_in_files,
     print_metrics,
     refuse_existing,
@@ -34,6 +36,7 @@ def evaluate(
             "each modality alone and left out."
         ),
     ] = None,
+    device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -47,11 +50,15 @@ def evaluate(
         raise DialogueError("`overwrite`: nothing is written without `output_dir`")
 
     from ..evaluation.missing_modalities import score_missing
+    from ..training.arguments import JoyfulTrainingArguments
 
     hide_bars_in_files()
-    loaded = load_labelled(checkpoint, data_file, num_proc, strict)
-    missing = score_missing(*loaded, rates) if rates else None
-    metrics = score_dialogues(*loaded)
+    with tempfile.TemporaryDirectory() as folder:
+        args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device)
+        announce(args.device)
+        loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device)
+        missing = score_missing(*loaded, rates) if rates else None
+        metrics = score_dialogues(*loaded, args)
     print_metrics(metrics)
     if missing is not None:
         print(f"\n{missing}")
@@ -76,12 +83,13 @@ def _parse_rates(text: str) -> list[float]:
 
 
 def load_labelled(
-    checkpoint: str, data_file: str, num_proc: int | None = None, strict: bool = False
+    checkpoint: str, data_file: str, num_proc: int | None = None, strict: bool = False, device: Any = None
 ) -> tuple[Any, Any, Any]:
     """Return the model and the processor of a checkpoint, and the encoded dialogues of a file.
 
     Args:
         num_proc, strict: as in `extract_features`, where the data have recordings.
+        device: as in `load_checkpoint`.
 
     Raises:
         DialogueError: bad input, an unknown label, or no label at all.
@@ -92,23 +100,24 @@ def load_labelled(
     from ..data.extraction import extract_for
 
     dialogues = load_dialogues(data_file, split="test")
-    model, processor = load_checkpoint(checkpoint)
-    dialogues = extract_for(processor, dialogues, num_proc, strict)
+    model, processor = load_checkpoint(checkpoint, device)
+    dialogues = extract_for(processor, dialogues, num_proc, strict, device)
     encoded = EncodedDialogues(dialogues, processor)
     if not encoded.has_labels:
         raise DialogueError(f"{data_file}: not one utterance has a label; `joyful predict` needs none")
     return model, processor, encoded
 
 
-def score_dialogues(model: Any, processor: Any, dialogues: Any) -> dict[str, float]:
-    """Return the `eval_...` metrics of a model on labelled dialogues."""
-    from ..training.arguments import JoyfulTrainingArguments
+def score_dialogues(model: Any, processor: Any, dialogues: Any, args: Any) -> dict[str, float]:
+    """Return the `eval_...` metrics of a model on labelled dialogues.
+
+    Args:
+        args: `JoyfulTrainingArguments`.
+    """
     from ..training.callbacks import print_epoch_lines
     from ..training.trainer import JoyfulTrainer
 
-    with tempfile.TemporaryDirectory() as folder:
-        args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False)
-        trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
-        print_epoch_lines(trainer)  # outside of training, nothing but a bar
-        metrics = trainer.evaluate(dialogues)
+    trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
+    print_epoch_lines(trainer)  # outside of training, nothing but a bar
+    metrics = trainer.evaluate(dialogues)
     return metrics | {"eval_samples": len(dialogues)}

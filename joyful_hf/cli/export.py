@@ -24,6 +24,6 @@ def export(
     from ..checkpoints import load_checkpoint
     from ..inference.export import export_model
 
-    model, processor = load_checkpoint(checkpoint)
+    model, processor = load_checkpoint(checkpoint, "cpu")  # where exports are traced
     export_model(model, processor, output)
     print(f"exported model: {output}")

@@ -11,11 +11,13 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     DATA_HELP,
     AudioExtractor,
+    Device,
     NumProc,
     Overwrite,
     Strict,
     TextExtractor,
     VideoExtractor,
+    announce,
     given_extractors,
     hide_bars_in_files,
     refuse_existing,
@@ -31,6 +33,7 @@ def extract(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -51,10 +54,13 @@ def extract(
     from ..data.dialogue_files import load_dialogues
     from ..data.extraction import extract_features
     from ..data.jsonl import write_dialogues
+    from ..processing.devices import choose_device
 
     hide_bars_in_files()
+    chosen = choose_device(device)
+    announce(chosen)
     processor = processor_with(extractors, checkpoint)
-    dialogues = extract_features(load_dialogues(data_file), processor, num_proc, strict=strict)
+    dialogues = extract_features(load_dialogues(data_file), processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:
         if output_file.suffix == ".parquet":
             dialogues.to_parquet(part)
@@ -77,7 +83,7 @@ def processor_with(extractors: dict[str, str], checkpoint: str | None = None) ->
 
     if checkpoint is None:
         return JoyfulProcessor(**cast("dict[str, Any]", extractors))
-    processor = load_checkpoint(checkpoint)[1]
+    processor = load_checkpoint(checkpoint, "cpu")[1]
     if not extractor_parameters(processor):
         raise DialogueError(f"{checkpoint}: was trained on features, without an extractor")
     check_extractors(processor, checkpoint, extractors)

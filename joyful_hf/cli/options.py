@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ NumProc = Annotated[int, typer.Option(help="Processes that read recordings.", mi
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop if a recording cannot be read, instead of going on without it.")
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Device to run on, such as cuda:1 or cpu.  [default: the machine's accelerator]"),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
 
@@ -41,6 +45,13 @@ def hide_bars_in_files() -> None:
     disable_progress_bar()  # of weights read and written: they are small
     if not sys.stderr.isatty():
         disable_progress_bars()
+
+
+def announce(device: Any) -> None:
+    """Print the device that a command runs on, before anything else."""
+    from ..processing.devices import describe_device
+
+    print(f"running on {describe_device(device)}", flush=True)
 
 
 def with_dashes(argument: str) -> str:

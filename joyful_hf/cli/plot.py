@@ -9,9 +9,11 @@ from ..io.files import written_whole
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    Device,
     NumProc,
     Overwrite,
     Strict,
+    announce,
     hide_bars_in_files,
     refuse_existing,
 )
@@ -26,6 +28,7 @@ def plot(
         typer.Option(help="Id of the dialogue whose timeline and graph are drawn.  [default: the first one]"),
     ] = None,
     method: Annotated[str, typer.Option(help="How representations become points: tsne or umap.")] = "tsne",
+    device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -36,11 +39,14 @@ def plot(
     """
     from ..pictures.gallery import PICTURES, draw_pictures
     from ..pictures.style import FORMATS, Figure, write_figure
+    from ..processing.devices import choose_device
 
     hide_bars_in_files()
     refuse_existing([output_dir / f"{name}.{suffix}" for name in PICTURES for suffix in FORMATS], overwrite)
+    chosen = choose_device(device)
+    announce(chosen)
     width = max(map(len, PICTURES))
-    for name, picture in draw_pictures(checkpoint, data_file, dialogue, method, num_proc, strict).items():
+    for name, picture in draw_pictures(checkpoint, data_file, dialogue, method, num_proc, strict, chosen).items():
         if not isinstance(picture, Figure):
             print(f"{name:<{width}}  left out: {picture}")
             continue

@@ -10,9 +10,11 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    Device,
     NumProc,
     Overwrite,
     Strict,
+    announce,
     hide_bars_in_files,
     refuse_existing,
 )
@@ -46,6 +48,7 @@ def predict(
     columns: Annotated[
         str | None, typer.Option(help="Columns of a transcript in a table: start=begin_s,speaker=who.")
     ] = None,
+    device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
     overwrite: Overwrite = False,
@@ -60,15 +63,18 @@ def predict(
 
     from ..checkpoints import load_checkpoint
     from ..data.extraction import extract_for
+    from ..processing.devices import choose_device
     from ..transcripts.summary import summary_table
     from ..transcripts.writing import check_output, write_predictions
 
     for file in output_file:
         check_output(file)
     hide_bars_in_files()
+    chosen = choose_device(device)
+    announce(chosen)
     dialogues = _read(data_file, transcript, speakers, channels, columns)
-    model, processor = load_checkpoint(checkpoint)
-    dialogues = extract_for(processor, dialogues, num_proc, strict)
+    model, processor = load_checkpoint(checkpoint, chosen)
+    dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
     shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
     for file in output_file:

@@ -15,6 +15,7 @@ from .options import (
     Strict,
     TextExtractor,
     VideoExtractor,
+    announce,
     given_extractors,
     hide_bars_in_files,
     print_metrics,
@@ -97,10 +98,13 @@ def train(
         word for name, value in family.training_arguments(preset).items() for word in (f"--{name}", str(value))
     ]  # before the user's: of two, the last one counts
     args = parse_training_arguments(["--output_dir", str(output_dir), *defaults, *context.args])
+    if args.process_index == 0:
+        announce(args.device)
     data = load_run_data(train_file, validation_file, test_file, args.seed)
     with resumable():
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
-            data = extract_run_data(data, processor_settings, num_proc, strict, verbose=args.process_index == 0)
+            is_main = args.process_index == 0
+            data = extract_run_data(data, processor_settings, num_proc, strict, is_main, device=args.device)
         metrics = run_training(
             args,
             data,
@@ -165,6 +169,6 @@ def _of_checkpoint(checkpoint: str, extractors: dict[str, str]) -> tuple[Family,
     from ..checkpoints import load_checkpoint
     from .extract import check_extractors, extractor_parameters
 
-    model, processor = load_checkpoint(checkpoint)
+    model, processor = load_checkpoint(checkpoint, "cpu")
     check_extractors(processor, checkpoint, extractors)
     return family_of(model.config.model_type, checkpoint), extractor_parameters(processor)

@@ -28,6 +28,12 @@ class _Field:
     name: str
     default: Any = None
     help: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> str:
+        """What a user types for it."""
+        return self.aliases[0] if self.aliases else f"--{self.name.replace('_', '-')}"
 
 
 def _fields(source: Path) -> Iterator[_Field]:
@@ -47,7 +53,8 @@ def _field(name: str, value: ast.expr | None) -> _Field:
             written[keyword.arg] = ast.literal_eval(keyword.value)
         except ValueError:  # a default that is computed
             continue
-    return _Field(name, written.get("default"), written.get("metadata", {}).get("help", ""))
+    metadata = written.get("metadata", {})
+    return _Field(name, written.get("default"), metadata.get("help", ""), tuple(metadata.get("aliases", ())))
 
 
 @cache
@@ -57,12 +64,14 @@ def _own_fields() -> list[_Field]:
 
 @cache
 def training_option_names() -> frozenset[str]:
-    """Names of all training arguments, as Python spells them."""
+    """Names of all training arguments, and their other names, as Python spells them."""
     spec = find_spec("transformers")
     assert spec is not None
     assert spec.origin is not None
     of_transformers = _fields(Path(spec.origin).with_name("training_args.py"))
-    return frozenset(field.name for field in (*of_transformers, *_own_fields()))
+    fields = (*of_transformers, *_own_fields())
+    aliases = (alias.removeprefix("--").replace("-", "_") for field in fields for alias in field.aliases)
+    return frozenset(field.name for field in fields).union(aliases)
 
 
 class TrainCommand(TyperCommand):
@@ -70,10 +79,7 @@ class TrainCommand(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         super().format_options(ctx, formatter)
-        rows = [
-            (f"--{field.name.replace('_', '-')}", f"{field.help}{_shown_default(field.default)}")
-            for field in _own_fields()
-        ]
+        rows = [(field.option, f"{field.help}{_shown_default(field.default)}") for field in _own_fields()]
         with formatter.section("Training arguments, with this package's defaults"):
             formatter.write_dl(rows)
         with formatter.section("All other training arguments"):

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset, List, Value
 
 from ..processing import FEATURE_KEYS, MODALITIES, DialogueError, EmotionRecognitionProcessor, JoyfulProcessor
+from ..processing.devices import choose_device
 from ..processing.dialogues import as_dialogue_list, dialogue_name, get_utterances, name_utterances
 from ..processing.extractors import load_extractor
 from ..processing.feature_cache import FeatureCache
@@ -38,6 +39,7 @@ def extract_features(
     strict: bool = False,
     verbose: bool = True,
     name: str = "",
+    device: str | torch.device | None = None,
 ) -> Dataset:
     """Return the dialogues with features in place of `audio` and `video`, and beside `text`.
 
@@ -52,11 +54,12 @@ def extract_features(
     Args:
         dialogues: a `datasets.Dataset` or records.
         processor: its extractors are used, whatever the sizes; their Hub ids are replaced by `user/model@<commit>`.
-        num_proc: number of processes; encoders run on a GPU, where there is one, in a single process only.
+        num_proc: number of processes; with several, encoders run on the CPU.
         cache_dir: where vectors are kept; by default `joyful_hf/features` under `HF_HOME`.
         strict: raise an error if a medium cannot be read, instead of masking the modality.
         verbose: print how many utterances have which modality and what could not be read.
         name: how the progress bar and the report call the dialogues.
+        device: device of encoders, such as "cpu" or "cuda:1"; by default the machine's accelerator.
 
     Raises:
         DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, or, if
@@ -71,7 +74,7 @@ def extract_features(
     processor.pin_extractors(modalities)
     extractors = {modality: processor.extractors[modality] for modality in modalities}
     num_proc = min(num_proc or 1, len(dataset))
-    device = "cpu" if num_proc > 1 else None
+    device = "cpu" if num_proc > 1 else str(choose_device(device))
     for modality, extractor in extractors.items():
         load_extractor(modality, extractor, device)  # once, before any process starts, or not at all
     extracted = dataset.map(
@@ -85,6 +88,7 @@ def extract_features(
             "extractors": extractors,
             "cache": FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir)),
             "device": device,
+            "threads": 1 if num_proc > 1 else None,
         },
         # `datasets` does not see it when a media file changes, the feature cache does.
         keep_in_memory=True,
@@ -104,14 +108,18 @@ def extract_for(
     dialogues: Iterable[Mapping[str, Any]],
     num_proc: int | None = None,
     strict: bool = False,
+    device: str | torch.device | None = None,
 ) -> Any:
     """Read the raw media of dialogues as their processor needs it: by its extractors, or else by `read_media`.
+
+    Args:
+        num_proc, strict, device: as in `extract_features`.
 
     Raises:
         DialogueError: as `extract_features` and `read_media`.
     """
     if isinstance(processor, JoyfulProcessor):
-        return extract_features(dialogues, processor, num_proc, strict=strict)
+        return extract_features(dialogues, processor, num_proc, strict=strict, device=device)
     return read_media(dialogues, processor, num_proc, strict)
 
 
@@ -199,11 +207,12 @@ def _extract_batch(
     positions: list[int],
     extractors: dict[str, str],
     cache: FeatureCache,
-    device: str | None,
+    device: str,
+    threads: int | None,
 ) -> dict[str, list[Any]]:
-    """Extract one batch of `datasets.map`: columns in, columns out. A device is given in one of several processes."""
-    if device is not None:
-        torch.set_num_threads(1)  # as in torch's own worker processes: threads do not survive a fork
+    """Extract one batch of `datasets.map`: columns in, columns out. Threads are given in one of several processes."""
+    if threads is not None:
+        torch.set_num_threads(threads)  # as in torch's own worker processes: threads do not survive a fork
     dialogues = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
     filled, failures = add_features(name_utterances(dialogues, positions[0]), extractors, cache, device)
     gone = _replaced_media(extractors)

@@ -69,7 +69,7 @@ def push_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise DialogueError(f"{folder}: there is no such checkpoint folder")
-    load_checkpoint(folder)
+    load_checkpoint(folder, "cpu")  # to see that it can be loaded
     card_of_run = {"dataset_name": dataset_name, "other_runs": other_runs}
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and _matches(file.name, PUBLISHED)]
 

@@ -86,7 +86,7 @@ def explain(
         logits = model.encoded_logits(versions, processor, model.utterances_per_batch)
     finally:
         model.train(was_training)
-    all_scores = iter(model.scores(logits).double().cpu().numpy())
+    all_scores = iter(model.scores(logits).cpu().double().numpy())
 
     labels, scores = [], np.zeros(total)
     utterance_falls, modality_falls = np.zeros((total, total)), np.full((total, len(MODALITIES)), np.nan)

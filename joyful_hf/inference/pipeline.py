@@ -11,6 +11,7 @@ from transformers import AutoModel, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..modeling.prediction import is_read, with_predictions
+from ..processing.devices import choose_device
 
 TASK = "emotion-recognition"
 
@@ -37,6 +38,7 @@ class EmotionRecognitionPipeline(Pipeline):
 
     One dialogue gives one result; several give a list of results, and a generator gives an iterator over them:
     {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores": {label: probability}}, ...]}.
+    The model runs on the machine's accelerator, or on `device=`.
     For large collections `model.predict(dialogues, processor)` batches by utterances and is faster.
 
     Raises:
@@ -52,8 +54,10 @@ class EmotionRecognitionPipeline(Pipeline):
     _load_feature_extractor = False
     _load_video_processor = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("device") is None and getattr(model, "hf_device_map", None) is None:
+            kwargs["device"] = choose_device()  # transformers asks for a fixed list of accelerators
+        super().__init__(model, *args, **kwargs)
         if self.processor is None:
             raise ValueError(f"the {TASK} pipeline needs the processor that was saved with the model: processor=...")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import EvalPrediction
 from transformers.utils import cached_file
 
@@ -40,6 +41,7 @@ def draw_pictures(
     method: str = "tsne",
     num_proc: int | None = None,
     strict: bool = False,
+    device: str | torch.device | None = None,
 ) -> dict[str, Figure | str]:
     """Draw every picture for which the checkpoint and the data are enough, from one pass over the data.
 
@@ -49,6 +51,7 @@ def draw_pictures(
         dialogue_id: id of the dialogue whose timeline and graph are drawn; the first dialogue by default.
         method: as in `plot_representations`.
         num_proc, strict: as in `extract_features`, for data with raw media.
+        device: as in `load_checkpoint`.
 
     Returns:
         Each name of `PICTURES` -> the picture, or the reason why there is none.
@@ -59,8 +62,8 @@ def draw_pictures(
     """
     check_method(method)
     dialogues = load_dialogues(data_file, split="test")
-    model, processor = load_checkpoint(checkpoint)
-    dialogues = list(extract_for(processor, dialogues, num_proc, strict))
+    model, processor = load_checkpoint(checkpoint, device)
+    dialogues = list(extract_for(processor, dialogues, num_proc, strict, device))
     shown = _position_of(dialogue_id, dialogues, data_file)
     subject = _Subject.run(checkpoint, model, processor, dialogues, shown, method)
     return {name: _drawn_or_why_not(draw, subject) for name, draw in PICTURES.items()}

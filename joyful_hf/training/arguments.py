@@ -2,8 +2,10 @@
 
 import copy
 import logging
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,10 +13,14 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from ..evaluation.task import TASKS, Task, greater_is_better
+from ..processing.devices import choose_device
 from ..processing.labels import SINGLE_LABEL
 from ..runs.names import metric_key
 
 logger = logging.getLogger(__name__)
+
+# Of Accelerate, which its launcher sets too.
+_DEVICE_VARIABLES = ("ACCELERATE_TORCH_DEVICE", "ACCELERATE_USE_CPU")
 
 
 @dataclass
@@ -29,7 +35,7 @@ class JoyfulTrainingArguments(TrainingArguments):
     `metric_for_best_model`.
 
     Raises:
-        ValueError: `greater_is_better` contradicts the metric.
+        ValueError: `greater_is_better` contradicts the metric, or `torch_device` contradicts `use_cpu` or cannot be had.
     """
 
     per_device_train_batch_size: int = field(
@@ -94,8 +100,20 @@ class JoyfulTrainingArguments(TrainingArguments):
     restore_callback_states_from_checkpoint: bool = field(
         default=True, metadata={"help": "A resumed run continues with the patience it had left."}
     )
+    torch_device: str | None = field(
+        default=None,
+        metadata={
+            "aliases": ["--device"],
+            "help": "Device to run on, such as cuda:1 or cpu; the machine's accelerator if it is not given.",
+        },
+    )
 
     def __post_init__(self) -> None:
+        if self.torch_device is not None:
+            is_cpu = choose_device(self.torch_device).type == "cpu"
+            if self.use_cpu and not is_cpu:
+                raise ValueError(f"`use_cpu` and `torch_device` {self.torch_device!r} contradict each other")
+            self.use_cpu = is_cpu
         if self.dataloader_num_workers < 0:
             self.dataloader_num_workers = 2 if torch.cuda.is_available() and not self.use_cpu else 0
         if self.eval_strategy == "epoch" and not self.eval_delay and self.max_steps <= 0:
@@ -107,6 +125,34 @@ class JoyfulTrainingArguments(TrainingArguments):
                 raise _contradiction(self)
             self.greater_is_better = self.greater_is_better if best is None else best
         super().__post_init__()
+
+    @cached_property
+    def _setup_devices(self) -> torch.device:
+        """The device of this process: the Trainer's, unless there is a reason for another one.
+
+        Raises:
+            ValueError: `torch_device` cannot be had.
+        """
+        device = super()._setup_devices
+        if self.torch_device is not None:
+            chosen = choose_device(self.torch_device)
+        elif device.type == "cpu" and not self.use_cpu and not any(map(os.environ.get, _DEVICE_VARIABLES)):
+            chosen = choose_device()  # transformers asks for a fixed list of accelerators
+        else:
+            return device
+        is_same = chosen.type == device.type and (chosen.index or 0) == (device.index or 0)
+        if self.world_size > 1 and not is_same and self.torch_device is not None:
+            raise ValueError(
+                f"`torch_device`: {self.torch_device!r} is one device, and {self.world_size} processes have one each; "
+                "leave it out"
+            )
+        if is_same or self.world_size > 1:
+            return device
+        torch.accelerator.set_device_index(chosen.index)
+        assert self.distributed_state is not None  # what Accelerate reads
+        self.distributed_state.device = chosen
+        self._n_gpu = 1
+        return chosen
 
 
 def _contradiction(args: TrainingArguments) -> ValueError:
@@ -174,8 +220,8 @@ def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     accelerator_config: Any = copy.copy(args.accelerator_config)
     accelerator_config.dispatch_batches = False  # streamed batches differ in shape
     args.accelerator_config = accelerator_config
-    if args.device.type == "cpu":
-        args.dataloader_pin_memory = False  # there is no device to copy to
+    if args.device.type in ("cpu", "mps"):
+        args.dataloader_pin_memory = False  # there is no device to copy to, or none that could
     if args.n_gpu > 1:
         args._n_gpu = 1  # DataParallel would cut the packed tensors into pieces; `torchrun` uses every GPU
     return args

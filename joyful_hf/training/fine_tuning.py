@@ -30,7 +30,7 @@ def load_for_fine_tuning(path_or_hub_id: str | Path, dialogues: Iterable[Mapping
     Raises:
         DialogueError: a checkpoint that cannot be loaded, dialogues without a label, or bad dialogues.
     """
-    trained, processor = load_checkpoint(path_or_hub_id)
+    trained, processor = load_checkpoint(path_or_hub_id, "cpu")  # the Trainer chooses the device
     summary = summarize_dialogues(dialogues)
     if summary.problem_type is None:
         raise DialogueError("not one utterance of the training dialogues has a label")

@@ -86,7 +86,7 @@ def run_training(
         print(f"training:   {_describe(trainer.summary_of(trainer.train_dataset), model.config.modality_dims)}")
         print(f"validation: {data.validation_source}")
         start = "" if from_checkpoint is None else f", from {from_checkpoint}"
-        print(f"model:      {family.name}, {model.num_parameters():,} parameters, on {args.device}{start}")
+        print(f"model:      {family.name}, {model.num_parameters():,} parameters{start}")
         if num_videos and "visual" not in model.config.modality_dims:
             videos = f"the video of {counted(num_videos, 'utterance')} of the training data"
             print(f"note:       {videos} is not read: there are no visual features")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 
 from ..data.dialogue_files import load_dialogues
@@ -63,18 +64,19 @@ def extract_run_data(
     strict: bool = False,
     verbose: bool = True,
     cache_dir: str | None = None,
+    device: str | torch.device | None = None,
 ) -> RunData:
     """Replace raw media by features, with the extractors that the settings name.
 
     Args:
         settings: as in `run_training`.
-        num_proc, strict, verbose, cache_dir: as in `extract_features`.
+        num_proc, strict, verbose, cache_dir, device: as in `extract_features`.
     """
     extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
     processor = JoyfulProcessor(**extractors)
 
     def extracted(dialogues: Iterable[Any], name: str) -> Dataset:
-        return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name)
+        return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name, device)
 
     return replace(
         data,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import HubStrategy
@@ -22,6 +21,7 @@ from ..hub.push import push_folder
 from ..io.files import write_json
 from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
+from ..processing.devices import device_name
 from ..runs.names import CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
 from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
 
@@ -119,7 +119,7 @@ class SharingTrainer(Trainer):
             confusion_matrix=_confusion_matrix(self.evaluated, model.config.id2label),
             training_arguments=_shaping_arguments(self.args),
             versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
-            device=_device_name(self.args.device),
+            device=device_name(self.args.device),
             train_runtime=runtimes[0] if runtimes else None,
             num_parameters=model.num_parameters(),
         )
@@ -253,10 +253,6 @@ def _chosen_by(args: TrainingArguments, state: TrainerState) -> ChosenBy | None:
 def _shaping_arguments(args: TrainingArguments) -> dict[str, Any]:
     given = args.to_dict()
     return {name: given[name] for name in _ARGUMENTS if name in given} | {"num_processes": args.world_size}
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _draw_confusion_matrix(confusions: ConfusionMatrix | None, folder: Path) -> None:

@@ -87,7 +87,8 @@ def test_the_help_of_training_lists_the_arguments_of_the_package_with_their_defa
         if field.name in JoyfulTrainingArguments.__annotations__:
             default = "" if field.default is None else f" [default: {field.default}]"
             help_text = " ".join(field.metadata["help"].split())
-            assert f"--{field.name.replace('_', '-')} {help_text}{default}" in shown
+            (option,) = field.metadata.get("aliases", [f"--{field.name.replace('_', '-')}"])
+            assert f"{option} {help_text}{default}" in shown
     assert "Every field of transformers' TrainingArguments is an option too" in shown
 
 

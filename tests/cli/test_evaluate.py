@@ -15,7 +15,9 @@ def test_evaluate_scores_a_checkpoint(joyful, files, checkpoint, tmp_path):
     for score in SCORES:
         assert written[f"eval_{score}"] == trained[f"test_{score}"]
     assert written["eval_samples"] == 2
-    printed = dict(line.split() for line in result.out.splitlines())
+    device, *table = result.out.splitlines()
+    assert device == "running on cpu"
+    printed = dict(line.split() for line in table)
     assert printed.keys() >= {f"eval_{score}" for score in SCORES}
     assert printed["eval_weighted_f1"] == f"{written['eval_weighted_f1']:.4f}"
     assert not {name for name in printed if name.endswith(("_runtime", "_per_second", "_time", "_samples"))}

@@ -114,7 +114,8 @@ def test_the_recordings_script_prints_an_emotion_per_clip_with_or_without_a_tran
     finished = run([sys.executable, str(RECORDINGS_SCRIPT), "model", "data/test/test-0000"], tmp_path)
 
     assert finished.returncode == 0, finished.stderr
-    name, *lines = finished.stdout.splitlines()
+    device, name, *lines = finished.stdout.splitlines()
+    assert device.startswith("running on ")
     assert name == "test-0000"
     for line, utterance in zip(lines, corpus["test"][0]["utterances"], strict=True):
         speaker, label, score = line.split(maxsplit=3)[:3]

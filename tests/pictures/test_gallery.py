@@ -31,7 +31,9 @@ def plot(joyful, checkpoint, dialogues, tmp_path, *options):
     write_dialogues(dialogues, tmp_path / "data.jsonl")
     result = joyful("plot", checkpoint, "--data-file", "data.jsonl", "--output-dir", "pictures", *options)
     assert (result.status, result.err) == (0, "")
-    lines = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+    device, *drawn = result.out.splitlines()
+    assert device == "running on cpu"
+    lines = dict(line.split(maxsplit=1) for line in drawn)
     assert list(lines) == list(PICTURES)
     return lines
 

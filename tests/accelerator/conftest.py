@@ -1,0 +1,28 @@
+"""The device of `tests.support.accelerator`, which a process keeps once it has it.
+
+These tests therefore run in a process of their own, which `tests/test_accelerator.py` starts. By hand:
+
+    JOYFUL_TEST_ACCELERATOR=1 python -m pytest tests/accelerator
+"""
+
+import os
+
+import pytest
+
+from joyful_hf.modeling.precision import has_doubles
+from tests.support import accelerator
+
+if "JOYFUL_TEST_ACCELERATOR" in os.environ:
+    accelerator.install()
+else:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(autouse=True)
+def doubles():
+    """None, as on Apple's MPS: what runs so runs on CUDA too."""
+    has_doubles.cache_clear()
+    accelerator.DOUBLES.allowed = False
+    accelerator.WORK.clear()
+    yield accelerator.DOUBLES
+    has_doubles.cache_clear()

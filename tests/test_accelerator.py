@@ -1,0 +1,16 @@
+"""Everything runs on an accelerator: starts the tests of `tests/accelerator`, which need a process of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_families_commands_and_training_run_on_an_accelerator():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/accelerator"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {"JOYFUL_TEST_ACCELERATOR": "1", "OMP_NUM_THREADS": "1"}
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert finished.returncode == 0, finished.stdout[-8000:] + finished.stderr[-2000:]
