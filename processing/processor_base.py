@@ -68,9 +68,10 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     (`from_dialogues`), how dialogues are encoded (`_encode`) and how a batch is packed (`pack`).
 
     Args:
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -218,7 +219,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             shared["label2id"] = dict(self.label2id)
             shared["id2label"] = dict(sorted((index, label) for label, index in self.label2id.items()))
         elif self.problem_type == REGRESSION:
-            shared["num_labels"] = 1
+            shared["num_labels"] = 1  # of several values, each has a name
         return shared
 
     # From dialogues to a batch.
