@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .tasks import REGRESSION, TASKS
+from .tasks import REGRESSION, SINGLE_LABEL, TASKS
 
 
 @strict
@@ -137,11 +137,12 @@ def _has_other_labels(stored: dict[str, Any], given: dict[str, Any]) -> bool:
     """Whether the labels or the task that are given differ from those of a stored configuration."""
     names = _turned(stored.get("id2label")) or {}
     count = len(names) or stored.get("num_labels") or 2  # transformers leaves out what is its default
+    task = stored.get("problem_type") or SINGLE_LABEL
     wanted = _turned(given.get("id2label")) or given.get("label2id")
     return (
         given.get("num_labels", count) not in (count, None)
         or (wanted is not None and dict(wanted) != names)
-        or given.get("problem_type", stored.get("problem_type")) != stored.get("problem_type")
+        or (given.get("problem_type") or task) != task
     )
 
 

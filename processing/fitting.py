@@ -36,8 +36,10 @@ def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict
     inferred |= {
         "relation_scheme": "same_or_other",
         "max_speakers": max(2, summary.max_speakers),
+        "label2id": summary.label2id,
+        "problem_type": summary.problem_type,
     }
-    return inferred | dict(given) | summary.label_parameters(given)
+    return inferred | dict(given)
 
 
 def learn_statistics(named: Sequence[NamedUtterances], sizes: Mapping[str, int]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class LabelKinds:
         elif self._kind != kind:
             raise DialogueError(
                 f"{place}: label {label!r} is of another kind than that of {self._first_place}; "
-                "labels are all strings, all ints, all lists, all floats, or all values by name"
+                "labels are all strings, all ints, all lists, or all floats"
             )
 
 
@@ -114,9 +114,10 @@ def _kind_of(label: Any, place: str) -> str:
         return "counts" if all(map(_is_int, label.values())) else "named values"
     if isinstance(label, Sequence) and not isinstance(label, bytes):
         return "vector" if any(_is_number(part) and not _is_int(part) for part in label) else "list"
+    hint = "; values by name are numbers" if isinstance(label, Mapping) else ""
     raise DialogueError(
-        f"{place}: a label must be a string, an int, a list of them, a float, or floats by name, got "
-        f"{type(label).__name__} {label!r}"
+        f"{place}: a label must be a string, an int, a list of them, or a float, got {type(label).__name__} {label!r}"
+        f"{hint}"
     )
 
 
@@ -182,22 +183,23 @@ def encode_labels(
 
     Returns:
         (num_utterances,) int64 with -100 where unknown; for multi-label (num_utterances, num_labels) float32, and for
-        regression (num_utterances,) float32, or (num_utterances, num_labels) where `label2id` names several values,
-        with NaN where unknown.
+        regression (num_utterances,) float32, or (num_utterances, num_labels) where `label2id` names several values and
+        labels are no single numbers, with NaN where unknown.
 
     Raises:
         DialogueError: an unknown label, or a label of another kind than `problem_type`.
     """
+    names = label2id
     if problem_type == MULTI_LABEL:
         if not label2id:
             raise DialogueError(f"{name}: multi-label data needs a processor with `label2id`")
         labels = np.full((len(utterances), len(label2id)), np.nan, np.float32)
     elif problem_type == REGRESSION:
-        shape = (len(utterances), len(label2id)) if label2id and len(label2id) > 1 else len(utterances)
+        names = None if any(map(_is_single, map(get_label, utterances))) else label2id
+        shape = (len(utterances), len(names)) if names and len(names) > 1 else len(utterances)
         labels = np.full(shape, np.nan, np.float32)
     else:
         labels = np.full(len(utterances), IGNORED_LABEL, np.int64)
-
     for index, utterance in enumerate(utterances):
         label = get_label(utterance)
         if label is None:
@@ -209,11 +211,16 @@ def encode_labels(
             labels[index] = 0
             labels[index, [label_index(part, label2id, place) for part in label]] = 1
         elif problem_type == REGRESSION:
-            values = label_values(label, label2id, place)
+            values = label_values(label, names, place)
             labels[index] = values if labels.ndim == 2 else values[0]
         else:
             labels[index] = label_index(label, label2id, place)
     return labels
+
+
+def _is_single(label: Any) -> bool:
+    """Whether a label is one value, of whatever kind."""
+    return label is not None and (isinstance(label, str) or not isinstance(label, Mapping | Sequence))
 
 
 def label_values(label: Any, names: Mapping[str, int] | None, place: str) -> list[float]:

@@ -161,8 +161,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
             "video_dim": summary.size_of_frames("visual"),
+            "label2id": summary.label2id,
+            "problem_type": summary.problem_type,
         }
-        processor = cls(**(inferred | parameters | summary.label_parameters(parameters)))
+        processor = cls(**(inferred | parameters))
         if not processor.reads_anything:
             raise DialogueError(
                 "no utterance has audio, audio_frames or video_frames (or audio_features or visual_features); "

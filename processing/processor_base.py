@@ -14,13 +14,14 @@ from .dialogues import (
     FEATURE_KEYS,
     MEDIA_KEYS,
     Dialogue,
+    DialogueError,
     NamedUtterances,
     Utterance,
     get_utterances,
     iterate_dialogues,
     name_utterances,
 )
-from .labels import PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
+from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
 from .media_failures import ExtractionFailure
 
 
@@ -211,7 +212,15 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return {}
 
     def model_kwargs(self) -> dict[str, Any]:
-        """Return what a model's config must share with this processor; a family adds its sizes to the labels."""
+        """Return what a model's config must share with this processor; a family adds its sizes to the labels.
+
+        Raises:
+            DialogueError: the labels of the training dialogues are too few for a classifier.
+        """
+        if self.problem_type == SINGLE_LABEL and self.label2id and len(self.label2id) == 1:
+            raise DialogueError(f"the training dialogues have one label only, {next(iter(self.label2id))!r}")
+        if self.problem_type == MULTI_LABEL and not self.label2id:
+            raise DialogueError("no utterance of the training dialogues has a label in its list")
         shared: dict[str, Any] = {}
         if self.problem_type is not None:
             shared["problem_type"] = self.problem_type

@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from .dialogues import (
     FEATURE_KEYS,
@@ -53,6 +52,11 @@ class DialogueSummary:
     """As in transformers; None if no utterance has a label."""
 
     @property
+    def has_whole_numbers(self) -> bool:
+        """Whether the classes are ints, which may be values as well."""
+        return bool(self.label_counts) and all(label.removeprefix("-").isdecimal() for label in self.label_counts)
+
+    @property
     def label2id(self) -> dict[str, int] | None:
         """Names of classes or of values in a stable order (by value where all of them are numbers), or None."""
         if self.value_counts:
@@ -62,30 +66,6 @@ class DialogueSummary:
         if all(label.isdecimal() for label in self.label_counts):
             return {str(index): index for index in range(max(map(int, self.label_counts)) + 1)}
         return {label: index for index, label in enumerate(sorted(self.label_counts))}
-
-    def label_parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Infer `label2id` and `problem_type` of a processor for these dialogues, where they are training dialogues.
-
-        Args:
-            given: parameters that are not to be inferred.
-
-        Raises:
-            DialogueError: there is one class only, or none, and no `label2id` that names others.
-        """
-        inferred = {"label2id": self.label2id, "problem_type": self.problem_type} | {
-            name: given[name] for name in ("label2id", "problem_type") if name in given
-        }
-        if not inferred["label2id"]:
-            if self.problem_type == MULTI_LABEL:
-                raise DialogueError(
-                    "no utterance of the training dialogues has a label in its list; give `label2id` if that is meant"
-                )
-        elif self.problem_type == SINGLE_LABEL and "label2id" not in given and len(self.label_counts) == 1:
-            raise DialogueError(
-                f"the training dialogues have one label only, {next(iter(self.label_counts))!r}; a classifier needs "
-                "two, which `label2id` can name too"
-            )
-        return inferred
 
     def size_of_frames(self, modality: str) -> int:
         """Return the size of a modality's frames, where a feature vector counts as one frame; 0 without either."""
