@@ -1,8 +1,8 @@
 """Labels of utterances: strings, ints, lists of them, or values -> arrays with a mark for 'unknown'.
 
 One rule says what is unknown, whatever the form of the labels: a missing key, None, NaN, -100, and a text that is
-empty, blank or "-100". The number -1 is no such mark: it is a sentiment where labels are values, and refused where they
-are classes. (`load_dialogues` reads the -1 of a `ClassLabel` as None, since that is what the type says.)
+empty, blank or "-100". The number -1 is no such mark: it is a sentiment where labels are values, and refused where
+they are classes. (`load_dialogues` reads the -1 of a `ClassLabel` as None, since that is what the type says.)
 """
 
 import math
@@ -269,7 +269,7 @@ def known_labels(labels: np.ndarray) -> np.ndarray:
     if labels.dtype == np.int64:
         return labels != IGNORED_LABEL
     rows = labels.reshape(len(labels), -1)
-    return ~np.isnan(rows).all(axis=-1)
+    return np.isnan(rows).sum(axis=-1) < rows.shape[1]
 
 
 def join_labels(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

@@ -87,9 +87,7 @@ def _listed(sizes: dict[str, int], counts: dict[str, int]) -> str:
     return ", ".join(f"{modality} {size} (in {counts[modality]})" for modality, size in sizes.items() if size)
 
 
-def summarize_dialogues(
-    dialogues: Dialogue | Iterable[Dialogue], problem_type: str | None = None
-) -> DialogueSummary:
+def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue], problem_type: str | None = None) -> DialogueSummary:
     """Count what the dialogues hold. Classes whose names differ in case or blanks only are warned of.
 
     Args:

@@ -40,7 +40,7 @@ class RunData:
 
 
 def load_run_data(
-    train_file: str, validation_file: str | None, test_file: str | None, seed: int, problem_type: str | None = None
+    train_file: str, validation_file: str | None, test_file: str | None, seed: int, *, problem_type: str | None = None
 ) -> RunData:
     """Read the files; without a validation file, hold out a tenth of the training dialogues.
 
