@@ -1,7 +1,7 @@
 """How much a model loses where modalities are missing: hidden at random, one alone, or one gone altogether."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class MissingScores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with the number of draws over which a rate's scores are averaged."""
-        return {"draws": DRAWS, **asdict(self)}
+        return {"draws": DRAWS, "rates": self.rates, "alone": self.alone, "without": self.without}
 
     def __str__(self) -> str:
         """A table of the metrics over all classes."""

@@ -220,8 +220,8 @@ def _left_out(summary: RunSummary, splits: Iterable[str]) -> list[str]:
     for split in splits:
         names: dict[str, list[str]] = {}
         for metric, reason in summary.left_out.get(split, {}).items():
-            names.setdefault(reason, []).append(metric_name(metric))
-        sentences += [f"On {split}, without {', '.join(of)}: each {plain(reason)}." for reason, of in names.items()]
+            names.setdefault(reason, []).append(f"`{metric}`")
+        sentences += [f"Left out on {split}: {', '.join(of)}. Each {plain(reason)}." for reason, of in names.items()]
     return sentences
 
 

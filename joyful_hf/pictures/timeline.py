@@ -51,7 +51,7 @@ def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = 
     size = min(SMALL, 72 * 0.62 * row_height)
     letter = LETTER * size
     texts = [plain(row.text, _LETTERS_OF_TEXT) if size >= LEGIBLE else "" for row in rows]
-    longest = max(width_of(label_text(row.label)) for row in rows)
+    longest = max(width_of(_in_lane(row.label)) for row in rows)
     lane = min(max(0.45, 0.2 + letter * min(longest, 18)), _LANES_AT_MOST / len(speakers))
     values = _VALUES_WIDTH if is_regression else (0.3 if len(emotions) <= 10 else 0.22) * len(emotions)
     name = prediction.get("dialogue_id")
@@ -143,7 +143,7 @@ def _draw_lanes(
             )
         )
         if size >= LEGIBLE and letters > 2:
-            axes.text(lane + 0.5, index, plain(label_text(row.label), letters), ha="center", va="center", size=size)
+            axes.text(lane + 0.5, index, plain(_in_lane(row.label), letters), ha="center", va="center", size=size)
     axes.set_xlim(0, len(speakers))
     _name_columns(axes, np.arange(len(speakers)) + 0.5, speakers)
     every = 1 if size >= 6 else 10
@@ -168,6 +168,13 @@ def _draw_probabilities(axes: Axes, rows: Sequence[_Row], emotions: Sequence[str
     ]
     _mark_true(axes, true, len(rows))
     _name_columns(axes, np.arange(len(emotions)), emotions)
+
+
+def _in_lane(label: Any) -> str:
+    """The label as it stands in a lane; several values are named in the column beside it."""
+    if isinstance(label, Mapping):
+        return " ".join(f"{value:+.2f}" for value in label.values())
+    return label_text(label)
 
 
 def _draw_values(axes: Axes, rows: Sequence[_Row]) -> None:
@@ -221,6 +228,6 @@ def _name_columns(axes: Axes, places: Any, names: Sequence[str]) -> None:
 
 def _legend(is_regression: bool, has_labels: bool) -> str:
     if is_regression:
-        return "dot: predicted value" + ("; diamond: true value" if has_labels else "")
+        return "black: predicted value" + ("; diamond: true value" if has_labels else "")
     what = "shade: probability, white 0 to black 1; frame: predicted"
     return what + ("; diamond: true\ndashed lane: predicted is not true" if has_labels else "")
