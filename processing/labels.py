@@ -195,7 +195,8 @@ def encode_labels(
             raise DialogueError(f"{name}: multi-label data needs a processor with `label2id`")
         labels = np.full((len(utterances), len(label2id)), np.nan, np.float32)
     elif problem_type == REGRESSION:
-        names = None if any(map(_is_single, map(get_label, utterances))) else label2id
+        if label2id and len(label2id) > 1 and any(map(_is_single, map(get_label, utterances))):
+            names = None
         shape = (len(utterances), len(names)) if names and len(names) > 1 else len(utterances)
         labels = np.full(shape, np.nan, np.float32)
     else:

@@ -255,7 +255,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             named, sizes = name_utterances(dialogue_list), processor._vector_sizes
             processor.feature_statistics = learn_statistics(named, sizes)
             if "modality_weights" not in parameters and len(sizes) > 1:
-                processor.modality_weights = learn_weights(named, sizes, processor.feature_statistics)
+                processor.modality_weights = learn_weights(
+                    named, sizes, processor.feature_statistics, processor.problem_type, processor.label2id
+                )
         return processor
 
     @classmethod
