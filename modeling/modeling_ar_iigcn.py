@@ -97,7 +97,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         if self.graph_encoders is not None:
             nodes, attention = self._encode_graphs(generated, batch)
         if self.training and batch.labels is not None:
-            losses |= self._contrast(nodes, present, batch.labels)
+            losses |= self._contrast(nodes, present, task_of(self.config).contrast_labels(batch.labels))
         return EmotionRecognitionOutput(
             losses=losses or None,
             metrics=metrics or None,

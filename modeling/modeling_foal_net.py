@@ -300,7 +300,8 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         losses = {"classification": self.task_loss(output.logits, labels)}
         if model.pairs:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
-            known, same = known_emotions(labels), same_emotion(labels)
+            compared = self.task.contrast_labels(labels)
+            known, same = known_emotions(compared), same_emotion(compared)
             similarities, avel = self._align(streams, embeddings, known, same)
             if self.config.avel_loss_weight > 0:
                 losses["avel"] = avel

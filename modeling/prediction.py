@@ -63,7 +63,8 @@ class EmotionRecognitionMixin:
     def name_scores(self, scores: Tensor) -> list[dict[str, Any]]:
         """(N, num_labels) scores -> the `label` and the `scores` {label: probability} of each utterance.
 
-        The label is a string; a list of all emotions of at least 0.5 for several at once; a float for regression.
+        The label is a string; a list of all emotions of at least 0.5 for several at once; a float for regression, or
+        {name: value} for several values.
         """
         names = [self.config.id2label[index] for index in range(self.config.num_labels)]
         return [

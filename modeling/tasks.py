@@ -1,7 +1,8 @@
-"""The task that a model learns: one of several emotions per utterance, any number of them, or a value."""
+"""The task that a model learns: one of several emotions per utterance, any number of them, or values."""
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +22,10 @@ class Task:
         """Shape of the labels of a batch."""
         del num_labels
         return (num_utterances,)
+
+    def contrast_labels(self, labels: Tensor) -> Tensor:
+        """The labels by which `emotion_pairs` finds the utterances that share an emotion."""
+        return labels
 
     def loss(
         self,
@@ -106,14 +111,35 @@ class MultiLabelTask(Task):
 
 
 class RegressionTask(Task):
-    """One value per utterance, its sentiment: labels (N,) float32, absolute error (Appendix J of JOYFUL, Eq. 16)."""
+    """A value per utterance, such as its sentiment: absolute error (Appendix J of JOYFUL, Eq. 16).
+
+    Labels are (N,) float32, or (N, num_labels) for several values, such as valence and arousal; then the loss is the
+    mean over all values that are known.
+    """
 
     problem_type = REGRESSION
     has_classes = False
 
+    def label_shape(self, num_utterances: int, num_labels: int) -> tuple[int, ...]:
+        """One column per value, where there are several."""
+        return (num_utterances,) if num_labels == 1 else (num_utterances, num_labels)
+
+    def contrast_labels(self, labels: Tensor) -> Tensor:
+        """The quadrant of several values: which of them are negative; unknown where one of them is."""
+        if labels.dim() == 1:
+            return labels
+        places = 2 ** torch.arange(labels.size(1), device=labels.device)
+        quadrants = ((labels < 0) * places).sum(-1)
+        return quadrants.masked_fill(labels.isnan().any(-1), IGNORED_LABEL)
+
     def _losses(
         self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
     ) -> tuple[Tensor, Tensor]:
+        if labels.dim() == 2:
+            known = (~labels.isnan()).float()
+            errors = known * functional.l1_loss(logits, labels.float().nan_to_num(), reduction="none")
+            # An utterance of which half the values are known counts half.
+            return errors.sum(-1) / known.sum(-1).clamp(min=1), known.mean(-1)
         loss = functional.l1_loss(logits.squeeze(-1), labels.float().nan_to_num(), reduction="none")
         return loss, (~labels.isnan()).float()
 
@@ -121,9 +147,9 @@ class RegressionTask(Task):
         """The values."""
         return logits.float()
 
-    def label(self, scores: list[float], names: list[str]) -> float:
-        """The value."""
-        return scores[0]
+    def label(self, scores: list[float], names: list[str]) -> float | dict[str, float]:
+        """The value, or several by name."""
+        return scores[0] if len(names) == 1 else dict(zip(names, scores, strict=True))
 
 
 TASKS: dict[str, Task] = {task.problem_type: task for task in (SingleLabelTask(), MultiLabelTask(), RegressionTask())}

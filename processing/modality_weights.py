@@ -14,7 +14,7 @@ import numpy as np
 from .dialogues import MEDIA_KEYS, MODALITIES
 
 Label = Any
-"""In plain Python: a class, a list of classes, a float, or None where it is unknown."""
+"""In plain Python: a class, a list of classes, a float, a list of floats, or None where it is unknown."""
 
 FOLDS = 5
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -129,10 +129,13 @@ def measure_modality_weights(
 
 
 def as_targets(labels: Sequence[Sequence[Label]]) -> list[np.ndarray]:
-    """Turn the labels of each dialogue into (n, targets): a float itself, or 1 for each class; 0 where unknown."""
+    """Turn the labels of each dialogue into (n, targets): floats themselves, or 1 for each class; 0 where unknown."""
     known = [label for of_dialogue in labels for label in of_dialogue if label is not None]
     if known and all(isinstance(label, float) for label in known):
         return [np.array([[label or 0.0] for label in of_dialogue], np.float64) for of_dialogue in labels]
+    if known and all(isinstance(label, list) and label and isinstance(label[0], float) for label in known):
+        zeros = [0.0] * len(known[0])
+        return [np.array([label or zeros for label in of_dialogue], np.float64) for of_dialogue in labels]
     index = {name: place for place, name in enumerate(sorted({name for label in known for name in _names(label)}))}
     targets = [np.zeros((len(of_dialogue), len(index))) for of_dialogue in labels]
     for rows, of_dialogue in zip(targets, labels, strict=True):

@@ -20,7 +20,7 @@ from .dialogues import (
     utterance_name,
 )
 from .frames import get_frames, pad_sequences
-from .labels import REGRESSION, encode_labels, join_labels
+from .labels import encode_labels, join_labels
 from .media import MediaError
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
@@ -81,9 +81,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         normalize_audio: give each waveform mean 0 and variance 1, as `do_normalize` of WavLM-large's own feature
             extractor does (released: left as they are).
         max_video_frames: longer sequences are cut (released: 180).
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -155,12 +156,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         Raises:
             DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
         """
-        summary = summarize_dialogues(dialogues)
+        summary = summarize_dialogues(dialogues, parameters.get("problem_type"))
         audio_dim = summary.size_of_frames("audio") or (None if summary.num_waveforms else 0)
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
             "video_dim": summary.size_of_frames("visual"),
-            "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
+            "label2id": summary.label2id,
             "problem_type": summary.problem_type,
         }
         processor = cls(**(inferred | parameters))

@@ -54,9 +54,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             (4 relations, any number of speakers).
         max_speakers: most speakers in one dialogue that `"speaker_pair"` can tell apart.
         speaker_to_id: fixed speaker ids. By default a speaker's id is its order of appearance in the dialogue.
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
         feature_statistics: modality -> {"mean": [...], "std": [...]}, learnt by `fit`; features are
             standardised with it. None leaves them as they are.
         modality_weights: modality -> factor of its standardised features, learnt by `from_dialogues` from how much
@@ -226,7 +227,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         check_origin(dialogue_list, reader.extractors)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
         dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)
-        made = infer_parameters(summarize_dialogues(dialogue_list), parameters)
+        made = infer_parameters(summarize_dialogues(dialogue_list, parameters.get("problem_type")), parameters)
         for modality, extractor in reader.extractors.items():
             made[EXTRACTOR_KEYS[modality]] = extractor if made[f"{modality}_dim"] else None
         processor = cls(**made)
@@ -234,7 +235,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             named, sizes = name_utterances(dialogue_list), processor._vector_sizes
             processor.feature_statistics = learn_statistics(named, sizes)
             if "modality_weights" not in parameters and len(sizes) > 1:
-                processor.modality_weights = learn_weights(named, sizes, processor.feature_statistics)
+                processor.modality_weights = learn_weights(
+                    named, sizes, processor.feature_statistics, processor.problem_type, processor.label2id
+                )
         return processor
 
     @classmethod

@@ -14,6 +14,7 @@ from .dialogues import (
     FEATURE_KEYS,
     MEDIA_KEYS,
     Dialogue,
+    DialogueError,
     NamedUtterances,
     Utterance,
     get_utterances,
@@ -21,7 +22,7 @@ from .dialogues import (
     name_utterances,
 )
 from .extractor_base import OPENSMILE, describe_extractor
-from .labels import PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
+from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
 from .media_failures import ExtractionFailure
 
 
@@ -69,9 +70,10 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     (`from_dialogues`), how dialogues are encoded (`_encode`) and how a batch is packed (`pack`).
 
     Args:
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -230,7 +232,15 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return {}
 
     def model_kwargs(self) -> dict[str, Any]:
-        """Return what a model's config must share with this processor; a family adds its sizes to the labels."""
+        """Return what a model's config must share with this processor; a family adds its sizes to the labels.
+
+        Raises:
+            DialogueError: the labels of the training dialogues are too few for a classifier.
+        """
+        if self.problem_type == SINGLE_LABEL and self.label2id and len(self.label2id) == 1:
+            raise DialogueError(f"the training dialogues have one label only, {next(iter(self.label2id))!r}")
+        if self.problem_type == MULTI_LABEL and not self.label2id:
+            raise DialogueError("no utterance of the training dialogues has a label in its list")
         shared: dict[str, Any] = {}
         if self.problem_type is not None:
             shared["problem_type"] = self.problem_type
@@ -238,7 +248,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             shared["label2id"] = dict(self.label2id)
             shared["id2label"] = dict(sorted((index, label) for label, index in self.label2id.items()))
         elif self.problem_type == REGRESSION:
-            shared["num_labels"] = 1
+            shared["num_labels"] = 1  # of several values, each has a name
         return shared
 
     # From dialogues to a batch.

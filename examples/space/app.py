@@ -246,6 +246,8 @@ def label_and_score(utterance: Mapping[str, Any]) -> tuple[str, str]:
     label, scores = utterance["label"], utterance["scores"]
     if isinstance(label, float):
         return f"{label:+.2f}", ""
+    if isinstance(label, Mapping):
+        return ", ".join(f"{name} {value:+.2f}" for name, value in label.items()), ""
     labels = [label] if isinstance(label, str) else label
     return ", ".join(labels) or "none", ", ".join(f"{scores[name]:.0%}" for name in labels)
 

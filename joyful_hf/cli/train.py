@@ -100,7 +100,7 @@ def train(
     args = parse_training_arguments(["--output_dir", str(output_dir), *defaults, *context.args])
     if args.process_index == 0:
         announce(args.device)
-    data = load_run_data(train_file, validation_file, test_file, args.seed)
+    data = load_run_data(train_file, validation_file, test_file, args.seed, problem_type=settings.get("problem_type"))
     with resumable():
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             is_main = args.process_index == 0

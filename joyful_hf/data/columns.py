@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ..processing import DialogueError
+from ..processing.labels import IGNORED_LABEL
 
 MEDIA_FILE_KEYS = {"audio", "video"}
+# -1 is what data sets write into a `ClassLabel` that is not known.
+_NO_CLASS = (None, -1, IGNORED_LABEL)
 
 
 def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
@@ -29,7 +32,7 @@ def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
 
 
 def with_class_names(dataset: Dataset, name: str) -> Dataset:
-    """Replace the numbers of a `ClassLabel` by names; the number of no class, -1, becomes None."""
+    """Replace the numbers of a `ClassLabel` by names; the marks of no class, -1 and -100, become None."""
     utterances = dataset.features["utterances"]
     features = {key: feature for key, feature in utterances.feature.items() if _class_label_of(feature)}
 
@@ -38,7 +41,7 @@ def with_class_names(dataset: Dataset, name: str) -> Dataset:
             return _with_values(values, named(key, values.flatten()))
         classes = _class_label_of(features[key])
         try:
-            names = [None if number in (None, -1) else classes.int2str(number) for number in values.to_pylist()]
+            names = [None if number in _NO_CLASS else classes.int2str(number) for number in values.to_pylist()]
         except ValueError:
             count = len(classes.names)
             raise DialogueError(f"{name}: '{key}' holds a number that is none of its {count} classes") from None

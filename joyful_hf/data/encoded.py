@@ -1,6 +1,6 @@
 """Dialogues as arrays, encoded once, and the collator that packs them into batches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
@@ -50,11 +50,9 @@ class EncodedDialogues(Dataset):
         """Whether the label of at least one utterance is known."""
         return any(example.has_labels for example in self.encoded)
 
-    def summarize(self, id2label: Mapping[int, str]) -> DataSummary:
-        """Summarise these dialogues for a model card."""
-        return summarize_data(
-            self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source, self.held_out
-        )
+    def summarize(self, config: Any) -> DataSummary:
+        """Summarise these dialogues for the card of a model with this configuration."""
+        return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, config, self.source, self.held_out)
 
 
 class DialogueCollator:

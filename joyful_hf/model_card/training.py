@@ -42,6 +42,7 @@ def describe_training(run: RunFolder, summary: RunSummary) -> dict[str, Any]:
         "streamed": summary.train is None,
         "data": _data_table(parts) if parts else None,
         "label_counts": _label_table(run, parts),
+        "label_ranges": _range_table(run, parts),
         "chosen": _chosen(summary.chosen_by),
         "held_out": summary.validation_is_held_out,
         "class_weights": _class_weights(run),
@@ -76,6 +77,17 @@ def _label_table(run: RunFolder, parts: Mapping[str, DataSummary]) -> str:
         return ""
     rows = [[plain(label), *(_with_share(label, part, run) for part in parts.values())] for label in labels_of(run)]
     return table(["Label", *(_SPLITS[split] for split in parts)], rows)
+
+
+def _range_table(run: RunFolder, parts: Mapping[str, DataSummary]) -> str:
+    """The lowest and the highest label of each value of a regression."""
+    names = list(dict.fromkeys(name for part in parts.values() for name in part.label_ranges))
+    rows = []
+    for name in names:
+        ranges = [part.label_ranges.get(name) for part in parts.values()]
+        shown = [f"{found[0]:g} to {found[1]:g}" if found else "-" for found in ranges]
+        rows.append([plain(name) if run.config.num_labels > 1 else "range of the labels", *shown])
+    return table(["Label", *(_SPLITS[split] for split in parts)], rows) if rows else ""
 
 
 def _with_share(label: str, part: DataSummary, run: RunFolder) -> str:

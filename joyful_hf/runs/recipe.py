@@ -18,7 +18,7 @@ from .summary import DataSummary, RunSummary
 
 # Two runs of one recipe may differ in what is learnt, the seed, where a run lies, and what wrote its files.
 _OF_ONE_RUN = {
-    *("class_weights", "calibration_temperature", "feature_statistics", "modality_weights"),
+    *("class_weights", "calibration_temperature", "feature_statistics", "modality_weights", "set_by_training"),
     *("seed", "data_seed", "output_dir", "logging_dir", "run_name", "report_to", "push_to_hub"),
     *("transformers_version", "processor_class", "auto_map"),
 }

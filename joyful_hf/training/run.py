@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTo
 from ..data.encoded import EncodedDialogues
 from ..data.media_reading import read_media
 from ..evaluation.metrics import compute_metrics
+from ..evaluation.task import task_of
 from ..families import Family, family_named, family_of
 from ..io.messages import counted
 from ..processing import DialogueError, EmotionRecognitionProcessor
@@ -137,6 +138,9 @@ def _make_trainer(
     for which, dialogues in (("training", train), ("validation", validation)):
         if not dialogues.has_labels:
             raise DialogueError(f"not one utterance of the {which} dialogues has a label")
+    counts = train.summarize(model.config).label_counts
+    if len(counts) == 1 and not task_of(model).several_labels:
+        raise DialogueError(f"the training dialogues have one label only, {next(iter(counts))!r}")
     try:
         trainer = JoyfulTrainer(
             model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
@@ -159,7 +163,10 @@ def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDi
         logits = np.zeros((len(labels), model.config.num_labels))
         known = list(compute_metrics(EvalPrediction(logits, labels), model.config.id2label, model.problem_type))
     if wanted not in known:
-        choices = ", ".join(["loss", *known])
+        choices = ", ".join(["loss", *(name for name in known if not name.startswith("support_"))])
+        left_out = task_of(model).left_out(validation.summarize(model.config).label_ranges)
+        if wanted in left_out:
+            choices += f" ({wanted} {left_out[wanted]})"
         raise DialogueError(f"`metric_for_best_model`: {wanted!r} is none of the metrics of this run: {choices}")
 
 

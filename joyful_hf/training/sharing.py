@@ -16,6 +16,7 @@ from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from ..data.encoded import EncodedDialogues
+from ..evaluation.task import task_of
 from ..families import family_of
 from ..hub.push import push_folder
 from ..io.files import write_json
@@ -96,7 +97,7 @@ class SharingTrainer(Trainer):
 
     def summary_of(self, dialogues: Any) -> DataSummary | None:
         """Return what a model card says of these dialogues; None of a stream and of no dialogues."""
-        return dialogues.summarize(self._config.id2label) if isinstance(dialogues, EncodedDialogues) else None
+        return dialogues.summarize(self._config) if isinstance(dialogues, EncodedDialogues) else None
 
     def run_summary(self) -> RunSummary:
         """Summarize this run; validates first if the weights there are have not been validated yet."""
@@ -116,6 +117,7 @@ class SharingTrainer(Trainer):
             results={
                 _SPLIT_OF_PREFIX.get(prefix, prefix): found.scores(prefix) for prefix, found in self.evaluated.items()
             },
+            left_out=_left_out(self.evaluated, model.config),
             confusion_matrix=_confusion_matrix(self.evaluated, model.config.id2label),
             training_arguments=_shaping_arguments(self.args),
             versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
@@ -225,6 +227,16 @@ class SharingTrainer(Trainer):
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
             arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
             write_json(arguments, folder / TRAINING_ARGUMENTS)
+
+
+def _left_out(evaluated: Mapping[str, Evaluated], config: Any) -> dict[str, dict[str, str]]:
+    """Split -> metric -> why the labels of the split do not have it."""
+    task = task_of(config)
+    found = {
+        _SPLIT_OF_PREFIX.get(prefix, prefix): {} if of.data is None else task.left_out(of.data.label_ranges)
+        for prefix, of in evaluated.items()
+    }
+    return {split: reasons for split, reasons in found.items() if reasons}
 
 
 def _confusion_matrix(evaluated: Mapping[str, Evaluated], id2label: Mapping[int, str]) -> ConfusionMatrix | None:

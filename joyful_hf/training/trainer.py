@@ -20,9 +20,9 @@ from ..evaluation.task import Task, task_of
 from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .class_balance import wanted_class_weights
 from .early_stopping import EarlyStopping, patience_of
 from .logged_means import LoggedMeans
+from .loss_settings import give_own_config, set_up_loss
 from .sharing import Evaluated, SharingTrainer
 from .weight_averaging import WeightAveraging
 
@@ -109,14 +109,11 @@ class JoyfulTrainer(SharingTrainer):
         return model
 
     def _set_up_loss(self, model: Any) -> None:
-        """Put label smoothing and class weights into the config, where the model and its checkpoints find them."""
-        if self.args.label_smoothing_factor:
-            model.config.label_smoothing = self.args.label_smoothing_factor
+        """Put class weights and label smoothing of this run into the model's config; the user's own is left alone."""
+        give_own_config(model)
         data = self._training_data
         examples = data.encoded if isinstance(data, EncodedDialogues) else None
-        weights = wanted_class_weights(model.config, getattr(self.args, "class_balance", 0), examples)
-        if weights is not None:
-            model.config.class_weights = weights
+        set_up_loss(model.config, self.args, examples, trains=data is not None)
         model.config.validate()
 
     @property

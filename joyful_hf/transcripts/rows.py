@@ -33,7 +33,7 @@ class Row:
     end: float | None
     text: str | None
     label: Any
-    """A string, a list of strings, a float, or None where nothing could be read."""
+    """A string, a list of strings, a float, floats by name, or None where nothing could be read."""
     scores: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     """Other keys with one value: `true_label`, `audio`, `channel` and the like."""
@@ -119,6 +119,8 @@ def _milliseconds(value: Any) -> float | None:
 def _as_label(label: Any) -> Any:
     if hasattr(label, "tolist"):  # a number or an array of numpy or torch
         label = label.tolist()
+    if isinstance(label, Mapping):
+        return {str(name): float(value) for name, value in label.items() if value is not None}
     if isinstance(label, list | tuple):
         return [str(each) for each in label]
     if label is None or isinstance(label, str):

@@ -17,8 +17,8 @@ def summary_table(predictions: Dialogue | Iterable[Dialogue], moments: int = _MO
     moments with their times, as plain text.
 
     Emotions are counted by utterances; with several at once, their shares add up to more than 100 %. Values of a
-    regression have a mean instead. The strongest moments are the utterances with the highest scores, or the values
-    farthest from 0, among all labels but the most frequent one.
+    regression have their means instead. The strongest moments are the utterances with the highest scores, or the
+    values farthest from 0, among all labels but the most frequent one.
 
     Args:
         predictions: what `model.predict` or the pipeline gives.
@@ -38,30 +38,41 @@ def summary_table(predictions: Dialogue | Iterable[Dialogue], moments: int = _MO
 def _labels_of(row: Row) -> list[Any]:
     if row.label is None:
         return []
+    if isinstance(row.label, dict):
+        return []
     return row.label if isinstance(row.label, list) else [row.label]
 
 
+def _values_of(row: Row) -> dict[str, float]:
+    """The values of a row by name, a single one under the name `mean`."""
+    if isinstance(row.label, dict):
+        return row.label
+    return {"mean": row.label} if isinstance(row.label, float) else {}
+
+
 def _speaker_lines(rows: Sequence[Row]) -> list[list[str]]:
-    are_values = any(isinstance(row.label, float) for row in rows)
+    values = list(dict.fromkeys(name for row in rows for name in _values_of(row)))
+    values = values if values == ["mean"] else sorted(values)
     counts: dict[Any, int] = defaultdict(int)
     for row in rows:
         for label in _labels_of(row):
             counts[label] += 1
-    labels = [] if are_values else sorted(counts, key=lambda label: -counts[label])
+    labels = [] if values else sorted(counts, key=lambda label: -counts[label])
     shown, rest = labels[:_MOST_LABELS], labels[_MOST_LABELS:]
     by_speaker: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_speaker[row.speaker].append(row)
     is_timed = any(row.end is not None for row in rows)
     head = ["speaker", *(["minutes"] if is_timed else []), "utterances"]
-    lines = [[*head, *(["mean"] if are_values else map(str, shown)), *(["other"] if rest else [])]]
+    lines = [[*head, *(values or map(str, shown)), *(["other"] if rest else [])]]
     for speaker, own in by_speaker.items():
         seconds = sum((row.end or 0.0) - (row.start or 0.0) for row in own if row.end is not None)
         read = [row for row in own if row.label is not None]
         line = [speaker, *([f"{seconds / 60:.1f}"] if is_timed else []), str(len(own))]
-        if are_values:
-            line.append(f"{sum(row.label for row in read) / len(read):+.2f}" if read else "")
-        else:
+        for name in values:
+            known = [given[name] for row in read if name in (given := _values_of(row))]
+            line.append(f"{sum(known) / len(known):+.2f}" if known else "")
+        if not values:
             line += [_share(sum(label in _labels_of(row) for row in read), len(read)) for label in shown]
             line += [_share(sum(any(each in rest for each in _labels_of(row)) for row in read), len(read))] * bool(
                 rest
@@ -75,7 +86,7 @@ def _share(count: int, of: int) -> str:
 
 
 def _strength(row: Row) -> float:
-    return abs(row.label) if isinstance(row.label, float) else row.score or 0.0
+    return max(map(abs, _values_of(row).values()), default=row.score or 0.0)
 
 
 def _strongest(rows: Sequence[Row], count: int) -> list[Row]:
@@ -85,7 +96,11 @@ def _strongest(rows: Sequence[Row], count: int) -> list[Row]:
         for label in _labels_of(row):
             counts[label] += isinstance(label, str)
     usual = max(counts, key=counts.__getitem__) if len(counts) > 1 and any(counts.values()) else None
-    special = [row for row in rows if _strength(row) > 0 and any(label != usual for label in _labels_of(row))]
+    special = [
+        row
+        for row in rows
+        if _strength(row) > 0 and any(label != usual for label in [*_labels_of(row), *_values_of(row)])
+    ]
     return sorted(special, key=lambda row: -_strength(row))[:count]
 
 
@@ -97,6 +112,8 @@ def _moment(row: Row, rows: Sequence[Row]) -> list[str]:
         place = f"{row.dialogue_id}, {place}"
     if isinstance(row.label, float):
         return [place, row.speaker, f"{row.label:+.2f}", text]
+    if isinstance(row.label, dict):
+        return [place, row.speaker, ", ".join(f"{name} {value:+.2f}" for name, value in row.label.items()), text]
     return [place, row.speaker, f"{' + '.join(map(str, _labels_of(row)))} {100 * _strength(row):.0f} %", text]
 
 

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ _NAMED = re.compile(r"(?P<name>[^\W_][^:<>\n?!;…]{0,58}?)\s?:(?:\s+(?P<text>.*
 _MARKED = re.compile(
     r"(?:\[(?P<bracket>[^\[\]]{1,60})\]|(?P<name>(?:speaker|spk)[ _]?\w{1,3})):(?:\s+(?P<text>.*))?$", re.I
 )
-# `Ana [joy 83%]: `: a bracket with percentages, with a signed number, with nothing, or with a plus.
-_EMOTION = r"\[(?P<emotion>|\+|[^\[\]]+ (?:\d{1,3}|\?)%|[+-]\d+\.\d+)\]"
+# `Ana [joy 83%]: `: a bracket with percentages, with signed numbers, with nothing, or with a plus.
+_EMOTION = r"\[(?P<emotion>|\+|[^\[\]]+ (?:\d{1,3}|\?)%|(?:[^\[\]]+ )?[+-]\d+\.\d+)\]"
 _EMOTION_OF_SPEAKER = re.compile(rf"(?P<name>.*?) {_EMOTION}:(?: (?P<text>.*))?$", re.S)
 _EMOTION_OF_TEXT = re.compile(rf"{_EMOTION}(?: (?P<text>.*))?$", re.S)
+_ONE_VALUE = re.compile(r"(?P<name>[^\[\]]+?) (?P<value>[+-]\d+\.\d+)(?:, |$)")
 _ONE_EMOTION = re.compile(r"(?P<is_listed>\+?)(?P<label>[^\[\]]+?) (?:\d{1,3}|\?)%(?:, |$)")
 
 _BRACKETED = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]+\*|（[^）]*）|【[^】]*】|♪[^♪]*♪")
@@ -77,13 +78,18 @@ class Emotion:
     """The label of a cue, as read."""
 
     label: Any
-    """A string, a list of strings, a float, or None where the cue is marked as unread."""
+    """A string, a list of strings, a float, floats by name, or None where the cue is marked as unread."""
 
 
 def emotion_words(label: Any, scores: dict[str, float] | None) -> str:
-    """The label as it stands in brackets: `joy 83%`, `+joy 83%, +surprise 61%`, `+1.250`, or nothing."""
+    """The label as it stands in brackets.
+
+    `joy 83%`, `+joy 83%, +surprise 61%`, `+1.250`, `valence +0.125, arousal -0.500`, or nothing.
+    """
     if label is None:
         return ""
+    if isinstance(label, Mapping):
+        return ", ".join(f"{name} {value:+.3f}" for name, value in label.items())
     if isinstance(label, float | int) and not isinstance(label, bool):
         return f"{float(label):+.3f}"
     if isinstance(label, list | tuple):
@@ -114,7 +120,8 @@ def _as_emotion(words: str) -> Emotion:
     if words == "+":
         return Emotion([])
     if not words.endswith("%"):
-        return Emotion(float(words))
+        values = {found["name"]: float(found["value"]) for found in _ONE_VALUE.finditer(words)}
+        return Emotion(values or float(words))
     found = list(_ONE_EMOTION.finditer(words))
     labels = [each["label"] for each in found]
     return Emotion(labels if found[0]["is_listed"] else labels[0])

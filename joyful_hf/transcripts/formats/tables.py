@@ -239,7 +239,7 @@ def _label(value: Any, are_floats: bool) -> Any:
     value = _cell(value)
     if not isinstance(value, str):
         return value
-    if value.startswith("[") and value.endswith("]"):
+    if (value[:1], value[-1:]) in (("[", "]"), ("{", "}")):
         try:
             return json.loads(value)
         except ValueError:

@@ -40,16 +40,16 @@ class Tier:
 
 
 def label_words(label: Any) -> str:
-    """The label as an annotation: itself, the JSON of several, the number of a value, nothing for None."""
+    """The label as an annotation: itself, the JSON of several, also of values, a number, nothing for None."""
     if label is None:
         return ""
-    return json.dumps(label, ensure_ascii=False) if isinstance(label, list) else str(label)
+    return json.dumps(label, ensure_ascii=False) if isinstance(label, list | dict) else str(label)
 
 
 def label_of(words: str) -> Any:
     """What `label_words` was given."""
     words = words.strip()
-    if words.startswith("[") and words.endswith("]"):
+    if (words[:1], words[-1:]) in (("[", "]"), ("{", "}")):
         try:
             return json.loads(words)
         except ValueError:
