@@ -35,7 +35,8 @@ class JoyfulTrainingArguments(TrainingArguments):
     `metric_for_best_model`.
 
     Raises:
-        ValueError: `greater_is_better` contradicts the metric, or `torch_device` contradicts `use_cpu` or is missing.
+        ValueError: `greater_is_better` contradicts the metric, or `torch_device` contradicts `use_cpu` or does not
+            exist.
     """
 
     per_device_train_batch_size: int = field(

@@ -22,6 +22,8 @@ WITHOUT_A_DEVICE = {"prepare", "convert", "push", "export"}
 ON_ACCELERATOR, ON_CPU = ([], f"running on {NAME}:0"), (["--device", "cpu"], "running on cpu")
 COMMANDS = sorted(get_command(app).commands.keys() - WITHOUT_A_DEVICE)
 SCRIPTS = ["predict_recordings", "train_emotion_recognition", "fine_tune_from_hub"]
+# Those that take longest run on the CPU in other tests enough.
+ON_ACCELERATOR_ALONE = {"demo", "train_emotion_recognition", "fine_tune_from_hub"}
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,12 @@ def assert_ran_on(announced):
 
 
 def everywhere(names):
-    """Each on the accelerator and on the CPU; the demo, which takes longest, where it runs by itself."""
-    where = (
-        (name, *place) for name in names for place in (ON_ACCELERATOR, ON_CPU) if (name, place) != ("demo", ON_CPU)
-    )
-    return [pytest.param(*case, id=f"{case[0]}-{case[2]}") for case in where]
+    """Each one on the accelerator, which it finds, and on the CPU, if it is told to."""
+    return [
+        pytest.param(name, *place, id=f"{name}-{'cpu' if place is ON_CPU else 'accelerator'}")
+        for name in names
+        for place in ([ON_ACCELERATOR] if name in ON_ACCELERATOR_ALONE else [ON_ACCELERATOR, ON_CPU])
+    ]
 
 
 @pytest.mark.parametrize(("command", "device", "announced"), everywhere(COMMANDS))
@@ -84,6 +87,7 @@ def test_a_command_says_where_it_runs_and_runs_there(
     small = partial(make_toy_media_corpus, num_train=2, num_validation=1, num_test=1)
     monkeypatch.setattr("joyful_hf.toy.media.make_toy_media_corpus", small)
     monkeypatch.setattr("joyful_hf.cli.demo._EPOCHS", 1)
+    monkeypatch.setattr("joyful_hf.pictures.style.FORMATS", ("svg",))
     monkeypatch.setattr("joyful_hf.data.extraction.default_cache_dir", lambda: tmp_path / "cache")
     texts = {"utterances": [{"speaker": "A", "text": "hm"}, {"speaker": "B", "text": "ah"}]}
     write_dialogues([texts], data / "texts.jsonl")

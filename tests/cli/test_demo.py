@@ -63,4 +63,9 @@ def test_demo_is_the_demo(joyful, monkeypatch, tmp_path):
     monkeypatch.setattr("joyful_hf.cli.demo.run_demo", lambda *arguments: asked.append(arguments))
     assert joyful("demo").status == 0
     assert joyful("demo", "--output-dir", tmp_path / "d", "--overwrite-output-dir").status == 0
-    assert asked == [(Path("joyful-demo"), False), (tmp_path / "d", True)]
+    assert joyful("demo", "--device", "cpu").status == 0
+    assert asked == [
+        (Path("joyful-demo"), False, None),
+        (tmp_path / "d", True, None),
+        (Path("joyful-demo"), False, "cpu"),
+    ]
