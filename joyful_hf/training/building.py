@@ -105,8 +105,9 @@ def make_model_and_processor(
     if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
         raise DialogueError(f"`settings`: num_labels is {settings['num_labels']}, the data have {num_labels} labels")
     make_config = getattr(family.config_class, preset) if preset else family.config_class
+    shared = processor.model_kwargs()
     try:
-        model = family.model_class(make_config(**(processor.model_kwargs() | config_settings)))
+        model = family.model_class(make_config(**(shared | config_settings)))
     except (StrictDataclassError, ValueError, RuntimeError, ArithmeticError) as error:
         if not settings:
             raise

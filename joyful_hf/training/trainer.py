@@ -84,6 +84,8 @@ class JoyfulTrainer(SharingTrainer):
         self._evaluated_means = LoggedMeans()
         self._confusions: np.ndarray | None = None
         self.evaluated = {}
+        if model is not None:
+            give_own_config(model)
         super().__init__(
             model=model,
             args=args,
@@ -105,12 +107,12 @@ class JoyfulTrainer(SharingTrainer):
     def call_model_init(self, trial: Any = None) -> Any:
         """As in transformers; the new model gets the loss that the arguments ask for."""
         model = super().call_model_init(trial)
+        give_own_config(model)
         self._set_up_loss(model)
         return model
 
     def _set_up_loss(self, model: Any) -> None:
-        """Put class weights and label smoothing of this run into the model's config; the user's own is left alone."""
-        give_own_config(model)
+        """Put class weights and label smoothing of this run into the model's own config."""
         data = self._training_data
         examples = data.encoded if isinstance(data, EncodedDialogues) else None
         set_up_loss(model.config, self.args, examples, trains=data is not None)

@@ -71,8 +71,13 @@ def test_every_kind_of_file_holds_the_same_dialogues(suffix, dialogues, tmp_path
 
 @pytest.mark.parametrize(
     "label",
-    [lambda rng: int(rng.integers(4)), lambda rng: ["joy"] * int(rng.integers(2)), lambda rng: rng.normal()],
-    ids=["int", "list", "float"],
+    [
+        lambda rng: int(rng.integers(4)),
+        lambda rng: ["joy"] * int(rng.integers(2)),
+        lambda rng: rng.normal(),
+        lambda rng: {"valence": rng.normal(), "arousal": rng.normal()},
+    ],
+    ids=["int", "list", "float", "values"],
 )
 def test_labels_of_every_kind_come_back(label, tmp_path):
     dialogues = make_dialogues(label=label)

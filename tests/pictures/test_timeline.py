@@ -75,6 +75,18 @@ def test_a_regression_shows_values():
     assert list(diamonds.get_xdata()) == [1.0]
 
 
+def test_several_values_have_a_mark_each():
+    found = [{"valence": 1.5, "arousal": -0.5}, {"valence": -0.25, "arousal": 0.0}]
+    prediction = {"utterances": [{"speaker": "A", "label": values, "scores": values} for values in found]}
+    axes = drawn(plot_timeline(prediction, [{"arousal": 1.0}, None])).axes
+    assert [text.get_text() for text in axes[0].texts] == ["+1.50 -0.50", "-0.25 +0.00"]
+    valence, arousal, diamonds, _ = axes[1].lines
+    assert (list(valence.get_xdata()), list(arousal.get_xdata())) == ([1.5, -0.25], [-0.5, 0.0])
+    assert list(diamonds.get_xdata()) == [1.0]
+    assert diamonds.get_ydata()[0] == arousal.get_ydata()[0]
+    assert [text.get_text() for text in axes[1].get_legend().get_texts()] == ["valence", "arousal"]
+
+
 @pytest.mark.parametrize(("length", "is_written"), [(1, True), (40, True), (110, True), (400, False)])
 def test_a_timeline_of_any_length_fits_a_page(length, is_written):
     utterance = {"speaker": "A", "text": "hello", "label": "joy", "scores": dict.fromkeys(LABELS, 0.25)}
