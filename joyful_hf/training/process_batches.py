@@ -33,7 +33,7 @@ class SimilarLengths(LengthGroupedSampler):
     """
 
     def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
-        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        super().__init__(batch_size, lengths=lengths)
         self.seed = seed
         self.epoch = 0
 
@@ -42,7 +42,7 @@ class SimilarLengths(LengthGroupedSampler):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        self.generator.manual_seed(self.seed + self.epoch)
+        self.generator = torch.Generator().manual_seed(self.seed + self.epoch)
         return super().__iter__()
 
 

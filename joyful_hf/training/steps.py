@@ -5,7 +5,6 @@ each batch takes a mean of its own. So the batches of a step are counted first, 
 """
 
 import inspect
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any, cast
 
@@ -24,6 +23,9 @@ from ..evaluation.task import task_of
 from ..modeling.prediction import num_utterances
 from ..processing.labels import IGNORED_LABEL
 from .process_batches import SimilarLengths, pop_filler, process_loader
+
+# The utterances of a batch: what a part of the loss is a mean over that does not say so.
+_ALL = "utterances"
 
 
 def takes_shares(model: Any) -> bool:
@@ -150,7 +152,7 @@ class ExactStepsTrainer(Trainer):
         dataset: Any,
         description: str,
         batch_size: int,
-        sampler_fn: Callable[[Any], Sampler | None] | None = None,
+        sampler_fn: Callable[[Any], Any] | None = None,
         is_training: bool = False,
         dataloader_key: str | None = None,
     ) -> DataLoader:
@@ -189,10 +191,9 @@ class ExactStepsTrainer(Trainer):
         batches = [
             self.with_labels(batch, unknown=is_filler) for batch, is_filler in zip(batches, fillers, strict=True)
         ]
-        counts = [model.loss_counts(batch, across_processes=several) for batch in batches]
-        for count, is_filler in zip(counts, fillers, strict=True):
-            if is_filler:
-                count |= {name: torch.zeros_like(number) for name, number in count.items()}
+        counts = [
+            self._counts_of(batch, is_filler, several) for batch, is_filler in zip(batches, fillers, strict=True)
+        ]
         shares = shares_of(counts, self.accelerator)
         return [batch | {"loss_shares": share} for batch, share in zip(batches, shares, strict=True)]
 
@@ -212,16 +213,18 @@ class ExactStepsTrainer(Trainer):
             counts = self._counts_of(inputs, is_filler)
             left_out = self._unwrapped.batch_loss_parts
             for name in parts.keys() - left_out:
-                self._evaluated_losses.add(name, (outputs.means or {}).get(name, parts[name]), counts[name])
+                means = (outputs.means or {}).get(name, parts[name])
+                self._evaluated_losses.add(name, means, counts.get(name, counts[_ALL]))
             for name, means in metrics.items():
-                self._evaluated_metrics.add(name, means, counts[name])
+                self._evaluated_metrics.add(name, means, counts.get(name, counts[_ALL]))
             return (loss, outputs) if return_outputs else loss
+        shares = inputs.get("loss_shares")
         if metrics:
-            counts = self._counts_of({name: value for name, value in inputs.items() if name != "loss_shares"})
+            own = shares or {name: (count > 0).float() for name, count in self._counts_of(inputs).items()}
             for name, means in metrics.items():
-                self._step_means.metrics.add(name, means, counts[name])
+                self._step_means.metrics.add(name, means, own.get(name, own[_ALL]))
         processes = self.accelerator.num_processes
-        if "loss_shares" in inputs:
+        if shares is not None:
             loss = loss * processes  # over which the gradients are averaged
         else:
             parts = {
@@ -230,11 +233,12 @@ class ExactStepsTrainer(Trainer):
         self._step_means.add(parts)
         return (loss, outputs) if return_outputs else loss
 
-    def _counts_of(self, batch: dict[str, Any], is_filler: bool = False) -> Mapping[str, Tensor]:
-        """What each part of the loss and each metric is a mean over in a batch: all utterances, unless it says so."""
-        utterances = num_utterances(batch)
-        counts = defaultdict(lambda: utterances, self._unwrapped.loss_counts(batch))
-        return defaultdict(lambda: torch.zeros_like(utterances)) if is_filler else counts
+    def _counts_of(
+        self, batch: dict[str, Any], is_filler: bool = False, across_processes: bool = False
+    ) -> dict[str, Tensor]:
+        """What each part of the loss and each metric is a mean over in a batch; `_ALL` for the rest."""
+        counts = {_ALL: num_utterances(batch)} | self._unwrapped.loss_counts(batch, across_processes)
+        return {name: torch.zeros_like(count) for name, count in counts.items()} if is_filler else counts
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As in transformers, with `loss_<part>` and the model's metrics: means over the steps since the last log."""
@@ -285,9 +289,10 @@ class ExactStepsTrainer(Trainer):
         """
         if "labels" in inputs and not unknown:
             return inputs
-        # Rows of the first tensor that has one per utterance, which no device has to be asked for.
-        rows = inputs.get("modality_mask", next(iter(inputs.values())))
+        # A shape is known without asking the device.
+        mask = inputs.get("modality_mask")
+        count = int(num_utterances(inputs)) if mask is None else mask.size(0)
         config = self._unwrapped.config
         task = task_of(config)
-        shape = task.label_shape(rows.size(0), len(config.id2label or ()))
-        return {**inputs, "labels": torch.full(shape, task.unknown_label, device=rows.device)}
+        shape, device = task.label_shape(count, len(config.id2label or ())), next(iter(inputs.values())).device
+        return {**inputs, "labels": torch.full(shape, task.unknown_label, device=device)}

@@ -90,11 +90,7 @@ STEP_CASES = [
     StepCase("foal-net-with-text", _FAMILY["foal-net-with-text"], compares=True),
 ]
 
-# Nothing is left to chance: a step is a function of the weights and the examples.
-_DROPOUTS = (
-    *("input_dropout_prob", "hidden_dropout_prob", "plain_path_dropout_prob", "modality_dropout_prob"),
-    *("projection_dropout_prob",),
-)
+_DROPOUTS = [f"{part}_dropout_prob" for part in ("input", "hidden", "plain_path", "modality", "projection")]
 
 
 class KeepGradients(TrainerCallback):
@@ -121,6 +117,17 @@ def most_similar_negatives() -> Iterator[None]:
         yield
 
 
+def without_chance(config: Any) -> dict[str, Any]:
+    """Fields that leave nothing to chance: a step is a function of the weights and the examples."""
+    fields: dict[str, Any] = {name: 0 for name in _DROPOUTS if hasattr(config, name)}
+    if hasattr(config, "views"):
+        fields["views"] = [[], []]
+    if getattr(config, "text_config", None) is not None:
+        encoder = config.text_config.to_dict()
+        fields["text_config"] = encoder | dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
+    return fields
+
+
 def one_step(folder: Path, case: StepCase, batch_size: int, accumulation: int = 1) -> dict[str, Any]:
     """Make a step and return its gradients, one vector, and what the log has.
 
@@ -128,18 +135,8 @@ def one_step(folder: Path, case: StepCase, batch_size: int, accumulation: int = 
         batch_size: dialogues of a batch on a process; for a family of utterances, eight times as many.
     """
     dialogues = dialogues_of(case.label)
-    model, processor = case.family.make(dialogues, **case.settings)
-    for name in _DROPOUTS:
-        if hasattr(model.config, name):
-            setattr(model.config, name, 0)
-    without_chance = {name: 0 for name in _DROPOUTS if hasattr(model.config, name)}
-    if hasattr(model.config, "views"):
-        without_chance["views"] = [[], []]
-    if model.config.text_config if hasattr(model.config, "text_config") else None:
-        encoder = model.config.text_config.to_dict()
-        chance = {name: 0.0 for name in encoder if "dropout" in name and isinstance(encoder[name], float)}
-        without_chance["text_config"] = encoder | chance
-    model, processor = case.family.make(dialogues, **(case.settings | without_chance))
+    settings = case.settings | without_chance(case.family.make(dialogues, **case.settings)[0].config)
+    model, processor = case.family.make(dialogues, **settings)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):  # it normalises over a batch: no cut can leave that as it is
             module.train = lambda mode=True: None  # ty: ignore[invalid-assignment]
