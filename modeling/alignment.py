@@ -64,19 +64,20 @@ class EmotionAlignment(nn.Module):
             assert self.temperature is not None
             return cosines / self.temperature.float()
 
-    def loss(self, similarity: Tensor, same: Tensor, takes_part: Tensor) -> Tensor:
+    def loss(self, similarity: Tensor, same: Tensor, takes_part: Tensor, own: slice = slice(None)) -> Tensor:
         """() mean of both directions over the utterances that take part; 0 if there are none.
 
         Args:
-            similarity: (B, B).
-            same: (B, B) bool, pairs of the same emotion.
-            takes_part: (B,) bool, utterances with both modalities and a known label.
+            similarity: (N, N).
+            same: (n, N) bool, pairs of the same emotion.
+            takes_part: (N,) bool, utterances with both modalities and a known label.
+            own: the n utterances that the mean is over, all by default.
         """
-        pairs = takes_part[:, None] & takes_part
+        pairs = takes_part[own, None] & takes_part
         lowest = torch.finfo(similarity.dtype).min
         logits = similarity.masked_fill(~takes_part, lowest), similarity.T.masked_fill(~takes_part, lowest)
         positive = same & pairs
-        return torch.stack([self._one_direction(rows, positive, takes_part) for rows in logits]).mean()
+        return torch.stack([self._one_direction(rows[own], positive, takes_part[own]) for rows in logits]).mean()
 
     def _one_direction(self, logits: Tensor, positive: Tensor, takes_part: Tensor) -> Tensor:
         of_each = -torch.where(positive, logits.log_softmax(-1), 0.0).sum(-1)

@@ -13,6 +13,13 @@ from .streams import FrameStream
 
 # Keys and values of one layer, each (B, heads, S, head size).
 Memory = tuple[Tensor, Tensor]
+# The stream that asks and the stream that is looked at.
+Direction = tuple[str, str]
+
+
+def direction_name(direction: Direction) -> str:
+    """`audio_to_video`: audio asks, video is looked at."""
+    return "_to_".join(direction)
 
 
 class CrossAttentionLayer(nn.Module):

@@ -31,7 +31,9 @@ classifier on them makes it a model for emotion recognition:
             self.post_init()
 
 A bare model that joins its utterances in a graph gets it from `speaker_graph`. One with losses of its own puts them
-in the output's `losses`, if `batch.return_loss` asks for them, and names their weights in `loss_weights`.
+in the output's `losses`, if `batch.return_loss` asks for them, and names their weights in `loss_weights`. Each is a
+mean over the utterances of the batch, or a vector of means that are summed; one that is a mean over anything else says
+over how many in `loss_counts`.
 """
 
 from pathlib import Path
@@ -44,6 +46,7 @@ from transformers import PreTrainedModel
 from .batch_contract import WAY_OUT, PackedBatch, check_batch, check_labels, check_tokens
 from .configuration_graph import SpeakerGraphConfig
 from .inner_encoder import encoder_config, pretrained_model
+from .loss_parts import total, weigh
 from .modeling_base import EmotionRecognitionPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
@@ -113,6 +116,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         recurrent_states: dict[nn.Module, Tensor] | None = None,
         text_input_ids: Tensor | None = None,
         text_attention_mask: Tensor | None = None,
+        loss_shares: dict[str, Tensor] | None = None,
     ) -> EmotionRecognitionOutput:
         """Compute a packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -131,6 +135,9 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
                 is replaced by the layer's states after every utterance, (N, size).
             text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
                 tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
+            loss_shares: for a training step that is cut into several batches, on one process or on several: each part
+                of the loss -> the share of this batch in what the part is a mean over (`loss_counts`). The losses of
+                the batches add up to the step's, and contrasts over a batch see the utterances of all processes.
 
         Raises:
             ValueError: the batch does not fit the model.
@@ -162,8 +169,22 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             labels=labels if return_loss else None,
             return_loss=return_loss,
             output_edge_attention=output_edge_attention,
+            loss_shares=loss_shares,
         )
-        return self.forward_batch(batch)
+        return self._with_loss(self.forward_batch(batch), loss_shares)
+
+    def _with_loss(
+        self, output: EmotionRecognitionOutput, loss_shares: dict[str, Tensor] | None
+    ) -> EmotionRecognitionOutput:
+        """Sum the means that each part of the loss is made of, and the parts."""
+        if output.losses is None:
+            return output
+        several = {name: means.detach() for name, means in output.losses.items() if means.dim()}
+        output.means = (several | (output.means or {})) or None
+        output.losses = {name: total(weigh(name, means, loss_shares)) for name, means in output.losses.items()}
+        if "classification" in output.losses:
+            output.loss = cast("Any", self).weighted_sum(output.losses)
+        return output
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute a batch that fits the model: the equations of the family."""
@@ -220,7 +241,7 @@ class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
         output = self.base_model.forward_batch(batch)
         output.logits = self.classifier(output.graph)
         if batch.labels is not None:
-            self.add_loss(output, batch.labels)
+            output.losses = {"classification": self.task_loss(output.logits, batch.labels)} | (output.losses or {})
         return output
 
 

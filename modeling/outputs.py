@@ -16,6 +16,9 @@ class EmotionRecognitionOutput(ModelOutput):
     """Each named part of the loss, () and unweighted."""
     metrics: dict[str, Tensor] | None = None
     """Named numbers to watch that are not losses, () each."""
+    means: dict[str, Tensor] | None = None
+    """(..., counts) the means that a part or a metric is made of, where it is made of several with counts of their
+    own: a part is their sum, a metric the mean of those that are a mean over anything."""
     logits: Tensor | None = None
     """(N, num_labels)."""
     features: Tensor | None = None

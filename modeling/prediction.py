@@ -7,7 +7,6 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from .outputs import EmotionRecognitionOutput
 from .tasks import Task, task_of
 
 Item = TypeVar("Item")
@@ -40,6 +39,31 @@ class EmotionRecognitionMixin:
         """Weight in the loss of each named part that the model can have; a family adds its own."""
         return {"classification": 1.0}
 
+    batch_loss_parts: tuple[str, ...] = ()
+    """Parts of the loss that compare the utterances of a batch with each other, also in evaluation mode: their value
+    depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
+
+    def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
+        """What each part of the loss, and each metric of the model, is a mean over in this batch.
+
+        The mean over several batches is the mean of theirs, weighted by these counts.
+
+        Args:
+            batch: as `forward` takes it.
+            across_processes: whether other processes hold the rest of the batch and call this too, so that utterances
+                are compared with theirs.
+
+        Returns:
+            Part -> () count, or (means,) counts of a part that is made of several means. By default a part is a mean
+            over all utterances, and "classification" over the labelled ones (the sum of their class weights).
+        """
+        del across_processes
+        counts = dict.fromkeys(self.loss_weights(), num_utterances(batch))
+        labels = batch.get("labels")
+        if labels is None:
+            return counts | {"classification": torch.zeros_like(counts["classification"])}
+        return counts | {"classification": self.task.count(labels, self.config.class_weights)}
+
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config."""
         config = self.config
@@ -49,12 +73,6 @@ class EmotionRecognitionMixin:
         """() sum of the named parts, each times its weight."""
         weights = self.loss_weights()
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-
-    def add_loss(self, output: EmotionRecognitionOutput, labels: Tensor) -> None:
-        """Add "classification" to an output's `losses`, and the weighted sum of them as `loss`."""
-        assert output.logits is not None
-        output.losses = {"classification": self.task_loss(output.logits, labels)} | (output.losses or {})
-        output.loss = self.weighted_sum(output.losses)
 
     def scores(self, logits: Tensor) -> Tensor:
         """(N, num_labels) logits -> calibrated probabilities, or the values themselves for regression."""
@@ -129,6 +147,15 @@ class EmotionRecognitionMixin:
             with torch.inference_mode():
                 output = self(**batch, return_loss=False)
             yield output
+
+
+def num_utterances(batch: Mapping[str, Tensor]) -> Tensor:
+    """() float32 number of the utterances of a batch, on its device; a batch without dialogues has one per row."""
+    lengths = batch.get("dialogue_lengths")
+    if lengths is not None:
+        return lengths.sum().float()
+    first = next(iter(batch.values()))
+    return torch.full((), float(first.size(0)), device=first.device)
 
 
 def is_read(encoded: Iterable[Any]) -> list[bool]:

@@ -44,13 +44,20 @@ class Task:
         """
         logits = logits.float()
         weights = None if class_weights is None else logits.new_tensor(class_weights)
-        loss, scale = self._losses(logits, labels, weights, label_smoothing)
+        loss, scale = self._losses(logits, labels, weights, label_smoothing), self._weights(labels, weights)
         return (loss * scale).sum() / scale.sum().clamp(min=1e-8)
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of each utterance (N,), and its weight in the mean (N,), 0 where the label is unknown."""
+    def count(self, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
+        """() what `loss` divides by: how many utterances are labelled, or the sum of their weights."""
+        weights = None if class_weights is None else torch.tensor(class_weights, device=labels.device)
+        return self._weights(labels, weights).sum()
+
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
+        """The loss of each utterance (N,), anything where the label is unknown."""
+        raise NotImplementedError
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        """The weight of each utterance in the mean (N,), 0 where the label is unknown."""
         raise NotImplementedError
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -67,13 +74,13 @@ class SingleLabelTask(Task):
 
     problem_type = SINGLE_LABEL
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        known = labels != IGNORED_LABEL
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         target = labels.clamp(min=0)
-        loss = functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
-        return loss, known.float() if class_weights is None else known * class_weights[target]
+        return functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        known = labels != IGNORED_LABEL
+        return known.float() if class_weights is None else known * class_weights[labels.clamp(min=0)]
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """Softmax."""
@@ -93,13 +100,14 @@ class MultiLabelTask(Task):
         """One column per emotion."""
         return (num_utterances, num_labels)
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         loss = functional.binary_cross_entropy_with_logits(
             logits, labels.float().nan_to_num(), pos_weight=class_weights, reduction="none"
         )
-        return loss.mean(-1), (~labels.isnan().any(-1)).float()
+        return loss.mean(-1)
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        return (~labels.isnan().any(-1)).float()
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """Sigmoid."""
@@ -132,16 +140,16 @@ class RegressionTask(Task):
         quadrants = ((labels < 0) * places).sum(-1)
         return quadrants.masked_fill(labels.isnan().any(-1), IGNORED_LABEL)
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         if labels.dim() == 2:
             known = (~labels.isnan()).float()
             errors = known * functional.l1_loss(logits, labels.float().nan_to_num(), reduction="none")
-            # An utterance of which half the values are known counts half.
-            return errors.sum(-1) / known.sum(-1).clamp(min=1), known.mean(-1)
-        loss = functional.l1_loss(logits.squeeze(-1), labels.float().nan_to_num(), reduction="none")
-        return loss, (~labels.isnan()).float()
+            return errors.sum(-1) / known.sum(-1).clamp(min=1)
+        return functional.l1_loss(logits.squeeze(-1), labels.float().nan_to_num(), reduction="none")
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        known = (~labels.isnan()).float()
+        return known.mean(-1) if labels.dim() == 2 else known  # of which half the values are known counts half
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """The values."""

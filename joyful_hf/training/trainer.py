@@ -1,6 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,9 +8,8 @@ import datasets
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
@@ -21,13 +20,13 @@ from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
 from .early_stopping import EarlyStopping, patience_of
-from .logged_means import LoggedMeans
 from .loss_settings import give_own_config, set_up_loss
 from .sharing import Evaluated, SharingTrainer
+from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(SharingTrainer):
+class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -80,8 +79,6 @@ class JoyfulTrainer(SharingTrainer):
         train_dataset = self._encoded(train_dataset)
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
         self._averaging = WeightAveraging(getattr(args, "weight_averaging_decay", 0))
-        self._step_means = LoggedMeans()
-        self._evaluated_means = LoggedMeans()
         self._confusions: np.ndarray | None = None
         self.evaluated = {}
         if model is not None:
@@ -208,31 +205,6 @@ class JoyfulTrainer(SharingTrainer):
         if output_dir is not None and _internal_call and self.args.should_save:
             self._averaging.save_step_weights(self.model, Path(output_dir))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """As in transformers, whose `group_by_length` looks for the length in each item's first key."""
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy == "group_by_length" and isinstance(dataset, EncodedDialogues):
-            batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-            return LengthGroupedSampler(batch_size, lengths=[len(dialogue) for dialogue in dataset.encoded])
-        return super()._get_train_sampler(train_dataset)
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
-        """Keep the order of the data, whatever `train_sampling_strategy` says: predictions come out in it."""
-        if isinstance(eval_dataset, EncodedDialogues) and self.args.world_size <= 1:
-            return SequentialSampler(eval_dataset)
-        return super()._get_eval_sampler(eval_dataset)
-
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
-    ) -> tuple[list[Any], Tensor | int | None]:
-        """As in transformers; no batches once training is over.
-
-        transformers checks for that after a step only: a run resumed from its very last checkpoint would make one
-        more.
-        """
-        is_over = self.control.should_training_stop or self.state.global_step >= self.state.max_steps
-        return super().get_batch_samples(epoch_iterator, 0 if is_over else num_batches, device)
-
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """As in transformers; parts of the model that name their own learning rate get it."""
         if self.optimizer is not None:
@@ -247,34 +219,6 @@ class JoyfulTrainer(SharingTrainer):
                     optimizer.add_param_group({**group, "params": own, "lr": rate})
         return optimizer
 
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        """As in transformers; keeps the loss parts and the model's metrics for the log."""
-        loss, outputs = super().compute_loss(model, self._with_labels(inputs), True, num_items_in_batch)
-        values = {f"loss_{name}": part.detach() for name, part in (outputs.losses or {}).items()}
-        values |= outputs.metrics or {}
-        if model.training:
-            self._step_means.add(values)
-        elif values:
-            # Counted as transformers counts the loss: once for each dialogue of the batch.
-            rows = torch.stack(list(values.values())).repeat(self.args.eval_batch_size, 1)
-            rows = self.gather_function(rows)
-            self._evaluated_means.add(dict(zip(values, rows.sum(0), strict=True)), len(rows))
-        return (loss, outputs) if return_outputs else loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in transformers, with `loss_<part>` and the model's metrics: means over the steps since the last log."""
-        if "loss" in logs:
-            means = self._step_means.means()
-            logs.update({name: self.accelerator.reduce(mean, reduction="mean").item() for name, mean in means.items()})
-            self._step_means = LoggedMeans()
-        super().log(logs, start_time)
-
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -283,16 +227,9 @@ class JoyfulTrainer(SharingTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """As in transformers, with the loss parts and the model's metrics.
-
-        If there is not one label, the losses that need labels are left out.
-        """
-        self._evaluated_means = LoggedMeans()
+        """As in `ExactStepsTrainer`; counts the confusions too."""
         self._confusions = None
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
-        metrics = output.metrics if output.metrics is not None else {}
-        means = self._evaluated_means.means()
-        metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in means.items()})
         predictions, label_ids = output.predictions, output.label_ids
         task = self._task
         is_counted = task.has_classes and not task.several_labels and not self.is_in_train
@@ -300,9 +237,6 @@ class JoyfulTrainer(SharingTrainer):
             rows, labels = task.labelled_rows(predictions, cast("np.ndarray", label_ids))
             if len(labels):
                 self._confusions = count_confusions(rows, labels)
-        if isinstance(output.label_ids, np.ndarray) and np.all(output.label_ids == IGNORED_LABEL):
-            for name in ("loss", "loss_classification"):
-                metrics.pop(f"{metric_key_prefix}_{name}", None)
         return output
 
     def prediction_step(
@@ -317,7 +251,7 @@ class JoyfulTrainer(SharingTrainer):
         Accelerate cuts and gathers evaluation results by rows, and a row has to be an example of the data set: a
         dialogue, or an utterance for a family that sees one at a time, whose rows are left as they are.
         """
-        inputs = self._with_labels(inputs)
+        inputs = self.with_labels(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         if logits is None or labels is None:
             return loss, None, None
@@ -326,16 +260,6 @@ class JoyfulTrainer(SharingTrainer):
             lengths = packed.tolist()
             logits, labels = pad_dialogues(logits, lengths), pad_dialogues(labels, lengths)
         return loss, logits, labels
-
-    def _with_labels(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Give a batch without any label unknown ones: it has a loss too, and each process reports the same parts."""
-        if "labels" in inputs:
-            return inputs
-        first = next(iter(inputs.values()))
-        count = int(inputs["dialogue_lengths"].sum()) if "dialogue_lengths" in inputs else first.size(0)
-        task = self._task
-        shape = task.label_shape(count, len(self._config.id2label or ()))
-        return {**inputs, "labels": torch.full(shape, task.unknown_label, device=first.device)}
 
 
 def _are_named(dataset: Any) -> bool:

@@ -80,7 +80,7 @@ def test_the_command_line_trains_evaluates_and_predicts(succeeds, tmp_path, pres
     assert config["model_type"] == "foal_net"
     assert config["temperature_mode"] == (preset or "clip")
     tested = json.loads((tmp_path / "out" / "test_results.json").read_text())
-    assert {"test_weighted_f1", "test_loss_avel", "test_loss_mem"} <= tested.keys()
+    assert {"test_weighted_f1", "test_loss", "test_loss_classification"} <= tested.keys()
 
     succeeds("evaluate", "out", "--data-file", "validation.jsonl", "--output-dir", "scores")
     scores = json.loads((tmp_path / "scores" / "eval_results.json").read_text())

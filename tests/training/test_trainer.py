@@ -394,37 +394,6 @@ def test_an_evaluation_leaves_the_training_log_alone(tmp_path):
     assert logged[0] == logged[1]
 
 
-def test_accumulated_gradients_are_the_mean_of_the_batches(tmp_path):
-    """Not their sum: a model that took it upon itself to scale its loss would make steps four times too long."""
-    rate, train = 0.5, TRAIN[:4]
-    trainer = make_trainer(
-        tmp_path,
-        train=train,
-        validation=None,
-        settings=DETERMINISTIC,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=4,
-        max_steps=1,
-        learning_rate=rate,
-        optim="sgd",
-        lr_scheduler_type="constant",
-        weight_averaging_decay=0.0,
-        weight_decay=0.0,
-        max_grad_norm=0.0,
-    )
-    model = trainer.model.train()
-    losses = [model(**trainer.processing_class(dialogue, return_tensors="pt")).loss for dialogue in train]
-    torch.stack(losses).mean().backward()
-    expected = {
-        name: weight.detach() - rate * (0 if weight.grad is None else weight.grad)
-        for name, weight in model.named_parameters()
-    }
-    model.zero_grad()
-    trainer.train()
-    for name, weight in trainer.model.named_parameters():
-        torch.testing.assert_close(weight.detach(), expected[name], atol=1e-6, rtol=1e-4, msg=name)
-
-
 @pytest.mark.parametrize(("arguments", "power"), [({"class_balance": 1}, 1), ({"class_balance": 0.5}, 0.5), ({}, 0.4)])
 def test_classes_weigh_by_the_inverse_of_their_frequency_to_a_power(tmp_path, arguments, power):
     trainer = make_trainer(tmp_path, **arguments)
