@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cells = run_missing_cells(Path(arguments.output), arguments.variants, arguments.seeds)
     except DialogueError as error:
-        print(f"missing_modalities.py: {error}", file=sys.stderr)
+        print(f"benchmarks.missing_modalities: {error}", file=sys.stderr)
         return 2
     text = report(cells, arguments.part)
     print(f"\n{text}")

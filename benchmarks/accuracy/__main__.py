@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             variants = run_missing_cells(arguments, results)
         found = measured(results, arguments.model, variants, arguments.seeds)
     except DialogueError as error:
-        print(f"accuracy.py: {error}", file=sys.stderr)
+        print(f"benchmarks.accuracy: {error}", file=sys.stderr)
         return 2
     text = report(found)
     print(f"\n{text}")
