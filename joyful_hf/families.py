@@ -41,24 +41,24 @@ class Family:
     """One system. Classes are given as such, or as `module:name`, to be imported when they are first needed."""
 
     name: str
-    """What `--model` calls it."""
+    """Name by which users choose the family, such as `joyful`."""
     title: str
-    """What people call it."""
+    """Name as papers and cards print it."""
     model_type: str
-    """What its checkpoints call it."""
+    """`model_type` in the configuration of its checkpoints."""
     config: type | str
     model: type | str
     """With its classifier: what `AutoModel` gives."""
     processor: type | str
     words: str
-    """What a card says of the method: a sentence that goes on from the title."""
+    """Sentence of the card on the method, which goes on from the title."""
     recommended_words: str
     """The sentence that a card has of a model with the configuration's defaults."""
     paper: Paper | None = None
     caveat: str = ""
-    """What a reader of a card must know of the implementation, such as that no code was published."""
+    """Sentence of the card on the limits of the implementation, such as that no code was published."""
     tags: tuple[str, ...] = ()
-    """Of the Hub, beside those that every family has."""
+    """Tags on the Hub, in addition to those that every family has."""
     presets: Mapping[str, Preset] = field(default_factory=dict)
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments of `joyful train` that are not those of `JoyfulTrainingArguments`."""
@@ -110,7 +110,7 @@ FAMILIES: dict[str, Family] = {}
 
 
 def family_named(name: str) -> Family:
-    """Return the family that `--model NAME` means.
+    """Return the family of this name.
 
     Raises:
         DialogueError: there is none of this name.

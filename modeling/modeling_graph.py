@@ -233,7 +233,7 @@ class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
 
     @property
     def reach(self) -> Reach:
-        """How far the bare model and the classifier look."""
+        """The reach of the bare model followed by the classifier."""
         return in_sequence(self.base_model, self.classifier)
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:

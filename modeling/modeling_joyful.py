@@ -241,7 +241,7 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
 
     @property
     def reach(self) -> Reach:
-        """How far the networks look, side by side; a classifier sees each utterance on its own."""
+        """The reach of the networks, side by side; a classifier sees each utterance on its own."""
         return side_by_side(*(in_sequence(model, classifier) for model, classifier in self._members()))
 
     def _members(self) -> list[tuple[JoyfulModel, nn.Module]]:

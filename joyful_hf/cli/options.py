@@ -1,4 +1,4 @@
-"""What several commands share: options, and what they do with files, progress bars and interruptions."""
+"""Options that several commands share, and their handling of files, progress bars and interruptions."""
 
 import sys
 from collections.abc import Generator, Iterable

@@ -46,7 +46,7 @@ def _fields(source: Path) -> Iterator[_Field]:
 
 
 def _field(name: str, value: ast.expr | None) -> _Field:
-    """What `name: type = field(default=..., metadata={"help": ...})` says, as far as it is written out there."""
+    """Read `name: type = field(default=..., metadata={"help": ...})`, as far as it is written out there."""
     written = {}
     for keyword in value.keywords if isinstance(value, ast.Call) else ():
         try:

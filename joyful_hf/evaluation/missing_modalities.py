@@ -1,4 +1,4 @@
-"""How much a model loses where modalities are missing: hidden at random, one alone, or one gone altogether."""
+"""The loss of a model where modalities are missing: hidden at random, all but one, or one of them altogether."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .metrics import compute_metrics
 from .task import task_of
 
 DRAWS = 5
-"""How often the modalities that a rate hides are drawn; the scores of a rate are the mean."""
+"""Number of times that the modalities to hide are drawn for each rate; its scores are the mean over the draws."""
 
 
 @dataclass(frozen=True)

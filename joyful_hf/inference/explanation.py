@@ -19,7 +19,7 @@ DECIMALS = 5
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the scores of a dialogue owe to each of its n utterances and to their modalities.
+    """The contributions of each of the n utterances of a dialogue, and of their modalities, to its scores.
 
     The score of an utterance is the probability of its label, or of the most probable label if it may have several.
     When something is hidden, the score falls or rises; a rise is a negative fall. For regression the score is the

@@ -91,7 +91,7 @@ def _range_table(run: RunFolder, parts: Mapping[str, DataSummary]) -> str:
 
 
 def _with_share(label: str, part: DataSummary, run: RunFolder) -> str:
-    """How many utterances have the label, and their share of those that are labelled."""
+    """Format the number of utterances with the label, and their share of those that are labelled."""
     count = part.label_counts.get(label, 0)
     whole = part.num_utterances if task_of(run.config).several_labels else sum(part.label_counts.values())
     return f"{count:,} ({count / whole:.0%})"

@@ -137,7 +137,7 @@ class _Subject:
 
     @cached_property
     def shown_prediction(self) -> dict[str, Any]:
-        """That dialogue as `model.predict` returns it."""
+        """The shown dialogue as `model.predict` returns it."""
         begin = sum(len(dialogue["utterances"]) for dialogue in self.dialogues[: self.shown])
         logits = self.represented.logits[begin : begin + len(self.shown_dialogue["utterances"])]
         named = self.model.name_scores(self.model.scores(logits))

@@ -63,7 +63,7 @@ _INK = np.array([40, 25, 25], np.float32)
 
 @dataclass(frozen=True)
 class Speaker:
-    """How a speaker sounds and looks, whatever the emotion."""
+    """The voice and the looks of a speaker, whatever the emotion."""
 
     pitch: float  # Hz, neither excited nor quiet
     skin: np.ndarray  # (3,) of 0 to 255

@@ -1,4 +1,4 @@
-"""What a training run prints, and when it stops early."""
+"""Callbacks that print what a training run does, and stop it early."""
 
 import logging
 import math

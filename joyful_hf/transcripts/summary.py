@@ -1,4 +1,4 @@
-"""`summary_table`: what predictions of recordings say in a few lines."""
+"""`summary_table`: a summary of predictions in a few lines of text."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,15 @@ _TEXT_WIDTH = 48
 
 
 def summary_table(predictions: Dialogue | Iterable[Dialogue], moments: int = _MOST_MOMENTS) -> str:
-    """Make a table of the speakers, with their minutes, utterances and the share of each emotion, and of the strongest
-    moments with their times, as plain text.
+    """Summarise predictions as plain text: a row per speaker, and the strongest moments.
 
     Emotions are counted by utterances; with several at once, their shares add up to more than 100 %. Values of a
     regression have their means instead. The strongest moments are the utterances with the highest scores, or the
     values farthest from 0, among all labels but the most frequent one.
 
     Args:
-        predictions: what `model.predict` or the pipeline gives.
-        moments: how many moments to show at most.
+        predictions: the output of `model.predict` or the pipeline.
+        moments: the largest number of moments to show.
     """
     rows = make_rows(predictions)
     parts = ["\n".join(_aligned(_speaker_lines(rows)))]
@@ -90,7 +89,7 @@ def _strength(row: Row) -> float:
 
 
 def _strongest(rows: Sequence[Row], count: int) -> list[Row]:
-    """The utterances with the strongest emotions; the most frequent label is what the rest stands out from."""
+    """Return the utterances with the strongest emotions; those with only the most frequent label do not count."""
     counts: dict[Any, int] = defaultdict(int)
     for row in rows:
         for label in _labels_of(row):
@@ -123,7 +122,7 @@ def _clock(seconds: float) -> str:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lines as columns, numbers to the right."""
+    """Align lines in columns, numbers to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     numbers = [
         all(line[column][:1].isdigit() or line[column][:1] in "+-" for line in lines[1:])

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -123,6 +124,20 @@ def test_the_recordings_script_prints_an_emotion_per_clip_with_or_without_a_tran
         assert line.endswith("%" if utterance == without_transcript else utterance["text"])
 
 
+def test_the_space_requires_what_the_package_and_its_demo_require():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = {*project["dependencies"], *extras["media"], *extras["plots"], *extras["demo"]}
+    lines = (EXAMPLES / "space" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {line for line in lines if not line.startswith("#")} == wanted - {"joyful-hf[media,plots]"}
+
+
+def test_nothing_asks_an_index_for_the_package():
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *EXAMPLES.rglob("*.*")]:
+        if path.suffix in (".md", ".ipynb", ".py", ".txt"):
+            assert "joyful-hf[" not in path.read_text(encoding="utf-8"), f"{path}: the package is on no index"
+
+
 def test_the_notebook_is_kept_without_its_outputs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
@@ -162,11 +177,11 @@ def test_the_notebook_trains_scores_and_draws(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_accuracy_benchmark_resumes_and_prints_its_table(files, tmp_path):
-    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), "--train-file", "train.jsonl"]
+    command = [sys.executable, "-m", "benchmarks.accuracy", "--train-file", "train.jsonl"]
     command += ["--test-file", "test.jsonl", "--variants", "recommended", "no-graph", "--seeds", "1"]
-    first = run(command, tmp_path)
+    first = run(command, tmp_path, PYTHONPATH=str(ROOT))
     assert first.returncode == 0, first.stderr
-    again = run(command, tmp_path)
+    again = run(command, tmp_path, PYTHONPATH=str(ROOT))
 
     assert "| no-graph |" in again.stdout
     assert "recommended/0:" in first.stdout
