@@ -1,10 +1,14 @@
 """`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL as presets."""
 
+import logging
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig
 
 from .configuration_graph import IEMOCAP_DIMS, SpeakerGraphConfig
+
+logger = logging.getLogger(__name__)
 
 AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
 
@@ -214,6 +218,22 @@ class JoyfulConfig(SpeakerGraphConfig):
         self.views = [list(view) for view in self.views]
         super().__post_init__(**kwargs)
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the representations that are classified."""
+        dims = self.modality_dims
+        if self.fusion == "autoencoder":
+            width = 2 * self.bottleneck_size
+        else:
+            widths = {
+                "contextual": sum(self.contextual_size or dim for dim in dims.values()),
+                "specific": len(dims) * self.projection_size,
+            }
+            width = sum(widths[name] for name in set(self.fusion_branches)) or sum(dims.values())
+        if self.graph_encoder == "relational":
+            return self._graph_width(self.graph_hidden_size or width)
+        return self.graph_hidden_size or width if self.graph_num_layers else width
+
     def validate_branches(self) -> None:
         """Check that the branches are known."""
         unknown = set(self.fusion_branches) - {"contextual", "specific"}
@@ -233,7 +253,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         """The method of the paper at IEMOCAP's sizes; every field can be overridden.
 
         10 heads follow COGMEN's rule for the width of 1380, the paper gives none; other widths take the largest
-        divisor up to 10.
+        divisor up to 10, with a warning if that is 1.
         """
         config: dict[str, Any] = {
             "fusion": "contextual_basis",
@@ -241,7 +261,7 @@ class JoyfulConfig(SpeakerGraphConfig):
             "contextual_size": None,
             "basis_size": 32,
             "smoothing_rate": 0.2,
-            "num_attention_heads": _largest_divisor(_contextual_width(overrides), 10),
+            "num_attention_heads": _num_heads(_contextual_width(overrides), overrides),
             "graph_encoder": "aggregate_combine",
             "graph_hidden_size": None,
             "views": [["feature_mask", "edge_perturb"], ["feature_mask", "global_proximity"]],
@@ -292,14 +312,28 @@ class JoyfulConfig(SpeakerGraphConfig):
 
 
 def _contextual_width(overrides: dict[str, Any]) -> int:
+    """Width of the contextual branch of the paper's form with these changes."""
     dims = {name: overrides.get(name, 0) for name in IEMOCAP_DIMS}
+    text_config = overrides.get("text_config")
+    if text_config is not None and not dims["text_dim"]:
+        if isinstance(text_config, dict):
+            text_config = AutoConfig.for_model(**({"model_type": "bert"} | text_config))
+        dims["text_dim"] = text_config.hidden_size
     if not any(dims.values()):
         dims = IEMOCAP_DIMS
     return sum(overrides.get("contextual_size") or dim for dim in dims.values() if dim)
 
 
-def _largest_divisor(number: int, limit: int) -> int:
-    return max(divisor for divisor in range(1, limit + 1) if number % divisor == 0)
+def _num_heads(width: int, overrides: dict[str, Any]) -> int:
+    """The largest divisor of the width up to 10."""
+    heads = max(divisor for divisor in range(1, 11) if width % divisor == 0)
+    if heads == 1 and "num_attention_heads" not in overrides:
+        logger.warning(
+            "the context encoder is %d wide, and no number from 2 to 10 divides that: its attention has a single head. "
+            "Give `contextual_size` a width that can be divided, or `num_attention_heads`.",
+            width,
+        )
+    return heads
 
 
 __all__ = ["JoyfulConfig"]

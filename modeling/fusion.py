@@ -62,7 +62,7 @@ class ContextualBranch(nn.Module):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
-        self.smoothing_rate = config.smoothing_rate
+        self.config = config
         sizes = {name: config.contextual_size or dim for name, dim in config.modality_dims.items()}
         self.sizes = sizes
         self.hidden_size = sum(sizes.values())
@@ -87,7 +87,7 @@ class ContextualBranch(nn.Module):
         if not return_loss:
             return FusionOutput(contextual, None)
         real = torch.cat([present[name].expand(-1, size) for name, size in self.sizes.items()], dim=-1)
-        smooth = smoothing_loss(contextual, layout, self.smoothing_rate)
+        smooth = smoothing_loss(contextual, layout, self.config.smoothing_rate)
         return FusionOutput(contextual, smooth + reconstruction_loss(contextual, joined, real))
 
 
@@ -115,6 +115,7 @@ class SpecificBranch(nn.Module):
     """B2, section 3.3.2: each modality expressed in one shared basis of q trainable vectors (Eqs. 3-7)."""
 
     reach = ALONE
+    without_weight_decay = ("basis",)
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
@@ -198,6 +199,7 @@ class AutoencoderFusion(nn.Module):
     """The released fusion: two auto-encoders, one over the joined features, one over the attended projections."""
 
     reach = ALONE
+    without_weight_decay = ("basis",)
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
