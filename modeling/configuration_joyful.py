@@ -17,6 +17,7 @@ CHOICES = SpeakerGraphConfig.choices | {
     "context_encoder": ("transformer", "gru"),
     "graph_encoder": ("aggregate_combine", "relational"),
     "feature_mask_unit": ("dimension", "element"),
+    "fusion_loss_reduction": ("mean", "sum"),
     "edge_perturb_mode": ("drop_and_add", "rewire"),
     "contrast": ("view_to_view", "anchor_to_views"),
     "contrast_scope": ("dialogue", "batch"),
@@ -37,6 +38,7 @@ _PUBLISHED: dict[str, Any] = {
     "graph_residual": False,
     "graph_max_distance": 0,
     "contrast_exclude_self": True,
+    "fusion_loss_reduction": "mean",
     "classifier_hidden_size": None,
     "classifier_residual": False,
     "plain_path_size": 0,
@@ -100,6 +102,9 @@ class JoyfulConfig(SpeakerGraphConfig):
         katz_attenuation, katz_order: of the Katz index, the first over the graph's highest degree. Not in the
             paper.
         feature_mask_unit: mask whole `"dimension"`s (paper) or single `"element"`s (released).
+        feature_mask_rescale: multiply what feature masking leaves so that it keeps its size on average, as dropout does.
+            Neither the paper nor the released code says so. Without it the paper's H = H1 + H2 is larger in evaluation
+            than in training, where both views are masked; MEASURED_RESCALE
         edge_perturb_mode: `"drop_and_add"` (paper) or `"rewire"` (released).
         contrast: `"view_to_view"` (paper: Eqs. 11-13, and H = H1 + H2) or `"anchor_to_views"` (released: the
             clean graph against each view by InfoNCE, and H is the clean graph's).
@@ -107,7 +112,11 @@ class JoyfulConfig(SpeakerGraphConfig):
         contrastive_temperature: 1 in the paper, 0.2 in the released code.
         contrast_exclude_self: leave the anchor out of the intra-view negatives. The paper's text does, its
             Eq. 12 and the released code do not.
-        fusion_loss_weight: alpha (paper: 0.06).
+        fusion_loss_weight: alpha (paper: 0.06; released: 0.05), of L_mf as `fusion_loss_reduction` takes it.
+        fusion_loss_reduction: `"mean"` over the dimensions of each squared distance in L_mf, so that alpha weighs the
+            same at every size, or `"sum"`, Eqs. 1, 2 and 7 as they are printed: at IEMOCAP's sizes a sum is 1380 times
+            the mean. The released code sums over the dimensions and over the utterances of a dialogue besides; neither
+            form has that. The targets of the reconstruction keep their gradient in both; MEASURED_DETACH
         contrastive_loss_weight: beta (paper: 0.3 for IEMOCAP and MELD, 0.1 for MOSEI); 0 switches the contrast
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
@@ -198,6 +207,7 @@ class JoyfulConfig(SpeakerGraphConfig):
     katz_attenuation: float | int = 0.5
     katz_order: int = 4
     feature_mask_unit: str = "dimension"
+    feature_mask_rescale: bool = False
     edge_perturb_mode: str = "drop_and_add"
 
     contrast: str = "view_to_view"
@@ -205,6 +215,7 @@ class JoyfulConfig(SpeakerGraphConfig):
     contrastive_temperature: float | int = 1.0
     contrast_exclude_self: bool = True
     fusion_loss_weight: float | int = 0.06
+    fusion_loss_reduction: str = "mean"
     contrastive_loss_weight: float | int = 0.1
     classifier_hidden_size: int | None = None
     classifier_residual: bool = True
@@ -254,6 +265,9 @@ class JoyfulConfig(SpeakerGraphConfig):
 
         10 heads follow COGMEN's rule for the width of 1380, the paper gives none; other widths take the largest
         divisor up to 10, with a warning if that is 1.
+
+        L_mf is a mean over dimensions, which makes alpha weaker than Eqs. 1, 2 and 7 as they are printed;
+        `fusion_loss_reduction="sum"` is the literal form.
         """
         config: dict[str, Any] = {
             "fusion": "contextual_basis",
@@ -272,6 +286,7 @@ class JoyfulConfig(SpeakerGraphConfig):
             "katz_attenuation": 0.5,
             "katz_order": 4,
             "feature_mask_unit": "dimension",
+            "feature_mask_rescale": True,
             "edge_perturb_mode": "drop_and_add",
             "contrast": "view_to_view",
             "contrast_scope": "dialogue",
@@ -287,7 +302,8 @@ class JoyfulConfig(SpeakerGraphConfig):
 
         Mended: each view perturbs its own copy of the graph, edges are moved inside their dialogue and get the
         relation that fits, padding takes no part, the fusion loss counts every utterance, and the anchor is not
-        its own negative.
+        its own negative. The fusion loss is a mean over utterances and dimensions, where the code sums over both with
+        the same weight of 0.05; `fusion_loss_reduction="sum"` sums over the dimensions.
         """
         config: dict[str, Any] = {
             "fusion": "autoencoder",
@@ -301,6 +317,7 @@ class JoyfulConfig(SpeakerGraphConfig):
             "feature_mask_rate": 0.25,
             "edge_perturb_rate": 0.1,
             "feature_mask_unit": "element",
+            "feature_mask_rescale": False,
             "edge_perturb_mode": "rewire",
             "contrast": "anchor_to_views",
             "contrast_scope": "batch",

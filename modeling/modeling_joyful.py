@@ -157,7 +157,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         for name in names:
             if name == "feature_mask":
                 mask = mask_dimensions if config.feature_mask_unit == "dimension" else mask_elements
-                graph = mask(graph, config.feature_mask_rate)
+                graph = mask(graph, config.feature_mask_rate, config.feature_mask_rescale)
             elif name == "edge_perturb":
                 perturb = drop_and_add_edges if config.edge_perturb_mode == "drop_and_add" else rewire_edges
                 graph = perturb(graph, config.edge_perturb_rate)
