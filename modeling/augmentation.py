@@ -30,7 +30,7 @@ def mask_dimensions(graph: SpeakerGraph, rate: float, rescale: bool = False) -> 
 
 
 def mask_elements(graph: SpeakerGraph, rate: float, rescale: bool = False) -> SpeakerGraph:
-    """FM of the released code: zero each single element with probability `rate`; the code does not rescale the rest."""
+    """FM of the released code: zero each single element with probability `rate`; the code does not rescale."""
     keep = torch.rand_like(graph.nodes, dtype=torch.float32) >= rate
     nodes = graph.nodes * keep
     return replace(graph, nodes=nodes / (1 - rate) if rescale and rate < 1 else nodes)

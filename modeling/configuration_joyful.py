@@ -102,7 +102,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         katz_attenuation, katz_order: of the Katz index, the first over the graph's highest degree. Not in the
             paper.
         feature_mask_unit: mask whole `"dimension"`s (paper) or single `"element"`s (released).
-        feature_mask_rescale: multiply what feature masking leaves so that it keeps its size on average, as dropout does.
+        feature_mask_rescale: multiply what feature masking leaves so that it keeps its size on average, as in dropout.
             Neither the paper nor the released code says so. Without it the paper's H = H1 + H2 is larger in evaluation
             than in training, where both views are masked; MEASURED_RESCALE
         edge_perturb_mode: `"drop_and_add"` (paper) or `"rewire"` (released).
@@ -346,7 +346,7 @@ def _num_heads(width: int, overrides: dict[str, Any]) -> int:
     heads = max(divisor for divisor in range(1, 11) if width % divisor == 0)
     if heads == 1 and "num_attention_heads" not in overrides:
         logger.warning(
-            "the context encoder is %d wide, and no number from 2 to 10 divides that: its attention has a single head. "
+            "the context encoder is %d wide, and no number from 2 to 10 divides that: its attention has one head. "
             "Give `contextual_size` a width that can be divided, or `num_attention_heads`.",
             width,
         )

@@ -70,10 +70,8 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
         """Parts of the model that `JoyfulTrainer` trains with a learning rate of their own, and that rate."""
         return []
 
-    def complete(
-        self, output: Output, output_hidden_states: bool | None, output_attentions: bool | None
-    ) -> Output:
-        """Return the output with what transformers calls hidden states and attentions, if they or the config ask for it.
+    def complete(self, output: Output, output_hidden_states: bool | None, output_attentions: bool | None) -> Output:
+        """Return the output with hidden states and attentions, if the arguments or else the config ask for them.
 
         Its fields lie in the order of their class: `output[0]` is the loss, if there is one, and then come the logits.
         """
@@ -89,7 +87,7 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
         """Whether `forward`'s argument or else the config asks for attentions."""
         return bool(self.config.output_attentions if output_attentions is None else output_attentions)
 
-    def get_input_embeddings(self) -> nn.Module | None:
+    def get_input_embeddings(self) -> Any:
         """The embeddings of the tokens that the model reads; None unless it has an encoder of text."""
         return None
 
@@ -106,11 +104,11 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
             "(`text_config`, `from_encoders`) if its family has one"
         )
 
-    def _set_gradient_checkpointing(self, enable: bool = True, **settings: Any) -> None:
+    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
         # A form without a layer that is worth recomputing trains as it is: the arguments of a run are often shared
         # by several models.
         if any(hasattr(module, "gradient_checkpointing") for module in self.modules()):
-            super()._set_gradient_checkpointing(enable, **settings)
+            super()._set_gradient_checkpointing(enable, *args, **kwargs)
         elif enable:
             logger.warning(
                 "%s has no layer that can be recomputed (encoders, transformer layers): gradient checkpointing "

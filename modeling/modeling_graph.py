@@ -85,7 +85,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             return []
         return [(encoder.encoder, self._graph_config.text_encoder_learning_rate)]
 
-    def get_input_embeddings(self) -> nn.Module | None:
+    def get_input_embeddings(self) -> Any:
         """The token embeddings of the encoder of text, if there is one."""
         encoder = self._text_encoder
         return None if encoder is None else encoder.encoder.get_input_embeddings()
@@ -152,7 +152,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
                 is replaced by the layer's states after every utterance, (N, size).
             text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
                 tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
-            output_hidden_states: return `hidden_states`, the representations of each stage; the config's word by default.
+            output_hidden_states: return `hidden_states`, the vectors of each stage; the config's word by default.
             output_attentions: return `attentions`, the graph attention's weights; the config's word by default.
 
         `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
