@@ -1,5 +1,6 @@
 """What users of transformers expect of a model: ideas of its model test suite, over every family."""
 
+import copy
 import inspect
 import logging
 
@@ -219,3 +220,22 @@ def test_it_loads_quantised(family, tmp_path):
     quantised = type(model).from_pretrained(tmp_path, quantization_config=settings)
     with torch.no_grad():
         torch.testing.assert_close(quantised(**batch).logits, model(**batch).logits, rtol=0.1, atol=0.05)
+
+
+def test_an_adapter_in_a_frozen_encoder_trains_and_comes_back(tmp_path):
+    peft = pytest.importorskip("peft")
+    (case,) = (case for case in FAMILY_CASES if case.name == "joyful-with-text-encoder")
+    model, processor = case.make(make_dialogues(), unfreeze_text_encoder=False)
+    base = copy.deepcopy(model)
+    settings = peft.LoraConfig(target_modules=r".*text_encoder.*(query|value)", modules_to_save=["classifier"])
+    adapted = peft.get_peft_model(model, settings)
+    args = JoyfulTrainingArguments(
+        str(tmp_path), max_steps=2, eval_strategy="no", load_best_model_at_end=False, save_strategy="no", use_cpu=True
+    )
+    before = {name: tensor.clone() for name, tensor in adapted.state_dict().items() if "lora_" in name}
+    JoyfulTrainer(adapted, args, train_dataset=make_dialogues(), processing_class=processor).train()
+    assert all(not torch.equal(tensor, adapted.state_dict()[name]) for name, tensor in before.items())
+    adapted.save_pretrained(tmp_path)
+    batch = processor(make_dialogues(), return_tensors="pt")
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path).eval()
+    assert torch.equal(loaded(**batch).logits, adapted.eval()(**batch).logits)
