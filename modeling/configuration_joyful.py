@@ -119,8 +119,8 @@ class JoyfulConfig(SpeakerGraphConfig):
             same at every size, or `"sum"`, Eqs. 1, 2 and 7 as they are printed: at IEMOCAP's sizes a sum is 1380 times
             the mean. The released code sums over the dimensions and over the utterances of a dialogue besides; neither
             form has that. In the same measurement with one seed, the sum gave a weighted F1 of 0.252 where the mean
-            gave 0.438. The targets of the reconstruction keep their gradient, as in the released code: without it weighted
-            F1 was 0.437.
+            gave 0.438. The targets of the reconstruction keep their gradient, as in the released code: without it
+            weighted F1 was 0.437.
         contrastive_loss_weight: beta (paper: 0.3 for IEMOCAP and MELD, 0.1 for MOSEI); 0 switches the contrast
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
