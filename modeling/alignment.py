@@ -1,11 +1,14 @@
 """Audio-video emotion alignment (AVEL): utterances of the same emotion lie close to each other across modalities."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import initialization as init
+from transformers.conversion_mapping import register_checkpoint_conversion_mapping
+from transformers.core_model_loading import ConversionOps, WeightConverter
 
 from .configuration_foal_net import FoalNetConfig
 from .dropout import Dropout
@@ -32,8 +35,39 @@ class ProjectionHead(nn.Module):
         return functional.normalize(self.norm(projected + corrected).float(), dim=-1)
 
 
+class AsVector(ConversionOps):
+    """Read a number that an older checkpoint keeps without dimensions as a vector of one entry."""
+
+    def convert(
+        self, input_dict: dict[str, Any], source_patterns: list[str], target_patterns: list[str], **kwargs: Any
+    ) -> dict[str, Any]:
+        """One tensor, alone or in a list -> the same under the target's name, (1,)."""
+        del source_patterns, kwargs
+        ((given,), (name,)) = input_dict.values(), target_patterns
+        return {name: (given[0] if isinstance(given, list) else given).reshape(1)}
+
+    @property
+    def reverse_op(self) -> "AsVector":
+        """The same: it is saved as it is."""
+        return self
+
+
+_NUMBERS = ("logit_scale", "temperature")
+# For `from_pretrained`; `EmotionAlignment._load_from_state_dict` is for `load_state_dict`.
+register_checkpoint_conversion_mapping(
+    FoalNetConfig.model_type,
+    [WeightConverter(f"alignment.{name}", f"alignment.{name}", [AsVector()]) for name in _NUMBERS],
+    overwrite=True,
+)
+
+
 class EmotionAlignment(nn.Module):
-    """Similarities between the utterances of two modalities, and the loss that aligns them by emotion."""
+    """Similarities between the utterances of two modalities, and the loss that aligns them by emotion.
+
+    Its learnt number is a vector of one entry, as FSDP2 refuses parameters without dimensions.
+    """
+
+    without_weight_decay = _NUMBERS
 
     def __init__(self, config: FoalNetConfig) -> None:
         super().__init__()
@@ -41,9 +75,9 @@ class EmotionAlignment(nn.Module):
         self.logit_scale: nn.Parameter | None = None
         self.temperature: nn.Parameter | None = None
         if config.temperature_mode == "clip":
-            self.logit_scale = nn.Parameter(torch.empty(()))
+            self.logit_scale = nn.Parameter(torch.empty(1))
         else:
-            self.temperature = nn.Parameter(torch.empty(()))
+            self.temperature = nn.Parameter(torch.empty(1))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -54,6 +88,12 @@ class EmotionAlignment(nn.Module):
             init.constant_(self.logit_scale, math.log(1 / start))
         if self.temperature is not None:
             init.constant_(self.temperature, start)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        for name in _NUMBERS:
+            if (number := state_dict.get(prefix + name)) is not None:
+                state_dict[prefix + name] = number.reshape(1)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def similarity(self, anchors: Tensor, others: Tensor) -> Tensor:
         """(B, size) and (B, size) unit vectors -> (B, B) logits, anchors in the rows."""

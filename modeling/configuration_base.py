@@ -31,7 +31,8 @@ class EmotionRecognitionConfig(PreTrainedConfig):
 
     # The trainer does not gather these in evaluation: every field of `EmotionRecognitionOutput` but the logits.
     keys_to_ignore_at_inference = [
-        *("loss", "losses", "metrics", "means", "features", "fused", "context", "graph", "edge_attention")
+        *("loss", "losses", "metrics", "means", "features", "fused", "context", "graph", "edge_attention"),
+        *("hidden_states", "attentions"),
     ]
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = {"problem_type": (None, *TASKS)}

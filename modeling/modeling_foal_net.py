@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import can_return_tuple
 
 from .alignment import EmotionAlignment, ProjectionHead
 from .audio_encoder import AudioEncoder
@@ -94,6 +95,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         )
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_values: Tensor | None = None,
@@ -104,6 +106,8 @@ class FoalNetModel(FoalNetPreTrainedModel):
         video_frame_mask: Tensor | None = None,
         text_frames: Tensor | None = None,
         text_frame_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> FoalNetOutput:
         """Compute a padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
 
@@ -112,6 +116,10 @@ class FoalNetModel(FoalNetPreTrainedModel):
             audio_frames, audio_frame_mask: (B, T, audio_dim) and (B, T), if it has none.
             video_frames, video_frame_mask: (B, T, video_dim) and (B, T).
             text_frames, text_frame_mask: (B, T, text_dim) and (B, T).
+            output_hidden_states: return `hidden_states`, here `fused` alone; the config's word by default.
+            output_attentions: return `attentions`, here none: the cross-attention does not keep its weights.
+
+        `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
 
         Returns:
             `fused` (B, hidden size) and, with more than one stream, the embedding of each.
@@ -128,7 +136,8 @@ class FoalNetModel(FoalNetPreTrainedModel):
                 "text": (text_frames, text_frame_mask),
             },
         )
-        return self.output_of(self.fuse(streams), self.embed(streams))
+        output = self.output_of(self.fuse(streams), self.embed(streams))
+        return self.complete(output, output_hidden_states, output_attentions)
 
     def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
         """The output of `forward`, made of both."""
@@ -288,6 +297,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
         return [] if encoder is None or rate is None else [(encoder, rate)]
 
+    @can_return_tuple
     def forward(
         self,
         input_values: Tensor | None = None,
@@ -303,6 +313,8 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         negative_audio_index: Tensor | None = None,
         return_loss: bool = True,
         loss_shares: dict[str, Tensor] | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> FoalNetOutput:
         """As `FoalNetModel.forward`, with labels and logits.
 
@@ -332,7 +344,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         output = model.output_of(fusion, embeddings)
         output.logits = self.classifier(output.fused)
         if labels is None or not return_loss:
-            return output
+            return self.complete(output, output_hidden_states, output_attentions)
         check_labels(self.config, labels, output.logits.size(0), self.batch_error)
         losses = {"classification": weigh("classification", self.task_loss(output.logits, labels), loss_shares)}
         if model.pairs:
@@ -349,7 +361,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
                 losses["mem"] = weigh("mem", mem, loss_shares).mean()
         output.losses = losses
         output.loss = self.weighted_sum(losses)
-        return output
+        return self.complete(output, output_hidden_states, output_attentions)
 
     def _align(
         self, embeddings: dict[str, Tensor], pairs: EmotionPairs, processes: Processes

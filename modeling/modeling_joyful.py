@@ -4,7 +4,6 @@ Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of sectio
 `JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
 """
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -40,11 +39,17 @@ class JoyfulPreTrainedModel(SpeakerGraphPreTrainedModel):
 
 
 class JoyfulModel(JoyfulPreTrainedModel):
-    """Fusion, context and graph: from utterance features to the representations that are classified."""
+    """Fusion, context and graph: from utterance features to the representations that are classified.
 
-    def __init__(self, config: JoyfulConfig) -> None:
+    Args:
+        config: sizes and choices.
+        with_text_encoder: hold the encoder of the config's `text_config`; a further member of a model reads what the
+            first one's has made of the text.
+    """
+
+    def __init__(self, config: JoyfulConfig, with_text_encoder: bool = True) -> None:
         super().__init__(config)
-        self.text_encoder = TextEncoder.of(config)
+        self.text_encoder = TextEncoder.of(config) if with_text_encoder else None
         self.inputs = ModalityInputs.of(config)
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None
@@ -156,7 +161,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         for name in names:
             if name == "feature_mask":
                 mask = mask_dimensions if config.feature_mask_unit == "dimension" else mask_elements
-                graph = mask(graph, config.feature_mask_rate)
+                graph = mask(graph, config.feature_mask_rate, config.feature_mask_rescale)
             elif name == "edge_perturb":
                 perturb = drop_and_add_edges if config.edge_perturb_mode == "drop_and_add" else rewire_edges
                 graph = perturb(graph, config.edge_perturb_rate)
@@ -207,10 +212,10 @@ class JoyfulMember(nn.Module):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
-        own = copy.deepcopy(config)
-        own.text_config = None  # text_dim stays: it reads what the encoder has made of the text
-        self.joyful = JoyfulModel(own)
-        self.classifier = JoyfulClassifier(own, self.joyful)
+        # The one config, not a copy: what is changed in it during training (a temperature, a loss weight) counts for
+        # every member.
+        self.joyful = JoyfulModel(config, with_text_encoder=False)
+        self.classifier = JoyfulClassifier(config, self.joyful)
 
 
 class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedModel):

@@ -145,7 +145,7 @@ class EmotionRecognitionMixin:
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
             batch.pop("labels", None)
             with torch.inference_mode():
-                output = self(**batch, return_loss=False)
+                output = self(**batch, return_loss=False, return_dict=True)
             yield output
 
 

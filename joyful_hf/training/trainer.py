@@ -16,6 +16,7 @@ from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
 from ..evaluation.task import Task, task_of
+from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
@@ -204,6 +205,11 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
             super().save_model(output_dir, _internal_call)
         if output_dir is not None and _internal_call and self.args.should_save:
             self._averaging.save_step_weights(self.model, Path(output_dir))
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """As in transformers, less the scales, temperatures and vectors that the model's layers leave out of it."""
+        undecayed = parameters_without_weight_decay(model)
+        return [name for name in super().get_decay_parameter_names(model) if name not in undecayed]
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """As in transformers; parts of the model that name their own learning rate get it."""
