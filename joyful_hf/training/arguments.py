@@ -58,6 +58,10 @@ class JoyfulTrainingArguments(TrainingArguments):
         default="weighted_f1",
         metadata={"help": "Validation metric that chooses the checkpoint; mae takes its place for regression."},
     )
+    eval_delay: float | None = field(  # ty: ignore[invalid-dataclass-override]
+        default=None,
+        metadata={"help": "Epochs, or steps, before the first validation; by default what validation_start says."},
+    )
     validation_start: float = field(
         default=0.5,
         metadata={
@@ -98,15 +102,25 @@ class JoyfulTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.dataloader_num_workers < 0:
             self.dataloader_num_workers = 2 if torch.cuda.is_available() and not self.use_cpu else 0
-        if self.eval_strategy == "epoch" and not self.eval_delay and self.max_steps <= 0:
-            # At least the last epoch is validated, and a run of one epoch too.
-            self.eval_delay = min(self.validation_start * self.num_train_epochs, self.num_train_epochs - 1)
+        self._derived_eval_delay: float | None = None
+        self.set_eval_delay()
         if self.metric_for_best_model is not None:
             best = greater_is_better(self.metric_for_best_model.removeprefix("eval_"))
             if best is not None and self.greater_is_better not in (None, best):
                 raise _contradiction(self)
             self.greater_is_better = self.greater_is_better if best is None else best
         super().__post_init__()
+
+    def set_eval_delay(self) -> None:
+        """Set `eval_delay` by `validation_start` and the epochs there are now, unless it was given."""
+        if self.eval_delay != self._derived_eval_delay:
+            return
+        if self.eval_strategy == "epoch" and self.max_steps <= 0:
+            # At least the last epoch is validated, and a run of one epoch too.
+            self.eval_delay = min(self.validation_start * self.num_train_epochs, self.num_train_epochs - 1)
+        else:
+            self.eval_delay = 0
+        self._derived_eval_delay = self.eval_delay
 
 
 def _contradiction(args: TrainingArguments) -> ValueError:

@@ -21,13 +21,14 @@ from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
 from .class_balance import wanted_class_weights
-from .early_stopping import EarlyStopping, patience_of
+from .early_stopping import EarlyStopping, can_stop_early
 from .logged_means import LoggedMeans
+from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(SharingTrainer):
+class JoyfulTrainer(SearchingTrainer, SharingTrainer):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -73,13 +74,12 @@ class JoyfulTrainer(SharingTrainer):
         args = with_needed_settings(args)
         set_direction(args, eval_dataset if _are_named(eval_dataset) else ())
         callbacks = list(callbacks or [])
-        patience = patience_of(args, callbacks)
-        if patience and eval_dataset is not None:
-            callbacks.append(EarlyStopping(patience))
+        if eval_dataset is not None and can_stop_early(args, callbacks):
+            callbacks.append(EarlyStopping())
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
-        self._averaging = WeightAveraging(getattr(args, "weight_averaging_decay", 0))
+        self._averaging = WeightAveraging()
         self._step_means = LoggedMeans()
         self._evaluated_means = LoggedMeans()
         self._confusions: np.ndarray | None = None
@@ -170,7 +170,8 @@ class JoyfulTrainer(SharingTrainer):
         """As in transformers."""
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
         self._averaging.resumed_from = Path(found) if found else None
-        self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
+        if self.model is not None:  # between two trials of a search there is none
+            self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
         self.evaluated = {}
         return outcome

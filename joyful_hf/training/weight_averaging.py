@@ -77,12 +77,10 @@ def _learning(model: nn.Module) -> list[nn.Parameter]:
 class WeightAveraging(TrainerCallback):
     """Keeps the average during training; the trainer validates and saves with it, and the run ends with it.
 
-    Args:
-        decay: of the average, per step; 0 keeps none.
+    Its decay per step is `weight_averaging_decay` of the arguments when training begins; 0 keeps none.
     """
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
+    def __init__(self) -> None:
         self.resumed_from: Path | None = None
         """The checkpoint that the next training resumes from."""
         self.averaged: AveragedWeights | None = None
@@ -92,9 +90,10 @@ class WeightAveraging(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin with the weights there are: fresh ones, or the average that a checkpoint holds."""
-        if not self.decay:
+        decay = getattr(args, "weight_averaging_decay", 0)
+        self.averaged = AveragedWeights(kwargs["model"], decay) if decay else None
+        if self.averaged is None:
             return
-        self.averaged = AveragedWeights(kwargs["model"], self.decay)
         if self.resumed_from is not None:
             load_step_weights(kwargs["model"], self.resumed_from)
 
