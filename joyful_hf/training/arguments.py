@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.debug_utils import DebugOption
 from transformers.trainer_utils import HubStrategy
 
 from ..evaluation.task import TASKS, Task, greater_is_better
@@ -65,7 +66,8 @@ class JoyfulTrainingArguments(TrainingArguments):
     validation_start: float = field(
         default=0.5,
         metadata={
-            "help": "Share of the epochs before the first validation, unless eval_delay is given: on a few dialogues "
+            "help": "Share of the epochs before the first validation, where each epoch is validated and eval_delay is not "
+            "given: on a few dialogues "
             "an early high score is more often luck than merit."
         },
     )
@@ -158,10 +160,64 @@ def set_direction(args: TrainingArguments, evaluation_names: Iterable[str] = ())
 
 
 def set_main_metric(args: TrainingArguments, task: Task) -> None:
-    """Choose the checkpoint by the task's own main metric where the arguments name that of single labels."""
+    """Choose the checkpoint by the task's own main metric where the arguments name that of single labels.
+
+    Where they ask for nothing but the loss, it is chosen by that.
+
+    Raises:
+        ValueError: they ask for nothing but the loss, and for a checkpoint chosen by another metric.
+    """
+    metric = None if args.metric_for_best_model is None else metric_key(args).removeprefix("eval_")
+    if args.prediction_loss_only and metric is not None and not metric.startswith("loss"):
+        if metric != TASKS[SINGLE_LABEL].main_metric:
+            raise ValueError(
+                f"`prediction_loss_only` leaves nothing but losses, and `metric_for_best_model` is {metric!r}; choose "
+                "'loss'"
+            )
+        args.metric_for_best_model, args.greater_is_better = "loss", False
+        return
     if metric_key(args) == f"eval_{TASKS[SINGLE_LABEL].main_metric}":
         args.metric_for_best_model = task.main_metric
         args.greater_is_better = task.greater_is_better(task.main_metric)
+
+
+def _check_arguments(args: TrainingArguments) -> None:
+    """Raise a ValueError for arguments that would do nothing, or something else than they say."""
+    optimizer = str(getattr(args.optim, "value", args.optim))
+    accelerator_config: Any = args.accelerator_config
+    faults = {
+        "optim_target_modules": (
+            args.optim_target_modules is not None and not any(name in optimizer for name in ("galore", "apollo")),
+            f"only GaLore and APOLLO read it, and `optim` is {optimizer!r}",
+        ),
+        "fp16": (
+            args.fp16 and args.device.type == "cpu",
+            "a CPU computes nothing in float16; choose `bf16` with `use_cpu`",
+        ),
+        "use_cache": (bool(args.use_cache), "the models do not generate, and have no cache of keys and values"),
+        "use_liger_kernel": (args.use_liger_kernel, "Liger has no kernels for these models"),
+        "label_names": (args.label_names not in (None, ["labels"]), "the labels of every family are 'labels'"),
+        "length_column_name": (
+            args.length_column_name != "length",
+            "the lengths of dialogues are counted, not read from a column",
+        ),
+        "remove_unused_columns": (
+            args.remove_unused_columns and isinstance(args, JoyfulTrainingArguments),
+            "the processor reads columns that the model's `forward` does not name",
+        ),
+        "accelerator_config": (
+            bool(accelerator_config.dispatch_batches),
+            "`dispatch_batches` needs batches of one shape, and those of dialogues differ",
+        ),
+        "debug": (
+            DebugOption.UNDERFLOW_OVERFLOW in args.debug,
+            "'underflow_overflow' cannot look at boolean tensors, and the models have some; "
+            "`torch.autograd.set_detect_anomaly(True)` finds where a NaN comes from",
+        ),
+    }
+    for name, (is_wrong, reason) in faults.items():
+        if is_wrong:
+            raise ValueError(f"`{name}`: {reason}")
 
 
 def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
@@ -182,6 +238,7 @@ def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
             f"`hub_strategy`: {strategy!r} would push the state of the optimizer, a pickle; choose 'every_save' or "
             "'end'"
         )
+    _check_arguments(args)
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name
     args.label_names = ["labels"]

@@ -83,6 +83,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         self._step_means = LoggedMeans()
         self._evaluated_means = LoggedMeans()
         self._confusions: np.ndarray | None = None
+        self._evaluated_rows: list[tuple[np.ndarray, np.ndarray]] = []
         self.evaluated = {}
         super().__init__(
             model=model,
@@ -101,6 +102,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         if model is not None:
             self._set_up_loss(model)
         set_main_metric(self.args, self._task)
+        self._check_training_data()
 
     def call_model_init(self, trial: Any = None) -> Any:
         """As in transformers; the new model gets the loss that the arguments ask for."""
@@ -138,9 +140,26 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
             return dialogues
         return EncodedDialogues(dialogues, self._encoder)
 
-    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        config = self._config
-        return compute_metrics(prediction, config.id2label, self._task.problem_type, config.calibration_temperature)
+    def _compute_metrics(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
+        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches when the last one is there.
+
+        Args:
+            prediction: of the evaluation, or of a batch.
+            compute_result: whether this is the last batch.
+        """
+        task, config = self._task, self._config
+        # Evaluations give arrays, a list of them per batch, or the tensors of one batch.
+        given = (prediction.predictions, prediction.label_ids)
+        batches = [list(batch) for batch in zip(*given, strict=True)] if isinstance(given[0], list) else [list(given)]
+        for batch in batches:
+            rows, labels = (part.float().cpu() if isinstance(part, Tensor) else part for part in batch)
+            self._evaluated_rows.append(task.labelled_rows(rows, labels))
+        if not compute_result:
+            return {}
+        evaluated, self._evaluated_rows = self._evaluated_rows, []
+        rows, labels = (np.concatenate(parts) for parts in zip(*evaluated, strict=True))
+        known = EvalPrediction(predictions=rows, label_ids=labels)
+        return compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -150,6 +169,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         With another prefix than `eval` it may be called during training, where it does not count as a validation.
         """
         should_validate = self.control.should_evaluate
+        self._evaluated_rows = []  # of an evaluation that was interrupted
         encoded = self._encoded(eval_dataset, whole=True)
         with self._averaging.applied_to(self.model):
             metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
@@ -168,6 +188,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As in transformers."""
+        self._check_training_data()
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
@@ -175,6 +196,21 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
         self.evaluated = {}
         return outcome
+
+    def _check_training_data(self) -> None:
+        """Raise a ValueError for arguments with which not one step would be made."""
+        data, size = self._training_data, self.args.train_batch_size * self.args.world_size
+        if self.args.dataloader_drop_last and isinstance(data, EncodedDialogues) and len(data) < size:
+            raise ValueError(
+                f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
+            )
+        if self.args.neftune_noise_alpha is not None:
+            config = self._config if self.model is not None else None
+            if config is not None and not getattr(config, "unfreeze_text_encoder", False):
+                raise ValueError(
+                    "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns, and the "
+                    "model has none"
+                )
 
     def calibrate(self, eval_dataset: Any = None) -> float:
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
@@ -189,7 +225,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
             The temperature, `config.calibration_temperature`; 1 for regression, which has no probabilities.
 
         Raises:
-            ValueError: no dialogues to calibrate on.
+            ValueError: no dialogues to calibrate on, or `prediction_loss_only`, which keeps no logits.
             DialogueError: not one known label.
         """
         if not self._task.has_classes:
@@ -197,6 +233,8 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         eval_dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if eval_dataset is None or isinstance(eval_dataset, dict):
             raise ValueError("calibrate needs dialogues: give `eval_dataset` here or to the trainer")
+        if self.args.prediction_loss_only:
+            raise ValueError("calibrate needs the logits of the model, which `prediction_loss_only` does not keep")
         output = self.predict(eval_dataset, metric_key_prefix="eval")
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
@@ -209,6 +247,15 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
             super().save_model(output_dir, _internal_call)
         if output_dir is not None and _internal_call and self.args.should_save:
             self._averaging.save_step_weights(self.model, Path(output_dir))
+
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """As in transformers, which drops the last examples of an evaluation too."""
+        drops_last = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = drops_last and is_training
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drops_last
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """As in transformers, whose `group_by_length` looks for the length in each item's first key."""

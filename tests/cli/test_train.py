@@ -205,7 +205,7 @@ def test_ctrl_c_says_how_to_go_on(joyful, files, monkeypatch):
         (["--label-smoothing-factor", "2"], "label_smoothing must lie between 0 and 1, got 2"),
         (["--metric-for-best-model", "f2"], "--metric-for-best-model: 'f2' is none of the metrics of this run"),
         (["--resume-from-checkpoint", "x"], "--resume-from-checkpoint: a run that was interrupted"),
-        (["--neftune-noise-alpha", "1"], "--neftune-noise-alpha: the models have no token embeddings"),
+        (["--neftune-noise-alpha", "1"], "--neftune-noise-alpha adds noise to the token embeddings"),
         (["--model", "bert"], "--model: unknown model 'bert'; choose from joyful, ar-iigcn"),
         (["--preset", "best"], "--preset: unknown preset 'best'; choose from paper, released"),
         (["--config-json", "{"], "--config-json is not valid JSON"),
