@@ -66,9 +66,8 @@ class JoyfulTrainingArguments(TrainingArguments):
     validation_start: float = field(
         default=0.5,
         metadata={
-            "help": "Share of the epochs before the first validation, where each epoch is validated and eval_delay is not "
-            "given: on a few dialogues "
-            "an early high score is more often luck than merit."
+            "help": "Share of the epochs before the first validation, where each epoch is validated and eval_delay is "
+            "not given: on a few dialogues an early high score is more often luck than merit."
         },
     )
     early_stopping_patience: int = field(
