@@ -120,15 +120,15 @@ def _imported(named: type | str) -> type:
     return getattr(import_module(module, __package__), name)
 
 
-# What the package adds to a published recipe by default: class weights, averaged weights, a schedule, clipped gradients,
+# What the package adds to a published recipe by default: class weights, averaged weights, a schedule, clipping,
 # early stopping, and no validation in the first half.
 _NOTHING_ADDED = {
     **{"class_balance": 0, "weight_averaging_decay": 0, "lr_scheduler_type": "constant", "warmup_steps": 0},
     **{"max_grad_norm": 0, "early_stopping_patience": 0, "validation_start": 0},
 }
 
-# Adam at 3e-5 is the paper's. It is silent on batches and epochs, which are those of the published code and its README.
-# AdamW without weight decay is Adam; the code's is 1e-8.
+# Adam at 3e-5 is the paper's. It is silent on batches and epochs, which are those of the published code and its
+# README. AdamW without weight decay is Adam; the code's is 1e-8.
 _PUBLISHED_JOYFUL = {
     **{"learning_rate": 3e-5, "weight_decay": 0, "per_device_train_batch_size": 32, "num_train_epochs": 50},
     **_NOTHING_ADDED,

@@ -183,8 +183,13 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         return metrics
 
     def predict(self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test") -> Any:
-        """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100."""
-        return super().predict(self._encoded(test_dataset, whole=True), ignore_keys, metric_key_prefix)
+        """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100.
+
+        During training they are those of the averaged weights, as in `evaluate`.
+        """
+        encoded = self._encoded(test_dataset, whole=True)
+        with self._averaging.applied_to(self.model):
+            return super().predict(encoded, ignore_keys, metric_key_prefix)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As in transformers."""
