@@ -33,7 +33,7 @@ class SearchingTrainer(Trainer):
     """Fields of the configuration of the current trial."""
     _args_before_search: Any = None
 
-    def hyperparameter_search(  # ty: ignore[invalid-method-override]
+    def hyperparameter_search(
         self,
         hp_space: Callable[[Any], dict[str, Any]] | None = None,
         compute_objective: Callable[[dict[str, float]], float] | None = None,
@@ -107,7 +107,9 @@ class SearchingTrainer(Trainer):
             "weight_decay": trial.suggest_float("weight_decay", 0.0, 0.3),
         }
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, *args: Any, **kwargs: Any):
+    def train(
+        self, resume_from_checkpoint: str | bool | None = None, trial: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """As in transformers; a trial's values are there before its model is made."""
         if self.hp_search_backend is None or trial is None:
             _derive(self.args)

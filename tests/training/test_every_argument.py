@@ -182,3 +182,10 @@ def test_a_delay_of_the_caller_takes_the_place_of_the_share(tmp_path, delay, val
     args.num_train_epochs = 8
     args.set_eval_delay()
     assert args.eval_delay == (4 if delay is None else delay)
+
+
+def test_early_stopping_can_happen_with_the_defaults(tmp_path):
+    args = JoyfulTrainingArguments(str(tmp_path))
+    validations = sum(args.eval_delay <= epoch for epoch in range(1, int(args.num_train_epochs) + 1))
+    # The first validation is the best so far; patience has to end before the last one to save anything.
+    assert 0 < args.early_stopping_patience < validations - 1
