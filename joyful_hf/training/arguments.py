@@ -59,7 +59,7 @@ class JoyfulTrainingArguments(TrainingArguments):
         default="weighted_f1",
         metadata={"help": "Validation metric that chooses the checkpoint; mae takes its place for regression."},
     )
-    eval_delay: float | None = field(
+    eval_delay: float | None = field(  # ty: ignore[incompatible-attribute-override]
         default=None,
         metadata={"help": "Epochs, or steps, before the first validation; by default what validation_start says."},
     )
@@ -71,8 +71,8 @@ class JoyfulTrainingArguments(TrainingArguments):
         },
     )
     early_stopping_patience: int = field(
-        # Of the 8 validations of 15 epochs; 8 could never be reached. On CMU-MOSI's held-out dialogues (2 seeds) 4 kept
-        # the best epoch of the whole run, and saved two epochs of one of them.
+        # Of the 8 validations of 15 epochs; 8 could never be reached. On CMU-MOSI's held-out dialogues (2 seeds) 4
+        # keeps the best epoch of the whole run, and saves two epochs of one of them.
         default=4,
         metadata={"help": "Number of validations without a better score before training stops; 0 never stops."},
     )
