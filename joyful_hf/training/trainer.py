@@ -141,12 +141,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         return EncodedDialogues(dialogues, self._encoder)
 
     def _compute_metrics(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
-        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches when the last one is there.
-
-        Args:
-            prediction: of the evaluation, or of a batch.
-            compute_result: whether this is the last batch.
-        """
+        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches when the last one is there."""
         task, config = self._task, self._config
         # Evaluations give arrays, a list of them per batch, or the tensors of one batch.
         given = (prediction.predictions, prediction.label_ids)
@@ -184,7 +179,6 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
 
     def predict(self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test") -> Any:
         """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100.
-
         During training they are those of the averaged weights, as in `evaluate`.
         """
         encoded = self._encoded(test_dataset, whole=True)
@@ -209,9 +203,8 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
             raise ValueError(
                 f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
             )
-        if self.args.neftune_noise_alpha is not None:
-            config = self._config if self.model is not None else None
-            if config is not None and not getattr(config, "unfreeze_text_encoder", False):
+        if self.args.neftune_noise_alpha is not None and self.model is not None:
+            if not getattr(self._config, "unfreeze_text_encoder", False):
                 raise ValueError(
                     "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns, and the "
                     "model has none"
