@@ -141,7 +141,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         return EncodedDialogues(dialogues, self._encoder)
 
     def _compute_metrics(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
-        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches when the last one is there."""
+        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches at the last one."""
         task, config = self._task, self._config
         # Evaluations give arrays, a list of them per batch, or the tensors of one batch.
         given = (prediction.predictions, prediction.label_ids)
@@ -203,12 +203,12 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
             raise ValueError(
                 f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
             )
-        if self.args.neftune_noise_alpha is not None and self.model is not None:
-            if not getattr(self._config, "unfreeze_text_encoder", False):
-                raise ValueError(
-                    "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns, and the "
-                    "model has none"
-                )
+        learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
+        if self.args.neftune_noise_alpha is not None and not learns_text:
+            raise ValueError(
+                "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns, and the model "
+                "has none"
+            )
 
     def calibrate(self, eval_dataset: Any = None) -> float:
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
