@@ -206,7 +206,7 @@ class JoyfulTrainer(SearchingTrainer, SharingTrainer):
         learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
         if self.args.neftune_noise_alpha is not None and not learns_text:
             raise ValueError(
-                "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns, and the model "
+                "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns; the model "
                 "has none"
             )
 
