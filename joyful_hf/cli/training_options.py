@@ -156,5 +156,3 @@ def _check(args: Any) -> None:
             "`resume_from_checkpoint`: a run that was interrupted in `output_dir` is resumed without it; "
             "`from_checkpoint` starts a new run from a trained model"
         )
-    if args.neftune_noise_alpha is not None:
-        raise DialogueError("`neftune_noise_alpha`: the models have no token embeddings to add noise to")

@@ -124,6 +124,15 @@ def _dataset_name(run: RunFolder) -> str:
     return "unknown"
 
 
+def _form(run: RunFolder) -> str:
+    """The form of the model, and in what its training differs from the published one."""
+    if not run.preset:
+        return run.family.recommended_words
+    arguments = {} if run.summary is None else run.summary.training_arguments
+    departures = run.family.departures(run.preset, arguments)
+    return " ".join((run.family.presets[run.preset].words, *([plain(departures)] if departures else [])))
+
+
 def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | None) -> dict[str, Any]:
     """The variables of the template. Strings are Markdown already."""
     run = runs[0]
@@ -133,7 +142,7 @@ def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | N
         "marker": MARKER,
         "title": plain(name),
         "family": run.family,
-        "form": run.family.presets[run.preset].words if run.preset else run.family.recommended_words,
+        "form": _form(run),
         "task": task_of(run.config),
         "labels": [plain(label) for label in labels_of(run)],
         "values": [] if labels_of(run) else [plain(name) for name in names_of(run)],

@@ -75,9 +75,9 @@ def make_model_and_processor(
         raise DialogueError(f"`preset`: unknown preset {preset!r}; {known}")
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
-        parts = [part for part in (data.train, data.validation, data.test) if part is not None]
-        every_dialogue = (dialogue for part in parts for dialogue in part)
-        processor_settings = family.processor_class.published_parameters(every_dialogue) | processor_settings
+        # Not of the test dialogues: nothing of a model may depend on them.
+        known_dialogues = (dialogue for part in (data.train, data.validation) for dialogue in part)
+        processor_settings = family.processor_class.published_parameters(known_dialogues) | processor_settings
     for modality, given in (("text", text_encoder), ("audio", audio_encoder)):
         if given is not None and f"{modality}_config" not in setting_names(family)[0]:
             raise DialogueError(f"`{modality}_encoder`: {family.name} has no encoder of {modality}")

@@ -20,14 +20,15 @@ from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .early_stopping import EarlyStopping, patience_of
+from .early_stopping import EarlyStopping, can_stop_early
 from .loss_settings import give_own_config, set_up_loss
+from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
+class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -73,14 +74,14 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
         args = with_needed_settings(args)
         set_direction(args, eval_dataset if _are_named(eval_dataset) else ())
         callbacks = list(callbacks or [])
-        patience = patience_of(args, callbacks)
-        if patience and eval_dataset is not None:
-            callbacks.append(EarlyStopping(patience))
+        if eval_dataset is not None and can_stop_early(args, callbacks):
+            callbacks.append(EarlyStopping())
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
-        self._averaging = WeightAveraging(getattr(args, "weight_averaging_decay", 0))
+        self._averaging = WeightAveraging()
         self._confusions: np.ndarray | None = None
+        self._evaluated_rows: list[tuple[np.ndarray, np.ndarray]] = []
         self.evaluated = {}
         if model is not None:
             give_own_config(model)
@@ -101,6 +102,7 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
         if model is not None:
             self._set_up_loss(model)
         set_main_metric(self.args, self._task)
+        self._check_training_data()
 
     def call_model_init(self, trial: Any = None) -> Any:
         """As in transformers; the new model gets the loss that the arguments ask for."""
@@ -135,9 +137,21 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
             return dialogues
         return EncodedDialogues(dialogues, self._encoder)
 
-    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        config = self._config
-        return compute_metrics(prediction, config.id2label, self._task.problem_type, config.calibration_temperature)
+    def _compute_metrics(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
+        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches at the last one."""
+        task, config = self._task, self._config
+        # Evaluations give arrays, a list of them per batch, or the tensors of one batch.
+        given = (prediction.predictions, prediction.label_ids)
+        batches = [list(batch) for batch in zip(*given, strict=True)] if isinstance(given[0], list) else [list(given)]
+        for batch in batches:
+            rows, labels = (part.float().cpu() if isinstance(part, Tensor) else part for part in batch)
+            self._evaluated_rows.append(task.labelled_rows(rows, labels))
+        if not compute_result:
+            return {}
+        evaluated, self._evaluated_rows = self._evaluated_rows, []
+        rows, labels = (np.concatenate(parts) for parts in zip(*evaluated, strict=True))
+        known = EvalPrediction(predictions=rows, label_ids=labels)
+        return compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -147,6 +161,7 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
         With another prefix than `eval` it may be called during training, where it does not count as a validation.
         """
         should_validate = self.control.should_evaluate
+        self._evaluated_rows = []  # of an evaluation that was interrupted
         encoded = self._encoded(eval_dataset, whole=True)
         with self._averaging.applied_to(self.model):
             metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
@@ -160,17 +175,37 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
         return metrics
 
     def predict(self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test") -> Any:
-        """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100."""
-        return super().predict(self._encoded(test_dataset, whole=True), ignore_keys, metric_key_prefix)
+        """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100.
+        During training they are those of the averaged weights, as in `evaluate`.
+        """
+        encoded = self._encoded(test_dataset, whole=True)
+        with self._averaging.applied_to(self.model):
+            return super().predict(encoded, ignore_keys, metric_key_prefix)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As in transformers."""
+        self._check_training_data()
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
         self._averaging.resumed_from = Path(found) if found else None
-        self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
+        if self.model is not None:  # between two trials of a search there is none
+            self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
         self.evaluated = {}
         return outcome
+
+    def _check_training_data(self) -> None:
+        """Raise a ValueError for arguments with which not one step would be made."""
+        data, size = self._training_data, self.args.train_batch_size * self.args.world_size
+        if self.args.dataloader_drop_last and isinstance(data, EncodedDialogues) and len(data) < size:
+            raise ValueError(
+                f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
+            )
+        learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
+        if self.args.neftune_noise_alpha is not None and not learns_text:
+            raise ValueError(
+                "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns; the model "
+                "has none"
+            )
 
     def calibrate(self, eval_dataset: Any = None) -> float:
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
@@ -185,7 +220,7 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
             The temperature, `config.calibration_temperature`; 1 for regression, which has no probabilities.
 
         Raises:
-            ValueError: no dialogues to calibrate on.
+            ValueError: no dialogues to calibrate on, or `prediction_loss_only`, which keeps no logits.
             DialogueError: not one known label.
         """
         if not self._task.has_classes:
@@ -193,6 +228,8 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
         eval_dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if eval_dataset is None or isinstance(eval_dataset, dict):
             raise ValueError("calibrate needs dialogues: give `eval_dataset` here or to the trainer")
+        if self.args.prediction_loss_only:
+            raise ValueError("calibrate needs the logits of the model, which `prediction_loss_only` does not keep")
         output = self.predict(eval_dataset, metric_key_prefix="eval")
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
@@ -210,6 +247,15 @@ class JoyfulTrainer(ExactStepsTrainer, SharingTrainer):
         """As in transformers, less the scales, temperatures and vectors that the model's layers leave out of it."""
         undecayed = parameters_without_weight_decay(model)
         return [name for name in super().get_decay_parameter_names(model) if name not in undecayed]
+
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """As in transformers, which drops the last examples of an evaluation too."""
+        drops_last = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = drops_last and is_training
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drops_last
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """As in transformers; parts of the model that name their own learning rate get it."""

@@ -304,12 +304,24 @@ def test_settings_of_which_no_model_can_be_made_are_named(data, settings, messag
 
 
 @pytest.mark.parametrize("preset", JOYFUL.presets)
-def test_a_preset_tells_apart_as_many_speakers_as_any_file_has(data, preset):
+def test_a_preset_tells_apart_as_many_speakers_as_training_and_validation_have(data, preset):
     crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
     settings = {"projection_size": 8, "intermediate_size": 24}
-    model, processor = make_model_and_processor(JOYFUL, preset, settings, RunData(data.train, data.validation, crowd))
+    model, processor = make_model_and_processor(JOYFUL, preset, settings, RunData(data.train, crowd, data.validation))
     assert (processor.relation_scheme, processor.max_speakers) == ("speaker_pair", 6)
     assert model.config.num_relations == processor.num_relations == 72
+
+
+def test_the_test_dialogues_decide_on_nothing(tmp_path, data):
+    crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
+    small = {"projection_size": 8, "basis_size": 4, "num_hidden_layers": 1, "intermediate_size": 24}
+    with pytest.raises(DialogueError, match="6 speakers"):
+        run_training(
+            JoyfulTrainingArguments(str(tmp_path / "out")),
+            RunData(data.train, data.validation, crowd),
+            preset="paper",
+            settings=small,
+        )
 
 
 # The run itself
