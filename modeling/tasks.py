@@ -49,7 +49,9 @@ class Task:
 
     def count(self, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
         """() what `loss` divides by: how many utterances are labelled, or the sum of their weights."""
-        weights = None if class_weights is None else torch.tensor(class_weights, device=labels.device)
+        weights = (
+            None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=labels.device)
+        )
         return self._weights(labels, weights).sum()
 
     def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:

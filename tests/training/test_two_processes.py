@@ -69,7 +69,7 @@ def test_every_utterance_counts_exactly_once(one, two):
 @pytest.mark.parametrize("metrics", ["metrics", "metrics of a stream"])
 def test_the_metrics_are_those_of_one_process(one, two, metrics):
     assert scores(two[metrics]) == pytest.approx(scores(one[metrics]))
-    assert len(scores(two[metrics])) == 7
+    assert len(scores(two[metrics])) >= 7
     assert timeless(two[metrics]) == pytest.approx(timeless(one[metrics]), rel=1e-5, abs=1e-6)
 
 
