@@ -13,6 +13,10 @@ from .dialogues import Utterance
 from .media import as_source, audio_of
 
 
+# Part of every name: a new number forgets the vectors of a version that read media in another way.
+_READING = 2
+
+
 class FeatureCache:
     """One small file per vector, named by a hash of everything that the vector depends on.
 
@@ -33,7 +37,7 @@ class FeatureCache:
             return None
         if extractor not in self._stamps:
             self._stamps[extractor] = _stamp_of_folder(Path(extractor))
-        digest = hashlib.sha256(f"{modality}\0{extractor}\0{self._stamps[extractor]}\0".encode())
+        digest = hashlib.sha256(f"{_READING}\0{modality}\0{extractor}\0{self._stamps[extractor]}\0".encode())
         if modality == "text":
             digest.update(str(utterance.get("text")).encode(errors="surrogatepass"))
         else:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from ..processing import DialogueError
+from ..processing.waveforms import scale_integers
 
 MEDIA_FILE_KEYS = {"audio", "video"}
 
@@ -26,6 +27,30 @@ def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
         return pa.array([found_path(path, folder) for path in paths.to_pylist()], paths.type)
 
     return _with_changed(dataset, dict.fromkeys(keys, found))
+
+
+def with_float_samples(dataset: Dataset) -> Dataset:
+    """Scale the samples of `audio` arrays whose type says their range: as Python's ints they would lose it."""
+    audio = dataset.features["utterances"].feature.get("audio") if _has_utterances(dataset) else None
+    samples = audio.get("array") if isinstance(audio, dict) else None
+    if getattr(getattr(samples, "feature", None), "dtype", None) not in ("int8", "uint8", "int16", "uint16", "int32"):
+        return dataset
+
+    def scaled(media: Any) -> Any:
+        arrays = media.field("array")
+        floats = _with_values(arrays, pa.array(scale_integers(arrays.flatten().to_numpy(zero_copy_only=False))))
+        names = [field.name for field in media.type]
+        columns = [floats if name == "array" else media.field(name) for name in names]
+        return pa.StructArray.from_arrays(columns, names, mask=media.is_null())
+
+    utterances = dataset.features["utterances"]
+    fields = utterances.feature | {"audio": audio | {"array": List(Value("float32"))}}
+    features = Features(dataset.features | {"utterances": replace(utterances, feature=fields)})
+    return _with_changed(dataset, {"audio": scaled}, features)
+
+
+def _has_utterances(dataset: Dataset) -> bool:
+    return isinstance(getattr(dataset.features.get("utterances"), "feature", None), dict)
 
 
 def with_class_names(dataset: Dataset, name: str) -> Dataset:

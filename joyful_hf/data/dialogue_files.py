@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..io.hub_errors import hub_reason
 from ..processing import DialogueError
-from .columns import with_class_names, with_found_media
+from .columns import with_class_names, with_float_samples, with_found_media
 from .jsonl import read_jsonl
 from .recordings import find_recordings, load_recordings
 
@@ -75,7 +75,12 @@ def _read_parquet(path: Path) -> Dataset:
         dataset = Dataset(table)
     except (ValueError, NotImplementedError) as error:
         raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
-    return with_found_media(with_class_names(_with_utterances(dataset, str(path)), str(path)), path.parent)
+    return with_found_media(_as_dialogues(dataset, str(path)), path.parent)
+
+
+def _as_dialogues(dataset: Dataset, name: str) -> Dataset:
+    """Return a data set with the columns of dialogues, in the types that processors read."""
+    return with_float_samples(with_class_names(_with_utterances(dataset, name), name))
 
 
 def _with_utterances(dataset: Dataset, name: str) -> Dataset:
@@ -108,4 +113,4 @@ def _load_from_hub(hub_id: str, split: str) -> Dataset:
         ) from None
     if not isinstance(dataset, Dataset):
         raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
-    return with_class_names(_with_utterances(dataset, repr(hub_id)), repr(hub_id))
+    return _as_dialogues(dataset, repr(hub_id))

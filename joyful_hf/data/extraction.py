@@ -17,6 +17,7 @@ from ..processing.feature_extraction import add_features
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source
 from ..processing.media_failures import ExtractionFailure
+from .columns import with_float_samples
 from .extraction_report import ExtractionReport, refuse_failures
 from .media_reading import read_media
 
@@ -117,9 +118,9 @@ def extract_for(
 
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
-        return dialogues.with_format(None)
+        return with_float_samples(dialogues.with_format(None))
     try:
-        return Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues)))
+        return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
     except (pa.ArrowException, TypeError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
 

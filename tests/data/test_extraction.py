@@ -360,6 +360,29 @@ class TestDataSet:
             extract([{"utterances": utterances}], JoyfulProcessor(**EXTRACTORS))
 
 
+@pytest.mark.parametrize(("kind", "scale"), [("int16", 2**15), ("uint8", 2**7), ("int32", 2**31), ("int64", 2**15)])
+@pytest.mark.parametrize("from_file", [False, True])
+def test_samples_that_are_integers_are_the_sound_that_they_stand_for(kind, scale, from_file, extract, tmp_path):
+    sound = tone(0.5, loudness=0.25)
+    samples = (sound.astype(np.float64) * scale + (scale if kind == "uint8" else 0)).astype(kind)
+
+    def features_of(array):
+        utterance = {"speaker": "A", "audio": {"array": array, "sampling_rate": 16000}}
+        dialogues = [{"dialogue_id": "d", "utterances": [utterance]}]
+        if from_file:
+            Dataset.from_list(dialogues).to_parquet(tmp_path / "d.parquet")
+            dialogues = load_dialogues(tmp_path / "d.parquet")
+        extracted = extract(dialogues, JoyfulProcessor(audio_extractor="logmel"), verbose=False)
+        return np.array(extracted[0]["utterances"][0]["audio_features"])
+
+    expected = features_of(as_floats(samples, scale, kind))
+    np.testing.assert_allclose(features_of(samples), expected, atol=1e-5)
+
+
+def as_floats(samples: np.ndarray, scale: int, kind: str) -> np.ndarray:
+    return ((samples.astype(np.float64) - (scale if kind == "uint8" else 0)) / scale).astype(np.float32)
+
+
 class TestFoalNet:
     def test_reads_files_as_it_reads_arrays(self, clips):
         processor = FoalNetProcessor(video_dim=0, normalize_audio=False)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joyful_hf.processing import media
+from joyful_hf.processing import DialogueError, media
 from joyful_hf.processing.media import (
     MediaError,
     decode_audio,
@@ -266,3 +266,39 @@ def test_without_pyav_the_line_that_installs_it_is_given(monkeypatch):
     assert str(caught.value) == (
         'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
     )
+
+PCM = {
+    "int8": lambda sound: (sound * 2**7).astype(np.int8),
+    "uint8": lambda sound: (sound * 2**7 + 2**7).astype(np.uint8),
+    "int16": lambda sound: (sound * 2**15).astype(np.int16),
+    "uint16": lambda sound: (sound * 2**15 + 2**15).astype(np.uint16),
+    "int32": lambda sound: (sound * 2**31).astype(np.int32),
+}
+
+
+class TestIntegerSamples:
+    @pytest.mark.parametrize("kind", PCM)
+    @pytest.mark.parametrize("as_list", [False, True])
+    def test_are_scaled_by_their_type_as_a_file_s_are(self, kind, as_list):
+        if as_list and kind == "int8" or as_list and kind == "uint16":
+            pytest.skip("a list has no type, and no tool writes these")
+        sound = tone(0.5, rate=RATE)
+        array = PCM[kind](sound)
+        audio = {"array": array.tolist() if as_list else array, "sampling_rate": RATE}
+        step = 2.0 ** -(7 if "8" in kind else 14)
+        np.testing.assert_allclose(get_waveform({"audio": audio}, RATE), sound, atol=step)
+
+    def test_are_those_of_the_file(self):
+        sound = tone(0.5, rate=RATE)
+        audio = {"array": (sound * 32767).astype("<i2"), "sampling_rate": RATE}
+        np.testing.assert_array_equal(get_waveform({"audio": audio}, RATE), decode_audio(wav_bytes(sound))[0])
+
+    @pytest.mark.parametrize("bits", [8, 16, 32])
+    def test_floats_of_an_integer_s_range_are_refused_with_the_divisor(self, bits):
+        audio = {"array": tone(0.1, rate=RATE).astype(np.float64) * 2 ** (bits - 1), "sampling_rate": RATE}
+        with pytest.raises(DialogueError, match=rf"their range \({2 ** (bits - 1)} for {bits}-bit"):
+            get_waveform({"audio": audio}, RATE)
+
+    def test_a_sound_that_overshoots_a_little_is_read(self):
+        loud = tone(0.1, rate=RATE, loudness=1.5)
+        np.testing.assert_array_equal(get_waveform({"audio": {"array": loud, "sampling_rate": RATE}}, RATE), loud)
