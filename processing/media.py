@@ -28,6 +28,16 @@ class MediaError(DialogueError):
     """The medium of one utterance cannot be read. The message names the file and what is wrong with it."""
 
 
+def get_medium(utterance: Utterance, key: str) -> Any | None:
+    """Return the `audio` or `video` of an utterance, or None where there is none: an empty path names nothing."""
+    medium = utterance.get(key)
+    if isinstance(medium, str) and not medium.strip():
+        return None
+    if isinstance(medium, Mapping) and medium.keys() & {"bytes", "path"} and medium.get("array") is None:
+        return medium if medium.get("bytes") is not None or medium.get("path") else None
+    return medium
+
+
 def as_source(medium: Any) -> Source | None:
     """Return the path or the bytes of a medium, or None where it is neither.
 
@@ -37,7 +47,16 @@ def as_source(medium: Any) -> Source | None:
         medium = medium.get("path") if medium.get("bytes") is None else medium["bytes"]
     if isinstance(medium, bytes | bytearray | memoryview):
         return bytes(medium)
-    return Path(medium) if isinstance(medium, str | os.PathLike) else None
+    return _as_path(medium) if isinstance(medium, str | os.PathLike) else None
+
+
+def _as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path; one that Windows wrote is tried with slashes where there is no such file."""
+    given = Path(path)
+    if "\\" in str(path) and not given.exists():
+        slashed = Path(str(path).replace("\\", "/"))
+        return slashed if slashed.exists() else given
+    return given
 
 
 def medium_name(medium: Any) -> str:
@@ -50,7 +69,7 @@ def medium_name(medium: Any) -> str:
 
 def audio_of(utterance: Utterance) -> Any | None:
     """Return the medium that holds the sound of an utterance: its `audio`, or else its `video` with a sound track."""
-    audio, video = utterance.get("audio"), utterance.get("video")
+    audio, video = get_medium(utterance, "audio"), get_medium(utterance, "video")
     if audio is not None:
         return audio
     return None if as_source(video) is None or is_table(video) else video
@@ -224,7 +243,8 @@ def _openable(source: Source) -> Any:
             raise MediaError("are empty")
         return io.BytesIO(source)
     if not source.exists():
-        raise MediaError("there is no such file")
+        windows = "; its backslashes are those of a path on Windows" if "\\" in str(source) else ""
+        raise MediaError(f"there is no such file{windows}")
     if not source.is_file():
         raise MediaError("is no file")
     if not source.stat().st_size:

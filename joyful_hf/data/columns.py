@@ -124,6 +124,7 @@ def _with_values(lists: Any, values: pa.Array) -> Any:
 
 def found_path(path: Any, folder: Path) -> Any:
     """Return a path of a medium as it can be opened from here: a relative one is that of a file in the folder."""
-    if isinstance(path, str) and path and not Path(path).is_absolute() and (folder / path).is_file():
-        return str(folder / path)
-    return path
+    if not isinstance(path, str) or not path or Path(path).is_absolute():
+        return path
+    spellings = (path, path.replace("\\", "/"))  # Windows writes backslashes
+    return next((str(folder / spelling) for spelling in spellings if (folder / spelling).is_file()), path)

@@ -11,6 +11,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..io.hub_errors import hub_reason
 from ..processing import DialogueError
+from ..processing.dialogues import dialogue_name
+from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
 from .columns import with_class_names, with_float_samples, with_found_media
 from .jsonl import read_jsonl
 from .recordings import find_recordings, load_recordings
@@ -36,6 +38,12 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
             number), or a record that is not a dialogue.
     """
+    dataset = _load(path_or_hub_id, split)
+    _warn_of_unknown_columns(dataset)
+    return dataset
+
+
+def _load(path_or_hub_id: str | Path, split: str | None) -> Dataset:
     path = Path(path_or_hub_id)
     if path.is_dir():
         file = _file_of_split(path, split or "train")
@@ -51,6 +59,15 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
     if path.suffix.lower() in _SUFFIXES or path.is_absolute() or str(path_or_hub_id).startswith("."):
         raise DialogueError(f"{path}: there is no such file")
     return _load_from_hub(str(path_or_hub_id), split or "train")
+
+
+def _warn_of_unknown_columns(dataset: Dataset) -> None:
+    """Warn of keys that look like known ones, before their absence is an error, or text alone is all that is read."""
+    structs = dataset.data.schema.field("utterances").type.value_type
+    keys = [structs.field(index).name for index in range(structs.num_fields)]
+    if any(key not in KNOWN_KEYS and known_key_of(key) for key in keys):
+        for position, dialogue in enumerate(dataset):
+            warn_of_unknown_keys(dialogue_name(dialogue, position), dialogue["utterances"] or ())
 
 
 def _file_of_split(folder: Path, split: str) -> Path | None:

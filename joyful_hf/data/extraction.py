@@ -15,10 +15,10 @@ from ..processing.extractors import load_extractor
 from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import add_features
 from ..processing.feature_origin import check_origin
-from ..processing.media import as_source
+from ..processing.media import as_source, get_medium
 from ..processing.media_failures import ExtractionFailure
 from .columns import with_float_samples
-from .extraction_report import ExtractionReport, refuse_failures
+from .extraction_report import ExtractionReport, refuse_failures, refuse_nothing_read
 from .media_reading import read_media
 
 _DIALOGUES_PER_BATCH = 16
@@ -39,6 +39,7 @@ def extract_features(
     strict: bool = False,
     verbose: bool = True,
     name: str = "",
+    asked_for: bool = True,
 ) -> Dataset:
     """Return the dialogues with features in place of `audio` and `video`, and beside `text`.
 
@@ -58,10 +59,12 @@ def extract_features(
         strict: raise an error if a medium cannot be read, instead of masking the modality.
         verbose: print how many utterances have which modality and what could not be read.
         name: how the progress bar and the report call the dialogues.
+        asked_for: whether the user chose the extractors for these dialogues: one that finds nothing in any medium is
+            an error then. False for the extractors of a trained model, for which silent videos are no error.
 
     Raises:
-        DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, or, if
-            `strict`, a medium that cannot be read.
+        DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, an extractor
+            that could read not one medium, or, if `strict`, a medium that cannot be read.
         ImportError: a library that an extractor needs is not installed.
     """
     dataset = _as_dataset(dialogues)
@@ -95,6 +98,7 @@ def extract_features(
     report = _report(extracted)
     if strict:
         refuse_failures(report.failures)
+    refuse_nothing_read(report, extractors, asked_for)
     if verbose:
         print(f"{name} {report}".lstrip(), flush=True)
     return extracted.remove_columns(_FAILURES)
@@ -112,7 +116,7 @@ def extract_for(
         DialogueError: as `extract_features` and `read_media`.
     """
     if isinstance(processor, JoyfulProcessor):
-        return extract_features(dialogues, processor, num_proc, strict=strict)
+        return extract_features(dialogues, processor, num_proc, strict=strict, asked_for=False)
     return read_media(dialogues, processor, num_proc, strict)
 
 
@@ -134,6 +138,9 @@ def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
     ]
     everyone = [utterance for row in rows for utterance in row["utterances"]]
     for key in ("audio", "video"):
+        for utterance in everyone:
+            if key in utterance:
+                utterance[key] = get_medium(utterance, key)
         having = [utterance for utterance in everyone if utterance.get(key) is not None]
         for utterance in having:
             if isinstance(source := as_source(utterance[key]), Path):

@@ -20,6 +20,8 @@ from joyful_hf import (
     load_dialogues,
 )
 from joyful_hf.checkpoints import load_checkpoint
+from joyful_hf.data.encoded import EncodedDialogues
+from joyful_hf.data.extraction import extract_for
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.processing.extractors import load_extractor
 from tests.support.media import (
@@ -360,6 +362,69 @@ class TestDataSet:
             extract([{"utterances": utterances}], JoyfulProcessor(**EXTRACTORS))
 
 
+class TestNothingRead:
+    @pytest.mark.parametrize(
+        ("parameter", "medium", "files"),
+        [
+            ("audio_extractor", "audio", ["gone.wav", "bad.mp4"]),
+            ("audio_extractor", "audio", ["silent.wav"]),
+            ("audio_extractor", "video", ["mute.mp4", "bad.mp4"]),
+            ("video_extractor", "video", ["bad.mp4", "gone.mp4"]),
+        ],
+    )
+    def test_an_extractor_that_could_read_not_one_medium_ends_the_run(self, parameter, medium, files, clips, extract):
+        utterances = [{"speaker": "A", "text": "so", medium: str(clips / name)} for name in files]
+        processor = JoyfulProcessor(text_extractor="hashing", **{parameter: EXTRACTORS[parameter]})
+        with pytest.raises(DialogueError, match=f"`{parameter}`: .* could read none of {len(files)} medi") as caught:
+            extract([{"dialogue_id": "d", "utterances": utterances}], processor)
+        assert files[0] in str(caught.value)
+
+    def test_a_trained_model_reads_on_where_videos_are_mute_and_not_where_none_is_found(self, clips):
+        processor = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+        [mute, gone] = [
+            [{"utterances": [{"speaker": "A", "text": "so", "video": str(clips / name)}]}]
+            for name in ("mute.mp4", "gone.mp4")
+        ]
+        assert extract_for(processor, mute)[0]["utterances"][0]["audio_features"] is None
+        with pytest.raises(DialogueError, match="could read none of 1 medium"):
+            extract_for(processor, gone)
+
+    def test_recordings_that_the_model_reads_itself_and_that_are_all_unreadable_end_the_run(self, clips):
+        utterances = [
+            {"speaker": "A", "audio": str(clips / name), "label": "joy"} for name in ("gone.wav", "silent.mp3")
+        ]
+        processor = FoalNetProcessor(video_dim=0, label2id={"joy": 0, "sadness": 1})
+        with pytest.raises(
+            DialogueError, match="none of 2 recordings could be read, the first of which is .*gone.wav"
+        ):
+            EncodedDialogues([{"utterances": utterances}], processor)
+
+    @pytest.mark.parametrize("nothing", ["", " ", {"path": "", "bytes": None}, {"path": None, "bytes": None}])
+    def test_an_empty_path_is_no_medium(self, nothing, extract):
+        dialogue = {"utterances": [{"speaker": "A", "text": "so", "audio": nothing, "video": nothing}]}
+        extracted = extract([dialogue], JoyfulProcessor(**EXTRACTORS))
+        assert extracted[0]["utterances"][0]["audio_features"] is None
+        batch = FoalNetProcessor(video_dim=0)(dialogue)
+        assert not batch["attention_mask"].any()
+
+    @pytest.mark.parametrize("from_file", [False, True])
+    def test_paths_with_backslashes_are_tried_with_slashes(self, from_file, tmp_path, extract, monkeypatch):
+        write_clip(tmp_path / "clips" / "a.mp4", 0.3)
+        dialogues = [{"utterances": [{"speaker": "A", "video": "clips\\a.mp4"}]}]
+        if from_file:
+            write_dialogues(dialogues, tmp_path / "d.jsonl")
+            dialogues = load_dialogues(tmp_path / "d.jsonl")
+        else:
+            monkeypatch.chdir(tmp_path)
+        extracted = extract(dialogues, JoyfulProcessor(audio_extractor="logmel"), strict=True)
+        assert extracted[0]["utterances"][0]["audio_features"]
+
+    def test_a_path_of_windows_that_leads_nowhere_is_called_so(self, extract):
+        dialogues = [{"utterances": [{"speaker": "A", "audio": "C:\\clips\\a.wav"}]}]
+        with pytest.raises(DialogueError, match="its backslashes are those of a path on Windows"):
+            extract(dialogues, JoyfulProcessor(audio_extractor="logmel"))
+
+
 @pytest.mark.parametrize(("kind", "scale"), [("int16", 2**15), ("uint8", 2**7), ("int32", 2**31), ("int64", 2**15)])
 @pytest.mark.parametrize("from_file", [False, True])
 def test_samples_that_are_integers_are_the_sound_that_they_stand_for(kind, scale, from_file, extract, tmp_path):
@@ -450,7 +515,9 @@ class TestCommandLine:
         (found,) = map(json.loads, Path("found.jsonl").read_text().splitlines())
         assert found["dialogue_id"] == "monday"
         assert [one["speaker"] for one in found["utterances"]] == ["Ross", "Rachel", "Ross"]
-        assert all(one["label"] in ("joy", "sadness") for one in found["utterances"])
+        labels = [one["label"] for one in found["utterances"]]
+        assert set(labels[:2]) <= {"joy", "sadness"}
+        assert labels[2] is None, "nothing of it could be read"
 
         message = fails("predict", checkpoint, "--data-file", clip_folder, "--output-file", "strict.jsonl", "--strict")
         assert "3_Ross.mp4: cannot be decoded" in message

@@ -267,6 +267,7 @@ def test_without_pyav_the_line_that_installs_it_is_given(monkeypatch):
         'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
     )
 
+
 PCM = {
     "int8": lambda sound: (sound * 2**7).astype(np.int8),
     "uint8": lambda sound: (sound * 2**7 + 2**7).astype(np.uint8),
