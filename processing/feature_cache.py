@@ -12,7 +12,6 @@ import numpy as np
 from .dialogues import Utterance
 from .media import as_source, audio_of
 
-
 # Part of every name: a new number forgets the vectors of a version that read media in another way.
 _READING = 2
 

@@ -8,8 +8,10 @@ from functools import lru_cache
 from .dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS, TOKEN_KEYS, Utterance, utterance_name
 
 KNOWN_KEYS = frozenset(
-    ("speaker", "label", "start", "end", "channel", "utterance_id", "scores", "true_label")
-    + (*MEDIA_KEYS.values(), *FEATURE_KEYS.values(), *FRAME_KEYS.values(), *TOKEN_KEYS)
+    {
+        *("speaker", "label", "start", "end", "channel", "utterance_id", "scores", "true_label"),
+        *(*MEDIA_KEYS.values(), *FEATURE_KEYS.values(), *FRAME_KEYS.values(), *TOKEN_KEYS),
+    }
 )
 """The keys that a processor reads, and those that this package writes."""
 

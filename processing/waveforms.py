@@ -14,8 +14,8 @@ from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
 
-# Full scale is 1. Decoders of compressed sound overshoot it, by a factor of less than 2 in music mastered at its limit;
-# samples that were never divided by their range are hundreds and thousands.
+# Full scale is 1. Decoders of compressed sound overshoot it, by a factor of less than 2 in music mastered at its
+# limit; samples that were never divided by their range are hundreds and thousands.
 _LOUDEST = 4.0
 
 

@@ -381,10 +381,10 @@ class TestNothingRead:
 
     def test_a_trained_model_reads_on_where_videos_are_mute_and_not_where_none_is_found(self, clips):
         processor = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
-        [mute, gone] = [
-            [{"utterances": [{"speaker": "A", "text": "so", "video": str(clips / name)}]}]
-            for name in ("mute.mp4", "gone.mp4")
-        ]
+        mute, gone = (
+            [{"utterances": [{"speaker": "A", "text": "so", "video": str(clips / f"{name}.mp4")}]}]
+            for name in ("mute", "gone")
+        )
         assert extract_for(processor, mute)[0]["utterances"][0]["audio_features"] is None
         with pytest.raises(DialogueError, match="could read none of 1 medium"):
             extract_for(processor, gone)
@@ -403,7 +403,7 @@ class TestNothingRead:
     def test_an_empty_path_is_no_medium(self, nothing, extract):
         dialogue = {"utterances": [{"speaker": "A", "text": "so", "audio": nothing, "video": nothing}]}
         extracted = extract([dialogue], JoyfulProcessor(**EXTRACTORS))
-        assert extracted[0]["utterances"][0]["audio_features"] is None
+        assert extracted[0]["utterances"][0].get("audio_features") is None
         batch = FoalNetProcessor(video_dim=0)(dialogue)
         assert not batch["attention_mask"].any()
 

@@ -281,7 +281,7 @@ class TestIntegerSamples:
     @pytest.mark.parametrize("kind", PCM)
     @pytest.mark.parametrize("as_list", [False, True])
     def test_are_scaled_by_their_type_as_a_file_s_are(self, kind, as_list):
-        if as_list and kind == "int8" or as_list and kind == "uint16":
+        if as_list and kind in ("int8", "uint16"):
             pytest.skip("a list has no type, and no tool writes these")
         sound = tone(0.5, rate=RATE)
         array = PCM[kind](sound)
