@@ -395,7 +395,7 @@ class TestNothingRead:
         ]
         processor = FoalNetProcessor(video_dim=0, label2id={"joy": 0, "sadness": 1})
         with pytest.raises(
-            DialogueError, match="none of 2 recordings could be read, the first of which is .*gone.wav"
+            DialogueError, match=r"none of 2 recordings could be read, the first of which is .*gone\.wav"
         ):
             EncodedDialogues([{"utterances": utterances}], processor)
 
