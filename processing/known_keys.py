@@ -15,8 +15,7 @@ KNOWN_KEYS = frozenset(
 )
 """The keys that a processor reads, and those that this package writes."""
 
-# What other data sets call the same things.
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "speaker": ("speaker_name", "spk"),
     "text": ("txt", "utterance", "sentence", "transcript", "transcription", "utt"),
     "label": ("emotion", "emo"),
@@ -29,7 +28,9 @@ _OTHER_NAMES = {
     "text_features": ("textual_features", "language_features"),
     "video_frames": ("visual_frames", "vision_frames"),
 }
-_KEY_OF = {other: key for key, others in _OTHER_NAMES.items() for other in others}
+"""Key -> what other data sets call the same thing."""
+
+_KEY_OF = {other: key for key, others in OTHER_NAMES.items() for other in others}
 # `text_feature`, `labels` and `vidio` are nearer than this to what is meant, `text_id` and `label_id` are not.
 _LEAST_LIKENESS = 0.8
 

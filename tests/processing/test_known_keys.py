@@ -53,4 +53,4 @@ def test_other_keys_and_keys_beside_the_right_one_are_left_in_peace(caplog):
 
 def test_every_known_key_is_known():
     assert all(known_keys.known_key_of(key) == key for key in known_keys.KNOWN_KEYS)
-    assert set(known_keys._OTHER_NAMES) <= known_keys.KNOWN_KEYS
+    assert set(known_keys.OTHER_NAMES) <= known_keys.KNOWN_KEYS
