@@ -25,7 +25,9 @@ from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
 from .callbacks import print_epoch_lines
 from .fine_tuning import load_for_fine_tuning
+from .resuming import check_same_arguments
 from .run_data import RunData
+from .trackers import guard_trackers
 from .trainer import JoyfulTrainer
 
 
@@ -80,6 +82,7 @@ def run_training(
     trainer.preset = preset
     if resume_from:
         _check_same_run(Path(resume_from), family, model, processor)
+        check_same_arguments(Path(resume_from), trainer.args)
 
     is_main = trainer.is_world_process_zero()
     if is_main:
@@ -143,6 +146,7 @@ def _make_trainer(
         )
     except RuntimeError as error:  # a tracker in `report_to` is not installed
         raise DialogueError(str(error)) from None
+    guard_trackers(trainer.callback_handler.callbacks)
     _check_best_metric(trainer, model, validation)
     return trainer, test
 

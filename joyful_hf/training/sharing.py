@@ -24,6 +24,7 @@ from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
 from ..runs.names import CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
 from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
+from .resuming import saved_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -223,8 +224,7 @@ class SharingTrainer(Trainer):
         if self.args.should_save:
             folder = Path(output_dir or str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
-            arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
-            write_json(arguments, folder / TRAINING_ARGUMENTS)
+            write_json(saved_arguments(self.args), folder / TRAINING_ARGUMENTS)
 
 
 def _confusion_matrix(evaluated: Mapping[str, Evaluated], id2label: Mapping[int, str]) -> ConfusionMatrix | None:

@@ -23,6 +23,7 @@ from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, 
 from .class_balance import wanted_class_weights
 from .early_stopping import EarlyStopping, patience_of
 from .logged_means import LoggedMeans
+from .resuming import check_same_arguments
 from .sharing import Evaluated, SharingTrainer
 from .weight_averaging import WeightAveraging
 
@@ -169,6 +170,8 @@ class JoyfulTrainer(SharingTrainer):
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As in transformers."""
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        if found:
+            check_same_arguments(Path(found), self.args)
         self._averaging.resumed_from = Path(found) if found else None
         self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
