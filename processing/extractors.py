@@ -69,7 +69,10 @@ def load_extractor(modality: str, extractor: str, device: str | None = None) -> 
     where = split_revision(extractor)
     try:
         encoder = _encoder(modality, *where, device or best_device())
-        list(encoder([encoder.example]))  # an encoder of another modality may fail only when it runs
+        # An encoder of another modality may fail only when it runs.
+        for vector in encoder([encoder.example]):
+            if isinstance(vector, DialogueError):
+                raise ValueError(str(vector).removeprefix("cannot be encoded ("))
     except DialogueError:
         raise
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError) as error:
