@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import Audio, ClassLabel, Dataset, Features, Image, LargeList, List, Value, Video
 
 from ..processing import DialogueError
 from ..processing.waveforms import scale_integers
@@ -27,6 +27,31 @@ def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
         return pa.array([found_path(path, folder) for path in paths.to_pylist()], paths.type)
 
     return _with_changed(dataset, dict.fromkeys(keys, found))
+
+
+def with_undecoded_media(dataset: Dataset) -> Dataset:
+    """Return the data set with `Audio` and `Video` columns as bytes and paths: they are decoded here, by PyAV.
+
+    `datasets` would ask for torchcodec, even where nobody reads the column.
+    """
+    for column, feature in dataset.features.items():
+        undecoded = _undecoded(feature)
+        if undecoded != feature:
+            info = dataset.info.copy()
+            info.features = Features(dataset.features | {column: undecoded})
+            table = dataset.data.table.replace_schema_metadata(info.features.arrow_schema.metadata)
+            dataset = Dataset(table, info=info)
+    return dataset
+
+
+def _undecoded(feature: Any) -> Any:
+    if isinstance(feature, Audio | Video | Image):
+        return {"bytes": Value("binary"), "path": Value("string")}  # as they are stored
+    if isinstance(feature, List | LargeList):
+        return replace(feature, feature=_undecoded(feature.feature))
+    if isinstance(feature, dict):
+        return {key: _undecoded(value) for key, value in feature.items()}
+    return feature
 
 
 def with_float_samples(dataset: Dataset) -> Dataset:

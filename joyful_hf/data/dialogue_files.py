@@ -1,9 +1,11 @@
 """`load_dialogues`: read JSONL, Parquet or a Hub data set as a `datasets.Dataset` of dialogues."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
@@ -11,14 +13,17 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from ..io.hub_errors import hub_reason
+from ..io.messages import counted
 from ..io.text_files import suffix_of
 from ..processing import DialogueError
 from ..processing.dialogues import dialogue_name
 from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
-from .columns import with_class_names, with_float_samples, with_found_media
+from .columns import with_class_names, with_float_samples, with_found_media, with_undecoded_media
 from .jsonl import read_jsonl, to_dataset
 from .recordings import find_recordings, load_recordings
 from .tables import find_columns, group_rows, read_table, rows_of
+
+logger = logging.getLogger(__name__)
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SUFFIXES |= {".csv": "table", ".tsv": "table"}
@@ -51,6 +56,7 @@ def load_dialogues(
     """
     dataset = _load(path_or_hub_id, split, columns)
     _warn_of_unknown_columns(dataset)
+    _warn_of_unsorted(dataset)
     return dataset
 
 
@@ -73,6 +79,30 @@ def _load(path_or_hub_id: str | Path, split: str | None, columns: Mapping[str, s
     if suffix_of(path) in _SUFFIXES or path.is_absolute() or str(path_or_hub_id).startswith("."):
         raise DialogueError(f"{path}: there is no such file")
     return _load_from_hub(str(path_or_hub_id), split or "train", columns)
+
+
+def _warn_of_unsorted(dataset: Dataset) -> None:
+    """Warn of dialogues whose utterances are not in spoken order, as `start` tells; models read them in order."""
+    structs = dataset.data.schema.field("utterances").type.value_type
+    if structs.get_field_index("start") < 0:
+        return
+    unsorted = []
+    position = 0
+    for chunk in dataset.data.column("utterances").chunks:
+        starts = chunk.flatten().field("start").to_pylist()
+        first = 0
+        for length in pc.call_function("list_value_length", [chunk]).fill_null(0).to_pylist():
+            times = [time for time in starts[first : first + length] if time is not None]
+            if all(isinstance(time, int | float) for time in times) and times != sorted(times):
+                unsorted.append(position)
+            first, position = first + length, position + 1
+    if unsorted:
+        name = dialogue_name(dataset[unsorted[0]], unsorted[0])
+        logger.warning(
+            "%s of %d have utterances that 'start' before the one above them, the first of which is %s; "
+            "utterances are read in their order in the file",
+            *(counted(len(unsorted), "dialogue"), len(dataset), name),
+        )
 
 
 def _warn_of_unknown_columns(dataset: Dataset) -> None:
@@ -111,6 +141,7 @@ def _read_parquet(path: Path, columns: Mapping[str, str] | None) -> Dataset:
 
 def _as_dialogues(dataset: Dataset, name: str, path: Path, columns: Mapping[str, str] | None) -> Dataset:
     """Return a data set with the columns of dialogues, in the types that processors read."""
+    dataset = with_undecoded_media(dataset)
     names = dataset.column_names
     if "utterances" not in names and {"dialogue_id", "speaker"} <= find_columns(names, name, columns).keys():
         return to_dataset(lambda: group_rows(rows_of(dataset), names, name, columns), path)

@@ -17,7 +17,7 @@ from ..processing.feature_extraction import add_features
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source, get_medium
 from ..processing.media_failures import ExtractionFailure
-from .columns import with_float_samples
+from .columns import with_float_samples, with_undecoded_media
 from .extraction_report import ExtractionReport, refuse_failures, refuse_nothing_read
 from .media_reading import read_media
 
@@ -122,7 +122,7 @@ def extract_for(
 
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
-        return with_float_samples(dialogues.with_format(None))
+        return with_float_samples(with_undecoded_media(dialogues.with_format(None)))
     try:
         return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
     except (pa.ArrowException, TypeError) as error:

@@ -140,6 +140,12 @@ def _make_trainer(
     for which, dialogues in (("training", train), ("validation", validation)):
         if not dialogues.has_labels:
             raise DialogueError(f"not one utterance of the {which} dialogues has a label")
+    batch = args.per_device_train_batch_size * max(1, args.world_size)
+    if args.dataloader_drop_last and len(train) < batch:
+        raise DialogueError(
+            f"`dataloader_drop_last`: {counted(len(train), 'row')} of training data give no full batch of {batch}; "
+            "leave it out, or lower `per_device_train_batch_size`"
+        )
     try:
         trainer = JoyfulTrainer(
             model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor

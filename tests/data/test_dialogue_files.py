@@ -413,3 +413,13 @@ def test_the_memory_for_a_file_is_that_of_its_features(tmp_path):
     write_dialogues([make_dialogue(3)], tmp_path / "talks.jsonl")
     feature = load_dialogues(tmp_path / "talks.jsonl").features["utterances"].feature["text_features"]
     assert feature.feature.dtype == "float32"
+
+
+def test_utterances_that_start_before_the_one_above_them_are_noticed(tmp_path, caplog):
+    def talk(name, *starts):
+        return {"dialogue_id": name, "utterances": [{**HI, "start": start} for start in starts]}
+
+    load_dialogues(write_lines(tmp_path / "a.jsonl", talk("a", 0, 1.5, None, 2), talk("b", 3, 1)))
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("1 dialogue of 2 have utterances that 'start' before the one above them")
+    assert "dialogue 'b'" in message

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from datasets import Dataset, Features, LargeList, Value
+from datasets import Audio, Dataset, Features, LargeList, List, Value, Video
 from transformers import pipeline
 
 from joyful_hf import (
@@ -360,6 +361,49 @@ class TestDataSet:
         utterances = [{"speaker": "A", "text": text} for text in ("hm", 3)]
         with pytest.raises(DialogueError, match="do not fit into one table"):
             extract([{"utterances": utterances}], JoyfulProcessor(**EXTRACTORS))
+
+
+class TestUndecodedColumns:
+    """Data sets on the Hub have `Audio()` and `Video()` columns, which `datasets` decodes by torchcodec only."""
+
+    def dialogues(self, key: str, path: Path, **others) -> Dataset:
+        utterance = {"speaker": "A", key: {"bytes": path.read_bytes(), "path": path.name}, **others}
+        plain = Dataset.from_list([{"utterances": [utterance]}])
+        info = plain.info.copy()
+        of_media = {"audio": Audio(), "video": Video()}[key]
+        fields = plain.features["utterances"].feature | {key: of_media}
+        info.features = Features({"utterances": List(fields)})
+        return Dataset(plain.data.table.replace_schema_metadata(info.features.arrow_schema.metadata), info=info)
+
+    @pytest.mark.parametrize(("key", "name"), [("audio", "loud.wav"), ("video", "good.mp4")])
+    @pytest.mark.parametrize("from_file", [False, True])
+    def test_are_decoded_here(self, key, name, from_file, clips, extract, tmp_path):
+        dialogues = self.dialogues(key, clips / name)
+        if from_file:
+            pq.write_table(dialogues.data.table, tmp_path / "d.parquet")
+            dialogues = load_dialogues(tmp_path / "d.parquet")
+        extracted = extract(dialogues, JoyfulProcessor(audio_extractor="logmel"), strict=True)
+        assert extracted[0]["utterances"][0]["audio_features"]
+
+    @pytest.mark.parametrize("key", ["audio", "video"])
+    def test_do_not_matter_beside_features(self, key, clips, extract, tmp_path):
+        dialogues = self.dialogues(key, clips / "good.mp4", text="so", audio_features=[1.0, 2.0])
+        pq.write_table(dialogues.data.table, tmp_path / "d.parquet")
+        dialogues = load_dialogues(tmp_path / "d.parquet")
+        batch = JoyfulProcessor(audio_dim=2)(dialogues)
+        np.testing.assert_array_equal(batch["audio_features"], [[1, 2]])
+        assert extract(dialogues, JoyfulProcessor(text_extractor="hashing"))[0]["utterances"][0]["text_features"]
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_a_warning(clips, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    dialogues = [{"utterances": [{"speaker": "A", "audio": str(clips / "loud.wav")}] * 3}]
+    processor = JoyfulProcessor(audio_extractor="logmel")
+    extracted = extract_features(dialogues, processor, cache_dir=tmp_path / "file" / "in")
+    assert extracted[0]["utterances"][2]["audio_features"]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "cannot be written" in message
+    assert "HF_HOME" in message
 
 
 class TestNothingRead:

@@ -80,3 +80,22 @@ def test_a_tracker_that_does_not_start_ends_the_run_in_one_line(tmp_path, data, 
     with pytest.raises(DialogueError, match=r"^`report_to`: wandb does not start \(No API key configured\.\); log in"):
         run_training(JoyfulTrainingArguments(str(tmp_path), num_train_epochs=1), data, settings=SMALL_SETTINGS)
     assert last_checkpoint(tmp_path) is None
+
+
+def test_too_few_dialogues_for_one_full_batch_are_said_to_be_so(tmp_path, data):
+    args = JoyfulTrainingArguments(str(tmp_path), dataloader_drop_last=True, per_device_train_batch_size=32)
+    with pytest.raises(DialogueError, match=f"{len(TRAIN)} rows of training data give no full batch of 32"):
+        run_training(args, data, settings=SMALL_SETTINGS)
+
+
+def test_one_file_for_training_and_test_is_noticed(tmp_path, caplog):
+    for name in ("a", "copy of a"):
+        write_dialogues(TRAIN, tmp_path / f"{name}.jsonl")
+    write_dialogues(VALIDATION, tmp_path / "b.jsonl")
+    a, b, copy = (str(tmp_path / f"{name}.jsonl") for name in ("a", "b", "copy of a"))
+    load_run_data(a, b, None, seed=0)
+    assert not caplog.records
+    load_run_data(a, b, copy, seed=0)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "train_file and test_file are the same file"
+    ]
