@@ -56,7 +56,7 @@ def _undecoded(feature: Any) -> Any:
 
 def with_float_samples(dataset: Dataset) -> Dataset:
     """Scale the samples of `audio` arrays whose type says their range: as Python's ints they would lose it."""
-    audio = dataset.features["utterances"].feature.get("audio") if _has_utterances(dataset) else None
+    audio: Any = dataset.features["utterances"].feature.get("audio") if _has_utterances(dataset) else None
     samples = audio.get("array") if isinstance(audio, dict) else None
     if getattr(getattr(samples, "feature", None), "dtype", None) not in ("int8", "uint8", "int16", "uint16", "int32"):
         return dataset

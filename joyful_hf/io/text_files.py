@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from ..processing.dialogue_error import DialogueError
 
@@ -18,7 +18,7 @@ def suffix_of(path: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Generator[IO[bytes], None, None]:
+def opened(path: Path) -> Generator[Any, None, None]:
     """Open a file for reading its bytes, which may be compressed by gzip.
 
     Raises:
@@ -42,7 +42,7 @@ def utf8_lines(path: Path) -> Iterator[bytes]:
         DialogueError: UTF-16 or UTF-32 that breaks off.
     """
     with opened(path) as file:
-        encoding = json.detect_encoding(file.peek(4)[:4] if hasattr(file, "peek") else b"")
+        encoding = json.detect_encoding(file.peek(4)[:4])
         if encoding in ("utf-8", "utf-8-sig"):
             for line in file:
                 yield from line.rstrip(b"\r\n").split(b"\r")

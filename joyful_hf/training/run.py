@@ -23,11 +23,10 @@ from ..runs.names import metric_key
 from ..runs.summary import DataSummary
 from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
-from .callbacks import print_epoch_lines
+from .callbacks import guard_trackers, print_epoch_lines
 from .fine_tuning import load_for_fine_tuning
 from .resuming import check_same_arguments
 from .run_data import RunData
-from .trackers import guard_trackers
 from .trainer import JoyfulTrainer
 
 
