@@ -27,6 +27,10 @@ class FeatureExtractor:
                 yield self.extract(utterance)
             except DialogueError as error:
                 yield error
+            except (RuntimeError, MemoryError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+                # Out of memory, for one: the vectors of all others are not to be lost with this one.
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                yield DialogueError(f"cannot be encoded ({reason}); `start` and `end` cut out a part of it")
 
     def extract(self, utterance: Utterance) -> np.ndarray:
         """Return the vector (size,) float32 of one utterance.

@@ -75,7 +75,10 @@ def _loaded_encoder(modality: str, extractor: str, device: str) -> FeatureExtrac
     where = split_revision(extractor)
     try:
         encoder = _encoder(modality, *where, device)
-        list(encoder([encoder.example]))  # an encoder of another modality may fail only when it runs
+        # An encoder of another modality may fail only when it runs.
+        for vector in encoder([encoder.example]):
+            if isinstance(vector, DialogueError):
+                raise ValueError(str(vector).removeprefix("cannot be encoded ("))
     except DialogueError:
         raise
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError) as error:

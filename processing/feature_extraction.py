@@ -18,6 +18,7 @@ from .dialogues import (
 from .extractor_base import Extracted
 from .extractors import load_extractor
 from .feature_cache import FeatureCache
+from .media import get_medium
 from .media_failures import ExtractionFailure, medium_of
 
 
@@ -80,7 +81,7 @@ def refuse_raw_media(
     for name, utterances in named:
         for index, utterance in enumerate(utterances):
             for modality, size in sizes.items():
-                if utterance.get(MEDIA_KEYS[modality]) is not None and modality not in extractors:
+                if get_medium(utterance, MEDIA_KEYS[modality]) is not None and modality not in extractors:
                     raise DialogueError(
                         f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {size} only: "

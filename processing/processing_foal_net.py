@@ -21,7 +21,7 @@ from .dialogues import (
 )
 from .frames import get_frames, pad_sequences
 from .labels import encode_labels, join_labels
-from .media import MediaError
+from .media import MediaError, get_medium
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
 from .summary import summarize_dialogues
@@ -245,7 +245,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 sequence = self._waveform(utterance, place, cuts)
             else:
                 sequence = get_frames(utterance, modality, dim, place)
-                if sequence is None and modality != "text" and utterance.get(MEDIA_KEYS[modality]) is not None:
+                if sequence is None and modality != "text" and get_medium(utterance, MEDIA_KEYS[modality]) is not None:
                     raise DialogueError(
                         f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"

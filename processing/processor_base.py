@@ -22,6 +22,7 @@ from .dialogues import (
     name_utterances,
 )
 from .extractor_base import OPENSMILE, describe_extractor
+from .known_keys import warn_of_unknown_keys
 from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
 from .media_failures import ExtractionFailure
 
@@ -288,6 +289,8 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     def encode_named(self, named: Sequence[NamedUtterances], return_labels: bool) -> list[Any]:
         """Encode utterances that have been checked, each dialogue's after the name that messages call it by."""
+        for name, utterances in named:
+            warn_of_unknown_keys(name, utterances)
         problem_type = None
         if return_labels:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL

@@ -19,7 +19,9 @@ from .dialogues import (
     utterance_name,
 )
 from .frames import get_frames
+from .known_keys import warn_of_unknown_keys
 from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, alike_classes, get_label
+from .media import get_medium
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue], problem_type: 
     for position, dialogue in enumerate(iterate_dialogues(dialogues)):
         name = dialogue_name(dialogue, position)
         utterances = get_utterances(dialogue, name)
+        warn_of_unknown_keys(name, utterances)
         summary.num_dialogues += 1
         summary.num_utterances += len(utterances)
         summary.max_speakers = max(summary.max_speakers, len({u["speaker"] for u in utterances}))
@@ -113,7 +116,7 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue], problem_type: 
             _count_features(summary, utterance, place)
             _count_frames(summary, utterance, place)
             summary.num_texts += bool(utterance.get("text"))
-            summary.num_waveforms += utterance.get("audio") is not None
+            summary.num_waveforms += get_medium(utterance, "audio") is not None
             label = get_label(utterance)
             if label is not None:
                 label_kinds.add(label, place)

@@ -46,7 +46,7 @@ def predict(
         str | None, typer.Option(help="The speaker on each channel of the recording, from the first: Alice,Bob.")
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Columns of a transcript in a table: start=begin_s,speaker=who.")
+        str | None, typer.Option(help="Columns of a transcript or of data in a table: start=begin_s,speaker=who.")
     ] = None,
     device: Device = None,
     num_proc: NumProc = 1,
@@ -96,10 +96,10 @@ def _read(
     if transcript is None:
         if is_recording(data_file):
             raise DialogueError(_without_transcript(Path(data_file)))
-        for option, given in (("speakers", speakers), ("channels", channels), ("columns", columns)):
+        for option, given in (("speakers", speakers), ("channels", channels)):
             if given is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
-        return load_dialogues(data_file)
+        return load_dialogues(data_file, columns=None if columns is None else _parse_columns(columns))
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
     dialogues, report = read_transcript(

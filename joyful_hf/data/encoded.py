@@ -6,8 +6,10 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..processing import EmotionRecognitionProcessor, EncodedExample
+from ..io.messages import counted
+from ..processing import MODALITIES, DialogueError, EmotionRecognitionProcessor, EncodedExample
 from ..processing.dialogues import as_dialogue_list, most_speakers
+from ..processing.media import audio_of, medium_name
 from ..runs.summary import DataSummary, summarize_data
 
 
@@ -34,6 +36,7 @@ class EncodedDialogues(Dataset):
             dialogues = [dialogues[index] for index in range(len(dialogues))]
         dialogues = as_dialogue_list(dialogues)
         self.encoded: list[EncodedExample] = processor.encode(dialogues)
+        _refuse_nothing_heard(dialogues, self.encoded, processor)
         self.num_dialogues = len(dialogues)
         self.max_speakers = most_speakers(dialogues)
         self.source = source
@@ -53,6 +56,22 @@ class EncodedDialogues(Dataset):
     def summarize(self, config: Any) -> DataSummary:
         """Summarise these dialogues for the card of a model with this configuration."""
         return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, config, self.source, self.held_out)
+
+
+def _refuse_nothing_heard(
+    dialogues: list[Any], encoded: list[EncodedExample], processor: EmotionRecognitionProcessor
+) -> None:
+    """Raise a DialogueError if there are recordings and the processor, which reads them itself, could read none."""
+    if not processor.reads_media or any(example.present[:, MODALITIES.index("audio")].any() for example in encoded):
+        return
+    recorded = [
+        utterance for dialogue in dialogues for utterance in dialogue["utterances"] if audio_of(utterance) is not None
+    ]
+    if recorded:
+        raise DialogueError(
+            f"none of {counted(len(recorded), 'recording')} could be read, the first of which is "
+            f"{medium_name(audio_of(recorded[0]))}; the warnings above say why"
+        )
 
 
 class DialogueCollator:

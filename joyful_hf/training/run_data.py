@@ -1,8 +1,12 @@
 """The dialogues of a run: read, held out for validation, and extracted."""
 
+import filecmp
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,8 @@ from ..processing import EXTRACTOR_KEYS, DialogueError, JoyfulProcessor
 from ..processing.labels import REGRESSION, get_label
 
 HELD_OUT_SHARE = 0.1
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -54,6 +60,7 @@ def load_run_data(
     train = load_dialogues(train_file)
     test = load_dialogues(test_file, split="test") if test_file else None
     sources = {"train": train_file} | ({"test": test_file} if test_file else {})
+    _warn_of_one_file_twice({"train_file": train_file, "validation_file": validation_file, "test_file": test_file})
     if validation_file:
         validation = load_dialogues(validation_file, split="validation")
         return RunData(train, validation, test, sources=sources | {"validation": validation_file})
@@ -62,6 +69,14 @@ def load_run_data(
             f"`train_file`: {train_file} has one dialogue, too few to hold out any; give `validation_file`"
         )
     return RunData(*hold_out(train, seed, problem_type=problem_type), test, seed, sources | {"validation": train_file})
+
+
+def _warn_of_one_file_twice(files: Mapping[str, str | None]) -> None:
+    """Warn where a model is to be chosen or scored by the dialogues that it was trained on."""
+    given = {name: Path(file).resolve() for name, file in files.items() if file and Path(file).is_file()}
+    for first, second in combinations(given, 2):
+        if given[first] == given[second] or filecmp.cmp(given[first], given[second], shallow=False):
+            logger.warning("%s and %s are the same file: its scores say nothing of new dialogues", first, second)
 
 
 def extract_run_data(

@@ -25,6 +25,7 @@ from ..model_card.card import write_model_card
 from ..processing.devices import device_name
 from ..runs.names import CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
 from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
+from .resuming import saved_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -225,8 +226,7 @@ class SharingTrainer(Trainer):
         if self.args.should_save:
             folder = Path(output_dir or str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
-            arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
-            write_json(arguments, folder / TRAINING_ARGUMENTS)
+            write_json(saved_arguments(self.args), folder / TRAINING_ARGUMENTS)
 
 
 def _left_out(evaluated: Mapping[str, Evaluated], config: Any) -> dict[str, dict[str, str]]:

@@ -19,10 +19,10 @@ from transformers.trainer_pt_utils import BatchRebalanceSampler, LengthGroupedSa
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..data.encoded import EncodedDialogues
+from ..data.process_batches import SimilarLengths, pop_filler, process_loader
 from ..evaluation.task import task_of
 from ..modeling.prediction import num_utterances
 from ..processing.labels import IGNORED_LABEL
-from .process_batches import SimilarLengths, pop_filler, process_loader
 
 # The utterances of a batch: what a part of the loss is a mean over that does not say so.
 _ALL = "utterances"

@@ -20,8 +20,9 @@ from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .early_stopping import EarlyStopping, can_stop_early
+from .callbacks import EarlyStopping, can_stop_early
 from .loss_settings import give_own_config, set_up_loss
+from .resuming import check_same_arguments
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .steps import ExactStepsTrainer
@@ -186,6 +187,8 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """As in transformers."""
         self._check_training_data()
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        if found:
+            check_same_arguments(Path(found), self.args)
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights

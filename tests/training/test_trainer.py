@@ -21,7 +21,7 @@ from joyful_hf import (
     JoyfulTrainer,
     JoyfulTrainingArguments,
 )
-from joyful_hf.training.early_stopping import EarlyStopping
+from joyful_hf.training.callbacks import EarlyStopping
 from tests.support.helpers import (
     FAMILY_CASES,
     LABELS,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import SequentialSampler
 
-from joyful_hf.training.process_batches import (
+from joyful_hf.data.process_batches import (
     Filler,
     ProcessBatches,
     ProcessExamples,
