@@ -159,7 +159,7 @@ class _SpeechDetector:
 
 @contextmanager
 def _one_thread() -> Generator[None, None, None]:
-    """Give torch one thread, and back what it had: on two busy cores 32 s of sound take 1 s with one, 20 s with two."""
+    """Give torch one thread, then what it had: on two busy cores, 32 s of sound took 1 s with one, 20 s with two."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
