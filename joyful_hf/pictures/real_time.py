@@ -122,9 +122,10 @@ def _fills(emotions: Sequence[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _light(colour: str) -> tuple[float, ...]:
+def _light(colour: str) -> tuple[float, float, float]:
     """The colour so light that black letters and the hatch can be seen on it."""
-    return tuple(0.75 + 0.25 * part for part in to_rgb(colour))
+    red, green, blue = to_rgb(colour)
+    return 0.75 + 0.25 * red, 0.75 + 0.25 * green, 0.75 + 0.25 * blue
 
 
 def _patch(colour: str, hatch: str, label: str) -> Patch:
