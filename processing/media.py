@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,20 @@ def cut_of(utterance: Utterance) -> tuple[float, float | None]:
     return start, None if end is None else float(end)
 
 
+def channel_of(utterance: Utterance) -> int | None:
+    """Return the channel of the recording on which an utterance is heard, counted from 0; None for all of them.
+
+    Raises:
+        MediaError: `channel` is not a number of a channel.
+    """
+    channel = utterance.get("channel")
+    if channel is None:
+        return None
+    if not isinstance(channel, Integral) or isinstance(channel, bool) or channel < 0:
+        raise MediaError(f"'channel' must be the number of a channel, counted from 0, got {channel!r:.60}")
+    return int(channel)
+
+
 def check_cut(start: float, end: float | None, duration: float) -> None:
     """Raise a MediaError unless the cut lies in a recording of this duration, all in seconds."""
     if start >= duration:
@@ -120,20 +134,26 @@ def check_cut(start: float, end: float | None, duration: float) -> None:
         raise MediaError(f"'end' ({end:g} s) is past the end of the recording ({duration:.2f} s)")
 
 
-def decode_audio(source: Source, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, int]:
+def decode_audio(
+    source: Source, start: float = 0.0, end: float | None = None, channel: int | None = None
+) -> tuple[np.ndarray, int]:
     """Decode the sound of a recording from `start` to `end` seconds: (samples,) float32, mono, and its rate in Hz.
 
-    Channels are averaged; where they would cancel each other, the loudest one is taken.
+    Channels are averaged, or the loudest one is taken where they would cancel each other, unless `channel` says which
+    one is heard, counted from 0.
 
     Raises:
-        MediaError: a file that is missing, empty or unreadable, that has no sound track, that breaks off before its
-            end, or that ends before the cut.
+        MediaError: a file that is missing, empty or unreadable, that has no sound track or no such channel, that breaks
+            off before its end, or that ends before the cut.
         ImportError: PyAV is not installed.
     """
     with _opened(source) as container:
         if not container.streams.audio:
             raise MediaError("there is no sound track")
         stream = container.streams.audio[0]
+        channels = stream.codec_context.layout.nb_channels
+        if channel is not None and channel >= channels:
+            raise MediaError(f"'channel' is {channel}, counted from 0, and there are {channels}")
         to_floats = _av().AudioResampler(format="fltp")
         pieces: list[np.ndarray] = []
         first = (container.duration or 0) / _MICROSECONDS  # where there is nothing after the cut's start
@@ -141,7 +161,8 @@ def decode_audio(source: Source, start: float = 0.0, end: float | None = None) -
             if end is not None and seconds >= end:
                 break
             first = first if pieces else seconds
-            pieces += [part.to_ndarray() for part in to_floats.resample(frame)]
+            parts = [part.to_ndarray() for part in to_floats.resample(frame)]
+            pieces += [part if channel is None else part[channel : channel + 1] for part in parts]
         else:
             heard = sum(piece.shape[-1] for piece in pieces) / stream.sample_rate
             until = first + heard if pieces else 0.0

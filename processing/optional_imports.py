@@ -8,6 +8,7 @@ EXTRAS = {
     "plots": ("matplotlib>=3.10",),
     "media": ("av>=15.0", "pillow>=11.0"),
     "opensmile": ("opensmile>=2.6",),
+    "vad": ("silero-vad>=6.2.3",),
     "corpora": ("h5py>=3.12",),
     "umap": ("umap-learn>=0.5.11",),
     "demo": ("av>=15.0", "pillow>=11.0", "matplotlib>=3.10", "gradio>=6.29"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
-from .media import MediaError, as_source, audio_of, cut_of, cut_samples, decode_audio, medium_name
+from .media import MediaError, as_source, audio_of, channel_of, cut_of, cut_samples, decode_audio, medium_name
 from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
@@ -31,7 +31,8 @@ class Waveform:
 def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
     """Return the waveform `(samples,)` float32 at `sampling_rate`, or None where the utterance has none.
 
-    Without `audio`, the sound track of `video` is taken. `start` and `end` cut files and arrays alike.
+    Without `audio`, the sound track of `video` is taken. `start` and `end` cut files and arrays alike; `channel` says
+    which channel of a file is heard.
 
     Raises:
         MediaError: a recording that cannot be read, or that ends before the cut.
@@ -45,12 +46,14 @@ def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
         at_rate = audio.sampling_rate == sampling_rate or audio.samples is None
         return audio.samples if at_rate else resample(audio.samples, audio.sampling_rate, sampling_rate)
     start, end = cut_of(utterance)
-    source = as_source(audio)
+    source, channel = as_source(audio), channel_of(utterance)
     if source is None:
+        if channel:
+            raise MediaError(f"'channel' is {channel}, and an array is mono; give the channel's own samples")
         waveform, rate = _of_array(audio)
         waveform = cut_samples(waveform, rate, start, end)
     else:
-        waveform, rate = decode_audio(source, start, end)
+        waveform, rate = decode_audio(source, start, end, channel)
         if (loudest := float(np.abs(waveform).max(initial=0))) > _LOUDEST:
             raise MediaError(f"{medium_name(source)}: {_too_loud(loudest)}")
     return waveform if rate == sampling_rate else resample(waveform, rate, sampling_rate)

@@ -1,5 +1,6 @@
 """`joyful predict`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,10 @@ from .options import (
 def predict(
     checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     data_file: Annotated[
-        str, typer.Option(help=f"{DATA_HELP} With --transcript, the recording that the transcript is of.")
+        str,
+        typer.Option(
+            help=f"{DATA_HELP} With --transcript, --segment or --transcribe, one recording of a whole conversation."
+        ),
     ],
     output_file: Annotated[
         list[Path],
@@ -47,6 +51,16 @@ def predict(
     ] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns of a transcript or of data in a table: start=begin_s,speaker=who.")
+    ] = None,
+    segment: Annotated[
+        bool, typer.Option("--segment", help="Without a transcript: find the speech in the recording, by silero-vad.")
+    ] = False,
+    transcribe: Annotated[
+        str | None,
+        typer.Option(
+            help="Without a transcript: find the speech and its words, by a model of speech recognition, such as "
+            "openai/whisper-small."
+        ),
     ] = None,
     device: Device = None,
     num_proc: NumProc = 1,
@@ -72,7 +86,7 @@ def predict(
     hide_bars_in_files()
     chosen = choose_device(device)
     announce(chosen)
-    dialogues = _read(data_file, transcript, speakers, channels, columns)
+    dialogues = _read(data_file, transcript, speakers, channels, columns, segment, transcribe)
     model, processor = load_checkpoint(checkpoint, chosen)
     dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
     shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
@@ -86,13 +100,22 @@ def predict(
 
 
 def _read(
-    data_file: str, transcript: Path | None, speakers: Path | None, channels: str | None, columns: str | None
+    data_file: str,
+    transcript: Path | None,
+    speakers: Path | None,
+    channels: str | None,
+    columns: str | None,
+    segment: bool,
+    transcribe: str | None,
 ) -> Any:
-    """Read dialogues, or one recording with its transcript."""
+    """Read dialogues, or one recording with the transcript that is given or made."""
     from ..data.dialogue_files import load_dialogues
     from ..data.recordings import is_recording
     from ..transcripts.loading import read_transcript
 
+    names = None if channels is None else [name.strip() or None for name in channels.split(",")]
+    if segment or transcribe is not None:
+        return _listen(data_file, transcript, speakers, names, columns, transcribe)
     if transcript is None:
         if is_recording(data_file):
             raise DialogueError(_without_transcript(Path(data_file)))
@@ -106,9 +129,32 @@ def _read(
         transcript,
         data_file,
         speakers=speakers,
-        channels=None if channels is None else [name.strip() or None for name in channels.split(",")],
+        channels=names,
         columns=None if columns is None else _parse_columns(columns),
     )
+    print(f"{report}\n")
+    return dialogues
+
+
+def _listen(
+    data_file: str,
+    transcript: Path | None,
+    speakers: Path | None,
+    channels: Sequence[str | None] | None,
+    columns: str | None,
+    model: str | None,
+) -> Any:
+    """Make the transcript of one recording."""
+    from ..data.recordings import is_recording
+    from ..transcripts.speech import transcribe_recording
+
+    option = "--segment" if model is None else "--transcribe"
+    for name, given in (("transcript", transcript), ("columns", columns)):
+        if given is not None:
+            raise DialogueError(f"{option}: makes a transcript itself; leave --{name} out")
+    if not is_recording(data_file):
+        raise DialogueError(f"--data-file: {data_file} is no recording; {option} listens to one recording")
+    dialogues, report = transcribe_recording(data_file, model, speakers=speakers, channels=channels)
     print(f"{report}\n")
     return dialogues
 
@@ -133,5 +179,7 @@ def _without_transcript(recording: Path) -> str:
         return f"{recording}: is one long recording; give its transcript too: --transcript {found[0]}"
     return (
         f"{recording}: is one long recording, and a model reads utterances; make a transcript with the tool of your "
-        f"choice, such as `whisperx {recording.name} --diarize --output_format json`, and give it with --transcript"
+        f"choice, such as `whisperx {recording.name} --diarize --output_format json`, and give it with --transcript; "
+        "or let the words be recognised here with --transcribe openai/whisper-small, or the speech be found without "
+        "words with --segment"
     )

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ..processing import DialogueError
 from .fonts import with_glyphs
+from .real_time import Moment, plot_real_time
 from .style import (
     LEGIBLE,
     LETTER,
@@ -31,6 +32,9 @@ _LETTERS_OF_NAME, _LETTERS_OF_TEXT = 16, 55
 def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = None) -> Figure:
     """Draw a dialogue from top to bottom: one lane per speaker, the probabilities of all emotions, and the texts.
 
+    If all utterances have `start` and `end`, they are drawn in real time instead, from left to right, one row per
+    speaker; a long recording goes on below.
+
     For regression the values take the place of the probabilities. If the dialogue is so long that its rows are too
     small to be read, nothing is written into them.
 
@@ -43,6 +47,13 @@ def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = 
         DialogueError: `prediction` is not one, or the numbers of labels and utterances differ.
     """
     rows = _rows(prediction, labels)
+    times = _times(prediction)
+    if times is not None:
+        moments = [
+            Moment(row.speaker, start, end, row.label, row.scores, row.is_wrong, row.is_known)
+            for row, (start, end) in zip(rows, times, strict=True)
+        ]
+        return plot_real_time(moments, prediction.get("dialogue_id"))
     speakers = list(dict.fromkeys(row.speaker for row in rows))
     is_regression = isinstance(rows[0].label, float | Mapping)
     emotions = [] if is_regression else list(rows[0].scores)
@@ -123,6 +134,15 @@ def _rows(prediction: Mapping[str, Any], labels: Sequence[Any] | None) -> list[_
         _Row(utterance["speaker"], utterance.get("text") or "", utterance["label"], utterance["scores"], true)
         for utterance, true in zip(utterances, [None] * len(utterances) if labels is None else labels, strict=True)
     ]
+
+
+def _times(prediction: Mapping[str, Any]) -> list[tuple[float, float]] | None:
+    """Start and end of each utterance; None if one has none, or several values at once, which need a column each."""
+    utterances = prediction["utterances"]
+    times = [(utterance.get("start"), utterance.get("end")) for utterance in utterances]
+    if any(start is None or end is None or end <= start for start, end in times):
+        return None
+    return None if any(isinstance(utterance["label"], Mapping) for utterance in utterances) else times
 
 
 def _draw_lanes(

@@ -136,14 +136,35 @@ def read_transcript(
     recording = Media.of(media)
     names = tuple(dict.fromkeys([*recording.names, path.stem]))
     transcript = _read(path, names, columns, tiers, encoding)
-    report = TranscriptReport(path, transcript.format)
     if not transcript.segments:
         left_out = "; ".join(f"{count} {reason}" for reason, count in transcript.left_out.items())
         raise DialogueError(
             f"{path}: no cue was found in this {transcript.format} file{f' ({left_out})' if left_out else ''}; "
             "is it the transcript, and complete?"
         )
-    turns = None if speakers is None else _read_turns(Path(speakers), names, encoding)
+    turns = None if speakers is None else read_turns(Path(speakers), names, encoding)
+    return make_dialogues(
+        transcript, path, recording, turns, channels, merge_gap, max_seconds, dialogue_id or path.stem
+    )
+
+
+def make_dialogues(
+    transcript: Transcript,
+    path: Path,
+    recording: Media,
+    turns: Sequence[Segment] | None,
+    channels: Sequence[str | None] | None,
+    merge_gap: float | None,
+    max_seconds: float,
+    dialogue_id: str,
+) -> tuple[Dataset, TranscriptReport]:
+    """Make what was read, or heard, into dialogues, and report what became of it.
+
+    Args:
+        path: the file that messages name.
+        turns: who spoke when; as `speakers` in `load_transcript`, like all that follow.
+    """
+    report = TranscriptReport(path, transcript.format)
     if channels is not None:
         name_channels(transcript.segments, channels, path)
     report.notes += recording.check_ends(transcript.segments, path)
@@ -151,7 +172,7 @@ def read_transcript(
     if not utterances:
         raise DialogueError(f"{path}: no cue holds speech ({report.left_out_words()}); is it the transcript?")
     report.notes += put_on_recordings(utterances, recording, channels, path)
-    return Dataset.from_list(_dialogues(utterances, dialogue_id or path.stem)), report
+    return Dataset.from_list(_dialogues(utterances, dialogue_id)), report
 
 
 def _read(
@@ -233,7 +254,7 @@ def _read_json(text: str, path: Path) -> Transcript:
     )
 
 
-def _read_turns(path: Path, names: tuple[str, ...], encoding: str | None) -> list[Segment]:
+def read_turns(path: Path, names: tuple[str, ...], encoding: str | None) -> list[Segment]:
     """Read who spoke when from a separate file."""
     transcript = _read(path, names, None, None, encoding)
     turns = transcript.segments

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joyful_hf.processing import DialogueError, media
+from joyful_hf.processing.feature_cache import FeatureCache
 from joyful_hf.processing.media import (
     MediaError,
     decode_audio,
@@ -89,6 +90,38 @@ class TestSound:
     def test_channels_are_averaged(self):
         stereo = np.stack([tone(0.1), -tone(0.1) / 2], axis=1)
         np.testing.assert_allclose(decode_audio(wav_bytes(stereo))[0], tone(0.1) / 4, atol=1e-4)
+
+    def test_a_channel_is_heard_alone_and_cut_like_the_whole(self):
+        stereo = wav_bytes(np.stack([tone(1, 200), tone(1, 800)], axis=1))
+        for channel, frequency in enumerate((200, 800)):
+            utterance = {"audio": stereo, "start": 0.2, "end": 0.7, "channel": channel}
+            waveform = get_waveform(utterance, RATE)
+            assert len(waveform) == RATE / 2
+            assert main_frequency(waveform, RATE) == frequency
+            assert waveform.std() == pytest.approx(0.5 / 2**0.5, abs=0.02)
+
+    @pytest.mark.parametrize(
+        ("channel", "message"),
+        [
+            (2, "'channel' is 2, counted from 0, and there are 1"),
+            (-1, "counted from 0, got -1"),
+            ("left", "counted from 0, got 'left'"),
+            (True, "counted from 0, got True"),
+        ],
+    )
+    def test_a_channel_that_cannot_be_is_refused(self, channel, message):
+        with pytest.raises(MediaError, match=message):
+            get_waveform({"audio": wav_bytes(tone(0.1)), "channel": channel}, RATE)
+        with pytest.raises(MediaError, match="'channel'"):
+            get_waveform({"audio": {"array": tone(0.1), "sampling_rate": RATE}, "channel": channel}, RATE)
+
+    def test_two_speakers_of_one_recording_have_vectors_of_their_own_in_the_cache(self, tmp_path):
+        cache, file = FeatureCache(tmp_path), tmp_path / "call.wav"
+        file.write_bytes(wav_bytes(np.stack([tone(1, 200), tone(1, 800)], axis=1)))
+        keys = {
+            cache.key({"audio": str(file)} | own, "audio", "logmel") for own in ({}, {"channel": 0}, {"channel": 1})
+        }
+        assert len(keys) == 3
 
     def test_a_file_and_its_array_are_one(self):
         array = {"array": tone(0.5, rate=44100), "sampling_rate": 44100}
