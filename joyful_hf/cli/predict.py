@@ -47,9 +47,9 @@ def predict(
 
     hide_bars_in_files()
     chosen = choose_device(device)
-    announce(chosen)
     dialogues = load_dialogues(data_file)
     model, processor = load_checkpoint(checkpoint, chosen)
+    announce(chosen)
     dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
     shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
