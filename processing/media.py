@@ -143,8 +143,8 @@ def decode_audio(
     one is heard, counted from 0.
 
     Raises:
-        MediaError: a file that is missing, empty or unreadable, that has no sound track or no such channel, that breaks
-            off before its end, or that ends before the cut.
+        MediaError: a file that is missing, empty or unreadable, that has no sound track or no such channel, that
+            breaks off before its end, or that ends before the cut.
         ImportError: PyAV is not installed.
     """
     with _opened(source) as container:

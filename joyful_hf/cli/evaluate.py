@@ -55,7 +55,6 @@ def evaluate(
     hide_bars_in_files()
     with tempfile.TemporaryDirectory() as folder:
         args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device)
-        announce(args.device)
         loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device)
         missing = score_missing(*loaded, rates) if rates else None
         metrics, confusions = score_dialogues(*loaded, args)
@@ -104,6 +103,7 @@ def load_labelled(
 
     dialogues = load_dialogues(data_file, split="test")
     model, processor = load_checkpoint(checkpoint, device)
+    announce(model.device)
     dialogues = extract_for(processor, dialogues, num_proc, strict, device)
     encoded = EncodedDialogues(dialogues, processor)
     if not encoded.has_labels:

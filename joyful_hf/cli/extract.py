@@ -58,9 +58,10 @@ def extract(
 
     hide_bars_in_files()
     chosen = choose_device(device)
-    announce(chosen)
     processor = processor_with(extractors, checkpoint)
-    dialogues = extract_features(load_dialogues(data_file), processor, num_proc, strict=strict, device=chosen)
+    dialogues = load_dialogues(data_file)
+    announce(chosen)
+    dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:
         if output_file.suffix == ".parquet":
             dialogues.to_parquet(part)

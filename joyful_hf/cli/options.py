@@ -48,7 +48,7 @@ def hide_bars_in_files() -> None:
 
 
 def announce(device: Any) -> None:
-    """Print the device that a command runs on, before anything else."""
+    """Print the device that a command runs on: its first line, once its input has been found."""
     from ..processing.devices import describe_device
 
     print(f"running on {describe_device(device)}", flush=True)
