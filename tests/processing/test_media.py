@@ -190,7 +190,7 @@ class TestPictures:
             ((0, 1, 1, 0), lambda picture: picture.transpose(1, 0, 2)),
             ((0, -1, -1, 0), lambda picture: np.rot90(picture, 2).transpose(1, 0, 2)),
         ],
-        ids=str,
+        ids=lambda value: str(value) if isinstance(value, tuple) else "shown",
     )
     def test_the_display_matrix_is_honoured_whole(self, numbers, shown, tmp_path):
         pictures = np.zeros((4, 32, 48, 3), np.uint8)
