@@ -183,8 +183,8 @@ class ARIIGCNForEmotionRecognition(SpeakerGraphClassifierMixin, ARIIGCNPreTraine
         }
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
-        """What each part of the loss is a mean over: the game's parts have a count for each modality, the contrasts
-        one for each pair of modalities that they compare.
+        """Count what each part of the loss is a mean over: the game's parts have a count for each modality, the
+        contrasts one for each pair of modalities that they compare.
 
         Modalities that training hides (`modality_dropout_prob`) are counted: who hides is drawn in `forward`.
         """

@@ -2,6 +2,7 @@
 
 Li, Gao, Wen, Wang, Li (Interspeech 2024). `FoalNetModel` encodes, aligns and fuses the streams;
 `FoalNetForEmotionRecognition` adds the matching heads, the classifier and the joint objective.
+One file because a family's equations are read, and travel to the Hub, in one piece.
 """
 
 from collections.abc import Mapping
@@ -267,7 +268,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         return super().loss_weights() | {"avel": self.config.avel_loss_weight, "mem": self.config.mem_loss_weight}
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
-        """What each part of the loss is a mean over: "avel" has a count for each pair of streams, the labelled
+        """Count what each part of the loss is a mean over: "avel" has a count for each pair of streams, the labelled
         utterances that have both; "mem" one for each direction, those among them that have a negative."""
         counts = super().loss_counts(batch, across_processes)
         labels = batch.get("labels")

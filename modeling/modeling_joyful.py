@@ -240,7 +240,7 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         }
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
-        """What each part of the loss is a mean over; the paths' losses as "classification"."""
+        """Count what each part of the loss is a mean over; the paths' losses as "classification"."""
         counts = super().loss_counts(batch, across_processes)
         return counts | {"paths": counts["classification"]}
 

@@ -44,7 +44,7 @@ class EmotionRecognitionMixin:
     depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
-        """What each part of the loss, and each metric of the model, is a mean over in this batch.
+        """Count what each part of the loss, and each metric of the model, is a mean over in this batch.
 
         The mean over several batches is the mean of theirs, weighted by these counts.
 

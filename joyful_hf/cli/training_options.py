@@ -32,7 +32,7 @@ class _Field:
 
     @property
     def option(self) -> str:
-        """What a user types for it."""
+        """Return the name that a user types."""
         return self.aliases[0] if self.aliases else f"--{self.name.replace('_', '-')}"
 
 

@@ -28,7 +28,7 @@ class MissingScores:
     without: dict[str, dict[str, float]]
     """This modality hidden everywhere."""
     problem_type: str
-    """That of the model."""
+    """The task of the model, as in its configuration."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with the number of draws over which a rate's scores are averaged."""

@@ -294,7 +294,7 @@ def _of_signs(predicted: np.ndarray, true: np.ndarray, suffix: str) -> dict[str,
 
 
 def _support(counts: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
-    """How many utterances have each class."""
+    """Return the number of utterances of each class."""
     return {f"support_{name}": float(count) for name, count in zip(class_names, counts, strict=True)}
 
 

@@ -44,7 +44,7 @@ class Moment:
 
     @property
     def text(self) -> str:
-        """What stands in the box."""
+        """Return the text in the box."""
         return "?" if self.label is None else label_text(self.label)
 
 

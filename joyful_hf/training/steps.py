@@ -91,11 +91,11 @@ class WeightedMeans:
 
 
 class LoggedMeans:
-    """What the log has beside the loss: the mean over some steps of each part of it, and the model's metrics."""
+    """The entries of the log beside the loss: means over some steps of each part of it, and of the model's metrics."""
 
     def __init__(self) -> None:
         self.steps = 0
-        """How many steps were begun."""
+        """The number of steps that were begun."""
         self.parts: dict[str, Tensor] = {}
         """Part -> () sum over the steps, as far as this process contributes to it."""
         self.metrics = WeightedMeans()
@@ -236,7 +236,7 @@ class ExactStepsTrainer(Trainer):
     def _counts_of(
         self, batch: dict[str, Any], is_filler: bool = False, across_processes: bool = False
     ) -> dict[str, Tensor]:
-        """What each part of the loss and each metric is a mean over in a batch; `_ALL` for the rest."""
+        """Return the counts that each part of the loss and each metric is a mean over; `_ALL` for the rest."""
         counts = {_ALL: num_utterances(batch)} | self._unwrapped.loss_counts(batch, across_processes)
         return {name: torch.zeros_like(count) for name, count in counts.items()} if is_filler else counts
 

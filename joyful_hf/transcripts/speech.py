@@ -86,7 +86,7 @@ def transcribe_recording(
 
 @dataclass(frozen=True)
 class _Voice:
-    """What is listened to: a recording or one channel of it."""
+    """A source of speech: a recording, or one channel of it."""
 
     path: Path
     seconds: float
