@@ -160,7 +160,7 @@ def test_a_compiler_that_gives_wrong_results_is_refused(tmp_path):
 
 
 def test_the_arguments_of_the_caller_are_left_as_they_were(tmp_path):
-    args = TrainingArguments(str(tmp_path), accelerator_config={"dispatch_batches": True}, label_names=["other"])
+    args = TrainingArguments(str(tmp_path))
     before = args.to_dict()
     model, processor = CASE.make(TRAIN)
     trainer = JoyfulTrainer(model=model, args=args, train_dataset=TRAIN, processing_class=processor)
