@@ -21,7 +21,7 @@ help:  ## show this list
 
 install: $(INSTALLED)  ## make the virtual environment and install the package in it
 
-demo: $(INSTALLED)  ## make toy recordings, train on them, test, save, load back, and find the emotions of one dialogue
+demo: $(INSTALLED)  ## make toy recordings, train on them, test, save, load back, and find the emotions of one recording
 	@$(BIN)/joyful demo --output-dir $(DEMO_OUTPUT) --overwrite-output-dir
 
 space: $(INSTALLED)  ## show the Space in a browser, with the demo's checkpoint (made first where there is none)

@@ -1,14 +1,14 @@
-"""What training with modality dropout saves where modalities are missing, on the toy corpus, over seeds.
+"""The gain of training with modality dropout where modalities are missing, on the toy corpus, over several seeds.
 
     python -m benchmarks.missing_modalities --seeds 3 --output missing.json --report missing
     python -m benchmarks.missing_modalities --variants with learnt --part validation --output missing.json
 
-Each variant is trained with each seed, and the checkpoint that scored best on whole validation dialogues is scored
-with modalities hidden at each rate (`joyful_hf.evaluation.missing_modalities`). What is lost at a rate is the fall of
-weighted F1 from the same model's own score with nothing hidden.
+Each variant is trained with each seed, and the checkpoint that scores best on complete validation dialogues is scored
+with modalities hidden at each rate (`joyful_hf.evaluation.missing_modalities`). The loss at a rate is the fall of
+weighted F1 from the score of the same model with nothing hidden.
 
-A cell (variant, seed) that is in the output file is not run again, unless settings of it have changed since. Changes
-of the code are not noticed: choose another file after one.
+A cell (variant, seed) that is in the output file already is not run again unless its settings have changed. Changes of
+the code are not detected: choose another file after one.
 """
 
 import argparse
@@ -35,7 +35,7 @@ MODEL = "joyful"
 METRIC = "weighted_f1"
 TRAINING: dict[str, Any] = {}  # the defaults
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-_ONE = {"num_members": 1}  # in a quarter of the time; what is compared is how a network is trained
+_ONE = {"num_members": 1}  # a quarter of the time; the comparison is of how a network is trained
 VARIANTS = {
     "with": Variant(_ONE | {"modality_dropout_prob": 0.3}),
     "without": Variant(_ONE | {"modality_dropout_prob": 0}),
@@ -52,12 +52,12 @@ Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the cells that are missing, print the tables and write the report; the exit status."""
+    """Run the missing cells, print the tables, write the report, and return the exit status."""
     arguments = parse_arguments(argv)
     try:
         cells = run_missing_cells(Path(arguments.output), arguments.variants, arguments.seeds)
     except DialogueError as error:
-        print(f"missing_modalities.py: {error}", file=sys.stderr)
+        print(f"benchmarks.missing_modalities: {error}", file=sys.stderr)
         return 2
     text = report(cells, arguments.part)
     print(f"\n{text}")
@@ -70,10 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_missing_cells(output: Path, variants: Sequence[str], seeds: int) -> Cells:
-    """Train and score what the results lack.
+    """Train and score the cells that the results lack.
 
     Raises:
-        DialogueError: the results are of another corpus.
+        DialogueError: the results belong to another corpus.
     """
     corpus, best = load_toy_corpus("toy", None)
     results = Results(output)
@@ -91,7 +91,7 @@ def run_missing_cells(output: Path, variants: Sequence[str], seeds: int) -> Cell
 
 
 def run_cell(corpus: Corpus, variant: Variant, seed: int) -> dict[str, Any]:
-    """Train one variant with one seed; the scores of `validation` and `test`, and `seconds`."""
+    """Train one variant with one seed; return the scores of `validation` and `test`, and `seconds`."""
     start = time.perf_counter()
     (split,) = corpus.splits(seed)
     with trained(corpus, MODEL, variant, seed, split, TRAINING) as trainer:
@@ -103,7 +103,7 @@ def run_cell(corpus: Corpus, variant: Variant, seed: int) -> dict[str, Any]:
 
 
 def _scores(trainer: JoyfulTrainer, dialogues: Dataset | None) -> dict[str, dict[str, float]]:
-    """Kind of lack -> rate or modality -> weighted F1."""
+    """Return kind of absence -> rate or modality -> weighted F1."""
     found = score_missing(trainer.model, trainer.processing_class, dialogues or [], RATES)
     of_kinds = {"rates": found.rates, "alone": found.alone, "without": found.without}
     return {
@@ -112,7 +112,7 @@ def _scores(trainer: JoyfulTrainer, dialogues: Dataset | None) -> dict[str, dict
 
 
 def report(cells: Cells, part: str) -> str:
-    """The scores by rate, what each rate costs, and the scores by modality."""
+    """Format the scores by rate, the losses by rate, and the scores by modality."""
     seeds = len(next(iter(cells.values())))
     header = [TITLES[name] for name in cells]
     by_rate = [[f"{rate:g}", *(spread(values_at(cells, name, part, rate)) for name in cells)] for rate in RATES]
@@ -125,7 +125,7 @@ def report(cells: Cells, part: str) -> str:
     parts = [
         f"### Weighted F1 by missing rate, {part}",
         markdown_table(["missing rate", *header], by_rate),
-        "### What is lost of the score without anything missing",
+        "### Loss compared with nothing missing",
         markdown_table(["missing rate", *header], costs),
         "### Weighted F1 by modality",
         markdown_table(["left", *header], by_modality),
@@ -137,7 +137,7 @@ def report(cells: Cells, part: str) -> str:
 
 
 def verdict(cells: Cells, part: str) -> str:
-    """Whether training with modality dropout loses less at every rate."""
+    """State whether training with modality dropout loses less at every rate."""
     saved = {
         rate: losses_at(cells, "without", part, rate).mean() - losses_at(cells, "with", part, rate).mean()
         for rate in RATES[1:]
@@ -158,7 +158,7 @@ def losses_at(cells: Cells, name: str, part: str, rate: float) -> np.ndarray:
 
 
 def draw_figures(cells: Cells, part: str, folder: Path) -> list[str]:
-    """The scores and the losses by rate, a line a variant, as PNG and SVG; the names of both figures."""
+    """Draw scores and losses by rate, one line per variant, as PNG and SVG; return the names of both figures."""
     drawn: dict[str, tuple[str, Callable[[Cells, str, str, float], np.ndarray]]] = {
         "scores": (f"{part} weighted F1", values_at),
         "losses": (f"fall of {part} weighted F1", losses_at),
@@ -186,8 +186,8 @@ def _draw_curves(
         places = np.array(RATES) + 0.006 * (index - (len(cells) - 1) / 2)
         axes.errorbar(
             places,
-            [one.mean() for one in values],
-            yerr=[deviation(one) for one in values],
+            [scores.mean() for scores in values],
+            yerr=[deviation(scores) for scores in values],
             fmt=LINES[index] + MARKERS[index],
             color=COLOURS[index],
             markerfacecolor="white",
@@ -204,7 +204,7 @@ def _draw_curves(
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", nargs="+", default=["with", "without"], choices=list(VARIANTS))
     parser.add_argument("--seeds", type=int, default=3)

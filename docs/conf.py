@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: `make docs`. Nothing here needs a network."""
+"""Configuration of Sphinx for the site (`make docs`). Nothing here needs a network."""
 
 import os
 import sys

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from .training.arguments import JoyfulTrainingArguments as JoyfulTrainingArguments
     from .training.fine_tuning import load_for_fine_tuning as load_for_fine_tuning
     from .training.trainer import JoyfulTrainer as JoyfulTrainer
+    from .transcripts.loading import load_transcript as load_transcript
+    from .transcripts.writing import to_frame as to_frame
+    from .transcripts.writing import write_predictions as write_predictions
     from .version import __version__ as __version__
 
 _MODULES = {
@@ -88,6 +91,9 @@ _MODULES = {
     "register_family": "registration",
     "summarize_dialogues": "processing.summary",
     "write_model_card": "model_card.card",
+    "load_transcript": "transcripts.loading",
+    "write_predictions": "transcripts.writing",
+    "to_frame": "transcripts.writing",
 }
 
 __all__ = [
@@ -120,6 +126,7 @@ __all__ = [
     "load_dialogues",
     "load_for_fine_tuning",
     "load_recordings",
+    "load_transcript",
     "make_toy_corpus",
     "make_toy_frame_corpus",
     "make_toy_media_corpus",
@@ -127,7 +134,9 @@ __all__ = [
     "pyg_to_batch",
     "register_family",
     "summarize_dialogues",
+    "to_frame",
     "write_model_card",
+    "write_predictions",
 ]
 
 

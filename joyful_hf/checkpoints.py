@@ -20,7 +20,7 @@ _PARTS = {
     "config.json": "the model's configuration",
     "processor_config.json": "the processor",
 }
-# What transformers raises of files that are missing, cut off, or of something else.
+# Errors of transformers for files that are missing, cut off, or something else.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _MISFITS = {
@@ -74,15 +74,15 @@ def _load(name: str) -> tuple[Any, Any]:
     model, report = loaded
     for kind, message in _MISFITS.items():
         if report[kind]:
-            # transformers would go on, with random numbers where something is missing.
+            # transformers would continue, with random numbers where something is missing.
             first = sorted(key if isinstance(key, str) else key[0] for key in report[kind])[0]
             misfit = message.format(len(report[kind]))
-            raise DialogueError(f"{name}: {misfit}, among them {first}; config.json is of another model")
+            raise DialogueError(f"{name}: {misfit}, among them {first}; config.json belongs to another model")
     return model, family.processor_class.from_pretrained(name)
 
 
 def load_text_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
-    """A pretrained encoder of text and its tokenizer, of a local folder or a Hub id.
+    """Load a pretrained encoder of text and its tokenizer from a local folder or a Hub id.
 
     Raises:
         DialogueError: no such folder or repository, or a part of it is missing or unreadable.
@@ -91,7 +91,7 @@ def load_text_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
 
 
 def load_audio_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
-    """A pretrained encoder of waveforms and its feature extractor, of a local folder or a Hub id.
+    """Load a pretrained encoder of waveforms and its feature extractor from a local folder or a Hub id.
 
     Raises:
         DialogueError: no such folder or repository, or a part of it is missing or unreadable.
@@ -100,7 +100,7 @@ def load_audio_encoder(path_or_hub_id: str | Path) -> tuple[Any, Any]:
 
 
 def _load_encoder(path_or_hub_id: str | Path, input_class: Any) -> tuple[Any, Any]:
-    """The encoder, and what makes its inputs."""
+    """Load the encoder, and the tokenizer or feature extractor that makes its inputs."""
     name = str(path_or_hub_id)
     is_folder = Path(path_or_hub_id).is_dir()
     if not is_folder and (Path(path_or_hub_id).exists() or Path(name).is_absolute() or name.startswith(".")):
@@ -121,7 +121,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _without_load_report() -> Generator[None, None, None]:
-    """transformers prints a table of what does not fit, where we raise an error of one line."""
+    """Hide the table that transformers prints of tensors that do not fit: an error of one line is raised instead."""
 
     def is_no_report(record: logging.LogRecord) -> bool:
         return "LOAD REPORT" not in record.getMessage()

@@ -56,11 +56,12 @@ class GameOutput:
     """The outcome of one round of the game."""
 
     generator_loss: Tensor
-    """() L_G; its gradient reaches the features and no discriminator."""
+    """(discriminators, modalities) terms of L_G; its gradient reaches the features and no discriminator."""
     discriminator_loss: Tensor
-    """() L_D; its gradient reaches the discriminators and nothing else."""
+    """(discriminators, modalities) terms of L_D; its gradient reaches the discriminators and nothing else."""
     accuracy: Tensor
-    """() share of features that are judged right, own and foreign ones counted equally; 0.5 is chance."""
+    """(modalities,) share of features that are judged right, as own and as foreign ones, which count equally; 0.5 is
+    chance."""
 
 
 class AdversarialGame(nn.Module):
@@ -69,7 +70,7 @@ class AdversarialGame(nn.Module):
         L_D = sum over m of BCE(D_m(F_m), 1) + mean over k != m of BCE(D_m(F_k), 0), on detached features
         L_G = sum over m of mean over k != m of BCE(D_m(F_k), 1), against frozen discriminators
 
-    Each term is a mean over the utterances that have the modality.
+    Each term, a judge D_m and what it sees F_k, is a mean over the utterances that have the modality k.
     """
 
     def __init__(self, modalities: list[str], size: int, hidden_size: int) -> None:
@@ -97,13 +98,18 @@ class AdversarialGame(nn.Module):
             fooled = cast("Tensor", functional_call(discriminator, frozen, (features,))).squeeze(-1).float()
             target = is_own[:, None].expand_as(judged)
             wrong = functional.binary_cross_entropy_with_logits(judged, target, reduction="none")
-            discriminator_losses.append((share * mean(wrong)).sum())
-            generator_losses.append((foreign[index] * mean(functional.softplus(-fooled))).sum())
+            discriminator_losses.append(share * mean(wrong))
+            generator_losses.append(foreign[index] * mean(functional.softplus(-fooled)))
             hits.append(share * mean(((judged > 0) == (target > 0)).float()))
-        shares = (own + foreign) * (count > 0)  # a modality that the whole batch lacks cannot be judged
-        accuracy = (torch.stack(hits).sum() / shares.sum().clamp(min=1)).detach()
         return GameOutput(
-            generator_loss=torch.stack(generator_losses).sum(),
-            discriminator_loss=torch.stack(discriminator_losses).sum(),
-            accuracy=torch.where(shares.sum() > 0, accuracy, torch.full_like(accuracy, 0.5)),
+            generator_loss=torch.stack(generator_losses),
+            discriminator_loss=torch.stack(discriminator_losses),
+            accuracy=(torch.stack(hits).sum(0) / 2).detach(),  # each modality is its own once, and foreign once
         )
+
+
+def judged_right(accuracy: Tensor, count: Tensor) -> Tensor:
+    """() the discriminators' accuracy: the mean over the modalities (M,) that any utterance (M,) has; 0.5 if none."""
+    judged = count > 0
+    mean = (accuracy * judged).sum() / judged.sum().clamp(min=1)
+    return torch.where(judged.any(), mean, torch.full_like(mean, 0.5))

@@ -93,20 +93,36 @@ class AudioEncoder(PretrainedEncoder):
             return self._one_by_one(waveforms, lengths, given > 0)
         read = torch.arange(waveforms.size(-1), device=waveforms.device) < lengths[:, None]
         self._tell_norms(lengths)
-        frames = self.encoder(waveforms, attention_mask=read.long()).last_hidden_state
+        frames = self.encoder(
+            waveforms, attention_mask=read.long(), **self._without_masks(waveforms)
+        ).last_hidden_state
         frame_lengths = self.encoder._get_feat_extract_output_lengths(lengths) * (given > 0)
         mask = torch.arange(frames.size(1), device=frames.device) < frame_lengths[:, None]
         return FrameStream.of(frames, mask, frames.dtype)
 
     def _one_by_one(self, waveforms: Tensor, lengths: Tensor, present: Tensor) -> FrameStream:
         frames = [
-            self.encoder(waveform[None, :length]).last_hidden_state[0]
-            for waveform, length in zip(waveforms, lengths.tolist(), strict=True)
+            self.encoder(alone, **self._without_masks(alone)).last_hidden_state[0]
+            for alone in (
+                waveform[None, :length] for waveform, length in zip(waveforms, lengths.tolist(), strict=True)
+            )
         ]
         padded = nn.utils.rnn.pad_sequence(frames, batch_first=True)
         frame_lengths = torch.tensor([len(rows) for rows in frames], device=padded.device) * present
         mask = torch.arange(padded.size(1), device=padded.device) < frame_lengths[:, None]
         return FrameStream.of(padded, mask, padded.dtype)
+
+    def _without_masks(self, waveforms: Tensor) -> dict[str, Tensor]:
+        """Return what leaves SpecAugment out of waveforms that have fewer frames than it masks in one piece.
+
+        transformers raises an error for them in training: 10 frames of WavLM are 0.2 s.
+        """
+        frames = waveforms.size(-1)
+        for kernel, stride in self._convolutions():
+            frames = (frames - kernel) // stride + 1
+        if not self.encoder.training or frames >= self.encoder.config.mask_time_length:
+            return {}
+        return {"mask_time_indices": torch.zeros(len(waveforms), frames, dtype=torch.bool, device=waveforms.device)}
 
     def _tell_norms(self, lengths: Tensor) -> None:
         layers = self.encoder.feature_extractor.conv_layers

@@ -13,19 +13,27 @@ from .katz import proximate_pairs
 from .speaker_graph import SpeakerGraph
 
 
-def mask_dimensions(graph: SpeakerGraph, rate: float) -> SpeakerGraph:
-    """FM of the paper: zero a random `rate` of the dimensions, the same ones for all utterances of a dialogue."""
+def mask_dimensions(graph: SpeakerGraph, rate: float, rescale: bool = False) -> SpeakerGraph:
+    """FM of the paper: zero a random `rate` of the dimensions, the same ones for all utterances of a dialogue.
+
+    Args:
+        rescale: multiply the rest so that the rows keep their size on average, as dropout does.
+    """
     nodes = graph.nodes
     size = nodes.size(-1)
     order = torch.rand(graph.layout.num_dialogues, size, device=nodes.device).argsort(dim=-1)
-    keep = (order >= round(rate * size)).to(nodes.dtype)
+    num_masked = round(rate * size)
+    keep = (order >= num_masked).to(nodes.dtype)
+    if rescale and num_masked < size:
+        keep = keep * (size / (size - num_masked))
     return replace(graph, nodes=nodes * keep[graph.layout.dialogue])
 
 
-def mask_elements(graph: SpeakerGraph, rate: float) -> SpeakerGraph:
-    """FM of the released code: zero each single element with probability `rate`, without rescaling."""
+def mask_elements(graph: SpeakerGraph, rate: float, rescale: bool = False) -> SpeakerGraph:
+    """FM of the released code: zero each single element with probability `rate`; the code does not rescale."""
     keep = torch.rand_like(graph.nodes, dtype=torch.float32) >= rate
-    return replace(graph, nodes=graph.nodes * keep)
+    nodes = graph.nodes * keep
+    return replace(graph, nodes=nodes / (1 - rate) if rescale and rate < 1 else nodes)
 
 
 def drop_and_add_edges(graph: SpeakerGraph, rate: float) -> SpeakerGraph:

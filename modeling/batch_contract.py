@@ -34,6 +34,8 @@ class PackedBatch:
     return_loss: bool
     """Whether losses are asked for, those that need no labels included."""
     output_edge_attention: bool
+    loss_shares: dict[str, Tensor] | None = None
+    """As in the model's `forward`."""
 
 
 def check_batch(

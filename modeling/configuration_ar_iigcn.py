@@ -82,6 +82,11 @@ class ARIIGCNConfig(SpeakerGraphConfig):
     inter_modal_loss_weight: float | int = 0.1
     classifier_hidden_size: int = 64
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the representations that are classified."""
+        return len(self.modality_dims) * self._graph_width(self.projection_size)
+
     @classmethod
     def paper(cls, **overrides: Any) -> "ARIIGCNConfig":
         """The parts that the abstract names and no others: two-layer MLPs, relational graphs without attention.

@@ -8,12 +8,19 @@ from typing import Any, ClassVar, Self
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .tasks import REGRESSION, TASKS
+from .tasks import REGRESSION, SINGLE_LABEL, TASKS
 
 
 @strict
 class EmotionRecognitionConfig(PreTrainedConfig):
     """The base of every family's configuration.
+
+    `JoyfulTrainer` gives the model a copy of its configuration, and writes class weights, label smoothing and the
+    temperature of a run into that. A checkpoint keeps them, so that it is scored as it was trained, together with
+    `set_by_training`, which tells them from what the user has set: {field: {"before": ..., "now": ...}}. The next
+    training starts from the values before.
+
+    With `problem_type="regression"`, several labels are several values of an utterance, named by `id2label`.
 
     Args:
         class_weights: weight of each class in the classification loss.
@@ -24,7 +31,8 @@ class EmotionRecognitionConfig(PreTrainedConfig):
 
     # The trainer does not gather these in evaluation: every field of `EmotionRecognitionOutput` but the logits.
     keys_to_ignore_at_inference = [
-        *("loss", "losses", "metrics", "features", "fused", "context", "graph", "edge_attention")
+        *("loss", "losses", "metrics", "means", "features", "fused", "context", "graph", "edge_attention"),
+        *("hidden_states", "attentions"),
     ]
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = {"problem_type": (None, *TASKS)}
@@ -47,6 +55,29 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         if self.label2id and not self.id2label:  # transformers reads id2label only
             self.id2label = {int(index): label for label, index in self.label2id.items()}
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in transformers. With other labels, what training has learnt of the stored ones is forgotten.
+
+        `from_pretrained(checkpoint, num_labels=3, ignore_mismatched_sizes=True)`, or with `id2label`, is how users of
+        transformers fine-tune on other labels: class weights and temperature belong to the labels there were.
+        """
+        kept = dict(config_dict)
+        if _has_other_labels(kept, kwargs):
+            for name in ("class_weights", "calibration_temperature", "set_by_training"):
+                kept.pop(name, None)
+            if "id2label" not in kwargs and kwargs.get("label2id"):
+                kwargs["id2label"] = {int(index): label for label, index in kwargs["label2id"].items()}
+            if kwargs.get("num_labels") is not None or kwargs.get("id2label") is not None:
+                kept.pop("id2label", None)
+                kept.pop("label2id", None)
+            # transformers sets fields one by one after the config is made, which its checks refuse half-way.
+            for name in ("problem_type", "num_labels", "id2label", "label2id", "class_weights"):
+                if kwargs.get(name) is not None:
+                    kept[name] = kwargs.pop(name)
+            kept.setdefault("label2id", _turned(kept.get("id2label")))
+        return super().from_dict(kept, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
         """As in transformers. `auto_map` is left out unless the code that it names is saved too."""
@@ -79,8 +110,12 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         """Check that there are as many labels as the task and the class weights need."""
         if not self.num_labels:
             raise ValueError("num_labels must be 1 or more; give num_labels or id2label")
-        if self.problem_type == REGRESSION and self.num_labels != 1:
-            raise ValueError(f"regression has one value per utterance, got num_labels={self.num_labels}; set it to 1")
+        has_names = self.id2label != {index: f"LABEL_{index}" for index in range(self.num_labels)}
+        if self.problem_type == REGRESSION and self.num_labels != 1 and not has_names:
+            raise ValueError(
+                f"regression has one value per utterance, got num_labels={self.num_labels}; set it to 1, or name "
+                "several values by id2label, as in {0: 'valence', 1: 'arousal'}"
+            )
         if self.class_weights is not None and len(self.class_weights) != self.num_labels:
             raise ValueError(f"class_weights has {len(self.class_weights)} weights for num_labels={self.num_labels}")
 
@@ -93,6 +128,23 @@ class EmotionRecognitionConfig(PreTrainedConfig):
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ValueError(f"{cls.__name__} has no field {name!r}{hint}")
         return cls(**(defaults | overrides))
+
+
+def _turned(id2label: dict[Any, str] | None) -> dict[str, int] | None:
+    return None if id2label is None else {label: int(index) for index, label in id2label.items()}
+
+
+def _has_other_labels(stored: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether the labels or the task that are given differ from those of a stored configuration."""
+    names = _turned(stored.get("id2label")) or {}
+    count = len(names) or stored.get("num_labels") or 2  # transformers leaves out what is its default
+    task = stored.get("problem_type") or SINGLE_LABEL
+    wanted = _turned(given.get("id2label")) or given.get("label2id")
+    return (
+        given.get("num_labels", count) not in (count, None)
+        or (wanted is not None and dict(wanted) != names)
+        or (given.get("problem_type") or task) != task
+    )
 
 
 __all__ = ["EmotionRecognitionConfig"]

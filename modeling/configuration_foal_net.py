@@ -129,6 +129,11 @@ class FoalNetConfig(EmotionRecognitionConfig):
         return {name: dim for name, dim in dims.items() if dim}
 
     @property
+    def hidden_size(self) -> int:
+        """Width of the representations that are classified: each stream asks every other one, or itself."""
+        return sum(self.frame_dims.values()) * max(1, len(self.frame_dims) - 1)
+
+    @property
     def modality_dims(self) -> dict[str, int]:
         """The same under the names that all families use: modality -> size, only those that are part of the model."""
         dims = {"text": self.text_dim, "audio": self.audio_dim or 0, "visual": self.video_dim}

@@ -110,6 +110,20 @@ class SpeakerGraphConfig(EmotionRecognitionConfig):
         dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
         return {name: dim for name, dim in dims.items() if dim}
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the representations that are classified, as other libraries ask for it.
+
+        Raises:
+            AttributeError: the family does not say.
+        """
+        raise AttributeError(f"{type(self).__name__} has no hidden_size")
+
+    def _graph_width(self, width: int) -> int:
+        """Width behind a relational encoder's graph of this width."""
+        is_shared = self.graph_residual or not self.graph_num_layers or not self.graph_num_heads
+        return width if is_shared else width * self.graph_num_heads  # heads of the full width each
+
     def validate_text_encoder(self) -> None:
         """Check that the encoder of text gives vectors of the size that the model reads."""
         if self.text_config is not None and self.text_dim != self._text_encoder_size():

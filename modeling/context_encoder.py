@@ -1,7 +1,7 @@
 """A dialogue's utterances in their context: a transformer or a GRU, both on packed rows."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
@@ -61,6 +61,10 @@ class DialogueTransformer(nn.Module):
         causal: each one sees only those before it.
     """
 
+    # transformers' gradient checkpointing sets both.
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Tensor]
+
     def __init__(
         self,
         hidden_size: int,
@@ -99,7 +103,10 @@ class DialogueTransformer(nn.Module):
             attention = WholeDialogueAttention(layout, self.position_bias, self.causal)
         rows = attention.begin(rows)
         for layer in self.layers:
-            rows = layer(rows, attention)
+            if self.gradient_checkpointing and self.training:
+                rows = self._gradient_checkpointing_func(layer, rows, attention)
+            else:
+                rows = layer(rows, attention)
         return self.final_norm(attention.end(rows))
 
 

@@ -1,7 +1,7 @@
 """Cross-attention between two streams: the frames of one gather information from those of the other."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
@@ -13,6 +13,13 @@ from .streams import FrameStream
 
 # Keys and values of one layer, each (B, heads, S, head size).
 Memory = tuple[Tensor, Tensor]
+# The stream that asks and the stream that is looked at.
+Direction = tuple[str, str]
+
+
+def direction_name(direction: Direction) -> str:
+    """`audio_to_video`: audio asks, video is looked at."""
+    return "_to_".join(direction)
 
 
 class CrossAttentionLayer(nn.Module):
@@ -52,6 +59,10 @@ class CrossAttentionLayer(nn.Module):
 class CrossAttention(nn.Module):
     """Layers whose queries are refined one after the other, while keys and values stay those of the raw frames."""
 
+    # transformers' gradient checkpointing sets both.
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Tensor]
+
     def __init__(self, query_size: int, memory_size: int, num_layers: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -76,5 +87,8 @@ class CrossAttention(nn.Module):
         for layer, (keys, values) in zip(self.layers, memory, strict=True):
             if chosen is not None:
                 keys, values = keys.index_select(0, chosen), values.index_select(0, chosen)
-            frames = layer(frames, (keys, values), mask)
+            if self.gradient_checkpointing and self.training:
+                frames = self._gradient_checkpointing_func(layer, frames, (keys, values), mask)
+            else:
+                frames = layer(frames, (keys, values), mask)
         return stream.mean(frames)

@@ -48,13 +48,13 @@ class FeatureProjections(nn.Module):
         }
 
 
-def reconstruction_loss(reconstructed: Tensor, original: Tensor, present: Tensor) -> Tensor:
-    """(N,) mean squared difference over the dimensions that are present (N, size) bool.
+def reconstruction_loss(reconstructed: Tensor, original: Tensor, present: Tensor, reduction: str = "mean") -> Tensor:
+    """(N,) mean or sum of squared differences over the dimensions that are present (N, size) bool.
 
-    The paper writes a norm without saying over what; a mean keeps its weight alpha the same at every size.
+    The paper prints a squared norm, which is a sum; a mean keeps its weight alpha the same at every size.
     """
-    difference = (reconstructed - original).float().square() * present
-    return difference.sum(-1) / present.sum(-1).clamp(min=1)
+    difference = ((reconstructed - original).float().square() * present).sum(-1)
+    return difference if reduction == "sum" else difference / present.sum(-1).clamp(min=1)
 
 
 class ContextualBranch(nn.Module):
@@ -62,7 +62,7 @@ class ContextualBranch(nn.Module):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
-        self.smoothing_rate = config.smoothing_rate
+        self.config = config
         sizes = {name: config.contextual_size or dim for name, dim in config.modality_dims.items()}
         self.sizes = sizes
         self.hidden_size = sum(sizes.values())
@@ -87,12 +87,13 @@ class ContextualBranch(nn.Module):
         if not return_loss:
             return FusionOutput(contextual, None)
         real = torch.cat([present[name].expand(-1, size) for name, size in self.sizes.items()], dim=-1)
-        smooth = smoothing_loss(contextual, layout, self.smoothing_rate)
-        return FusionOutput(contextual, smooth + reconstruction_loss(contextual, joined, real))
+        reduction = self.config.fusion_loss_reduction
+        smooth = smoothing_loss(contextual, layout, self.config.smoothing_rate, reduction)
+        return FusionOutput(contextual, smooth + reconstruction_loss(contextual, joined, real, reduction))
 
 
-def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float) -> Tensor:
-    """J_smooth (Eq. 1): (N,) mean squared distance of each utterance to the topic vector of those before it.
+def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float, reduction: str = "mean") -> Tensor:
+    """J_smooth (Eq. 1): (N,) squared distance of each utterance to the topic vector of those before it, mean or sum.
 
     The topic vector is the exponentially weighted mean z_con,i = sum_{j<i} e^{rate j} z_j / sum_{j<i} e^{rate j}.
     The paper's own update lacks the denominator and would grow without bound. A first utterance adds 0.
@@ -107,7 +108,8 @@ def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float) -> T
         weight = weight + decay * layout.shift(weight, step)
         step *= 2
     topic = layout.shift(weighted / weight, 1)
-    distance = (contextual.float() - topic).square().mean(-1)
+    squares = (contextual.float() - topic).square()
+    distance = squares.sum(-1) if reduction == "sum" else squares.mean(-1)
     return distance * (layout.position > 0)
 
 
@@ -115,9 +117,11 @@ class SpecificBranch(nn.Module):
     """B2, section 3.3.2: each modality expressed in one shared basis of q trainable vectors (Eqs. 3-7)."""
 
     reach = ALONE
+    without_weight_decay = ("basis",)
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
+        self.config = config
         size = config.projection_size
         sizes = dict.fromkeys(config.modality_dims, size)
         self.hidden_size = sum(sizes.values())
@@ -149,7 +153,7 @@ class SpecificBranch(nn.Module):
         original = torch.cat(list(projected.values()), dim=-1)
         size = basis.size(-1)
         real = torch.cat([present[name].expand(-1, size) for name in projected], dim=-1)
-        return FusionOutput(mixed, reconstruction_loss(mixed, original, real))
+        return FusionOutput(mixed, reconstruction_loss(mixed, original, real, self.config.fusion_loss_reduction))
 
 
 class ContextualBasisFusion(nn.Module):
@@ -198,9 +202,11 @@ class AutoencoderFusion(nn.Module):
     """The released fusion: two auto-encoders, one over the joined features, one over the attended projections."""
 
     reach = ALONE
+    without_weight_decay = ("basis",)
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
+        self.config = config
         dims, size = config.modality_dims, config.projection_size
         self.dims = dims
         self.absent_modality = config.absent_modality
@@ -242,10 +248,10 @@ class AutoencoderFusion(nn.Module):
         size = self.basis.size(0)
         real = torch.cat([present[name].expand(-1, self.dims[name]) for name in names], -1)
         real_projected = torch.cat([present[name].expand(-1, size) for name in names], -1)
-        loss = reconstruction_loss(self.global_decoder(global_code), joined, real) + reconstruction_loss(
-            self.inter_decoder(inter_code), attended_all, real_projected
-        )
-        return FusionOutput(fused, loss)
+        reduction = self.config.fusion_loss_reduction
+        of_features = reconstruction_loss(self.global_decoder(global_code), joined, real, reduction)
+        of_attended = reconstruction_loss(self.inter_decoder(inter_code), attended_all, real_projected, reduction)
+        return FusionOutput(fused, of_features + of_attended)
 
 
 def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> DialogueGRU | DialogueTransformer:

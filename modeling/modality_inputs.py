@@ -22,6 +22,11 @@ class LearntVectors(nn.ParameterDict):
         super().__init__({name: nn.Parameter(torch.empty(dim)) for name, dim in dims.items()})
         self.reset_parameters()
 
+    @property
+    def without_weight_decay(self) -> tuple[str, ...]:
+        """All of them: decay would pull them back to where they began."""
+        return tuple(self.keys())
+
     def reset_parameters(self) -> None:
         """Set them to zeros."""
         for vector in self.values():

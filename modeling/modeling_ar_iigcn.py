@@ -6,21 +6,24 @@ different emotions in the same modality and of the same emotion in different mod
 layers, the losses' formulas, the sizes and the weights.
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from .adversarial import AdversarialGame, Generator
-from .batch_contract import PackedBatch
+from .adversarial import AdversarialGame, Generator, judged_right
+from .batch_contract import MODALITIES, PackedBatch
 from .configuration_ar_iigcn import ARIIGCNConfig
+from .emotion_pairs import EmotionPairs
 from .graph_encoder import RelationalEncoder
 from .mlp import make_mlp
 from .modality_inputs import ModalityInputs, silence_absent
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
+from .processes import Processes
 from .reach import Reach, in_sequence, side_by_side
-from .supervised_contrast import inter_modal_loss, intra_modal_loss
+from .supervised_contrast import emotion_contrast, inter_modal_pairs, intra_modal_pairs
 from .tasks import task_of
 from .text_encoder import TextEncoder
 
@@ -88,19 +91,23 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         }
         generated = {name: generator(spaces[name], batch.layout) for name, generator in self.generators.items()}
 
-        losses, metrics = {}, {}
+        losses, metrics, means = {}, {}, {}
         if self.game is not None and batch.return_loss:
             game = self.game(generated, present)
             losses = {"generator": game.generator_loss, "discriminator": game.discriminator_loss}
-            metrics = {"discriminator_accuracy": game.accuracy}
+            count = torch.stack([here.sum() for here in present.values()])
+            metrics = {"discriminator_accuracy": judged_right(game.accuracy, count)}
+            means = {"discriminator_accuracy": game.accuracy}
         nodes, attention = generated, None
         if self.graph_encoders is not None:
             nodes, attention = self._encode_graphs(generated, batch)
         if self.training and batch.labels is not None:
-            losses |= self._contrast(nodes, present, batch.labels)
+            labels = task_of(self.config).contrast_labels(batch.labels)
+            losses |= self._contrast(nodes, present, labels, batch.loss_shares is not None)
         return EmotionRecognitionOutput(
             losses=losses or None,
             metrics=metrics or None,
+            means=means or None,
             features=torch.cat(list(features.values()), dim=-1),
             fused=torch.cat(list(spaces.values()), dim=-1),
             context=torch.cat(list(generated.values()), dim=-1),
@@ -120,15 +127,32 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
                 attentions.append(attention)
         return encoded, torch.cat(attentions, dim=-1) if attentions else None
 
-    def _contrast(self, nodes: dict[str, Tensor], present: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-        config, losses = self.config, {}
+    def contrasted_pairs(self) -> dict[str, list[tuple[str, str]]]:
+        """Each contrast of emotions that is part of the loss -> the pairs of modalities that it compares."""
+        config, modalities = self.config, self.config.modality_dims
         if not task_of(config).has_classes:
-            return losses
+            return {}
+        pairs = {}
         if config.intra_modal_loss_weight > 0:
-            losses["intra_modal"] = intra_modal_loss(nodes, present, labels, config.contrastive_temperature)
-        if config.inter_modal_loss_weight > 0 and len(nodes) > 1:
-            losses["inter_modal"] = inter_modal_loss(nodes, present, labels, config.contrastive_temperature)
-        return losses
+            pairs["intra_modal"] = intra_modal_pairs(modalities)
+        if config.inter_modal_loss_weight > 0 and len(modalities) > 1:
+            pairs["inter_modal"] = inter_modal_pairs(modalities)
+        return pairs
+
+    def _contrast(
+        self, nodes: dict[str, Tensor], present: dict[str, Tensor], labels: Tensor, across_processes: bool = False
+    ) -> dict[str, Tensor]:
+        contrasts = self.contrasted_pairs()
+        if not contrasts:
+            return {}
+        processes = Processes(labels.size(0), across_processes)
+        emotions = EmotionPairs.of({name: here.squeeze(-1) for name, here in present.items()}, labels, processes)
+        candidates = {name: processes.gather(rows) for name, rows in nodes.items()}
+        temperature = self.config.contrastive_temperature
+        return {
+            part: emotion_contrast(nodes, candidates, emotions, pairs, temperature)
+            for part, pairs in contrasts.items()
+        }
 
 
 class ARIIGCNForEmotionRecognition(SpeakerGraphClassifierMixin, ARIIGCNPreTrainedModel):
@@ -157,6 +181,34 @@ class ARIIGCNForEmotionRecognition(SpeakerGraphClassifierMixin, ARIIGCNPreTraine
             "intra_modal": self.config.intra_modal_loss_weight,
             "inter_modal": self.config.inter_modal_loss_weight,
         }
+
+    def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
+        """What each part of the loss is a mean over: the game's parts have a count for each modality, the contrasts
+        one for each pair of modalities that they compare.
+
+        Modalities that training hides (`modality_dropout_prob`) are counted: who hides is drawn in `forward`.
+        """
+        counts = super().loss_counts(batch, across_processes)
+        present = self._present(batch)
+        in_game = torch.stack([here.sum() for here in present.values()]).float()
+        counts |= dict.fromkeys(("generator", "discriminator", "discriminator_accuracy"), in_game)
+        contrasts, labels = self.ar_iigcn.contrasted_pairs(), batch.get("labels")
+        if self.training and contrasts and labels is not None:
+            emotions = EmotionPairs.of(
+                present, self.task.contrast_labels(labels), Processes(labels.size(0), across_processes)
+            )
+            for part, pairs in contrasts.items():
+                counts[part] = torch.stack([emotions.with_positive(*pair) for pair in pairs]).float()
+        return counts
+
+    def _present(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Modality -> (N,) bool."""
+        mask = batch.get("modality_mask")
+        if mask is None:
+            rows = next(batch[f"{name}_features"] for name in self.config.modality_dims if f"{name}_features" in batch)
+            mask = torch.ones(rows.size(0), len(MODALITIES), dtype=torch.bool, device=rows.device)
+        columns = {name: MODALITIES.index(name) for name in self.config.modality_dims}
+        return {name: mask[:, column] for name, column in columns.items()}
 
 
 __all__ = ["ARIIGCNForEmotionRecognition", "ARIIGCNModel", "ARIIGCNPreTrainedModel"]

@@ -4,6 +4,7 @@ Li, Gao, Wen, Wang, Li (Interspeech 2024). `FoalNetModel` encodes, aligns and fu
 `FoalNetForEmotionRecognition` adds the matching heads, the classifier and the joint objective.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from pathlib import Path
@@ -12,28 +13,23 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import can_return_tuple
 
 from .alignment import EmotionAlignment, ProjectionHead
 from .audio_encoder import AudioEncoder
 from .batch_contract import check_labels
 from .configuration_foal_net import FoalNetConfig
-from .cross_attention import CrossAttention, Memory
-from .emotion_pairs import known_emotions, same_emotion
+from .cross_attention import CrossAttention, Direction, Memory, direction_name
+from .emotion_pairs import EmotionPairs
 from .inner_encoder import encoder_config, pretrained_model
+from .loss_parts import weigh
 from .matching import hard_negatives, matching_loss
 from .modeling_base import EmotionRecognitionPreTrainedModel
 from .outputs import FoalNetOutput
 from .prediction import EmotionRecognitionMixin
+from .processes import Processes
 from .reach import ALONE
 from .streams import FrameStream, check_frames
-
-# The stream that asks and the stream that is looked at.
-Direction = tuple[str, str]
-
-
-def direction_name(direction: Direction) -> str:
-    """`audio_to_video`: audio asks, video is looked at."""
-    return "_to_".join(direction)
 
 
 class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
@@ -99,6 +95,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         )
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_values: Tensor | None = None,
@@ -109,6 +106,8 @@ class FoalNetModel(FoalNetPreTrainedModel):
         video_frame_mask: Tensor | None = None,
         text_frames: Tensor | None = None,
         text_frame_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> FoalNetOutput:
         """Compute a padded batch as `FoalNetProcessor` makes it; B utterances of up to S samples and T frames.
 
@@ -117,6 +116,10 @@ class FoalNetModel(FoalNetPreTrainedModel):
             audio_frames, audio_frame_mask: (B, T, audio_dim) and (B, T), if it has none.
             video_frames, video_frame_mask: (B, T, video_dim) and (B, T).
             text_frames, text_frame_mask: (B, T, text_dim) and (B, T).
+            output_hidden_states: return `hidden_states`, here `fused` alone; the config's word by default.
+            output_attentions: return `attentions`, here none: the cross-attention does not keep its weights.
+
+        `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
 
         Returns:
             `fused` (B, hidden size) and, with more than one stream, the embedding of each.
@@ -133,7 +136,8 @@ class FoalNetModel(FoalNetPreTrainedModel):
                 "text": (text_frames, text_frame_mask),
             },
         )
-        return self.output_of(self.fuse(streams), self.embed(streams))
+        output = self.output_of(self.fuse(streams), self.embed(streams))
+        return self.complete(output, output_hidden_states, output_attentions)
 
     def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
         """The output of `forward`, made of both."""
@@ -196,12 +200,25 @@ class FoalNetModel(FoalNetPreTrainedModel):
         return fusion
 
     def fuse_with(
-        self, direction: Direction, streams: dict[str, FrameStream], fusion: FusedStreams, chosen: Tensor
+        self,
+        direction: Direction,
+        streams: dict[str, FrameStream],
+        fusion: FusedStreams,
+        chosen: Tensor,
+        processes: Processes,
     ) -> Tensor:
-        """(B, size of the asking stream): one direction again, with the stream of other utterances (B,)."""
+        """(B, size of the asking stream): one direction again, with the stream of other utterances (B,).
+
+        Args:
+            chosen: numbers of utterances among those of all processes.
+        """
         asking, asked = (streams[name] for name in direction)
         attention: Any = self.cross_attention[direction_name(direction)]
-        return attention(asking, fusion.memories[direction], asked.mask, chosen)
+        if not processes.several:
+            return attention(asking, fusion.memories[direction], asked.mask, chosen)
+        frames = processes.gather_sequences(asked.frames).index_select(0, chosen)
+        other = FrameStream(frames, processes.gather_sequences(asked.mask).index_select(0, chosen))
+        return attention(asking, attention.memory(other), other.mask)
 
 
 def audio_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
@@ -213,6 +230,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
     """Foal-Net with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
     reach = ALONE
+    batch_loss_parts = ("avel", "mem")
 
     def __init__(self, config: FoalNetConfig) -> None:
         super().__init__(config)
@@ -248,11 +266,38 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         """Weight of each part of the loss."""
         return super().loss_weights() | {"avel": self.config.avel_loss_weight, "mem": self.config.mem_loss_weight}
 
+    def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
+        """What each part of the loss is a mean over: "avel" has a count for each pair of streams, the labelled
+        utterances that have both; "mem" one for each direction, those among them that have a negative."""
+        counts = super().loss_counts(batch, across_processes)
+        labels = batch.get("labels")
+        if labels is None or not self.foal_net.pairs:
+            return counts
+        processes = Processes(labels.size(0), across_processes)
+        pairs = EmotionPairs.of(self._present(batch), self.task.contrast_labels(labels), processes)
+        counts["avel"] = torch.stack([pairs.takes_part(*pair)[pairs.own].sum() for pair in self.foal_net.pairs])
+        counts["mem"] = torch.stack(
+            [pairs.negatives(*direction).any(-1).sum() for direction in self.foal_net.directions]
+        )
+        return {name: count.float() for name, count in counts.items()}
+
+    def _present(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Stream -> (B,) bool."""
+        present = {}
+        for name in self.config.frame_dims:
+            waveforms = name == "audio" and self.foal_net.audio_encoder is not None
+            rows = batch["input_values" if waveforms else f"{name}_frames"]
+            mask = batch.get("attention_mask" if waveforms else f"{name}_frame_mask")
+            everything = torch.ones(rows.size(0), dtype=torch.bool, device=rows.device)
+            present[name] = everything if mask is None else mask.bool().any(-1)
+        return present
+
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """The audio encoder with its learning rate, if the config gives one."""
         encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
         return [] if encoder is None or rate is None else [(encoder, rate)]
 
+    @can_return_tuple
     def forward(
         self,
         input_values: Tensor | None = None,
@@ -267,6 +312,9 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         negative_video_index: Tensor | None = None,
         negative_audio_index: Tensor | None = None,
         return_loss: bool = True,
+        loss_shares: dict[str, Tensor] | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> FoalNetOutput:
         """As `FoalNetModel.forward`, with labels and logits.
 
@@ -276,6 +324,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             negative_video_index: (B,) whose video is the hard negative of each utterance's audio; drawn by default
                 (in evaluation mode the most similar one of another emotion).
             negative_audio_index: (B,) whose audio is the hard negative of each utterance's video.
+            loss_shares: as in JOYFUL's `forward`; "avel" and "mem" see the utterances of all processes.
 
         Returns:
             `logits` (B, num_labels); with labels also `loss`: L_ce + L_avel + 0.1 L_mem, and the logits of the
@@ -295,63 +344,69 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         output = model.output_of(fusion, embeddings)
         output.logits = self.classifier(output.fused)
         if labels is None or not return_loss:
-            return output
+            return self.complete(output, output_hidden_states, output_attentions)
         check_labels(self.config, labels, output.logits.size(0), self.batch_error)
-        losses = {"classification": self.task_loss(output.logits, labels)}
+        losses = {"classification": weigh("classification", self.task_loss(output.logits, labels), loss_shares)}
         if model.pairs:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
-            known, same = known_emotions(labels), same_emotion(labels)
-            similarities, avel = self._align(streams, embeddings, known, same)
+            processes = Processes(labels.size(0), loss_shares is not None)
+            present = {name: stream.present for name, stream in streams.items()}
+            pairs = EmotionPairs.of(present, self.task.contrast_labels(labels), processes)
+            similarities, avel = self._align(embeddings, pairs, processes)
+            # Means over the pairs of streams and over the directions.
             if self.config.avel_loss_weight > 0:
-                losses["avel"] = avel
+                losses["avel"] = weigh("avel", avel, loss_shares).mean()
             if self.config.mem_loss_weight > 0:
-                losses["mem"] = self._match(streams, fusion, similarities, known, same, given, output)
+                mem = self._match(streams, fusion, similarities, pairs, given, output, processes)
+                losses["mem"] = weigh("mem", mem, loss_shares).mean()
         output.losses = losses
         output.loss = self.weighted_sum(losses)
-        return output
+        return self.complete(output, output_hidden_states, output_attentions)
 
     def _align(
-        self, streams: dict[str, FrameStream], embeddings: dict[str, Tensor], known: Tensor, same: Tensor
+        self, embeddings: dict[str, Tensor], pairs: EmotionPairs, processes: Processes
     ) -> tuple[dict[Direction, Tensor], Tensor]:
-        """Similarities (B, B) of each direction, and the alignment loss: a mean over the pairs of streams."""
+        """Similarities (B, all utterances) of each direction, and the alignment loss of each pair of streams."""
         alignment = self.foal_net.alignment
         assert alignment is not None
+        of_all = {name: processes.gather(rows) for name, rows in embeddings.items()}
         similarities: dict[Direction, Tensor] = {}
         losses = []
         for first, second in self.foal_net.pairs:
-            similarity = alignment.similarity(embeddings[first], embeddings[second])
-            similarities |= {(first, second): similarity, (second, first): similarity.T}
-            takes_part = known & streams[first].present & streams[second].present
-            losses.append(alignment.loss(similarity, same, takes_part))
-        return similarities, torch.stack(losses).mean()
+            similarity = alignment.similarity(of_all[first], of_all[second])
+            own = pairs.own
+            similarities |= {(first, second): similarity[own], (second, first): similarity.T[own]}
+            losses.append(alignment.loss(similarity, pairs.same, pairs.takes_part(first, second), own))
+        return similarities, torch.stack(losses)
 
     def _match(
         self,
         streams: dict[str, FrameStream],
         fusion: FusedStreams,
         similarities: dict[Direction, Tensor],
-        known: Tensor,
-        same: Tensor,
+        pairs: EmotionPairs,
         given: dict[Direction, Tensor | None],
         output: FoalNetOutput,
+        processes: Processes,
     ) -> Tensor:
-        """The matching loss, a mean over the directions; own pairs are those that the classifier has seen."""
+        """The matching loss of each direction; own pairs are those that the classifier has seen."""
         losses = []
         for direction in self.foal_net.directions:
-            takes_part = known & streams[direction[0]].present & streams[direction[1]].present
-            candidates = takes_part[:, None] & takes_part & ~same
+            candidates = pairs.negatives(*direction)
             chosen = given.get(direction)
             if chosen is None:
                 chosen = hard_negatives(similarities[direction], candidates, draw=self.training)
+            else:
+                chosen = chosen + pairs.own.start
             head = self.matching[direction_name(direction)]
             own = head(fusion.pooled[direction])
-            other = head(self.foal_net.fuse_with(direction, streams, fusion, chosen))
+            other = head(self.foal_net.fuse_with(direction, streams, fusion, chosen, processes))
             losses.append(matching_loss(own, other, candidates.any(-1)))
             if direction == ("audio", "video"):
                 output.match_logits_a2v = torch.cat([own, other])
             elif direction == ("video", "audio"):
                 output.match_logits_v2a = torch.cat([own, other])
-        return torch.stack(losses).mean()
+        return torch.stack(losses)
 
 
 __all__ = ["FoalNetForEmotionRecognition", "FoalNetModel", "FoalNetPreTrainedModel"]

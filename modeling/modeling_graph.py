@@ -31,7 +31,9 @@ classifier on them makes it a model for emotion recognition:
             self.post_init()
 
 A bare model that joins its utterances in a graph gets it from `speaker_graph`. One with losses of its own puts them
-in the output's `losses`, if `batch.return_loss` asks for them, and names their weights in `loss_weights`.
+in the output's `losses`, if `batch.return_loss` asks for them, and names their weights in `loss_weights`. Each is a
+mean over the utterances of the batch, or a vector of means that are summed; one that is a mean over anything else says
+over how many in `loss_counts`.
 """
 
 from pathlib import Path
@@ -40,10 +42,12 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import can_return_tuple
 
 from .batch_contract import WAY_OUT, PackedBatch, check_batch, check_labels, check_tokens
 from .configuration_graph import SpeakerGraphConfig
 from .inner_encoder import encoder_config, pretrained_model
+from .loss_parts import total, weigh
 from .modeling_base import EmotionRecognitionPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
@@ -55,11 +59,6 @@ from .text_encoder import TextEncoder
 
 class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
     """Base of the models that read `JoyfulProcessor`'s batch. The bare one of a family holds `text_encoder`."""
-
-    def __init__(self, config: SpeakerGraphConfig) -> None:
-        super().__init__(config)
-        # There is nothing else that is deep enough to recompute.
-        self.supports_gradient_checkpointing = config.text_config is not None
 
     @classmethod
     def from_encoders(cls, text_encoder: str | Path | PreTrainedModel, **settings: Any) -> Self:
@@ -85,9 +84,31 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """The encoder of text with its learning rate, if there is one and it learns."""
         encoder = self._text_encoder
-        if encoder is None or not encoder.trainable:
+        if encoder is None or not encoder.learns:
             return []
         return [(encoder.encoder, self._graph_config.text_encoder_learning_rate)]
+
+    def get_input_embeddings(self) -> Any:
+        """The token embeddings of the encoder of text, if there is one."""
+        encoder = self._text_encoder
+        return None if encoder is None else encoder.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the token embeddings of the encoder of text."""
+        encoder = self._text_encoder
+        assert encoder is not None
+        encoder.encoder.set_input_embeddings(value)
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """As in transformers; the number of tokens is that of the encoder's config, `text_config`."""
+        encoder = self._text_encoder
+        if encoder is None:
+            return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        embeddings = encoder.encoder.resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        cast("Any", self._graph_config.text_config).vocab_size = encoder.encoder.config.vocab_size
+        return embeddings
 
     @property
     def _graph_config(self) -> SpeakerGraphConfig:
@@ -97,6 +118,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
     def _text_encoder(self) -> TextEncoder | None:
         return None if self._graph_config.text_config is None else cast("Any", self.base_model).text_encoder
 
+    @can_return_tuple
     def forward(
         self,
         dialogue_lengths: Tensor,
@@ -113,13 +135,16 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         recurrent_states: dict[nn.Module, Tensor] | None = None,
         text_input_ids: Tensor | None = None,
         text_attention_mask: Tensor | None = None,
+        loss_shares: dict[str, Tensor] | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
     ) -> EmotionRecognitionOutput:
         """Compute a packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
         Args:
             dialogue_lengths: (B,).
             text_features, audio_features, visual_features: (N, dim) of each modality of the model.
-            modality_mask: (N, 3) bool, text, audio and visual present; all by default.
+            modality_mask: (N, 3) bool or 0 and 1, text, audio and visual present; all by default.
             speaker_ids: (N,); edge_index: (2, E); edge_type: (E,). Needed by a model with a graph.
             labels: (N,) int64 with -100 where unknown; (N, num_labels) float32 for several emotions at once and
                 (N,) float32 for regression, with NaN where unknown. A bare model needs them only if it has losses
@@ -131,6 +156,13 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
                 is replaced by the layer's states after every utterance, (N, size).
             text_input_ids, text_attention_mask: (N, T) of a model with an encoder of text, in place of text_features:
                 tokens and their mask, 1 = real, padded at the end; a row without any is an utterance without text.
+            loss_shares: for a training step that is cut into several batches, on one process or on several: each part
+                of the loss -> the share of this batch in what the part is a mean over (`loss_counts`). The losses of
+                the batches add up to the step's, and contrasts over a batch see the utterances of all processes.
+            output_hidden_states: return `hidden_states`, the vectors of each stage; the config's word by default.
+            output_attentions: return `attentions`, the graph attention's weights; the config's word by default.
+
+        `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
 
         Raises:
             ValueError: the batch does not fit the model.
@@ -139,6 +171,8 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             text_features, present = self._encode_text(self._text_encoder, text_input_ids, text_attention_mask)
             if modality_mask is None:
                 modality_mask = torch.cat([present, torch.ones_like(present).expand(-1, 2)], dim=-1)
+        if modality_mask is not None:
+            modality_mask = modality_mask.bool()  # a mask of 0 and 1 would index instead of mask
         features = {"text": text_features, "audio": audio_features, "visual": visual_features}
         num_utterances = check_batch(
             self.config,
@@ -161,9 +195,24 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             edge_type=edge_type,
             labels=labels if return_loss else None,
             return_loss=return_loss,
-            output_edge_attention=output_edge_attention,
+            output_edge_attention=output_edge_attention or self.wants_attentions(output_attentions),
+            loss_shares=loss_shares,
         )
-        return self.forward_batch(batch)
+        output = self._with_loss(self.forward_batch(batch), loss_shares)
+        return self.complete(output, output_hidden_states, output_attentions)
+
+    def _with_loss(
+        self, output: EmotionRecognitionOutput, loss_shares: dict[str, Tensor] | None
+    ) -> EmotionRecognitionOutput:
+        """Sum the means that each part of the loss is made of, and the parts."""
+        if output.losses is None:
+            return output
+        several = {name: means.detach() for name, means in output.losses.items() if means.dim()}
+        output.means = (several | (output.means or {})) or None
+        output.losses = {name: total(weigh(name, means, loss_shares)) for name, means in output.losses.items()}
+        if "classification" in output.losses:
+            output.loss = cast("Any", self).weighted_sum(output.losses)
+        return output
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute a batch that fits the model: the equations of the family."""
@@ -212,7 +261,7 @@ class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
 
     @property
     def reach(self) -> Reach:
-        """How far the bare model and the classifier look."""
+        """The reach of the bare model followed by the classifier."""
         return in_sequence(self.base_model, self.classifier)
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
@@ -220,7 +269,7 @@ class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
         output = self.base_model.forward_batch(batch)
         output.logits = self.classifier(output.graph)
         if batch.labels is not None:
-            self.add_loss(output, batch.labels)
+            output.losses = {"classification": self.task_loss(output.logits, batch.labels)} | (output.losses or {})
         return output
 
 

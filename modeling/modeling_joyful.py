@@ -4,8 +4,7 @@ Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of sectio
 `JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
 """
 
-import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -27,7 +26,6 @@ from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
-from .packing import DialogueLayout
 from .reach import ALONE, Reach, in_sequence, side_by_side
 from .speaker_graph import SpeakerGraph
 from .text_encoder import TextEncoder
@@ -41,11 +39,17 @@ class JoyfulPreTrainedModel(SpeakerGraphPreTrainedModel):
 
 
 class JoyfulModel(JoyfulPreTrainedModel):
-    """Fusion, context and graph: from utterance features to the representations that are classified."""
+    """Fusion, context and graph: from utterance features to the representations that are classified.
 
-    def __init__(self, config: JoyfulConfig) -> None:
+    Args:
+        config: sizes and choices.
+        with_text_encoder: hold the encoder of the config's `text_config`; a further member of a model reads what the
+            first one's has made of the text.
+    """
+
+    def __init__(self, config: JoyfulConfig, with_text_encoder: bool = True) -> None:
         super().__init__(config)
-        self.text_encoder = TextEncoder.of(config)
+        self.text_encoder = TextEncoder.of(config) if with_text_encoder else None
         self.inputs = ModalityInputs.of(config)
         self.fusion: AutoencoderFusion | ContextualBasisFusion
         self.context_encoder: nn.Module | None = None
@@ -96,7 +100,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         graph, attention = context, None
         if self.graph_encoder is not None:
             clean = self.speaker_graph(batch, context)
-            graph, attention, contrastive = self._encode_graph(clean, batch.return_loss)
+            graph, attention, contrastive = self._encode_graph(clean, batch)
             if contrastive is not None:
                 losses["contrastive"] = contrastive
         return EmotionRecognitionOutput(
@@ -108,7 +112,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
             edge_attention=attention if batch.output_edge_attention else None,
         )
 
-    def _encode_graph(self, clean: SpeakerGraph, return_loss: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _encode_graph(self, clean: SpeakerGraph, batch: PackedBatch) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Representations (N, hidden), attention over the clean edges (E, heads) or None, and L_ct or None."""
         encoder, config = self.graph_encoder, self.config
         assert encoder is not None
@@ -117,33 +121,38 @@ class JoyfulModel(JoyfulPreTrainedModel):
             graph, attention = encoder.attend(encoder.convolve(clean), clean)
             return (2 * graph if summed else graph), attention, None
 
-        with_contrast = return_loss and config.contrastive_loss_weight > 0
+        with_contrast = batch.return_loss and config.contrastive_loss_weight > 0
         views = [self._augment(clean, names) for names in config.views] if summed or with_contrast else []
         convolved = [encoder.convolve(view) for view in views]
         contrastive = None
         if summed:
             if with_contrast:
-                contrastive = self._contrast(*convolved, clean.layout)
+                contrastive = self._contrast(*convolved, batch)
             # No attention: its edges are those of a perturbed copy.
             parts = [encoder.attend(nodes, view)[0] for nodes, view in zip(convolved, views, strict=True)]
             return parts[0] + parts[1], None, contrastive
         anchor = encoder.convolve(clean)
         if with_contrast:
-            losses = [self._contrast(anchor, nodes, clean.layout) for nodes in convolved]
+            losses = [self._contrast(anchor, nodes, batch) for nodes in convolved]
             contrastive = torch.stack(losses).sum()
         graph, attention = encoder.attend(anchor, clean)
         return graph, attention, contrastive
 
-    def _contrast(self, view1: Tensor, view2: Tensor, layout: DialogueLayout) -> Tensor:
+    def _contrast(self, view1: Tensor, view2: Tensor, batch: PackedBatch) -> Tensor:
         config = self.config
+        taking_part = None
+        if batch.loss_shares is not None:
+            # A process without a dialogue of its own computes one that has no share and is nobody's negative.
+            taking_part = (batch.loss_shares["contrastive"] > 0).expand(view1.size(0))
         loss = view_to_view_loss if config.contrast == "view_to_view" else info_nce_loss
         return loss(
             view1,
             view2,
-            layout,
+            batch.layout,
             config.contrast_scope,
             config.contrastive_temperature,
             config.contrast_exclude_self,
+            taking_part,
         )
 
     def _augment(self, graph: SpeakerGraph, names: Iterable[str]) -> SpeakerGraph:
@@ -152,7 +161,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         for name in names:
             if name == "feature_mask":
                 mask = mask_dimensions if config.feature_mask_unit == "dimension" else mask_elements
-                graph = mask(graph, config.feature_mask_rate)
+                graph = mask(graph, config.feature_mask_rate, config.feature_mask_rescale)
             elif name == "edge_perturb":
                 perturb = drop_and_add_edges if config.edge_perturb_mode == "drop_and_add" else rewire_edges
                 graph = perturb(graph, config.edge_perturb_rate)
@@ -203,10 +212,10 @@ class JoyfulMember(nn.Module):
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
-        own = copy.deepcopy(config)
-        own.text_config = None  # text_dim stays: it reads what the encoder has made of the text
-        self.joyful = JoyfulModel(own)
-        self.classifier = JoyfulClassifier(own, self.joyful)
+        # The one config, not a copy: what is changed in it during training (a temperature, a loss weight) counts for
+        # every member.
+        self.joyful = JoyfulModel(config, with_text_encoder=False)
+        self.classifier = JoyfulClassifier(config, self.joyful)
 
 
 class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedModel):
@@ -230,9 +239,14 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             "paths": self.config.path_loss_weight,
         }
 
+    def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
+        """What each part of the loss is a mean over; the paths' losses as "classification"."""
+        counts = super().loss_counts(batch, across_processes)
+        return counts | {"paths": counts["classification"]}
+
     @property
     def reach(self) -> Reach:
-        """How far the networks look, side by side; a classifier sees each utterance on its own."""
+        """The reach of the networks, side by side; a classifier sees each utterance on its own."""
         return side_by_side(*(in_sequence(model, classifier) for model, classifier in self._members()))
 
     def _members(self) -> list[tuple[JoyfulModel, nn.Module]]:
@@ -259,7 +273,6 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         means = {name: torch.stack([own[name] for own in losses]).mean(0) for name in losses[0]}
         first = outputs[0]
         return EmotionRecognitionOutput(
-            loss=self.weighted_sum(means) if "classification" in means else None,
             losses=means or None,
             logits=torch.stack(logits).mean(0),
             features=first.features,

@@ -8,16 +8,23 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class EmotionRecognitionOutput(ModelOutput):
-    """The output of every family's models."""
+    """The output of every family's models. The loss comes first, if there is one, and then the logits."""
 
     loss: Tensor | None = None
     """() the weighted sum of `losses`; only with labels."""
+    logits: Tensor | None = None
+    """(N, num_labels)."""
+    hidden_states: tuple[Tensor, ...] | None = None
+    """`features`, `fused`, `context` and `graph`, as far as the family has them; only on request."""
+    attentions: tuple[Tensor, ...] | None = None
+    """`edge_attention`, or nothing where the model has no attention over edges; only on request."""
     losses: dict[str, Tensor] | None = None
     """Each named part of the loss, () and unweighted."""
     metrics: dict[str, Tensor] | None = None
     """Named numbers to watch that are not losses, () each."""
-    logits: Tensor | None = None
-    """(N, num_labels)."""
+    means: dict[str, Tensor] | None = None
+    """(..., counts) the means that a part or a metric is made of, where it is made of several with counts of their
+    own: a part is their sum, a metric the mean of those that are a mean over anything."""
     features: Tensor | None = None
     """(N, sum of the modalities' sizes): the features that the model read, zeros where a modality is absent."""
     fused: Tensor | None = None

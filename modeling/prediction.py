@@ -1,12 +1,12 @@
 """Methods of every family's `ForEmotionRecognition`: the loss, named scores, and the prediction of dialogues."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from .outputs import EmotionRecognitionOutput
 from .tasks import Task, task_of
 
 Item = TypeVar("Item")
@@ -39,6 +39,31 @@ class EmotionRecognitionMixin:
         """Weight in the loss of each named part that the model can have; a family adds its own."""
         return {"classification": 1.0}
 
+    batch_loss_parts: tuple[str, ...] = ()
+    """Parts of the loss that compare the utterances of a batch with each other, also in evaluation mode: their value
+    depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
+
+    def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
+        """What each part of the loss, and each metric of the model, is a mean over in this batch.
+
+        The mean over several batches is the mean of theirs, weighted by these counts.
+
+        Args:
+            batch: as `forward` takes it.
+            across_processes: whether other processes hold the rest of the batch and call this too, so that utterances
+                are compared with theirs.
+
+        Returns:
+            Part -> () count, or (means,) counts of a part that is made of several means. By default a part is a mean
+            over all utterances, and "classification" over the labelled ones (the sum of their class weights).
+        """
+        del across_processes
+        counts = dict.fromkeys(self.loss_weights(), num_utterances(batch))
+        labels = batch.get("labels")
+        if labels is None:
+            return counts | {"classification": torch.zeros_like(counts["classification"])}
+        return counts | {"classification": self.task.count(labels, self.config.class_weights)}
+
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config."""
         config = self.config
@@ -49,12 +74,6 @@ class EmotionRecognitionMixin:
         weights = self.loss_weights()
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
-    def add_loss(self, output: EmotionRecognitionOutput, labels: Tensor) -> None:
-        """Add "classification" to an output's `losses`, and the weighted sum of them as `loss`."""
-        assert output.logits is not None
-        output.losses = {"classification": self.task_loss(output.logits, labels)} | (output.losses or {})
-        output.loss = self.weighted_sum(output.losses)
-
     def scores(self, logits: Tensor) -> Tensor:
         """(N, num_labels) logits -> calibrated probabilities, or the values themselves for regression."""
         return self.task.scores(logits, self.config.calibration_temperature)
@@ -62,7 +81,8 @@ class EmotionRecognitionMixin:
     def name_scores(self, scores: Tensor) -> list[dict[str, Any]]:
         """(N, num_labels) scores -> the `label` and the `scores` {label: probability} of each utterance.
 
-        The label is a string; a list of all emotions of at least 0.5 for several at once; a float for regression.
+        The label is a string; a list of all emotions of at least 0.5 for several at once; a float for regression, or
+        {name: value} for several values.
         """
         names = [self.config.id2label[index] for index in range(self.config.num_labels)]
         return [
@@ -85,8 +105,9 @@ class EmotionRecognitionMixin:
                 holds more; by default a number that suits the family.
 
         Returns:
-            A list of {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores"}, ...]}; keys that
-            the dialogue does not have are left out.
+            A list of {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores"}, ...]}, with every other
+            key that has a single value, such as `start` and `end`; a label that the data have becomes `true_label`.
+            An utterance from which nothing could be read has the label None and no scores.
 
         Raises:
             DialogueError: bad input.
@@ -109,9 +130,10 @@ class EmotionRecognitionMixin:
         self, dialogues: list[Mapping[str, Any]], position: int, processor: Any, limit: int
     ) -> list[dict[str, Any]]:
         # Whole dialogues for a family that reads them so, single utterances for one that does not.
-        encoded: list[Sized] = processor.encode(dialogues, return_labels=False, first_position=position)
+        encoded: list[Any] = processor.encode(dialogues, return_labels=False, first_position=position)
         named = iter(self.name_scores(self.scores(self.encoded_logits(encoded, processor, limit))))
-        return [with_predictions(dialogue, named) for dialogue in dialogues]
+        read = iter(is_read(encoded))
+        return [with_predictions(dialogue, named, read) for dialogue in dialogues]
 
     def encoded_logits(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Tensor:
         """Logits (N, num_labels) of the N utterances that `processor.encode` gave, in the mode the model is in."""
@@ -123,18 +145,71 @@ class EmotionRecognitionMixin:
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
             batch.pop("labels", None)
             with torch.inference_mode():
-                output = self(**batch, return_loss=False)
+                output = self(**batch, return_loss=False, return_dict=True)
             yield output
 
 
-def with_predictions(dialogue: Mapping[str, Any], named: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """The dialogue's id, speakers and texts, with the next prediction from `named` in each utterance."""
-    utterances = [
-        {key: utterance[key] for key in ("speaker", "text") if utterance.get(key) is not None} | next(named)
-        for utterance in dialogue["utterances"]
-    ]
-    dialogue_id = dialogue.get("dialogue_id")
-    return ({} if dialogue_id is None else {"dialogue_id": dialogue_id}) | {"utterances": utterances}
+def num_utterances(batch: Mapping[str, Tensor]) -> Tensor:
+    """() float32 number of the utterances of a batch, on its device; a batch without dialogues has one per row."""
+    lengths = batch.get("dialogue_lengths")
+    if lengths is not None:
+        return lengths.sum().float()
+    first = next(iter(batch.values()))
+    return torch.full((), float(first.size(0)), device=first.device)
+
+
+def is_read(encoded: Iterable[Any]) -> list[bool]:
+    """Return whether at least one modality was read of each utterance that `processor.encode` gave."""
+    return [bool(present) for example in encoded for present in example.present.any(axis=-1)]
+
+
+UNREAD: dict[str, Any] = {"label": None, "scores": {}}
+"""The prediction for an utterance from which no modality could be read."""
+# What a reader of a table looks for first.
+_FIRST_KEYS = ("start", "end", "channel", "audio", "video", "speaker", "text")
+
+
+def with_predictions(
+    dialogue: Mapping[str, Any], named: Iterator[dict[str, Any]], read: Iterator[bool] | None = None
+) -> dict[str, Any]:
+    """Return the dialogue with the next prediction from `named` in each utterance, and what else it said in a word.
+
+    Every key with a single value stays, times and the name of the recording first; a known label becomes `true_label`.
+    Vectors and media are left out.
+
+    Args:
+        dialogue: the dialogue that was predicted.
+        named: `label` and `scores` of each utterance.
+        read: whether at least one modality of each utterance could be read; where not, its label is None.
+    """
+    utterances = []
+    for utterance in dialogue["utterances"]:
+        prediction = next(named)
+        kept = _kept(utterance)
+        utterances.append(kept | (prediction if read is None or next(read) else UNREAD))
+    return {key: value for key, value in dialogue.items() if _is_scalar(value)} | {"utterances": utterances}
+
+
+def _kept(utterance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a prediction keeps of an utterance."""
+    values = {key: utterance[key] for key in sorted(utterance, key=_position)}
+    for key in ("audio", "video"):
+        if key in values:
+            medium = values[key]
+            path = medium.get("path") if isinstance(medium, Mapping) else medium
+            values[key] = Path(path).name if isinstance(path, str | Path) else None  # nobody else has this folder
+    true_label = values.pop("label", None)
+    is_known = true_label is not None and not (isinstance(true_label, float) and true_label != true_label)
+    kept = {key: value for key, value in values.items() if _is_scalar(value) and key != "scores"}
+    return kept | ({"true_label": true_label} if is_known else {})
+
+
+def _position(key: str) -> int:
+    return _FIRST_KEYS.index(key) if key in _FIRST_KEYS else len(_FIRST_KEYS)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | bool | int | float)
 
 
 def _num_utterances(dialogue: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""How far a layer or a model looks: which other utterances of the dialogue one utterance's row depends on.
+"""The reach of a layer or a model: which other utterances of the dialogue one utterance's row depends on.
 
 A layer states it in an attribute or property `reach`, and a model puts its layers' together with `in_sequence` and
 `side_by_side`. Whatever states nothing is unknown, and so is everything that contains it.
@@ -20,9 +20,9 @@ class Reach:
     """The utterances that a row depends on besides its own, in evaluation mode."""
 
     past: float = 0
-    """How many utterances back, without those that a carried state stands for; `math.inf` is all of them."""
+    """Number of utterances back, without those that a carried state stands for; `math.inf` is all of them."""
     future: float = 0
-    """How many utterances ahead."""
+    """Number of utterances ahead."""
     graph_steps: int = 0
     """Edges, one after the other, that lead further; how far each of them goes depends on the processor's window."""
     carries_state: bool = False

@@ -4,14 +4,25 @@ AR-IIGCN's abstract has nodes with different emotions in the same modality and w
 modalities contrasted; the formulas are our reconstruction, the supervised contrastive loss of Khosla et al. (2020).
 """
 
+from collections.abc import Iterable
 from itertools import permutations
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .emotion_pairs import known_emotions, same_emotion
+from .emotion_pairs import EmotionPairs
 from .precision import full_precision
+
+
+def intra_modal_pairs(modalities: Iterable[str]) -> list[tuple[str, str]]:
+    """Each modality with itself."""
+    return [(name, name) for name in modalities]
+
+
+def inter_modal_pairs(modalities: Iterable[str]) -> list[tuple[str, str]]:
+    """The ordered pairs of modalities."""
+    return list(permutations(modalities, 2))
 
 
 def supervised_contrastive_loss(
@@ -20,9 +31,10 @@ def supervised_contrastive_loss(
     """() mean over the anchors with a positive of -1/|P(i)| sum over p of log softmax over A(i) of cos(i, p) / t.
 
     Args:
-        anchors, candidates: (N, D).
-        positives: (N, N) bool, P(i) as far as it is allowed.
-        allowed: (N, N) bool, A(i): the candidates that an anchor is compared with.
+        anchors: (n, D).
+        candidates: (N, D).
+        positives: (n, N) bool, P(i) as far as it is allowed.
+        allowed: (n, N) bool, A(i): the candidates that an anchor is compared with.
     """
     with full_precision(anchors):
         anchors, candidates = (functional.normalize(rows.float(), dim=-1) for rows in (anchors, candidates))
@@ -35,37 +47,28 @@ def supervised_contrastive_loss(
     return torch.where(has_positive, loss, 0).sum() / has_positive.sum().clamp(min=1)
 
 
-def intra_modal_loss(
-    rows: dict[str, Tensor], present: dict[str, Tensor], labels: Tensor, temperature: float
+def emotion_contrast(
+    anchors: dict[str, Tensor],
+    candidates: dict[str, Tensor],
+    emotions: EmotionPairs,
+    pairs: list[tuple[str, str]],
+    temperature: float,
 ) -> Tensor:
-    """ICCL: () sum over the modalities; utterances of other emotions in the same modality are pushed apart.
+    """(pairs,) contrast of each pair of modalities. Their sum is ICCL or IMCL.
+
+    ICCL (`intra_modal_pairs`) pushes utterances of other emotions in the same modality apart; IMCL
+    (`inter_modal_pairs`) pulls utterances of the same emotion together across modalities, where an utterance's own
+    node in the other modality is one of its positives.
 
     Args:
-        rows: modality -> (N, D).
-        present: modality -> (N, 1) bool.
-        labels: as in `emotion_pairs.same_emotion`.
+        anchors: modality -> (n, D).
+        candidates: modality -> (N, D).
     """
-    positives, known = same_emotion(labels), known_emotions(labels)
-    others = ~torch.eye(known.size(0), dtype=torch.bool, device=known.device)
-    losses = []
-    for name, nodes in rows.items():
-        takes_part = known & present[name].squeeze(-1)
-        allowed = takes_part[:, None] & takes_part[None, :] & others
-        losses.append(supervised_contrastive_loss(nodes, nodes, positives, allowed, temperature))
-    return torch.stack(losses).sum()
-
-
-def inter_modal_loss(
-    rows: dict[str, Tensor], present: dict[str, Tensor], labels: Tensor, temperature: float
-) -> Tensor:
-    """IMCL: () sum over the ordered pairs of modalities; utterances of the same emotion are pulled together.
-
-    An utterance's own node in the other modality is one of its positives. Args as in `intra_modal_loss`.
-    """
-    positives, known = same_emotion(labels), known_emotions(labels)
-    losses = []
-    for asking, asked in permutations(rows, 2):
-        anchors, candidates = (known & present[name].squeeze(-1) for name in (asking, asked))
-        allowed = anchors[:, None] & candidates[None, :]
-        losses.append(supervised_contrastive_loss(rows[asking], rows[asked], positives, allowed, temperature))
-    return torch.stack(losses).sum()
+    return torch.stack(
+        [
+            supervised_contrastive_loss(
+                anchors[asking], candidates[asked], emotions.same, emotions.compared(asking, asked), temperature
+            )
+            for asking, asked in pairs
+        ]
+    )

@@ -1,7 +1,8 @@
-"""The task that a model learns: one of several emotions per utterance, any number of them, or a value."""
+"""The task that a model learns: one of several emotions per utterance, any number of them, or values."""
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +23,10 @@ class Task:
         del num_labels
         return (num_utterances,)
 
+    def contrast_labels(self, labels: Tensor) -> Tensor:
+        """The labels by which `emotion_pairs` finds the utterances that share an emotion."""
+        return labels
+
     def loss(
         self,
         logits: Tensor,
@@ -39,13 +44,22 @@ class Task:
         """
         logits = logits.float()
         weights = None if class_weights is None else logits.new_tensor(class_weights)
-        loss, scale = self._losses(logits, labels, weights, label_smoothing)
+        loss, scale = self._losses(logits, labels, weights, label_smoothing), self._weights(labels, weights)
         return (loss * scale).sum() / scale.sum().clamp(min=1e-8)
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of each utterance (N,), and its weight in the mean (N,), 0 where the label is unknown."""
+    def count(self, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
+        """() what `loss` divides by: how many utterances are labelled, or the sum of their weights."""
+        weights = (
+            None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=labels.device)
+        )
+        return self._weights(labels, weights).sum()
+
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
+        """The loss of each utterance (N,), anything where the label is unknown."""
+        raise NotImplementedError
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        """The weight of each utterance in the mean (N,), 0 where the label is unknown."""
         raise NotImplementedError
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -62,13 +76,13 @@ class SingleLabelTask(Task):
 
     problem_type = SINGLE_LABEL
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        known = labels != IGNORED_LABEL
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         target = labels.clamp(min=0)
-        loss = functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
-        return loss, known.float() if class_weights is None else known * class_weights[target]
+        return functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        known = labels != IGNORED_LABEL
+        return known.float() if class_weights is None else known * class_weights[labels.clamp(min=0)]
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """Softmax."""
@@ -88,13 +102,14 @@ class MultiLabelTask(Task):
         """One column per emotion."""
         return (num_utterances, num_labels)
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         loss = functional.binary_cross_entropy_with_logits(
             logits, labels.float().nan_to_num(), pos_weight=class_weights, reduction="none"
         )
-        return loss.mean(-1), (~labels.isnan().any(-1)).float()
+        return loss.mean(-1)
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        return (~labels.isnan().any(-1)).float()
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """Sigmoid."""
@@ -106,24 +121,45 @@ class MultiLabelTask(Task):
 
 
 class RegressionTask(Task):
-    """One value per utterance, its sentiment: labels (N,) float32, absolute error (Appendix J of JOYFUL, Eq. 16)."""
+    """A value per utterance, such as its sentiment: absolute error (Appendix J of JOYFUL, Eq. 16).
+
+    Labels are (N,) float32, or (N, num_labels) for several values, such as valence and arousal; then the loss is the
+    mean over all values that are known.
+    """
 
     problem_type = REGRESSION
     has_classes = False
 
-    def _losses(
-        self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        loss = functional.l1_loss(logits.squeeze(-1), labels.float().nan_to_num(), reduction="none")
-        return loss, (~labels.isnan()).float()
+    def label_shape(self, num_utterances: int, num_labels: int) -> tuple[int, ...]:
+        """One column per value, where there are several."""
+        return (num_utterances,) if num_labels == 1 else (num_utterances, num_labels)
+
+    def contrast_labels(self, labels: Tensor) -> Tensor:
+        """The quadrant of several values: which of them are negative; unknown where one of them is."""
+        if labels.dim() == 1:
+            return labels
+        places = 2 ** torch.arange(labels.size(1), device=labels.device)
+        quadrants = ((labels < 0) * places).sum(-1)
+        return quadrants.masked_fill(labels.isnan().any(-1), IGNORED_LABEL)
+
+    def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
+        if labels.dim() == 2:
+            known = (~labels.isnan()).float()
+            errors = known * functional.l1_loss(logits, labels.float().nan_to_num(), reduction="none")
+            return errors.sum(-1) / known.sum(-1).clamp(min=1)
+        return functional.l1_loss(logits.squeeze(-1), labels.float().nan_to_num(), reduction="none")
+
+    def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        known = (~labels.isnan()).float()
+        return known.mean(-1) if labels.dim() == 2 else known  # of which half the values are known counts half
 
     def scores(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """The values."""
         return logits.float()
 
-    def label(self, scores: list[float], names: list[str]) -> float:
-        """The value."""
-        return scores[0]
+    def label(self, scores: list[float], names: list[str]) -> float | dict[str, float]:
+        """The value, or several by name."""
+        return scores[0] if len(names) == 1 else dict(zip(names, scores, strict=True))
 
 
 TASKS: dict[str, Task] = {task.problem_type: task for task in (SingleLabelTask(), MultiLabelTask(), RegressionTask())}

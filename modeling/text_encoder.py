@@ -20,7 +20,8 @@ class TextEncoder(PretrainedEncoder):
     Args:
         config: of transformers.
         pooling: `"mean"` over the tokens, or `"cls"`, the vector of the first one.
-        trainable: whether the encoder itself learns. Otherwise it has no gradient, and no dropout in training.
+        trainable: whether the encoder itself learns. Otherwise it has no gradient, and no dropout in training, unless
+            one of its parameters asks for a gradient: those of an adapter (LoRA) do.
 
     Raises:
         ValueError: the config is not that of a model that turns tokens into as many vectors.
@@ -56,10 +57,15 @@ class TextEncoder(PretrainedEncoder):
             self.encoder.requires_grad_(False)
             self.encoder.eval()
 
+    @property
+    def learns(self) -> bool:
+        """Whether a parameter of the encoder asks for a gradient, an adapter's included."""
+        return any(parameter.requires_grad for parameter in self.encoder.parameters())
+
     def train(self, mode: bool = True) -> Self:
         """As in torch; an encoder that does not learn stays in evaluation mode."""
         super().train(mode)
-        self.encoder.train(mode and self.trainable)
+        self.encoder.train(mode and self.learns)
         return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -88,7 +94,7 @@ class TextEncoder(PretrainedEncoder):
 
     def _encode(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """(n, T) -> (n, hidden size), pooled in full precision."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trainable):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learns):
             hidden = self.encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
             if self.pooling == "cls":
                 pooled = hidden[:, 0]

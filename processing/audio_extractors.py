@@ -1,5 +1,7 @@
 """Extractors of sound: statistics of log-mel bands, energy and pitch, openSMILE, or the mean of a speech encoder."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,13 @@ _LEAST_POWER = 1e-6
 
 # Frames that are quieter than the loudest by more than this, in dB, have no pitch.
 _PITCHED_RANGE = 30.0
+
+# Seconds that an encoder reads at once. The memory of attention grows with the square: 20 minutes take 7 GiB for the
+# first convolutions of wav2vec 2.0 alone, and 30 seconds 200 MiB.
+_LONGEST_PIECE = 30.0
+
+# Frames of 10 ms that are counted at once: a minute.
+_FRAMES_AT_ONCE = 6000
 
 
 class AudioExtractor(FeatureExtractor):
@@ -70,14 +79,17 @@ class LogMelStatistics(AudioExtractor):
 
     def encode(self, waveform: np.ndarray) -> np.ndarray:
         short, long = (_framed(waveform, length, self._step) for length in (400, 640))
-        power = np.abs(np.fft.rfft(short * np.hanning(400), 512)) ** 2
-        bands = np.log10(np.maximum(power @ self._filters, _LEAST_POWER))
-        loudness = 10 * np.log10((long**2).mean(-1) + 1e-10)
-        pitch = np.where(loudness > loudness.max() - _PITCHED_RANGE, self._pitch(long), 0.0)
+        bands = _in_parts(self._log_mel, short)
+        loudness = _in_parts(lambda frames: 10 * np.log10((frames**2).mean(-1) + 1e-10), long)
+        pitch = np.where(loudness > loudness.max() - _PITCHED_RANGE, _in_parts(self._pitch, long), 0.0)
         voiced = pitch[pitch > 0]
         semitones = 12 * np.log2(voiced / 55) if len(voiced) else np.zeros(1)
         parts = [bands.mean(0), bands.std(0), _spread(loudness), _spread(semitones), [len(voiced) / len(pitch)]]
         return np.concatenate(parts).astype(np.float32)
+
+    def _log_mel(self, frames: np.ndarray) -> np.ndarray:
+        power = np.abs(np.fft.rfft(frames * np.hanning(400), 512)) ** 2
+        return np.log10(np.maximum(power @ self._filters, _LEAST_POWER))
 
     def _pitch(self, frames: np.ndarray) -> np.ndarray:
         """Find the pitch of frames (frames, samples) in Hz, (frames,), by the first high peak of the autocorrelation.
@@ -96,6 +108,12 @@ class LogMelStatistics(AudioExtractor):
         is_peak = (lags >= 0.9 * best) & (lags >= np.roll(lags, 1, -1)) & (lags >= np.roll(lags, -1, -1))
         period = shortest + is_peak.argmax(-1)
         return np.where(best[:, 0] > self._least_periodicity, self.sampling_rate / period, 0.0)
+
+
+def _in_parts(measure: Callable[[np.ndarray], np.ndarray], frames: np.ndarray) -> np.ndarray:
+    """Measure frames (frames, samples) in parts: an hour's would take gigabytes at once."""
+    parts = range(0, len(frames), _FRAMES_AT_ONCE)
+    return np.concatenate([measure(frames[first : first + _FRAMES_AT_ONCE]) for first in parts])
 
 
 def _framed(waveform: np.ndarray, length: int, step: int) -> np.ndarray:
@@ -135,7 +153,8 @@ class OpenSmileFunctionals(AudioExtractor):
 class SpeechEncoder(AudioExtractor):
     """The mean over time of a speech encoder of transformers: wav2vec 2.0, HuBERT, WavLM, Whisper, ...
 
-    One sound at a time, without padding: a sound's vector depends on nothing else. Whisper hears the first 30 s.
+    One sound at a time, without padding: a sound's vector depends on nothing else. Sounds of more than 30 s are read
+    in pieces of one length, and the mean over time is that of all pieces.
 
     Args:
         name: folder or Hub id.
@@ -150,9 +169,20 @@ class SpeechEncoder(AudioExtractor):
 
     @torch.inference_mode()
     def encode(self, waveform: np.ndarray) -> np.ndarray:
-        inputs = self._inputs(waveform, sampling_rate=self.sampling_rate, return_tensors="pt")
+        count = max(1, math.ceil(len(waveform) / self._longest))
+        means, lengths = zip(*map(self._mean_of, np.array_split(waveform, count)), strict=True)
+        return np.average(means, axis=0, weights=lengths).astype(np.float32)
+
+    @property
+    def _longest(self) -> int:
+        """Samples of the longest piece that is read at once."""
+        return round(_LONGEST_PIECE * self.sampling_rate)
+
+    def _mean_of(self, piece: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the mean over time of a piece (samples,), and the number of frames that it is of."""
+        inputs = self._inputs(piece, sampling_rate=self.sampling_rate, return_tensors="pt")
         frames = self._model(inputs[self._inputs.model_input_names[0]].to(self._model.device)).last_hidden_state[0]
         # Whisper reads a piece of a fixed length, mostly padding.
         if padded_to := getattr(self._inputs, "n_samples", None):
-            frames = frames[: max(1, round(len(frames) * len(waveform) / padded_to))]
-        return frames.mean(0).cpu().numpy()
+            frames = frames[: max(1, round(len(frames) * len(piece) / padded_to))]
+        return frames.mean(0).cpu().numpy(), len(frames)

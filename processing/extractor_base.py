@@ -1,10 +1,14 @@
 """The base of all feature extractors."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
+
+OPENSMILE = "opensmile:"
+"""Beginning of the names of openSMILE's feature sets."""
 
 Extracted = np.ndarray | DialogueError
 """A vector (size,) float32, or the error that says what is wrong with the medium."""
@@ -23,6 +27,10 @@ class FeatureExtractor:
                 yield self.extract(utterance)
             except DialogueError as error:
                 yield error
+            except (RuntimeError, MemoryError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+                # Out of memory, for one: the vectors of all others are not to be lost with this one.
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                yield DialogueError(f"cannot be encoded ({reason}); `start` and `end` cut out a part of it")
 
     def extract(self, utterance: Utterance) -> np.ndarray:
         """Return the vector (size,) float32 of one utterance.
@@ -31,3 +39,9 @@ class FeatureExtractor:
             DialogueError: its medium cannot be read.
         """
         raise NotImplementedError
+
+
+def describe_extractor(extractor: str) -> str:
+    """Return the name of an extractor for people; the path of a folder on somebody's machine is not for others."""
+    folder = Path(extractor)
+    return f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor

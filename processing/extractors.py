@@ -15,11 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError
-from .extractor_base import FeatureExtractor
+from .extractor_base import OPENSMILE, FeatureExtractor
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
-OPENSMILE = "opensmile:"
 OPENSMILE_FEATURE_SETS = (
     *("eGeMAPSv02", "GeMAPSv01b", "ComParE_2016", "emobase"),
     *("IS09", "IS10", "IS11", "IS12", "IS13"),
@@ -76,7 +75,10 @@ def _loaded_encoder(modality: str, extractor: str, device: str) -> FeatureExtrac
     where = split_revision(extractor)
     try:
         encoder = _encoder(modality, *where, device)
-        list(encoder([encoder.example]))  # an encoder of another modality may fail only when it runs
+        # An encoder of another modality may fail only when it runs.
+        for vector in encoder([encoder.example]):
+            if isinstance(vector, DialogueError):
+                raise ValueError(str(vector).removeprefix("cannot be encoded ("))
     except DialogueError:
         raise
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError) as error:

@@ -1,6 +1,7 @@
 """Extracted vectors on disk, so that no medium is read again in another run or after an interruption."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,11 @@ import numpy as np
 
 from .dialogues import Utterance
 from .media import as_source, audio_of
+
+logger = logging.getLogger(__name__)
+
+# Part of every name: a new number forgets the vectors of a version that read media in another way.
+_READING = 2
 
 
 class FeatureCache:
@@ -25,6 +31,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._is_writable = True
         self._stamps: dict[str, str] = {}
 
     def key(self, utterance: Utterance, modality: str, extractor: str) -> str | None:
@@ -33,12 +40,14 @@ class FeatureCache:
             return None
         if extractor not in self._stamps:
             self._stamps[extractor] = _stamp_of_folder(Path(extractor))
-        digest = hashlib.sha256(f"{modality}\0{extractor}\0{self._stamps[extractor]}\0".encode())
+        digest = hashlib.sha256(f"{_READING}\0{modality}\0{extractor}\0{self._stamps[extractor]}\0".encode())
         if modality == "text":
             digest.update(str(utterance.get("text")).encode(errors="surrogatepass"))
         else:
             medium = audio_of(utterance) if modality == "audio" else utterance.get("video")
             digest.update(f"{utterance.get('start')}\0{utterance.get('end')}\0".encode())
+            if modality == "audio" and utterance.get("channel") is not None:
+                digest.update(f"channel {utterance['channel']}\0".encode())
             try:
                 _add_medium(digest, medium)
             except (OSError, ValueError, TypeError, RuntimeError):  # the extractor says what is wrong with it
@@ -53,12 +62,25 @@ class FeatureCache:
             return None
 
     def put(self, key: str, vector: np.ndarray) -> None:
-        """Keep a vector; another process may do so at the same time."""
+        """Keep a vector; another process may do so at the same time.
+
+        A folder that cannot be written, or a disk that is full, is warned of once, and costs nothing but the cache.
+        """
+        if not self._is_writable:
+            return
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            np.save(file, vector, allow_pickle=False)
-        os.replace(file.name, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                np.save(file, vector, allow_pickle=False)
+            os.replace(file.name, path)
+        except OSError as error:
+            self._is_writable = False
+            logger.warning(
+                "the cache of features, %s, cannot be written (%s), and the features are not kept; set HF_HOME to a "
+                "folder that can be written to keep them",
+                *(self.folder, error.strerror or error),
+            )
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npy"

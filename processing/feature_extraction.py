@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .dialogues import (
+    EXTRACTOR_KEYS,
     FEATURE_KEYS,
+    MEDIA_KEYS,
     MODALITIES,
     DialogueError,
     NamedUtterances,
@@ -16,6 +18,7 @@ from .dialogues import (
 from .extractor_base import Extracted
 from .extractors import load_extractor
 from .feature_cache import FeatureCache
+from .media import get_medium
 from .media_failures import ExtractionFailure, medium_of
 
 
@@ -64,6 +67,26 @@ def add_features(
             else:
                 utterance[FEATURE_KEYS[modality]] = vector
     return list(filled), failures
+
+
+def refuse_raw_media(
+    named: Sequence[NamedUtterances], sizes: Mapping[str, int], extractors: Mapping[str, str]
+) -> None:
+    """Raise a DialogueError if an utterance has a medium in place of features, and there is no extractor for it.
+
+    Args:
+        sizes: modality -> size of the features that are read.
+        extractors: modality -> name of its extractor.
+    """
+    for name, utterances in named:
+        for index, utterance in enumerate(utterances):
+            for modality, size in sizes.items():
+                if get_medium(utterance, MEDIA_KEYS[modality]) is not None and modality not in extractors:
+                    raise DialogueError(
+                        f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
+                        f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {size} only: "
+                        f"it has no {EXTRACTOR_KEYS[modality]}"
+                    )
 
 
 def _needs(utterance: Utterance, modality: str) -> bool:

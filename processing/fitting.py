@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError, NamedUtterances, get_features, utterance_name
-from .labels import REGRESSION, get_label
+from .labels import REGRESSION, get_label, label_values
 from .modality_weights import measure_modality_weights
 from .packing_dialogues import encode_features
 from .standardization import feature_statistics
@@ -23,6 +23,11 @@ def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict
         DialogueError: the dialogues have nothing that such a processor reads.
     """
     reads_text = given.get("tokenizer") is not None
+    if reads_text and given.get("text_extractor") is not None:
+        raise DialogueError(
+            f"text_extractor is {given['text_extractor']!r}, and with a tokenizer the model reads text itself; "
+            "leave one of the two out"
+        )
     if reads_text and not summary.num_texts:
         raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
     if not reads_text and not any(summary.feature_sizes.values()):
@@ -36,7 +41,7 @@ def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict
     inferred |= {
         "relation_scheme": "same_or_other",
         "max_speakers": max(2, summary.max_speakers),
-        "label2id": summary.label2id if given.get("problem_type") != REGRESSION else None,
+        "label2id": summary.label2id,
         "problem_type": summary.problem_type,
     }
     return inferred | dict(given)
@@ -60,12 +65,17 @@ def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Iter
 
 
 def learn_weights(
-    named: Sequence[NamedUtterances], sizes: Mapping[str, int], statistics: Mapping[str, Any]
+    named: Sequence[NamedUtterances],
+    sizes: Mapping[str, int],
+    statistics: Mapping[str, Any],
+    problem_type: str | None = None,
+    label2id: Mapping[str, int] | None = None,
 ) -> dict[str, float]:
     """Learn how much each modality is to weigh, from features standardised with these statistics.
 
     Args:
         sizes: modality -> size of its vectors.
+        problem_type, label2id: of the processor; they tell values from classes.
     """
 
     def standardised(name: str, utterances: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -74,5 +84,15 @@ def learn_weights(
             for modality, size in sizes.items()
         }
 
-    labels = [[get_label(utterance) for utterance in utterances] for _, utterances in named]
+    def label_of(utterance: Any, place: str) -> Any:
+        label = get_label(utterance)
+        if label is None or problem_type != REGRESSION:
+            return label
+        values = label_values(label, label2id, place)
+        return None if np.isnan(values).any() else values
+
+    labels = [
+        [label_of(utterance, utterance_name(name, index)) for index, utterance in enumerate(utterances)]
+        for name, utterances in named
+    ]
     return measure_modality_weights((standardised(*dialogue) for dialogue in named), labels)

@@ -1,5 +1,7 @@
 """The speaker graph of a dialogue (JOYFUL, section 3.4.1): windowed directed edges and their relations."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 RELATION_SCHEMES = ("speaker_pair", "same_or_other")
@@ -16,6 +18,36 @@ def num_relations(relation_scheme: str, max_speakers: int) -> int:
     if relation_scheme == "same_or_other":
         return 4
     raise ValueError(f"unknown relation_scheme {relation_scheme!r}; choose from {', '.join(RELATION_SCHEMES)}")
+
+
+def check_speaker_ids(speaker_to_id: Mapping[str, int], most: int | None) -> None:
+    """Raise a ValueError unless the ids of speakers fit the relation scheme.
+
+    Args:
+        most: number of speakers that the scheme can tell apart; None for any number.
+    """
+    for speaker, speaker_id in speaker_to_id.items():
+        if speaker_id < 0 or (most is not None and speaker_id >= most):
+            raise ValueError(
+                f"speaker_to_id gives {speaker!r} the id {speaker_id}; ids start at 0, "
+                f"and 'speaker_pair' holds max_speakers={most} of them"
+            )
+
+
+def describe_graph(window_past: int, window_future: int, relation_scheme: str, max_speakers: int) -> str:
+    """Say in a sentence what an utterance sees in the graph."""
+    past, future = (
+        "all utterances" if size < 0 else f"{size} utterance{'' if size == 1 else 's'}"
+        for size in (window_past, window_future)
+    )
+    relations = {
+        "same_or_other": "whether two utterances have the same speaker, of any number of speakers",
+        "speaker_pair": f"which of up to {max_speakers} speakers speaks to which",
+    }[relation_scheme]
+    return (
+        f"In the graph an utterance sees itself, {past} before it and {future} after it; the relations tell "
+        f"{relations} (relation_scheme is {relation_scheme}), and which of the two came first."
+    )
 
 
 def window_edges(dialogue_lengths: np.ndarray, window_past: int, window_future: int) -> np.ndarray:

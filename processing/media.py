@@ -3,9 +3,10 @@
 import io
 import math
 import os
+import struct
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,38 @@ from .optional_imports import import_optional
 # Seconds by which a cut may end after its file: transcripts and containers round differently.
 END_TOLERANCE = 0.5
 
+# Share of the duration in the header that may be missing, beside a quarter of a second: encoders drop the end of their
+# last frame.
+_MISSING_SHARE, _MISSING_SECONDS = 0.03, 0.25
+# Formats whose header says how long the recording is. Of others (mp3, aac, amr) it is guessed from the rate.
+_TELLING_FORMATS = {"wav", "w64", "aiff", "au", "caf", "flac", "mov", "mp4", "matroska", "webm", "avi", "asf", "flv"}
+
+# Channels whose average is quieter than the loudest of them by this factor cancel each other. Channels that have
+# nothing in common lose a factor of 0.7, and one silent channel of two 0.5.
+_CANCELLED = 0.2
+
 # Seconds before a cut at which decoding starts: the first frames after a jump are not exact.
 _PREROLL = 0.5
 _MICROSECONDS = 1_000_000
+_WAV_HEADER = 1 << 16
+# What programs write that send a WAV file through a pipe.
+_UNKNOWN_SIZE = 0x7FFF0000
 
 Source = Path | bytes
 
 
 class MediaError(DialogueError):
     """The medium of one utterance cannot be read. The message names the file and what is wrong with it."""
+
+
+def get_medium(utterance: Utterance, key: str) -> Any | None:
+    """Return the `audio` or `video` of an utterance, or None where there is none: an empty path names nothing."""
+    medium = utterance.get(key)
+    if isinstance(medium, str) and not medium.strip():
+        return None
+    if isinstance(medium, Mapping) and medium.keys() & {"bytes", "path"} and medium.get("array") is None:
+        return medium if medium.get("bytes") is not None or medium.get("path") else None
+    return medium
 
 
 def as_source(medium: Any) -> Source | None:
@@ -37,7 +61,16 @@ def as_source(medium: Any) -> Source | None:
         medium = medium.get("path") if medium.get("bytes") is None else medium["bytes"]
     if isinstance(medium, bytes | bytearray | memoryview):
         return bytes(medium)
-    return Path(medium) if isinstance(medium, str | os.PathLike) else None
+    return _as_path(medium) if isinstance(medium, str | os.PathLike) else None
+
+
+def _as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path; one that Windows wrote is tried with slashes where there is no such file."""
+    given = Path(path)
+    if "\\" in str(path) and not given.exists():
+        slashed = Path(str(path).replace("\\", "/"))
+        return slashed if slashed.exists() else given
+    return given
 
 
 def medium_name(medium: Any) -> str:
@@ -50,7 +83,7 @@ def medium_name(medium: Any) -> str:
 
 def audio_of(utterance: Utterance) -> Any | None:
     """Return the medium that holds the sound of an utterance: its `audio`, or else its `video` with a sound track."""
-    audio, video = utterance.get("audio"), utterance.get("video")
+    audio, video = get_medium(utterance, "audio"), get_medium(utterance, "video")
     if audio is not None:
         return audio
     return None if as_source(video) is None or is_table(video) else video
@@ -79,6 +112,20 @@ def cut_of(utterance: Utterance) -> tuple[float, float | None]:
     return start, None if end is None else float(end)
 
 
+def channel_of(utterance: Utterance) -> int | None:
+    """Return the channel of the recording on which an utterance is heard, counted from 0; None for all of them.
+
+    Raises:
+        MediaError: `channel` is not a number of a channel.
+    """
+    channel = utterance.get("channel")
+    if channel is None:
+        return None
+    if not isinstance(channel, Integral) or isinstance(channel, bool) or channel < 0:
+        raise MediaError(f"'channel' must be the number of a channel, counted from 0, got {channel!r:.60}")
+    return int(channel)
+
+
 def check_cut(start: float, end: float | None, duration: float) -> None:
     """Raise a MediaError unless the cut lies in a recording of this duration, all in seconds."""
     if start >= duration:
@@ -87,19 +134,26 @@ def check_cut(start: float, end: float | None, duration: float) -> None:
         raise MediaError(f"'end' ({end:g} s) is past the end of the recording ({duration:.2f} s)")
 
 
-def decode_audio(source: Source, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, int]:
+def decode_audio(
+    source: Source, start: float = 0.0, end: float | None = None, channel: int | None = None
+) -> tuple[np.ndarray, int]:
     """Decode the sound of a recording from `start` to `end` seconds: (samples,) float32, mono, and its rate in Hz.
 
-    Channels are averaged.
+    Channels are averaged, or the loudest one is taken where they would cancel each other, unless `channel` says which
+    one is heard, counted from 0.
 
     Raises:
-        MediaError: a file that is missing, empty or unreadable, that has no sound track, or that ends before the cut.
+        MediaError: a file that is missing, empty or unreadable, that has no sound track or no such channel, that
+            breaks off before its end, or that ends before the cut.
         ImportError: PyAV is not installed.
     """
     with _opened(source) as container:
         if not container.streams.audio:
             raise MediaError("there is no sound track")
         stream = container.streams.audio[0]
+        channels = stream.codec_context.layout.nb_channels
+        if channel is not None and channel >= channels:
+            raise MediaError(f"'channel' is {channel}, counted from 0, and there are {channels}")
         to_floats = _av().AudioResampler(format="fltp")
         pieces: list[np.ndarray] = []
         first = (container.duration or 0) / _MICROSECONDS  # where there is nothing after the cut's start
@@ -107,12 +161,75 @@ def decode_audio(source: Source, start: float = 0.0, end: float | None = None) -
             if end is not None and seconds >= end:
                 break
             first = first if pieces else seconds
-            pieces += [part.to_ndarray().mean(axis=0) for part in to_floats.resample(frame)]
+            parts = [part.to_ndarray() for part in to_floats.resample(frame)]
+            pieces += [part if channel is None else part[channel : channel + 1] for part in parts]
+        else:
+            heard = sum(piece.shape[-1] for piece in pieces) / stream.sample_rate
+            until = first + heard if pieces else 0.0
+            if (pieces or start == 0) and (end is None or end > until):
+                _refuse_broken_off(source, container, stream, until)
         rate = stream.sample_rate
         if not pieces and start == 0:
             raise MediaError("the sound track is empty")
-        waveform = np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
+        waveform = _as_mono(pieces) if pieces else np.zeros(0, np.float32)
         return cut_samples(waveform, rate, start, end, first), rate
+
+
+def _as_mono(pieces: list[np.ndarray]) -> np.ndarray:
+    """Join pieces (channels, samples) and mix their channels to (samples,) float32."""
+    channels = np.concatenate(pieces, axis=1).astype(np.float32)
+    mixed = channels.mean(axis=0)
+    if len(channels) > 1:
+        loudness = np.sqrt((channels**2).mean(axis=1, dtype=np.float64))
+        if np.sqrt((mixed**2).mean(dtype=np.float64)) < _CANCELLED * loudness.max():
+            return channels[loudness.argmax()].copy()
+    return mixed
+
+
+def _refuse_broken_off(source: Source, container: Any, stream: Any, end: float) -> None:
+    """Raise a MediaError if a stream that ends after so many seconds is shorter than the file says that it is."""
+    if not _TELLING_FORMATS & set(container.format.name.split(",")):
+        return
+    whole, of_stream = _declared_duration(source, container, stream)
+    if whole is None or not _is_short(end, whole):
+        return
+    if not of_stream:  # the header tells of the longest stream: is there another that goes on?
+        container.seek(0)
+        end = max([end, *_packet_ends(container, None)])
+    if _is_short(end, whole):
+        raise MediaError(f"breaks off after {end:.2f} of {whole:.2f} s")
+
+
+def _is_short(end: float, whole: float) -> bool:
+    return whole - end > max(_MISSING_SECONDS, _MISSING_SHARE * whole)
+
+
+def _declared_duration(source: Source, container: Any, stream: Any) -> tuple[float | None, bool]:
+    """Return the duration in the header in seconds, if there is one, and whether it is that of the stream itself."""
+    if container.format.name == "wav":  # FFmpeg says what is left of it
+        return _declared_duration_of_wav(source), True
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base), True
+    return (None if container.duration is None else container.duration / _MICROSECONDS), False
+
+
+def _declared_duration_of_wav(source: Source) -> float | None:
+    """Return the duration that the header of a WAV file tells; None where it was written before the end was known."""
+    head = source[:_WAV_HEADER] if isinstance(source, bytes) else _first_bytes(source)
+    position, bytes_per_second = 12, 0
+    while head[:4] == b"RIFF" and position + 8 <= len(head):
+        name, (size,) = head[position : position + 4], struct.unpack_from("<I", head, position + 4)
+        if name == b"fmt " and position + 20 <= len(head):
+            (bytes_per_second,) = struct.unpack_from("<I", head, position + 16)
+        if name == b"data":
+            return size / bytes_per_second if bytes_per_second and 0 < size < _UNKNOWN_SIZE else None
+        position += 8 + size + size % 2
+    return None
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_WAV_HEADER)
 
 
 def cut_samples(waveform: np.ndarray, rate: int, start: float, end: float | None, first: float = 0.0) -> np.ndarray:
@@ -138,7 +255,8 @@ def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: floa
     repeats them.
 
     Raises:
-        MediaError: a file that is missing, empty or unreadable, that has no pictures, or that ends before the cut.
+        MediaError: a file that is missing, empty or unreadable, that has no pictures, that breaks off before its
+            end, or that ends before the cut.
         ImportError: PyAV is not installed.
     """
     with _opened(source) as container:
@@ -152,19 +270,33 @@ def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: floa
         last = duration if end is None else min(end, duration)
         wanted = start + (np.arange(num_frames) + 0.5) / num_frames * (last - start)
         chosen: list[Any] = []
-        shown = None
+        shown, shown_until = None, 0.0
         for seconds, frame in _decoded(container, stream, start):
             while shown is not None and len(chosen) < num_frames and seconds > wanted[len(chosen)]:
                 chosen.append(shown)
             if len(chosen) == num_frames:
                 break
-            shown = frame
+            shown, shown_until = frame, seconds + float((frame.duration or 0) * (frame.time_base or 0))
         if shown is None:
             raise MediaError("there are no pictures")
+        if len(chosen) < num_frames and wanted[-1] > shown_until:
+            _refuse_broken_off(source, container, stream, shown_until)
         chosen += [shown] * (num_frames - len(chosen))
         convert = import_optional("av.video.reformatter", "media", "decoding video").VideoReformatter().reformat
         form = {"width": chosen[0].width, "height": chosen[0].height, "format": "rgb24"}
-        return np.stack([np.rot90(convert(frame, **form).to_ndarray(), frame.rotation // 90) for frame in chosen])
+        return np.stack([_upright(convert(frame, **form).to_ndarray(), frame) for frame in chosen])
+
+
+def _upright(picture: np.ndarray, frame: Any) -> np.ndarray:
+    """Turn and mirror a picture (height, width, 3) as the display matrix of its frame says."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return picture
+    # A point (x, y) of the picture, from the top left, is shown at (a x + c y, b x + d y).
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        picture, a, d = picture.transpose(1, 0, 2), c, b
+    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def get_pictures(utterance: Utterance, num_frames: int) -> np.ndarray:
@@ -224,7 +356,8 @@ def _openable(source: Source) -> Any:
             raise MediaError("are empty")
         return io.BytesIO(source)
     if not source.exists():
-        raise MediaError("there is no such file")
+        windows = "; its backslashes are those of a path on Windows" if "\\" in str(source) else ""
+        raise MediaError(f"there is no such file{windows}")
     if not source.is_file():
         raise MediaError("is no file")
     if not source.stat().st_size:
@@ -253,10 +386,15 @@ def _duration(container: Any, stream: Any) -> float:
         return float(stream.duration * stream.time_base)
     if container.duration is not None:
         return container.duration / _MICROSECONDS
-    ends = [
-        float((packet.pts + (packet.duration or 0)) * packet.time_base)
-        for packet in container.demux(stream)
+    ends = _packet_ends(container, stream)
+    container.seek(0)
+    return max(ends, default=0.0)
+
+
+def _packet_ends(container: Any, stream: Any | None) -> list[float]:
+    """Return where the packets of a stream, or of all streams, end, in seconds since the beginning."""
+    return [
+        float((packet.pts + (packet.duration or 0)) * packet.time_base) - _origin(container)
+        for packet in (container.demux() if stream is None else container.demux(stream))
         if packet.pts is not None
     ]
-    container.seek(0)
-    return max(ends, default=0.0) - _origin(container)

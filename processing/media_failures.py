@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from .dialogues import MEDIA_KEYS, DialogueError, Utterance
-from .media import audio_of, medium_name
+from .media import audio_of, get_medium, medium_name
 
 _NAMED_FAILURES = 10
 
@@ -46,5 +46,4 @@ def medium_of(utterance: Utterance, modality: str) -> Any | None:
     """Return what an extractor of this modality reads of an utterance, or None where there is nothing."""
     if modality == "audio":
         return audio_of(utterance)
-    medium = utterance.get(MEDIA_KEYS[modality])
-    return None if isinstance(medium, str) and not medium.strip() else medium
+    return get_medium(utterance, MEDIA_KEYS[modality])

@@ -5,13 +5,16 @@ speaker per dialogue, and no gate inside the network notices: gates see only the
 before training, by a linear model in closed form, how much a modality tells of held-out dialogues.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .dialogues import MEDIA_KEYS, MODALITIES
+
 Label = Any
-"""In plain Python: a class, a list of classes, a float, or None where it is unknown."""
+"""In plain Python: a class, a list of classes, a float, a list of floats, or None where it is unknown."""
 
 FOLDS = 5
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -89,6 +92,19 @@ def modality_weights(explained: Mapping[str, float]) -> dict[str, float]:
     return {name: max(LEAST_WEIGHT, (max(share, 0.0) / best) ** 0.5) for name, share in explained.items()}
 
 
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Raise a ValueError unless these are weights of modalities."""
+    for modality, weight in weights.items():
+        if modality not in MODALITIES or not 0 <= weight < math.inf:
+            raise ValueError(f"modality_weights give {modality!r} {weight}; {', '.join(MODALITIES)} get 0 or more")
+
+
+def describe_weights(weights: Mapping[str, float]) -> str:
+    """Say in a sentence what the modalities weigh."""
+    listed = ", ".join(f"{MEDIA_KEYS[name]} {weights[name]:.2f}" for name in MODALITIES if name in weights)
+    return f"It weighs them by how much they told of the training labels: {listed}."
+
+
 def measure_modality_weights(
     dialogues: Iterable[Mapping[str, tuple[np.ndarray, np.ndarray]]], labels: Sequence[Sequence[Label]]
 ) -> dict[str, float]:
@@ -113,10 +129,13 @@ def measure_modality_weights(
 
 
 def as_targets(labels: Sequence[Sequence[Label]]) -> list[np.ndarray]:
-    """Turn the labels of each dialogue into (n, targets): a float itself, or 1 for each class; 0 where unknown."""
+    """Turn the labels of each dialogue into (n, targets): floats themselves, or 1 for each class; 0 where unknown."""
     known = [label for of_dialogue in labels for label in of_dialogue if label is not None]
     if known and all(isinstance(label, float) for label in known):
         return [np.array([[label or 0.0] for label in of_dialogue], np.float64) for of_dialogue in labels]
+    if known and all(isinstance(label, list) and label and isinstance(label[0], float) for label in known):
+        zeros = [0.0] * len(known[0])
+        return [np.array([label or zeros for label in of_dialogue], np.float64) for of_dialogue in labels]
     index = {name: place for place, name in enumerate(sorted({name for label in known for name in _names(label)}))}
     targets = [np.zeros((len(of_dialogue), len(index))) for of_dialogue in labels]
     for rows, of_dialogue in zip(targets, labels, strict=True):

@@ -8,9 +8,11 @@ EXTRAS = {
     "plots": ("matplotlib>=3.10",),
     "media": ("av>=15.0", "pillow>=11.0"),
     "opensmile": ("opensmile>=2.6",),
+    "vad": ("silero-vad>=6.2.3",),
     "corpora": ("h5py>=3.12",),
-    "umap": ("umap-learn>=0.5.9",),
+    "umap": ("umap-learn>=0.5.11",),
     "demo": ("av>=15.0", "pillow>=11.0", "matplotlib>=3.10", "gradio>=6.29"),
+    "search": ("optuna>=4.0",),
     "export": ("onnx>=1.20", "onnxruntime>=1.24", "onnxscript>=0.6"),
 }
 """Extra of pyproject.toml -> the packages that it installs."""

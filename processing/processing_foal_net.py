@@ -20,8 +20,8 @@ from .dialogues import (
     utterance_name,
 )
 from .frames import get_frames, pad_sequences
-from .labels import REGRESSION, encode_labels, join_labels
-from .media import MediaError
+from .labels import encode_labels, join_labels
+from .media import MediaError, get_medium
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
 from .summary import summarize_dialogues
@@ -81,9 +81,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         normalize_audio: give each waveform mean 0 and variance 1, as `do_normalize` of WavLM-large's own feature
             extractor does (released: left as they are).
         max_video_frames: longer sequences are cut (released: 180).
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -155,12 +156,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         Raises:
             DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
         """
-        summary = summarize_dialogues(dialogues)
+        summary = summarize_dialogues(dialogues, parameters.get("problem_type"))
         audio_dim = summary.size_of_frames("audio") or (None if summary.num_waveforms else 0)
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
             "video_dim": summary.size_of_frames("visual"),
-            "label2id": summary.label2id if parameters.get("problem_type") != REGRESSION else None,
+            "label2id": summary.label2id,
             "problem_type": summary.problem_type,
         }
         processor = cls(**(inferred | parameters))
@@ -244,7 +245,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 sequence = self._waveform(utterance, place, cuts)
             else:
                 sequence = get_frames(utterance, modality, dim, place)
-                if sequence is None and modality != "text" and utterance.get(MEDIA_KEYS[modality]) is not None:
+                if sequence is None and modality != "text" and get_medium(utterance, MEDIA_KEYS[modality]) is not None:
                     raise DialogueError(
                         f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"
@@ -306,24 +307,20 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
     def describe_inputs(self, config: Any) -> list[ModalityInput]:
         """As in the base class."""
-        inputs = []
-        for modality, dim in self.dims.items():
-            if dim is None:
-                length = f"at most {self.max_audio_seconds:g} s at {self.sampling_rate} Hz"
-                encoder = f"{config.audio_config.model_type}, an encoder inside the model"
-                inputs.append(ModalityInput(modality, (MEDIA_KEYS[modality],), length, encoder))
-            else:
-                inputs.append(ModalityInput(modality, (FRAME_KEYS[modality],), f"frames × {dim}", None))
-        return inputs
+        return [
+            given
+            if (dim := self.dims[given.modality]) is None
+            else replace(given, keys=(FRAME_KEYS[given.modality],), size=f"frames × {dim}")
+            for given in super().describe_inputs(config)
+        ]
+
+    def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
+        length = f"at most {self.max_audio_seconds:g} s at {self.sampling_rate} Hz"
+        return length, f"{config.audio_config.model_type}, an encoder inside the model"
 
     def describe_context(self, config: Any) -> list[str]:
         """As in the base class."""
         return [f"Videos are read up to {self.max_video_frames} frames."] if self.video_dim else []
-
-    @property
-    def extras(self) -> tuple[str, ...]:
-        """As in the base class."""
-        return ("media",) if self.reads_waveforms else ()
 
     def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
         return {

@@ -1,9 +1,7 @@
 """`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
 
-import math
 import os
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -12,36 +10,30 @@ from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 from .dialogues import (
     EXTRACTOR_KEYS,
     FEATURE_KEYS,
-    MEDIA_KEYS,
     MODALITIES,
     TOKEN_KEYS,
     Dialogue,
-    DialogueError,
     NamedUtterances,
     Utterance,
     as_dialogue_list,
     get_utterances,
     most_speakers,
     name_utterances,
-    utterance_name,
 )
-from .extractors import OPENSMILE, check_extractor, pinned
-from .feature_extraction import add_features, needed_extractors
+from .extractors import check_extractor, pinned
+from .feature_extraction import add_features, needed_extractors, refuse_raw_media
 from .feature_origin import check_origin, extractors_of
 from .fitting import infer_parameters, learn_statistics, learn_weights
-from .graph import num_relations
+from .graph import check_speaker_ids, describe_graph, num_relations
 from .labels import encode_labels
 from .media_failures import warn_of
+from .modality_weights import check_weights, describe_weights
 from .packing_dialogues import EncodedDialogue, encode_features, encode_speakers, join_dialogues, pack_dialogues
-from .processor_base import EmotionRecognitionProcessor, ModalityInput, made_up_sound
+from .processor_base import EmotionRecognitionProcessor
 from .reading import read_dialogues
+from .standardization import check_statistics
 from .summary import summarize_dialogues
 from .tokens import DEFAULT_MAX_LENGTH, tokenize
-
-_SCHEMES = {
-    "same_or_other": "whether two utterances have the same speaker, of any number of speakers",
-    "speaker_pair": "which of up to {} speakers speaks to which",
-}
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
@@ -62,9 +54,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             (4 relations, any number of speakers).
         max_speakers: most speakers in one dialogue that `"speaker_pair"` can tell apart.
         speaker_to_id: fixed speaker ids. By default a speaker's id is its order of appearance in the dialogue.
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
         feature_statistics: modality -> {"mean": [...], "std": [...]}, learnt by `fit`; features are
             standardised with it. None leaves them as they are.
         modality_weights: modality -> factor of its standardised features, learnt by `from_dialogues` from how much
@@ -139,26 +132,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         elif self.text_max_length is not None:
             raise ValueError("text_max_length needs a tokenizer, and there is none; give tokenizer or text_dim")
         num_relations(self.relation_scheme, self.max_speakers)
-        for speaker, speaker_id in (self.speaker_to_id or {}).items():
-            if speaker_id < 0 or (self.relation_scheme == "speaker_pair" and speaker_id >= self.max_speakers):
-                raise ValueError(
-                    f"speaker_to_id gives {speaker!r} the id {speaker_id}; ids start at 0, "
-                    f"and 'speaker_pair' holds max_speakers={self.max_speakers} of them"
-                )
-        for modality, statistics in (self.feature_statistics or {}).items():
-            if modality not in MODALITIES or set(statistics) != {"mean", "std"}:
-                raise ValueError(
-                    f"feature_statistics hold {modality!r}: {', '.join(map(repr, statistics)) or 'nothing'}; "
-                    f"they give 'mean' and 'std' of {', '.join(MODALITIES)}"
-                )
-            sizes, dim = {len(statistics["mean"]), len(statistics["std"])}, getattr(self, f"{modality}_dim")
-            if sizes != {dim}:
-                raise ValueError(f"feature_statistics of {modality} have sizes {sizes}, {modality}_dim is {dim}")
-            if not all(deviation > 0 for deviation in statistics["std"]):
-                raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
-        for modality, weight in (self.modality_weights or {}).items():
-            if modality not in MODALITIES or not 0 <= weight < math.inf:
-                raise ValueError(f"modality_weights give {modality!r} {weight}; {', '.join(MODALITIES)} get 0 or more")
+        check_speaker_ids(self.speaker_to_id or {}, self._most_speakers)
+        check_statistics(self.feature_statistics or {}, {name: getattr(self, f"{name}_dim") for name in MODALITIES})
+        check_weights(self.modality_weights or {})
         for modality, extractor in self.extractors.items():
             check_extractor(modality, extractor)
 
@@ -189,6 +165,11 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def num_relations(self) -> int:
         """Number of relation ids that the edges of this processor's batches can have."""
         return num_relations(self.relation_scheme, self.max_speakers)
+
+    @property
+    def _most_speakers(self) -> int | None:
+        """Number of speakers that the relation scheme can tell apart; None for any number."""
+        return self.max_speakers if self.relation_scheme == "speaker_pair" else None
 
     @property
     def model_input_names(self) -> list[str]:
@@ -246,7 +227,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         check_origin(dialogue_list, reader.extractors)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
         dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)
-        made = infer_parameters(summarize_dialogues(dialogue_list), parameters)
+        made = infer_parameters(summarize_dialogues(dialogue_list, parameters.get("problem_type")), parameters)
         for modality, extractor in reader.extractors.items():
             made[EXTRACTOR_KEYS[modality]] = extractor if made[f"{modality}_dim"] else None
         processor = cls(**made)
@@ -254,7 +235,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             named, sizes = name_utterances(dialogue_list), processor._vector_sizes
             processor.feature_statistics = learn_statistics(named, sizes)
             if "modality_weights" not in parameters and len(sizes) > 1:
-                processor.modality_weights = learn_weights(named, sizes, processor.feature_statistics)
+                processor.modality_weights = learn_weights(
+                    named, sizes, processor.feature_statistics, processor.problem_type, processor.label2id
+                )
         return processor
 
     @classmethod
@@ -328,34 +311,11 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         check_origin(dialogue_list, self.extractors, first_position)
         return super().encode(dialogue_list, return_labels, first_position)
 
-    def __call__(
-        self,
-        dialogues: Dialogue | Iterable[Dialogue],
-        return_tensors: str | None = None,
-        return_labels: bool = True,
-    ) -> BatchFeature:
-        """Turn one dialogue or a list of dialogues into the packed graph batch.
-
-        With N utterances, E edges and B dialogues, in this order: `dialogue_lengths` (B,); with a tokenizer
-        `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
-        `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
-        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
-
-        Args:
-            dialogues: records with `utterances`, see the README.
-            return_tensors: `"pt"` for torch tensors, None for numpy arrays.
-            return_labels: False leaves labels out, even labels that the processor does not know.
-
-        Raises:
-            DialogueError: bad input; the message names the dialogue and the utterance.
-        """
-        return self.pack(self.encode(dialogues, return_labels), return_tensors)
-
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
         named = self._with_features(named, self._vector_sizes)
         encoded = [self._encode_dialogue(name, utterances, problem_type, {}) for name, utterances in named]
         if not any(dialogue.modality_mask.any() for dialogue in encoded):
-            self._refuse_raw_media(named)
+            refuse_raw_media(named, self._vector_sizes, self.extractors)
         return encoded
 
     def encode_next(self, utterance: Any, name: str, speakers: dict[str, int]) -> EncodedDialogue:
@@ -365,7 +325,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         ((_, utterances),) = self._with_features(named, self._vector_sizes)
         encoded = self._encode_dialogue(name, utterances, None, speakers)
         if begins and not encoded.modality_mask.any():
-            self._refuse_raw_media(named)
+            refuse_raw_media(named, self._vector_sizes, self.extractors)
         return encoded
 
     def join(self, encoded: Sequence[EncodedDialogue]) -> list[EncodedDialogue]:
@@ -386,28 +346,22 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         if self.text_tokenizer is not None and self.text_max_length is not None:
             tokens = tokenize(utterances, self.text_tokenizer, self.text_max_length, name)
             modality_mask[:, MODALITIES.index("text")] = tokens.lengths > 0
-        most = self.max_speakers if self.relation_scheme == "speaker_pair" else None
         return EncodedDialogue(
             features=features,
             modality_mask=modality_mask,
-            speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, most),
+            speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, self._most_speakers),
             labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
             tokens=tokens,
         )
 
-    def _refuse_raw_media(self, named: Sequence[NamedUtterances]) -> None:
-        for name, utterances in named:
-            for index, utterance in enumerate(utterances):
-                for modality, size in self._vector_sizes.items():
-                    if utterance.get(MEDIA_KEYS[modality]) is not None and modality not in self.extractors:
-                        raise DialogueError(
-                            f"{utterance_name(name, index)}: there is '{MEDIA_KEYS[modality]}' but no "
-                            f"'{FEATURE_KEYS[modality]}', and this processor reads features of size {size} only: "
-                            f"it has no {EXTRACTOR_KEYS[modality]}"
-                        )
-
     def pack(self, encoded: Sequence[EncodedDialogue], return_tensors: str | None = None) -> BatchFeature:
-        """Join encoded dialogues into one graph batch; the keys and shapes are those of `__call__`."""
+        """Join encoded dialogues into the packed graph batch.
+
+        With N utterances, E edges and B dialogues, its keys are in this order: `dialogue_lengths` (B,); with a
+        tokenizer `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
+        `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
+        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
+        """
         batch = pack_dialogues(
             encoded,
             self.window_past,
@@ -420,68 +374,26 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     # Words for people.
 
-    def describe_inputs(self, config: Any) -> list[ModalityInput]:
-        """As in the base class."""
-        inputs = []
-        for modality, size in self.dims.items():
-            medium, features, extractor = MEDIA_KEYS[modality], FEATURE_KEYS[modality], self.extractors.get(modality)
-            if size is None:
-                trained = "trained with the rest" if config.unfreeze_text_encoder else "left as it was"
-                encoder = f"{config.text_config.model_type}, an encoder inside the model, {trained}"
-                length = f"at most {self.text_max_length} tokens"
-                inputs.append(ModalityInput(modality, (medium,), length, encoder))
-            elif extractor is None:
-                inputs.append(ModalityInput(modality, (features,), str(size), None))
-            else:
-                # The folder of an encoder lies on somebody's machine: only its last part is for others.
-                folder = Path(extractor)
-                made_by = f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor
-                inputs.append(ModalityInput(modality, (medium, features), str(size), made_by))
-        return inputs
+    def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
+        trained = "trained with the rest" if config.unfreeze_text_encoder else "left as it was"
+        encoder = f"{config.text_config.model_type}, an encoder inside the model, {trained}"
+        return f"at most {self.text_max_length} tokens", encoder
 
     def describe_context(self, config: Any) -> list[str]:
         """As in the base class."""
         sentences = []
         if getattr(config, "graph_num_layers", 0):
-            past, future = _window(self.window_past), _window(self.window_future)
-            scheme = _SCHEMES[self.relation_scheme].format(self.max_speakers)
             sentences.append(
-                f"In the graph an utterance sees itself, {past} before it and {future} after it; the relations tell "
-                f"{scheme} (relation_scheme is {self.relation_scheme}), and which of the two came first."
+                describe_graph(self.window_past, self.window_future, self.relation_scheme, self.max_speakers)
             )
         if self.feature_statistics:
             sentences.append(
                 "The processor standardises features by the mean and the standard deviation of the training set."
             )
         if self.modality_weights:
-            weights = {MEDIA_KEYS[name]: self.modality_weights.get(name) for name in MODALITIES}
-            listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items() if weight is not None)
-            sentences.append(f"It weighs them by how much they told of the training labels: {listed}.")
+            sentences.append(describe_weights(self.modality_weights))
         return sentences
-
-    @property
-    def extras(self) -> tuple[str, ...]:
-        """As in the base class."""
-        reads_media = self.audio_extractor is not None or self.video_extractor is not None
-        reads_opensmile = (self.audio_extractor or "").startswith(OPENSMILE)
-        return ("media",) * reads_media + ("opensmile",) * reads_opensmile
 
     def _example_speakers(self) -> Sequence[str]:
         speakers = list(self.speaker_to_id or super()._example_speakers())
         return speakers[: self.max_speakers] if self.relation_scheme == "speaker_pair" else speakers
-
-    def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
-        inputs = super()._example_inputs(rng)
-        for modality, extractor in self.extractors.items():
-            if modality not in self._vector_sizes or extractor == "openface":  # a CSV file cannot be made up in a line
-                continue
-            del inputs[FEATURE_KEYS[modality]]
-            if modality == "audio":
-                inputs["audio"] = made_up_sound(rng)
-            elif modality == "visual":
-                inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
-        return inputs
-
-
-def _window(size: int) -> str:
-    return "all utterances" if size < 0 else f"{size} utterance{'' if size == 1 else 's'}"

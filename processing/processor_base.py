@@ -14,13 +14,16 @@ from .dialogues import (
     FEATURE_KEYS,
     MEDIA_KEYS,
     Dialogue,
+    DialogueError,
     NamedUtterances,
     Utterance,
     get_utterances,
     iterate_dialogues,
     name_utterances,
 )
-from .labels import PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
+from .extractor_base import OPENSMILE, describe_extractor
+from .known_keys import warn_of_unknown_keys
+from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
 from .media_failures import ExtractionFailure
 
 
@@ -68,9 +71,10 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     (`from_dialogues`), how dialogues are encoded (`_encode`) and how a batch is packed (`pack`).
 
     Args:
-        label2id: class name -> index; needed for labels that are strings.
-        problem_type: as in transformers. By default a list is multi-label, a float is regression, and the
-            rest is single-label.
+        label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
+            several values, such as valence and arousal.
+        problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
+            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -147,12 +151,20 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         Args:
             config: configuration of the model.
         """
-        return [
-            ModalityInput(modality, (MEDIA_KEYS[modality],), "any length", "an encoder inside the model")
-            if size is None
-            else ModalityInput(modality, (FEATURE_KEYS[modality],), str(size), None)
-            for modality, size in self.dims.items()
-        ]
+        inputs = []
+        for modality, size in self.dims.items():
+            medium, features, extractor = MEDIA_KEYS[modality], FEATURE_KEYS[modality], self.extractors.get(modality)
+            if size is None:
+                inputs.append(ModalityInput(modality, (medium,), *self._describe_encoder(modality, config)))
+            elif extractor is None:
+                inputs.append(ModalityInput(modality, (features,), str(size), None))
+            else:
+                inputs.append(ModalityInput(modality, (medium, features), str(size), describe_extractor(extractor)))
+        return inputs
+
+    def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
+        """Say how much of a raw medium the model reads, and by which encoder."""
+        return "any length", "an encoder inside the model"
 
     def describe_context(self, config: Any) -> list[str]:
         """Say in whole sentences what else a user should know of what is read: context, limits, scaling."""
@@ -161,7 +173,9 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     @property
     def extras(self) -> tuple[str, ...]:
         """Names in `optional_imports.EXTRAS` of the optional packages that reading the inputs needs."""
-        return ()
+        raw = self.extractors.keys() | {modality for modality, size in self.dims.items() if size is None}
+        opensmile = self.extractors.get("audio", "").startswith(OPENSMILE)
+        return ("media",) * bool(raw & {"audio", "visual"}) + ("opensmile",) * opensmile
 
     def example_dialogue(self) -> dict[str, Any]:
         """Make up a dialogue of two utterances that this processor reads, the same one each time."""
@@ -179,8 +193,17 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
         """Make up the inputs of an utterance beside its text."""
-        sizes = {modality: size for modality, size in self.dims.items() if size is not None}
-        return {FEATURE_KEYS[modality]: rng.normal(size=size) for modality, size in sizes.items()}
+        inputs: dict[str, Any] = {}
+        for modality, size in self.dims.items():
+            extractor = self.extractors.get(modality)
+            # OpenFace reads a CSV file, which cannot be made up in a line.
+            if size is not None and extractor in (None, "openface"):
+                inputs[FEATURE_KEYS[modality]] = rng.normal(size=size)
+            elif modality == "audio":
+                inputs["audio"] = made_up_sound(rng)
+            elif modality == "visual":
+                inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
+        return inputs
 
     # Saving and sharing.
 
@@ -210,7 +233,15 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return {}
 
     def model_kwargs(self) -> dict[str, Any]:
-        """Return what a model's config must share with this processor; a family adds its sizes to the labels."""
+        """Return what a model's config must share with this processor; a family adds its sizes to the labels.
+
+        Raises:
+            DialogueError: the labels of the training dialogues are too few for a classifier.
+        """
+        if self.problem_type == SINGLE_LABEL and self.label2id and len(self.label2id) == 1:
+            raise DialogueError(f"the training dialogues have one label only, {next(iter(self.label2id))!r}")
+        if self.problem_type == MULTI_LABEL and not self.label2id:
+            raise DialogueError("no utterance of the training dialogues has a label in its list")
         shared: dict[str, Any] = {}
         if self.problem_type is not None:
             shared["problem_type"] = self.problem_type
@@ -218,7 +249,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
             shared["label2id"] = dict(self.label2id)
             shared["id2label"] = dict(sorted((index, label) for label, index in self.label2id.items()))
         elif self.problem_type == REGRESSION:
-            shared["num_labels"] = 1
+            shared["num_labels"] = 1  # of several values, each has a name
         return shared
 
     # From dialogues to a batch.
@@ -258,6 +289,8 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     def encode_named(self, named: Sequence[NamedUtterances], return_labels: bool) -> list[Any]:
         """Encode utterances that have been checked, each dialogue's after the name that messages call it by."""
+        for name, utterances in named:
+            warn_of_unknown_keys(name, utterances)
         problem_type = None
         if return_labels:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL

@@ -1,7 +1,8 @@
 """Count what a set of dialogues holds (sizes, labels, speakers): it tells a processor and a model how large to be."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .dialogues import (
@@ -18,7 +19,11 @@ from .dialogues import (
     utterance_name,
 )
 from .frames import get_frames
-from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, get_label
+from .known_keys import warn_of_unknown_keys
+from .labels import MULTI_LABEL, SINGLE_LABEL, LabelKinds, alike_classes, get_label
+from .media import get_medium
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -43,12 +48,21 @@ class DialogueSummary:
     """Utterances that have `text`."""
     label_counts: Counter[str] = field(default_factory=Counter)
     """Utterances of each class; empty for regression."""
+    value_counts: Counter[str] = field(default_factory=Counter)
+    """Utterances that have each of several values, such as valence and arousal; empty without names."""
     problem_type: str | None = None
     """As in transformers; None if no utterance has a label."""
 
     @property
+    def has_whole_numbers(self) -> bool:
+        """Whether the classes are ints, which may be values as well."""
+        return bool(self.label_counts) and all(label.removeprefix("-").isdecimal() for label in self.label_counts)
+
+    @property
     def label2id(self) -> dict[str, int] | None:
-        """Class names in a stable order (by value where all of them are numbers), or None without classes."""
+        """Names of classes or of values in a stable order (by value where all of them are numbers), or None."""
+        if self.value_counts:
+            return {name: index for index, name in enumerate(sorted(self.value_counts))}
         if not self.label_counts:
             return None
         if all(label.isdecimal() for label in self.label_counts):
@@ -75,8 +89,12 @@ def _listed(sizes: dict[str, int], counts: dict[str, int]) -> str:
     return ", ".join(f"{modality} {size} (in {counts[modality]})" for modality, size in sizes.items() if size)
 
 
-def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSummary:
-    """Count what the dialogues hold.
+def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue], problem_type: str | None = None) -> DialogueSummary:
+    """Count what the dialogues hold. Classes whose names differ in case or blanks only are warned of.
+
+    Args:
+        problem_type: as in transformers, where it is known: `"regression"` makes values of ints, which are classes
+            otherwise.
 
     Raises:
         DialogueError: a feature vector of another size than the first of its modality, labels of different
@@ -89,6 +107,7 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
     for position, dialogue in enumerate(iterate_dialogues(dialogues)):
         name = dialogue_name(dialogue, position)
         utterances = get_utterances(dialogue, name)
+        warn_of_unknown_keys(name, utterances)
         summary.num_dialogues += 1
         summary.num_utterances += len(utterances)
         summary.max_speakers = max(summary.max_speakers, len({u["speaker"] for u in utterances}))
@@ -97,15 +116,28 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> DialogueSum
             _count_features(summary, utterance, place)
             _count_frames(summary, utterance, place)
             summary.num_texts += bool(utterance.get("text"))
-            summary.num_waveforms += utterance.get("audio") is not None
+            summary.num_waveforms += get_medium(utterance, "audio") is not None
             label = get_label(utterance)
             if label is not None:
                 label_kinds.add(label, place)
-                classes.update(map(str, label) if isinstance(label, list | tuple) else [str(label)])
-    summary.problem_type = label_kinds.problem_type
+                if isinstance(label, Mapping):
+                    summary.value_counts.update(label)
+                else:
+                    classes.update(map(str, label) if isinstance(label, list | tuple) else [str(label)])
+    if label_kinds.has_any:
+        summary.problem_type = problem_type or label_kinds.problem_type
     if summary.problem_type in (SINGLE_LABEL, MULTI_LABEL):
         summary.label_counts = classes
+        _warn_of_alike(classes)
     return summary
+
+
+def _warn_of_alike(classes: Mapping[str, int]) -> None:
+    for group in alike_classes(classes):
+        names = ", ".join(f"{name!r} ({count})" for name, count in sorted(group.items()))
+        logger.warning(
+            "%s differ in case or blanks only, and are taken for different labels; rename them if they are one", names
+        )
 
 
 def _count_features(summary: DialogueSummary, utterance: Utterance, place: str) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
-from .media import as_source, audio_of, cut_of, cut_samples, decode_audio
+from .media import MediaError, as_source, audio_of, channel_of, cut_of, cut_samples, decode_audio, medium_name
 from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
+
+# Full scale is 1. Decoders of compressed sound overshoot it, by a factor of less than 2 in music mastered at its
+# limit; samples that were never divided by their range are hundreds and thousands.
+_LOUDEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,13 @@ class Waveform:
 def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
     """Return the waveform `(samples,)` float32 at `sampling_rate`, or None where the utterance has none.
 
-    Without `audio`, the sound track of `video` is taken. `start` and `end` cut files and arrays alike.
+    Without `audio`, the sound track of `video` is taken. `start` and `end` cut files and arrays alike; `channel` says
+    which channel of a file is heard.
 
     Raises:
         MediaError: a recording that cannot be read, or that ends before the cut.
         DialogueError: `audio` is neither a recording nor a mono waveform with its rate, or it is empty, or holds
-            NaN or infinity.
+            NaN or infinity, or floats far beyond -1 to 1.
     """
     audio = audio_of(utterance)
     if audio is None:
@@ -41,12 +46,16 @@ def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
         at_rate = audio.sampling_rate == sampling_rate or audio.samples is None
         return audio.samples if at_rate else resample(audio.samples, audio.sampling_rate, sampling_rate)
     start, end = cut_of(utterance)
-    source = as_source(audio)
+    source, channel = as_source(audio), channel_of(utterance)
     if source is None:
+        if channel:
+            raise MediaError(f"'channel' is {channel}, and an array is mono; give the channel's own samples")
         waveform, rate = _of_array(audio)
         waveform = cut_samples(waveform, rate, start, end)
     else:
-        waveform, rate = decode_audio(source, start, end)
+        waveform, rate = decode_audio(source, start, end, channel)
+        if (loudest := float(np.abs(waveform).max(initial=0))) > _LOUDEST:
+            raise MediaError(f"{medium_name(source)}: {_too_loud(loudest)}")
     return waveform if rate == sampling_rate else resample(waveform, rate, sampling_rate)
 
 
@@ -73,11 +82,46 @@ def _as_samples(array: Any) -> np.ndarray:
         )
     if not numbers.size:
         raise DialogueError("the array of 'audio' is empty; leave the key out where there is no audio")
-    waveform = numbers.astype(np.float32)
+    waveform = scale_integers(numbers)
     if not np.isfinite(waveform).all():
         where = int(np.flatnonzero(~np.isfinite(waveform))[0])
         raise DialogueError(f"sample {where} of 'audio' is {waveform[where]}")
+    if (loudest := float(np.abs(waveform).max())) > _LOUDEST:
+        raise DialogueError(f"the array of 'audio': {_too_loud(loudest)}")
     return waveform
+
+
+def _too_loud(loudest: float) -> str:
+    ranges = {2**7: "8-bit", 2**15: "16-bit"}
+    divisor, name = next(((size, name) for size, name in ranges.items() if loudest <= size), (2**31, "32-bit"))
+    return (
+        f"samples reach {loudest:g}, and floats go from -1 to 1; divide them by their range "
+        f"({divisor} for {name} samples), or give them as integers"
+    )
+
+
+def scale_integers(samples: np.ndarray) -> np.ndarray:
+    """Bring samples (samples,) to float32, integers from -1 to 1 as the decoder of a file does it.
+
+    A type of 8, 16 or (signed) 32 bits says the range. Python's ints, which JSON and lists hold, have no type: from 0
+    to 255 around 128 they are 8-bit samples, and else the smallest of 16, 24 and 32 bits that holds them.
+    """
+    kind, bits = samples.dtype.kind, 8 * samples.dtype.itemsize
+    if kind == "f":
+        return samples.astype(np.float32)
+    if bits >= 32 and samples.dtype != np.int32:
+        bits = _bits_of(samples)
+        kind = "u" if bits == 8 else "i"
+    silence = 2 ** (bits - 1) if kind == "u" else 0
+    return ((samples.astype(np.float64) - silence) / 2 ** (bits - 1)).astype(np.float32)
+
+
+def _bits_of(samples: np.ndarray) -> int:
+    """Guess how many bits the samples of an unknown type had."""
+    if samples.min(initial=0) >= 0 and samples.max(initial=0) <= 255 and 64 < samples.mean() < 192:
+        return 8
+    highest = np.abs(samples.astype(np.float64)).max(initial=0)
+    return next((bits for bits in (16, 24) if highest <= 2 ** (bits - 1)), 32)
 
 
 def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Dependencies point one way: every room stands on a floor, and imports from lower floors alone."""
 
 import ast
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -32,6 +33,15 @@ FLAT_ROOMS = ["modeling", "processing"]  # what a family needs can travel to the
 MOST_FILES = 14
 MOST_FILES_AT_THE_TOP = 8
 MOST_LINES = 400
+CLAUSES = re.compile(r"(?:Of|That|Those|What|Whose|How)\b")
+"""Words that begin a clause, where a docstring begins with a noun or a verb."""
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+FOREIGN_OPTIONS = {
+    "joyful_hf.released.joyful": {"--use_highway", "--rnn", "--wp", "--wf", "--emotion"},  # the authors' script
+    "joyful_hf.transcripts.formats.subtitles": {"--highlight_words"},  # whisper
+    "joyful_hf.transcripts.formats.tables": {"--output_format"},  # whisper
+}
+"""Options of other programs that a module names: those of `joyful` are known to the command line alone."""
 
 
 def python_files() -> Iterator[Path]:
@@ -118,3 +128,23 @@ def test_a_long_file_says_why_it_is_long(module):
         assert "one file because" in docstring.lower(), (
             f"{source.count(chr(10))} lines, and no word of why in its docstring"
         )
+
+
+def strings_of(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_docstring_begins_with_a_noun_or_a_verb(module):
+    nodes = list(ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+    for text, line in strings_of(node.value for node in nodes if isinstance(node, ast.Expr)):
+        assert not CLAUSES.match(text), f"line {line}: {text.splitlines()[0]}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) != "cli"])
+def test_only_the_command_line_names_its_options(module):
+    for text, line in strings_of(ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))):
+        unknown = set(OPTION.findall(text)) - FOREIGN_OPTIONS.get(module, set())
+        assert not unknown, f"line {line} names {', '.join(sorted(unknown))}; name the parameter instead"

@@ -394,7 +394,7 @@ class TestPredictions:
                 assert {key: found[key] for key in ("speaker", "text")} == {
                     key: given_one[key] for key in ("speaker", "text")
                 }
-                assert set(found) == {"speaker", "text", "label", "scores"}
+                assert set(found) == {"speaker", "text", "label", "scores", "true_label"}
                 assert type(found["label"]) is kind
                 self.assert_label_follows_scores(found["label"], found["scores"], task)
 

@@ -70,7 +70,7 @@ def test_the_wheel_holds_every_file_of_a_room(room, wheel_files):
 
 
 def test_the_wheel_holds_the_text_of_the_model_card(wheel_files):
-    assert "joyful_hf/model_card_template.md" in wheel_files
+    assert "joyful_hf/model_card/template.md" in wheel_files
 
 
 def test_the_wheel_says_that_it_is_typed_and_carries_its_license(wheel_files):

@@ -1,4 +1,4 @@
-"""Accuracy of a model, of baselines on the same features and of its ablations, on any corpus, over seeds.
+"""Accuracy of a model, of baselines on the same features, and of its ablations, on any corpus, over several seeds.
 
     python -m benchmarks.accuracy --train-file train.parquet --validation-file validation.parquet \
         --test-file test.parquet --variants recommended baselines presets ablations --output meld.json --report meld
@@ -9,16 +9,16 @@
     python -m benchmarks.accuracy --corpus toy-frames --model foal-net --variants ablations modalities
     python -m benchmarks.accuracy --variants baselines ablations --output meld.json --table-only
 
-Every number is of the test set, of the checkpoint that scored best on validation; the test set chooses nothing.
-Without a validation file each seed holds out its own tenth of the training dialogues. With --folds the training
-dialogues alone are used: each is tested once a seed, and a score is that of all folds' predictions together.
+Every number is the test score of the checkpoint that is best on validation; the test set is not used for any choice.
+Without a validation file, each seed holds out its own tenth of the training dialogues. With --folds only the training
+dialogues are used: each is tested once per seed, and scores are computed on the predictions of all folds together.
 
-A cell (model, variant, seed) that is in the output file is not run again, unless settings of it have changed since.
-Changes of the code are not noticed: choose another file after one. The file also holds the predictions and the gold
-labels: --table-only makes tables and figures of it without any corpus.
+A cell (model, variant, seed) that is in the output file already is not run again unless its settings have changed.
+Changes of the code are not detected: choose another file after one. The file also holds the predictions and the gold
+labels, so that --table-only makes tables and figures without a corpus.
 
 Each variant is compared with the first one by a paired bootstrap over the scored dialogues
-(`benchmarks/accuracy/paired_bootstrap.py`), which covers the choice of these dialogues, not that of the training
+(`benchmarks/accuracy/paired_bootstrap.py`). It accounts for the choice of these dialogues, but not of the training
 dialogues.
 """
 
@@ -54,7 +54,7 @@ from joyful_hf.processing.labels import SINGLE_LABEL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the cells that are missing, print the tables and write the report; the exit status."""
+    """Run the missing cells, print the tables, write the report, and return the exit status."""
     arguments = parse_arguments(argv)
     try:
         results = Results(Path(arguments.output))
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             variants = run_missing_cells(arguments, results)
         found = measured(results, arguments.model, variants, arguments.seeds)
     except DialogueError as error:
-        print(f"accuracy.py: {error}", file=sys.stderr)
+        print(f"benchmarks.accuracy: {error}", file=sys.stderr)
         return 2
     text = report(found)
     print(f"\n{text}")
@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_missing_cells(arguments: argparse.Namespace, results: Results) -> list[str]:
-    """Train and test what the results lack; the variants that this corpus has something to say on.
+    """Train and test the cells that the results lack; return the variants that can be run on this corpus.
 
     Raises:
-        DialogueError: bad dialogues, or results of another corpus.
+        DialogueError: the dialogues are invalid, or the results belong to another corpus.
     """
     corpus, best = read_corpus(arguments)
     results.set_corpus(corpus, best)
@@ -101,7 +101,7 @@ def run_missing_cells(arguments: argparse.Namespace, results: Results) -> list[s
 
 
 def fitting_variants(model_name: str, names: Sequence[str], corpus: Corpus) -> list[str]:
-    """The variants that can be run on this corpus; a line for each one that cannot."""
+    """Return the variants that can be run on this corpus, and print why the others cannot."""
     modalities = model_modalities(corpus, model_name)
     fitting = []
     for name in names:
@@ -114,7 +114,7 @@ def fitting_variants(model_name: str, names: Sequence[str], corpus: Corpus) -> l
 
 
 def read_corpus(arguments: argparse.Namespace) -> tuple[Corpus, dict[str, float]]:
-    """The corpus, and what is known of the best possible accuracy."""
+    """Return the corpus, and the best possible accuracy where it is known."""
     if arguments.corpus:
         return load_toy_corpus(arguments.corpus, arguments.folds)
     files = arguments.train_file, arguments.validation_file, arguments.test_file
@@ -122,7 +122,7 @@ def read_corpus(arguments: argparse.Namespace) -> tuple[Corpus, dict[str, float]
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line, its groups of variants expanded."""
+    """Parse the command line, and expand the groups of variants."""
     groups = "\n".join(
         f"  {model}/{name}: {' '.join(variants)}"
         for model, of_model in GROUPS.items()
@@ -140,14 +140,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train-file")
     parser.add_argument("--validation-file")
     parser.add_argument("--test-file")
-    parser.add_argument("--folds", type=int, help="cross-validate over the training dialogues")
+    parser.add_argument("--folds", type=int, help="cross-validate on the training dialogues with this many folds")
     parser.add_argument("--model", default="joyful", choices=list(VARIANTS))
     parser.add_argument("--variants", nargs="+", default=[RECOMMENDED], help="variants and groups, see below")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--training-json", default="{}", help="training arguments that are not the default, as JSON")
+    parser.add_argument("--training-json", default="{}", help="training arguments to override, as JSON")
     parser.add_argument("--output", default="accuracy.json", help="results; finished cells in it are kept")
     parser.add_argument("--report", help="a folder for tables.md and the figures")
-    parser.add_argument("--table-only", action="store_true", help="train nothing, read --output")
+    parser.add_argument("--table-only", action="store_true", help="only make tables and figures from --output")
     arguments = parser.parse_args(argv)
     has_files = arguments.train_file and (arguments.test_file or arguments.folds)
     if not (arguments.table_only or arguments.corpus or has_files):

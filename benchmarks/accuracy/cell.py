@@ -1,4 +1,4 @@
-"""One cell of the accuracy benchmark: train one variant with one seed, and keep what a report needs."""
+"""One cell of the accuracy benchmark: train one variant with one seed, and keep the results that a report needs."""
 
 import hashlib
 import inspect
@@ -35,36 +35,38 @@ from joyful_hf.training.callbacks import print_nothing
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one training of one split gave, the checkpoint chosen on validation."""
+    """The results of training on one split, for the checkpoint that was best on validation."""
 
     validation: dict[str, float]
     logits: np.ndarray
-    """(N, num_labels) of the test utterances."""
+    """(N, num_labels), for the test utterances."""
     labels: np.ndarray
     """(N,) or (N, num_labels), -100 where unknown."""
     parameters: int
 
 
 def selection_metric(problem_type: str) -> str:
-    """What validation chooses the checkpoint by."""
+    """Return the validation metric by which the checkpoint is chosen."""
     return "mae" if problem_type == REGRESSION else "weighted_f1"
 
 
 def run_cell(
     corpus: Corpus, model_name: str, variant: Variant, seed: int, training: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Train and test one variant with one seed, once a fold.
+    """Train and test one variant with one seed, once per fold.
 
     Args:
-        training: training arguments that are not the default.
+        training: training arguments to override.
 
     Returns:
-        `validation` and `test` metrics, `parameters`, `seconds`; for single-label data `predictions`, the class index
-        of each utterance of each scored dialogue, and `gold`, the same of the labels with -100 where unknown. With
-        folds, test metrics are of all folds' predictions together, and validation metrics are the folds' mean.
+        `validation` and `test` metrics, `parameters` and `seconds`; for single-label data also `predictions`, the
+        class index of each utterance of each scored dialogue, and `gold`, the same for the labels, with -100 where
+        unknown.
+        With folds, test metrics are computed on the predictions of all folds together, and validation metrics are
+        averaged over the folds.
 
     Raises:
-        DialogueError: bad dialogues, or no label to score.
+        DialogueError: the dialogues are invalid, or no test utterance has a label.
     """
     start = time.perf_counter()
     splits = list(corpus.splits(seed))
@@ -90,7 +92,7 @@ def run_cell(
 
 
 def settings_fingerprint(model_name: str, variant: Variant, training: Mapping[str, Any]) -> str:
-    """Of all that a cell depends on beside the corpus, the seed and the code: a variant's and the default settings."""
+    """Hash what a cell depends on besides corpus, seed and code: the settings of the variant, and the defaults."""
     config_class = FAMILIES[model_name].config_class
     own_fields = {field.name for field in fields(config_class)} - {field.name for field in fields(PreTrainedConfig)}
     config = getattr(config_class, variant.preset)() if variant.preset else config_class()
@@ -110,7 +112,7 @@ def settings_fingerprint(model_name: str, variant: Variant, training: Mapping[st
 def trained(
     corpus: Corpus, model_name: str, variant: Variant, seed: int, split: Split, training: Mapping[str, Any]
 ) -> Generator[JoyfulTrainer, None, None]:
-    """A trainer after its training, with the model that validation chose."""
+    """Train; yield the trainer with the model that is best on validation."""
     settings = dict(variant.settings)
     if corpus.label2id:
         settings |= {"label2id": corpus.label2id}
@@ -173,7 +175,7 @@ def _metrics(corpus: Corpus, logits: np.ndarray, labels: np.ndarray) -> dict[str
 
 
 def _utterance_rows(dialogues: Dataset | None, logits: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the utterances, without the padding of families that predict whole dialogues."""
+    """Return one row per utterance, without the padding of families that predict whole dialogues."""
     if logits.ndim == 2 or dialogues is None:
         return logits, labels
     lengths = [len(dialogue["utterances"]) for dialogue in dialogues]
@@ -185,7 +187,7 @@ def _utterance_rows(dialogues: Dataset | None, logits: Any, labels: Any) -> tupl
 
 
 def _by_dialogue(rows: np.ndarray, positions: np.ndarray, lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of utterances, whose dialogues come in the order of `positions`, as a list a dialogue."""
+    """Split the rows of utterances, whose dialogues are in the order of `positions`, into one list per dialogue."""
     ends = np.cumsum([lengths[position] for position in positions])
     dialogues: list[list[int]] = [[] for _ in lengths]
     for position, part in zip(positions, np.split(rows, ends[:-1]), strict=True):
@@ -194,5 +196,5 @@ def _by_dialogue(rows: np.ndarray, positions: np.ndarray, lengths: Sequence[int]
 
 
 def model_modalities(corpus: Corpus, model_name: str) -> list[str]:
-    """The modalities of the training dialogues that the model reads."""
+    """Return the modalities of the training dialogues that the model reads."""
     return list(FAMILIES[model_name].processor_class.from_dialogues(corpus.train).dims)

@@ -1,4 +1,4 @@
-"""The claims of JOYFUL's paper, judged by the cells that exist."""
+"""The claims of JOYFUL's paper, judged by the available cells."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from benchmarks.accuracy.variants import (
     VIEW_PAIRS,
 )
 
-# A loss of weighted F1 that counts as none, and one that counts as little: with 20 % of noisy edges the paper's own
-# model loses 2.8 points on average (Table 7).
+# Losses of weighted F1 that count as none, and as little: with 20 % of noisy edges the model of the paper loses 2.8
+# points on average (Table 7).
 NO_LOSS, LITTLE_LOSS = 0.01, 0.03
 
 
@@ -28,14 +28,14 @@ class Claim:
     margin: float = 0.0
 
     def judge(self, difference: Difference) -> str:
-        """By where the whole 95 % interval lies."""
+        """Judge the claim by the position of the whole 95 % interval."""
         if difference.low > -self.margin:
             return "holds"
         return "does not hold" if difference.high < -self.margin else "not distinguishable"
 
 
 def judge_claims(measured: Measured) -> list[str]:
-    """A line for each claim whose variants are there."""
+    """Return a line for each claim whose variants have been run."""
     lines = []
     for claim in _claims(measured):
         if claim.better in measured.cells and all(other in measured.cells for other in claim.others):

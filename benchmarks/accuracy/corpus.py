@@ -1,4 +1,4 @@
-"""The corpus of the accuracy benchmark: what is trained on and what is scored, for each seed and fold."""
+"""The corpus of the accuracy benchmark, and its division into training and test for each seed and fold."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ from joyful_hf.training.run_data import RunData, hold_out
 
 @dataclass(frozen=True)
 class Split:
-    """One training and the dialogues that it is scored on."""
+    """The dialogues of one training, and those that it is scored on."""
 
     data: RunData
     positions: np.ndarray
-    """Where the test dialogues stand among those that the corpus scores."""
+    """Positions of the test dialogues among the scored dialogues of the corpus."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Corpus:
 
     train: Dataset
     validation: Dataset | None
-    """None: each seed, and fold, holds out its own tenth of the training dialogues."""
+    """None: each seed and fold holds out its own tenth of the training dialogues."""
     test: Dataset | None
-    """None: cross-validation over the training dialogues."""
+    """None: cross-validation on the training dialogues."""
     folds: int | None = None
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Corpus:
 
     @property
     def scored(self) -> Dataset:
-        """The dialogues whose predictions count, each once a seed."""
+        """The dialogues whose predictions are scored, each once per seed."""
         return self.train if self.test is None else self.test
 
     @cached_property
@@ -62,29 +62,29 @@ class Corpus:
 
     @property
     def problem_type(self) -> str:
-        """As in transformers."""
+        """Kind of labels, as in transformers."""
         return self._summary.problem_type or SINGLE_LABEL
 
     @property
     def label2id(self) -> dict[str, int] | None:
-        """Of all training dialogues, so that every seed and fold counts the classes alike; None for regression."""
+        """Classes of all training dialogues, so that every seed and fold numbers them alike; None for regression."""
         return self._summary.label2id
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Utterances of each scored dialogue."""
+        """Number of utterances of each scored dialogue."""
         return [len(dialogue["utterances"]) for dialogue in self.scored]
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of what all dialogues hold, and of the number of folds."""
+        """Hash of the contents of all dialogues, and of the number of folds."""
         digest = hashlib.sha256(str(self.folds).encode())
         for part in (self.train, self.validation, self.test):
             digest.update(b"none" if part is None else _content(part))
         return digest.hexdigest()[:16]
 
     def splits(self, seed: int) -> Iterator[Split]:
-        """The corpus as one seed sees it: once, or once a fold."""
+        """Yield the splits of one seed: a single one, or one per fold."""
         if self.folds:
             order = np.random.default_rng(seed).permutation(len(self.train))
             for fold in range(self.folds):
@@ -97,7 +97,7 @@ class Corpus:
 
 
 def _content(dialogues: Dataset) -> bytes:
-    """The rows as bytes, whatever file they came from and however they lie in memory."""
+    """Return the rows as bytes, independent of the file they came from and of their layout in memory."""
     table = dialogues.data.table.combine_chunks().replace_schema_metadata(None)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -109,7 +109,7 @@ def load_corpus(train_file: str, validation_file: str | None, test_file: str | N
     """Read the files.
 
     Raises:
-        DialogueError: a file that cannot be read, or too few dialogues.
+        DialogueError: a file cannot be read, or there are too few dialogues.
     """
     validation = load_dialogues(validation_file, split="validation") if validation_file else None
     test = load_dialogues(test_file, split="test") if test_file else None
@@ -117,7 +117,7 @@ def load_corpus(train_file: str, validation_file: str | None, test_file: str | N
 
 
 def load_toy_corpus(name: str, folds: int | None) -> tuple[Corpus, dict[str, float]]:
-    """A toy corpus, and what the best possible decisions reach on the dialogues that are scored."""
+    """Return a toy corpus, and the accuracy of the best possible decisions on the scored dialogues."""
     module = toy_frames if name == "toy-frames" else toy_corpus
     splits = make_toy_frame_corpus() if name == "toy-frames" else make_toy_corpus()
     corpus = Corpus(splits["train"], None if folds else splits["validation"], None if folds else splits["test"], folds)

@@ -1,4 +1,4 @@
-"""How wide a context encoder has to be to have as many parameters as the recommended model."""
+"""The width at which a context encoder has as many parameters as the recommended model."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ MOST_HEADS = 4
 
 
 def num_parameters(config: JoyfulConfig) -> int:
-    """Parameters of the model, counted without making any."""
+    """Count the parameters of the model without allocating them."""
     with torch.device("meta"):
         return JoyfulForEmotionRecognition(config).num_parameters()
 
 
 def with_equal_size(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a context encoder alone, at the width whose parameters are nearest to the recommended model's.
+    """Set the width of a context encoder alone so that its size is nearest to that of the recommended model.
 
     Args:
-        settings: of the encoder, with any width.
-        shared: what model and processor share, `processor.model_kwargs()`: features, labels, relations.
+        settings: settings of the encoder, with any width.
+        shared: settings that model and processor share, `processor.model_kwargs()`: features, labels, relations.
     """
     recommended = JoyfulConfig(**shared)
     wanted = num_parameters(recommended)
@@ -34,16 +34,16 @@ def with_equal_size(settings: Mapping[str, Any], shared: Mapping[str, Any]) -> d
     def sized(width: int) -> dict[str, Any]:
         if settings["context_encoder"] == "gru":
             return {**settings, "contextual_size": width}
-        # A transformer as they usually are: inside, each layer is twice as wide again.
+        # As is usual, the feed-forward network of each layer is wider than the layer, here twice as wide.
         joined = width * modalities
         heads = {"num_attention_heads": _num_heads(joined), "intermediate_size": 2 * joined}
         return {**settings, **heads, "contextual_size": width}
 
     def size(width: int) -> int:
-        of_config, _ = split_settings(FAMILIES["joyful"], sized(width))  # the processor's own make no parameter
+        of_config, _ = split_settings(FAMILIES["joyful"], sized(width))  # settings of the processor add no parameters
         return num_parameters(JoyfulConfig(**{**shared, **of_config}))
 
-    # A GRU of two directions, and attention of more than one head, need a width that can be divided.
+    # A bidirectional GRU, and attention with several heads, need a divisible width.
     allowed = [width for width in WIDTHS if _fits(settings["context_encoder"], width * modalities)]
     above = min(bisect_left(allowed, wanted, key=size), len(allowed) - 1)
     return sized(min(allowed[max(0, above - 1) : above + 1], key=lambda width: abs(size(width) - wanted)))

@@ -1,4 +1,4 @@
-"""The figures of the accuracy benchmark, as PNG and SVG. Told apart by shape and hatching, not by colour alone."""
+"""The figures of the accuracy benchmark, as PNG and SVG. Shapes and hatching set series apart, not colour alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -40,7 +40,7 @@ _BARS = len(HATCHES)
 
 
 def draw_figures(measured: Measured, folder: Path) -> list[str]:
-    """Write every figure that there are cells for; the names of those drawn."""
+    """Write every figure that has the cells it needs; return the names of those drawn."""
     drawn = []
     for name, draw in _FIGURES.items():
         figure = draw(measured)
@@ -51,7 +51,7 @@ def draw_figures(measured: Measured, folder: Path) -> list[str]:
 
 
 def _variants(measured: Measured) -> Figure:
-    """A dot a variant, the best on top, its bar a standard deviation over seeds. Views have a figure of their own."""
+    """One dot per variant, the best on top, with the standard deviation over seeds. Views have their own figure."""
     of_views = set(VIEW_PAIRS.values()) - {measured.first}
     names = [name for name in measured.cells if name not in of_views]
     names.sort(key=measured.mean, reverse=measured.metric == "mae")
@@ -92,7 +92,7 @@ def _window_label(window: int) -> str:
 
 
 def _one_curve(measured: Measured, curve: Mapping[int, str], label: str, tick: Callable[[int], str]) -> Figure | None:
-    """A setting against the metric; the recommended value is filled."""
+    """The metric by setting; the marker of the recommended value is filled."""
     places = {place: name for place, name in curve.items() if name in measured.cells}
     if len(places) < 2:
         return None
@@ -102,7 +102,7 @@ def _one_curve(measured: Measured, curve: Mapping[int, str], label: str, tick: C
     for position, (name, mean) in enumerate(zip(places.values(), means, strict=True)):
         if name == measured.first:
             axes.plot(position, mean, "D", color="black", zorder=3)
-        # In a row above, where no line can cross them.
+        # In a row above the axes, where no line can cross them.
         above = axes.get_xaxis_transform()
         axes.text(position, 1.01, f"{mean:.3f}", transform=above, ha="center", va="bottom", size=SMALL)
     axes.set_xticks(range(len(places)), [tick(place) for place in places])
@@ -112,7 +112,7 @@ def _one_curve(measured: Measured, curve: Mapping[int, str], label: str, tick: C
 
 
 def _noise(measured: Measured) -> Figure | None:
-    """Share of noisy edges against the metric, a line for each depth."""
+    """The metric by share of noisy edges, one line per depth."""
     curves = {
         depth: {noise: name for noise, name in curve.items() if name in measured.cells}
         for depth, curve in NOISE_CURVES.items()
@@ -141,7 +141,7 @@ def _noise(measured: Measured) -> Figure | None:
 
 
 def _apart(heights: Sequence[float], least: float) -> list[float]:
-    """The heights of labels, moved up where one would cover another."""
+    """Move labels up where one would cover another."""
     placed = list(heights)
     order = np.argsort(placed)
     for below, above in pairwise(order):
@@ -150,7 +150,7 @@ def _apart(heights: Sequence[float], least: float) -> list[float]:
 
 
 def _class_f1(measured: Measured) -> Figure | None:
-    """Bars of each class's F1: the first variant and those that score best beside it."""
+    """Bars for the F1 of each class: the first variant, and the best of the others."""
     if not measured.is_single_label:
         return None
     others = sorted(list(measured.cells)[1:], key=measured.mean, reverse=True)
@@ -194,7 +194,7 @@ def _class_f1(measured: Measured) -> Figure | None:
 
 
 def _confusion(measured: Measured) -> Figure | None:
-    """Of the first variant: what share of each true class is predicted as which, mean over seeds."""
+    """The confusion matrix of the first variant, as shares of each true class, mean over seeds."""
     if not measured.is_single_label:
         return None
     counts = measured.confusions(measured.first).sum(1)
@@ -214,12 +214,12 @@ def _confusion(measured: Measured) -> Figure | None:
 
 
 def _views(measured: Measured) -> Figure | None:
-    """The metric of each pair of views; the paper's is framed."""
+    """The metric by pair of views; the pair of the paper is framed."""
     names = list(VIEWS)
     scores = np.full((len(names), len(names)), np.nan)
-    for (one, other), variant in VIEW_PAIRS.items():
+    for (first, second), variant in VIEW_PAIRS.items():
         if variant in measured.cells:
-            scores[names.index(other), names.index(one)] = measured.mean(variant)
+            scores[names.index(second), names.index(first)] = measured.mean(variant)
     if np.isfinite(scores).sum() < 2:
         return None
     figure, axes = new_figure(5.2, 4.6)
@@ -244,7 +244,7 @@ def _as_texts(values: np.ndarray, form: str) -> np.ndarray:
 
 def _means_and_errors(measured: Measured, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     values = [measured.values(name) for name in names]
-    return np.array([one.mean() for one in values]), np.array([deviation(one) for one in values])
+    return np.array([scores.mean() for scores in values]), np.array([deviation(scores) for scores in values])
 
 
 def _finish_curve(axes: Axes, measured: Measured, label: str) -> None:

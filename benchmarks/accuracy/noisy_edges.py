@@ -2,8 +2,8 @@
 
 "Following Tan et al. (2022), we randomly added 5 %~20 % noisy edges to the training data." The edges of a dialogue are
 drawn once and stay the same in every epoch, as data would. They join two utterances of the dialogue that its graph
-does not, and carry the relation that fits their speakers and order. In a dialogue that is shorter than the window
-every two utterances are joined already: there, random edges are doubled.
+does not join, and have the relation that fits their speakers and order. In a dialogue shorter than the window, all
+pairs of utterances are joined already: there, random edges are doubled.
 """
 
 from collections.abc import Iterable
@@ -31,23 +31,23 @@ class NoisyDialogue(EncodedDialogue):
 def add_noisy_edges(
     dialogues: Iterable[EncodedExample], processor: JoyfulProcessor, share: float, seed: int
 ) -> list[EncodedExample]:
-    """The same dialogues, each with noisy edges.
+    """Add noisy edges to each dialogue.
 
     Args:
-        share: noisy edges of a dialogue over its edges.
-        seed: the same one draws the same edges.
+        share: number of noisy edges of a dialogue, relative to its edges.
+        seed: seed of the random edges.
     """
     generator = np.random.default_rng(seed)
     window = processor.window_past, processor.window_future
     noisy: list[EncodedExample] = []
-    for one in dialogues:
-        edges = _draw(len(one), *window, share, generator)
-        noisy.append(NoisyDialogue(**vars(one), noisy_edges=edges))
+    for dialogue in dialogues:
+        edges = _draw(len(dialogue), *window, share, generator)
+        noisy.append(NoisyDialogue(**vars(dialogue), noisy_edges=edges))
     return noisy
 
 
 def _draw(length: int, past: int, future: int, share: float, generator: np.random.Generator) -> np.ndarray:
-    """(2, k) random edges of a dialogue."""
+    """Draw (2, k) random edges of a dialogue."""
     edges = window_edges(np.array([length]), past, future)
     is_free = np.ones((length, length), bool)
     is_free[edges[0], edges[1]] = False
@@ -58,7 +58,7 @@ def _draw(length: int, past: int, future: int, share: float, generator: np.rando
 
 
 class NoisyEdgesCollator(DialogueCollator):
-    """Packs a batch as ever, and appends the noisy edges of the dialogues that have some."""
+    """Packs a batch as usual, and appends the noisy edges of the dialogues that have any."""
 
     processor: JoyfulProcessor
 

@@ -1,9 +1,9 @@
-"""A paired bootstrap over dialogues: how far a difference of weighted F1 is chance of the test dialogues.
+"""A paired bootstrap over dialogues: how far a difference in weighted F1 may be due to the choice of test dialogues.
 
-Dialogues are drawn with replacement, all utterances of a dialogue together, since they are not independent. The same
-draw is scored for every system. A system's score of a draw is the mean over its seeds, so an interval speaks of the
-mean over these seeds on other dialogues of the same kind. It does not cover the choice of the training dialogues, and
-the chance of training only so far as the seeds at hand do.
+Dialogues are drawn with replacement, all utterances of a dialogue together, since they are not independent. Every
+system is scored on the same draws. The score of a system on a draw is the mean over its seeds, so an interval is about
+the mean over these seeds on other dialogues of the same kind. It does not account for the choice of the training
+dialogues, and accounts for chance in training only as far as these seeds do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _RESAMPLES_PER_CHUNK = 500
 
 
 def confusion_counts(gold: Sequence[Sequence[int]], predicted: Sequence[Sequence[int]], num_labels: int) -> np.ndarray:
-    """(dialogues, num_labels, num_labels) utterances of each true and predicted class; unknown labels do not count."""
+    """Count utterances by (dialogue, true class, predicted class); unknown labels do not count."""
     counts = np.zeros((len(gold), num_labels, num_labels), np.int64)
     for dialogue, (true, found) in enumerate(zip(gold, predicted, strict=True)):
         known = np.asarray(true) != IGNORED_LABEL
@@ -27,7 +27,7 @@ def confusion_counts(gold: Sequence[Sequence[int]], predicted: Sequence[Sequence
 
 
 def weighted_f1(confusion: np.ndarray) -> np.ndarray:
-    """(..., true, predicted) counts -> (...) F1 of each class, averaged by how often it is true."""
+    """(..., true, predicted) counts -> (...) F1 of the classes, weighted by their number of true utterances."""
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     true, predicted = confusion.sum(-1), confusion.sum(-2)
     f1 = 2 * right / np.maximum(true + predicted, 1)
@@ -39,10 +39,10 @@ class Difference:
     """One score minus another."""
 
     value: float
-    """On the test dialogues as they are."""
+    """Difference on the test dialogues themselves."""
     low: float
     high: float
-    """The 95 % interval between the percentiles."""
+    """Upper end of the 95 % percentile interval; `low` is its lower end."""
     p: float
     """Two-sided: twice the share of draws on the rarer side of 0, counting the dialogues themselves as one draw."""
 
@@ -55,8 +55,8 @@ class PairedBootstrap:
 
     Args:
         confusions: system -> (seeds, dialogues, num_labels, num_labels) counts.
-        resamples: draws.
-        seed: of the draws.
+        resamples: number of draws.
+        seed: seed of the draws.
     """
 
     def __init__(self, confusions: Mapping[str, np.ndarray], resamples: int = RESAMPLES, seed: int = 0) -> None:
@@ -76,7 +76,7 @@ class PairedBootstrap:
         self.drawn = {name: np.concatenate(parts) for name, parts in drawn.items()}
 
     def difference(self, better: str, *others: str) -> Difference:
-        """One system's score minus the mean of the others'."""
+        """Return the score of one system minus the mean of the others' scores."""
         drawn = self.drawn[better] - np.mean([self.drawn[other] for other in others], axis=0)
         low, high = np.percentile(drawn, [2.5, 97.5])
         rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())

@@ -1,4 +1,4 @@
-"""What needs no network: the majority class, and logistic regression on each utterance's own features."""
+"""Baselines without a network: the majority class, and logistic regression on each utterance's own features."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from joyful_hf import JoyfulProcessor
 from joyful_hf.processing.labels import known_labels
 from joyful_hf.training.run_data import RunData
 
-# Inverse strength of the regularisation, of which validation chooses one.
+# Inverse strengths of the regularisation; the best on validation is chosen.
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
-# Name -> candidates, of which validation chooses one.
+# Name -> candidates; the best on validation is chosen.
 CLASSIFIERS: dict[str, Callable[[], list[Any]]] = {
     "majority": lambda: [DummyClassifier(strategy="most_frequent")],
     "logistic-regression": lambda: [LogisticRegression(C=strength, max_iter=1000) for strength in REGULARISATIONS],
@@ -30,17 +30,17 @@ class PlainResult:
     validation: np.ndarray
     """(N,) class indices."""
     test: np.ndarray
-    """(N,) class indices, of every test utterance."""
+    """(N,) class indices of all test utterances."""
     validation_labels: np.ndarray
-    """(N,) with -100 where unknown."""
+    """(N,), -100 where unknown."""
     test_labels: np.ndarray
     parameters: int
 
 
 def run_classifier(name: str, data: RunData, label2id: dict[str, int]) -> PlainResult:
-    """Fit on the training utterances, choose by weighted F1 on validation, predict.
+    """Fit on the training utterances, choose by weighted F1 on validation, and predict.
 
-    Features are those that a model reads, standardised with the training set's statistics; absent ones are 0.
+    The features are those that a model reads, standardised with the statistics of the training set; absent ones are 0.
     """
     processor = JoyfulProcessor.from_dialogues(data.train, label2id=label2id)
     train, train_labels = _utterances(processor, data.train)
@@ -61,7 +61,7 @@ def run_classifier(name: str, data: RunData, label2id: dict[str, int]) -> PlainR
 
 
 def _utterances(processor: JoyfulProcessor, dialogues: Iterable[Any] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, D) and labels (N,) of all utterances."""
+    """Return features (N, D) and labels (N,) of all utterances."""
     encoded = processor.encode(dialogues or [])
-    features = [np.concatenate(list(one.features.values()), axis=1) for one in encoded]
-    return np.concatenate(features), np.concatenate([one.labels for one in encoded])
+    features = [np.concatenate(list(dialogue.features.values()), axis=1) for dialogue in encoded]
+    return np.concatenate(features), np.concatenate([dialogue.labels for dialogue in encoded])

@@ -1,4 +1,4 @@
-"""The results file of the accuracy benchmark: what it holds, when a cell in it still counts, and how it is read."""
+"""The results file of the accuracy benchmark: its contents, the cells in it that still count, and their metrics."""
 
 import json
 import os
@@ -21,10 +21,10 @@ class Results:
     """The file as it is on disk: the corpus's fingerprint, labels and gold labels, and the cells.
 
     Args:
-        path: of the file; it need not exist.
+        path: path of the file, which need not exist.
 
     Raises:
-        DialogueError: a file that is no such results.
+        DialogueError: the file does not hold results of this benchmark.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,13 +39,13 @@ class Results:
                 raise DialogueError(f"{path}: holds no results of this benchmark; choose another --output") from None
 
     def set_corpus(self, corpus: Corpus, best: dict[str, float]) -> None:
-        """Say which corpus the cells are of.
+        """Set the corpus that the cells belong to.
 
         Args:
-            best: what is known of the best possible accuracy.
+            best: the best possible accuracy, where it is known.
 
         Raises:
-            DialogueError: the file has cells of another one.
+            DialogueError: the file has cells of another corpus.
         """
         if self.cells and self.corpus["fingerprint"] != corpus.fingerprint:
             raise DialogueError(
@@ -62,7 +62,7 @@ class Results:
         }
 
     def is_finished(self, key: str, settings: str) -> bool:
-        """Whether a cell is there; says so if it is one of other settings, which is to be run again."""
+        """Return whether a cell exists; if it has other settings, say that it is run again."""
         cell = self.cells.get(key)
         if cell is not None and cell["settings"] != settings:
             print(f"{key}: its settings have changed, it is run again", flush=True)
@@ -70,14 +70,14 @@ class Results:
         return cell is not None
 
     def add(self, key: str, settings: str, cell: dict[str, Any]) -> None:
-        """Keep a finished cell, and write the file."""
+        """Add a finished cell, and write the file."""
         gold = cell.pop("gold", None)
         self.corpus["gold"] = gold
         self.cells[key] = {"settings": settings} | cell
         self._write()
 
     def _write(self) -> None:
-        """One line a cell, and never half a file."""
+        """Write one line per cell, and never half a file."""
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(cell)}" for key, cell in self.cells.items())
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
         temporary.write_text(f'{{"corpus": {json.dumps(self.corpus)},\n"cells": {{\n{lines}\n}}}}\n', encoding="utf-8")
@@ -86,7 +86,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Measured:
-    """The variants of one model whose seeds are all there: what a report is made of."""
+    """The variants of one model whose seeds have all been run: the content of a report."""
 
     corpus: dict[str, Any]
     cells: dict[str, list[dict[str, Any]]]
@@ -104,24 +104,24 @@ class Measured:
 
     @property
     def metric(self) -> str:
-        """What validation chose the checkpoints by."""
+        """The validation metric by which the checkpoints were chosen."""
         return selection_metric(self.corpus["problem_type"])
 
     @property
     def is_single_label(self) -> bool:
-        """Whether there are predictions to resample."""
+        """Whether the data have one label per utterance, so that there are predictions to resample."""
         return self.corpus["problem_type"] == SINGLE_LABEL
 
     def values(self, variant: str, metric: str | None = None, part: str = "test") -> np.ndarray:
-        """(seeds,) of a metric, by default the one that validation chose by."""
+        """Return (seeds,) values of a metric, by default the one by which checkpoints were chosen."""
         return np.array([cell[part][metric or self.metric] for cell in self.cells[variant]])
 
     def mean(self, variant: str) -> float:
-        """The mean over seeds of the test set's metric."""
+        """Return the mean over seeds of the metric on the test set."""
         return float(self.values(variant).mean())
 
     def confusions(self, variant: str) -> np.ndarray:
-        """(seeds, dialogues, true, predicted)."""
+        """Return counts by (seed, dialogue, true class, predicted class)."""
         gold = self.corpus["gold"]
         return np.stack(
             [confusion_counts(gold, cell["predictions"], len(self.labels)) for cell in self.cells[variant]]
@@ -129,15 +129,15 @@ class Measured:
 
     @cached_property
     def bootstrap(self) -> PairedBootstrap:
-        """Of all variants; only for single-label data."""
+        """Paired bootstrap of all variants; only for single-label data."""
         return PairedBootstrap({variant: self.confusions(variant) for variant in self.cells})
 
 
 def measured(results: Results, model_name: str, variants: Sequence[str], seeds: int) -> Measured:
-    """The variants whose cells are all there, in this order; says which ones are not.
+    """Return the variants whose cells are all finished, in this order, and print which are not.
 
     Raises:
-        DialogueError: none of them is.
+        DialogueError: no variant is finished.
     """
     cells = {}
     for variant in variants:

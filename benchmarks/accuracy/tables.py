@@ -10,14 +10,14 @@ from benchmarks.accuracy.results import Measured
 
 
 def report(measured: Measured) -> str:
-    """Every table that the cells give, and the claims."""
+    """Format all tables that the cells allow, and the claims."""
     parts = [accuracy_table(measured)]
     if not measured.is_single_label:
-        parts.append("No bootstrap: it resamples the predicted classes of data with one class an utterance.")
+        parts.append("No bootstrap: it resamples predicted classes, which need data with one class per utterance.")
         return "\n\n".join(parts)
     parts += ["### F1 of each class", class_table(measured)]
     if len(measured.cells) > 1:
-        parts += [f"### Difference of weighted F1 to {measured.first}", difference_table(measured)]
+        parts += [f"### Difference in weighted F1 from {measured.first}", difference_table(measured)]
     claims = judge_claims(measured)
     if claims:
         parts += ["### Claims of the papers", "\n".join(f"- {claim}" for claim in claims)]
@@ -25,7 +25,7 @@ def report(measured: Measured) -> str:
 
 
 def accuracy_table(measured: Measured) -> str:
-    """Mean ± standard deviation over seeds; with the share of the best possible accuracy where it is known."""
+    """Format mean ± standard deviation over seeds, and the share of the best possible accuracy where it is known."""
     best = measured.corpus.get("best_possible_accuracy")
     metrics = [name for name in measured.cells[measured.first][0]["test"] if "f1_" not in name]
     header = [
@@ -46,12 +46,12 @@ def accuracy_table(measured: Measured) -> str:
         reached = measured.corpus["accuracy_of_best_decisions"]
         lines.append(f"Best possible accuracy by exact inference: {best:.3f} expected, {reached:.3f} on these labels.")
     what = of_seeds(measured, "Mean ± standard deviation")
-    lines.append(f"{what}; validation alone chose the checkpoints.")
+    lines.append(f"{what}; checkpoints were chosen on validation only.")
     return "\n\n".join(lines)
 
 
 def class_table(measured: Measured) -> str:
-    """F1 of each class on the test set."""
+    """Format the F1 of each class on the test set."""
     rows = [
         [variant, *(spread(measured.values(variant, f"f1_{label}")) for label in measured.labels)]
         for variant in measured.cells
@@ -60,40 +60,40 @@ def class_table(measured: Measured) -> str:
 
 
 def difference_table(measured: Measured) -> str:
-    """Each variant minus the first one, by the paired bootstrap."""
+    """Format the difference of each variant from the first one, by the paired bootstrap."""
     rows = []
     for variant in list(measured.cells)[1:]:
         found = measured.bootstrap.difference(variant, measured.first)
         rows.append([variant, f"{found.value:+.3f}", f"[{found.low:+.3f}, {found.high:+.3f}]", f"{found.p:.4f}"])
     note = (
-        f"Paired bootstrap, {RESAMPLES:,} draws of the {len(measured.corpus['gold'])} scored dialogues; each draw is "
-        "scored by the mean over seeds. It covers the choice of these dialogues, not that of the training dialogues."
+        f"Paired bootstrap, {RESAMPLES:,} draws of the {len(measured.corpus['gold'])} scored dialogues; the score of "
+        "a draw is the mean over seeds. It accounts for the choice of these dialogues, not of the training dialogues."
     )
     return markdown_table(["variant", "difference", "95 % interval", "p"], rows) + "\n\n" + note
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells as a table."""
+    """Format rows of cells as a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def metric_title(name: str) -> str:
-    """How a metric is called in tables and figures."""
+    """Return the name of a metric in tables and figures."""
     return {"weighted_f1": "weighted F1", "mae": "mean absolute error"}.get(name, name.replace("_", " "))
 
 
 def of_seeds(measured: Measured, what: str) -> str:
-    """What a figure is made of, such as "mean of 5 seeds"; a single seed has no mean."""
+    """Describe how a figure was made, such as "mean of 5 seeds"; a single seed has no mean."""
     number = len(measured.cells[measured.first])
     return "1 seed" if number == 1 else f"{what} of {number} seeds"
 
 
 def spread(values: np.ndarray) -> str:
-    """Mean ± standard deviation of the sample; a single value is given alone."""
+    """Format mean ± standard deviation of the sample, or a single value alone."""
     return f"{values.mean():.3f} ± {deviation(values):.3f}" if len(values) > 1 else f"{values.mean():.3f}"
 
 
 def deviation(values: np.ndarray) -> float:
-    """Standard deviation of the sample; 0 of a single value."""
+    """Return the standard deviation of the sample, 0 for a single value."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0

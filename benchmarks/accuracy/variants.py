@@ -1,4 +1,4 @@
-"""What the accuracy benchmark compares: the variants of each model, and the groups that name several at once."""
+"""The variants of each model that the accuracy benchmark compares, and groups of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from joyful_hf import JoyfulConfig, JoyfulProcessor
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing to train and test."""
+    """A model or classifier to train and test."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """As `joyful train --config-json` takes them."""
+    """Settings as `joyful train --config-json` takes them."""
     preset: str | None = None
     modalities: tuple[str, ...] = ()
-    """The only ones that it reads; () for all."""
+    """The only modalities that it reads; () for all."""
     equal_size: bool = False
-    """The width is chosen so that there are as many parameters as in the recommended model."""
+    """Whether the width is chosen so that there are as many parameters as in the recommended model."""
     noisy_edges: float = 0.0
     """Noisy edges added to each training dialogue, as a share of its edges."""
     classifier: str | None = None
@@ -29,7 +29,7 @@ class Variant:
 RECOMMENDED = "recommended"
 _DEFAULTS = JoyfulConfig()
 
-# The context encoder alone, trained by the same trainer: what a user could pick instead.
+# The context encoder alone, trained by the same trainer: an alternative for users.
 _CONTEXT_ALONE: dict[str, Any] = {
     "fusion_branches": ["contextual"],
     "num_hidden_layers": 2,
@@ -50,7 +50,7 @@ _BASELINES = {
     "bigru": Variant(_BIGRU),
     "bigru-equal": Variant(_BIGRU, equal_size=True),
     "transformer-equal": Variant(_TRANSFORMER, equal_size=True),
-    # As many members as the recommended model has: what averaging alone gives.
+    # As many members as in the recommended model, to measure the effect of averaging alone.
     "bigru-members": Variant(_BIGRU | {"num_members": _DEFAULTS.num_members}),
 }
 _PRESETS = {"paper": Variant(preset="paper"), "released": Variant(preset="released")}
@@ -68,7 +68,7 @@ _ABLATIONS = {
 
 
 def _modality_subsets(modalities: Sequence[str], sizes: Sequence[int]) -> dict[str, Variant]:
-    """A variant for each subset of one of these sizes; the others' features are not read."""
+    """Return a variant for each subset of one of these sizes; the features of other modalities are not read."""
     return {
         "-".join(kept): Variant({f"{other}_dim": 0 for other in modalities if other not in kept}, modalities=kept)
         for size in sizes
@@ -77,7 +77,7 @@ def _modality_subsets(modalities: Sequence[str], sizes: Sequence[int]) -> dict[s
 
 
 def _curve(prefix: str, values: Sequence[int], default: int) -> dict[int, str]:
-    """Value -> name of its variant: the recommended model's for the default."""
+    """Map values to names of variants; the default value is the recommended model."""
     return {value: RECOMMENDED if value == default else f"{prefix}-{value}" for value in values}
 
 
@@ -94,7 +94,8 @@ NOISE_CURVES = {
 
 AUGMENTATIONS = {"fm": "feature_mask", "ep": "edge_perturb", "gp": "global_proximity"}
 VIEWS = {"none": [], **{short: [name] for short, name in AUGMENTATIONS.items()}} | {
-    f"{one}+{other}": [AUGMENTATIONS[one], AUGMENTATIONS[other]] for one, other in combinations(AUGMENTATIONS, 2)
+    f"{first}+{second}": [AUGMENTATIONS[first], AUGMENTATIONS[second]]
+    for first, second in combinations(AUGMENTATIONS, 2)
 }
 PAPER_VIEWS = ("fm+ep", "fm+gp")
 # Pair of views -> variant: every pair of no, one or two augmentations (the paper's Figures 4A and 8).
@@ -152,7 +153,7 @@ VARIANTS: dict[str, dict[str, Variant]] = {
 
 
 def _group(*names: str) -> list[str]:
-    """Variants beside the recommended model, which every group begins with: it is what they are compared with."""
+    """Return a group of variants. It begins with the recommended model, which they are compared with."""
     return list(dict.fromkeys([RECOMMENDED, *names]))
 
 
@@ -183,10 +184,10 @@ GROUPS: dict[str, dict[str, list[str]]] = {
 
 
 def expand_groups(model_name: str, names: Sequence[str]) -> list[str]:
-    """Variants for names of variants and groups, each once, in the order given.
+    """Return the variants that names of variants and groups stand for, each once, in the order given.
 
     Raises:
-        ValueError: a name that is neither.
+        ValueError: a name is neither.
     """
     groups, variants = GROUPS[model_name], VARIANTS[model_name]
     for name in names:
@@ -201,12 +202,12 @@ def expand_groups(model_name: str, names: Sequence[str]) -> list[str]:
 
 
 def needs_other_corpus(variant: Variant, modalities: Sequence[str], single_label: bool) -> str | None:
-    """Why a variant says nothing on a corpus with these modalities, or None if it can be run."""
+    """Return the reason why a variant cannot be run on a corpus with these modalities, or None if it can."""
     if variant.classifier and not single_label:
-        return "it needs one class an utterance"
+        return "it needs one class per utterance"
     missing = [modality for modality in variant.modalities if modality not in modalities]
     if missing:
         return f"the training dialogues have no {' and no '.join(missing)} features"
     if set(variant.modalities) == set(modalities):
-        return "the training dialogues have no other features: it is the recommended model"
+        return "the training dialogues have no other features: it would be the recommended model"
     return None

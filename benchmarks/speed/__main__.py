@@ -1,17 +1,17 @@
-"""Speed and memory, beside a plain reference that does the same work in the same run.
+"""Speed and memory, compared with a plain reference that does the same work in the same run.
 
     python -m benchmarks.speed --output speed.json
     python -m benchmarks.speed --sections epoch speakers --repeats 5 --threads 2 --output speed.json
     python -m benchmarks.speed --table-only --output speed.json
 
-Runs on the CPU, and on the GPU where there is one. Every figure is written to the output file as soon as it is found;
-the sections that are run replace those in the file, the others stay. A figure is the median of repeated runs, ours
-and the reference in turn. The reference (`benchmarks/speed/reference.py`) is the released network as a careful
-newcomer would write it. It trains on a part of the epoch, and its time is scaled by utterances.
+Runs on the CPU, and on the GPU if there is one. Every figure is written to the output file as soon as it is measured;
+sections that are run replace those in the file, the others are kept. A figure is the median of repeated runs, in which
+our model and the reference take turns. The reference (`benchmarks/speed/reference.py`) is the released network as a
+careful newcomer would write it. It trains on a part of the epoch, and its time is scaled by the number of utterances.
 
-Useful arithmetic is what torch's FlopCounterMode counts in one eager pass of ours: matrix products, forward and
-backward, nothing taken off. Products inside fused attention and recurrent kernels of the CPU are not counted, the
-reference's are not either. The matrix rate is the best of several large products, measured anew before each repeat.
+Useful arithmetic is the count of torch's FlopCounterMode in one eager pass of our model: all matrix products, forward
+and backward. Products inside fused attention and recurrent kernels of the CPU are not counted, for either model. The
+matrix rate is the best of several large products, measured again before each repeat.
 """
 
 import argparse
@@ -47,10 +47,10 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sections", nargs="+", choices=list(SECTIONS), help="all that the device has, by default")
-    parser.add_argument("--devices", nargs="+", choices=["cpu", "cuda"], help="all there are, by default")
+    parser.add_argument("--sections", nargs="+", choices=list(SECTIONS), help="default: all that the device has")
+    parser.add_argument("--devices", nargs="+", choices=["cpu", "cuda"], help="default: all that there are")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--reference-batches", type=int, default=1, help="batches that the reference trains on")
@@ -59,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
         "--largest-training", type=int, default=100_000, help="utterances of the largest corpus that is trained on"
     )
     parser.add_argument("--only-eager", action="store_true", help="leave torch.compile out of the section full-batch")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see whether everything runs")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to check that everything runs")
     parser.add_argument("--table-only", action="store_true", help="print the tables of the output file")
     parser.add_argument("--output", default="speed.json", help="results; sections in it that are not run are kept")
     arguments = parser.parse_args()
@@ -68,13 +68,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def default_sections(device: torch.device, quick: bool) -> list[str]:
-    """All sections that say something about the device; batches that fill it on a CPU for trying out only."""
+    """Return the sections that are useful on the device; on a CPU, full batches only in a quick run."""
     left_out = {"graph"} if device.type == "cuda" else set() if quick else {"full-batch"}
     return [name for name in SECTIONS if name not in left_out]
 
 
 def make_bench(arguments: argparse.Namespace, device: torch.device) -> Bench:
-    """The settings of the command line, for one device."""
+    """Make the settings for one device from the command line."""
     return Bench(
         device=device,
         scale=QUICK if arguments.quick else Scale(),
@@ -89,7 +89,7 @@ def make_bench(arguments: argparse.Namespace, device: torch.device) -> Bench:
 
 
 def run_section(name: str, bench: Bench, results: dict[str, Any], output: Path) -> None:
-    """Put each figure into the results and the file as it comes. An error ends the section, not the run."""
+    """Add each figure to the results and the file as it is measured. An error ends the section, not the run."""
     figures: list[dict[str, Any]] = []
     results.setdefault(bench.device.type, {})[name] = {
         "machine": describe_machine(bench),
@@ -112,7 +112,7 @@ def run_section(name: str, bench: Bench, results: dict[str, Any], output: Path) 
 
 
 def describe_machine(bench: Bench) -> dict[str, Any]:
-    """What the figures depend on besides the code."""
+    """Describe what the figures depend on besides the code."""
     machine = {
         "cpu": cpu_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -125,7 +125,7 @@ def describe_machine(bench: Bench) -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """The processor's model name."""
+    """Return the model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Measure times and rates, and hold them against a target."""
+"""Measure times and rates, and compare them with a target."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from joyful_hf.processing import EncodedDialogue
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the work is. Dialogues and utterances of an epoch and of its evaluation are IEMOCAP's."""
+    """The size of the work. An epoch and its evaluation have as many dialogues and utterances as IEMOCAP."""
 
     training: tuple[int, int] = (108, 5163)
     evaluation: tuple[int, int] = (31, 1623)
@@ -24,7 +24,7 @@ class Scale:
     long: tuple[int, ...] = (2500, 5000, 10_000)
     growth: tuple[int, ...] = (1000, 10_000, 100_000, 1_000_000)
     growth_least: int = 40_000
-    """Corpora are passed over until they have given so many utterances: memory needs some batches to settle."""
+    """Passes over a corpus are repeated up to this many utterances: memory needs some batches to settle."""
     full_batch: int = 32_768
     matrix: dict[str, int] = field(default_factory=lambda: {"cpu": 2048, "cuda": 8192})
 
@@ -45,7 +45,7 @@ QUICK = Scale(
 
 @dataclass(frozen=True)
 class Bench:
-    """What all sections are measured with."""
+    """The settings of all sections."""
 
     device: torch.device
     scale: Scale
@@ -59,7 +59,7 @@ class Bench:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Of float32 first."""
+        """The precisions to measure, the most exact first."""
         return ("float32" if self.device.type == "cpu" else "tf32", "bfloat16")
 
     @property
@@ -93,14 +93,14 @@ class Figure:
 def compare(
     bench: Bench, works: dict[str, Callable[[], object]], precisions: Sequence[str] = (), times: int = 1
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Each work in turn, so that a machine that drifts drifts for all of them; once before that to warm up.
+    """Time several works in turn, so that drift of the machine affects all of them, after one call each to warm up.
 
     Args:
-        precisions: of which the matrix rate is wanted.
-        times: calls in a row that are timed together.
+        precisions: precisions whose matrix rate is measured.
+        times: number of calls in a row that are timed together.
 
     Returns:
-        Seconds a call of each repeat, by work; matrix rate of each repeat, by precision.
+        Seconds per call of each repeat, by work; matrix rate of each repeat, by precision.
     """
     for work in works.values():
         work()
@@ -115,7 +115,7 @@ def compare(
 
 
 def repeated(work: Callable[[], object], times: int) -> Callable[[], None]:
-    """Several calls as one."""
+    """Return a function that makes several calls."""
 
     def run() -> None:
         for _ in range(times):
@@ -125,7 +125,7 @@ def repeated(work: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 def matrix_rate(bench: Bench, precision: str, tries: int = 5) -> float:
-    """FLOP/s of the fastest of several square matrix products."""
+    """Return the FLOP/s of the fastest of several square matrix products."""
     size = bench.scale.matrix[bench.device.type]
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     left, right = torch.randn(2, size, size, device=bench.device).to(dtype)
@@ -135,28 +135,28 @@ def matrix_rate(bench: Bench, precision: str, tries: int = 5) -> float:
 
 
 def arithmetic(runner: Runner, mode: str, batches: Sequence[Sequence[EncodedDialogue]], precision: str) -> int:
-    """FLOP of the matrix products in one pass over the batches."""
+    """Count the FLOP of the matrix products in one pass over the batches."""
     with FlopCounterMode(display=False) as counter:
         for_all(runner.train if mode == "train" else runner.evaluate, batches, precision)
     return counter.get_total_flops()
 
 
 def seconds_figure(what: str, seconds: list[float], scale: float = 1.0, **target: Any) -> Figure:
-    """The median of some times, each multiplied by `scale`."""
-    scaled = [scale * one for one in seconds]
+    """Return the median of times, each multiplied by `scale`."""
+    scaled = [scale * time for time in seconds]
     return Figure(what, median(scaled), "s", scaled, **target)
 
 
 def speedup(what: str, slow: float, fast: float, target: float | None = None) -> Figure:
-    """How many times as fast."""
+    """Return the ratio of two times."""
     return Figure(what, slow / fast, "×", target=target)
 
 
 def share_figures(
     what: str, flops: int, seconds: list[float], rates: list[float], target: float | None = None
 ) -> Iterator[Figure]:
-    """The rate of the useful arithmetic, and its share of the matrix rate that was measured before each repeat."""
-    reached = [flops / one for one in seconds]
+    """Yield the rate of the useful arithmetic, and its share of the matrix rate measured before each repeat."""
+    reached = [flops / time for time in seconds]
     yield Figure(f"{what}: useful arithmetic", median(reached), "FLOP/s", reached)
     shares = [own / whole for own, whole in zip(reached, rates, strict=True)]
     name = f"{what}: share of the matrix rate ({readable(median(rates), 'FLOP/s')})"
@@ -164,13 +164,13 @@ def share_figures(
 
 
 def failure(what: str, error: Exception) -> Figure:
-    """A row for what could not be measured."""
+    """Return the row of a figure that could not be measured."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return Figure(what, None, "", error=f"{type(error).__name__}: {' '.join(lines)[:300]}")
 
 
 def for_all(step: Callable[..., object], batches: Sequence[Sequence[EncodedDialogue]], precision: str) -> None:
-    """One step a batch."""
+    """Make one step per batch."""
     for batch in batches:
         step(batch, precision)
 
@@ -178,13 +178,13 @@ def for_all(step: Callable[..., object], batches: Sequence[Sequence[EncodedDialo
 def rate_figure(
     what: str, corpus: Sequence[EncodedDialogue], seconds: list[float], target: float | None = None
 ) -> Figure:
-    """Utterances a second."""
-    rates = [num_utterances(corpus) / one for one in seconds]
+    """Return the utterances per second."""
+    rates = [num_utterances(corpus) / time for time in seconds]
     return Figure(what, median(rates), "utterances/s", rates, target)
 
 
 def readable(value: float, unit: str) -> str:
-    """A number with its unit, three digits that count."""
+    """Format a number with its unit, to three significant digits."""
     if unit == "share":
         return f"{value:.0%}"
     if unit == "s":
@@ -201,5 +201,5 @@ def readable(value: float, unit: str) -> str:
 
 
 def three_digits(value: float) -> str:
-    """1234567 -> 1,234,567; 12.345 -> 12.3."""
+    """Format a number: 1234567 -> 1,234,567; 12.345 -> 12.3."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

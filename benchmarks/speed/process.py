@@ -1,8 +1,8 @@
-"""The workloads of the speed benchmark, and the process of its own in which the memory of one is measured.
+"""The workloads of the speed benchmark, and the separate process in which the memory of one is measured.
 
     echo '{"model": "recommended", "mode": "train", "lengths": [10000]}' | python -m benchmarks.speed.process
 
-prints one line of JSON, a `Measurement`. `benchmarks/speed` calls it; nobody else needs to.
+prints one line of JSON, a `Measurement`. Only `benchmarks/speed` needs to call it.
 """
 
 import json
@@ -27,10 +27,10 @@ from joyful_hf.processing import EncodedDialogue
 
 WINDOW = {"released": 10, "recommended": 8}
 NUM_LABELS = 6
-# IEMOCAP's shortest and longest dialogue, about.
+# About the shortest and the longest dialogue of IEMOCAP.
 SHORTEST, LONGEST = 8, 110
 MEAN_LENGTH = 48
-# Features of this many utterances are made; larger corpora repeat them.
+# Features are made for this many utterances; larger corpora repeat them.
 POOL = 4096
 
 _SMALL_SIZES: dict[str, Any] = {
@@ -57,50 +57,50 @@ _SMALL: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Job:
-    """What a process of its own measures."""
+    """A measurement to make in a separate process."""
 
     model: str
     """"released", "recommended" or "reference"."""
     mode: str
     """"train" or "predict"."""
     lengths: list[int]
-    """Utterances of each dialogue."""
+    """Number of utterances of each dialogue."""
     dialogues_per_batch: int = 1
     utterances_per_batch: int = 0
-    """If given, dialogues are batched until they hold so many utterances."""
+    """If given, a batch holds dialogues up to this many utterances."""
     repeats: int = 1
     precision: str = "float32"
     device: str = "cpu"
     threads: int = 1
     quick: bool = False
     window: int = 0
-    """Past and future utterances in the graph; 0 is what the model has by default."""
+    """Past and future utterances in the graph; 0 is the default of the model."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """Fields of the config."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a process of its own found."""
+    """The results of a separate process."""
 
     seconds: list[float]
-    """Of each pass over the corpus."""
+    """Time of each pass over the corpus."""
     peak_bytes: int
-    """The highest that memory rose above corpus, model, gradients and optimizer."""
+    """Peak memory above corpus, model, gradients and optimizer."""
     resident_bytes: int
-    """Corpus, model, gradients and optimizer, with the libraries on a CPU."""
+    """Memory of corpus, model, gradients and optimizer; on a CPU, of the libraries too."""
     largest_batch: int
-    """Utterances of it."""
+    """Number of utterances in the largest batch."""
 
 
 def make_config(size: str, quick: bool = False, **overrides: Any) -> JoyfulConfig:
-    """`JoyfulConfig.released()` or `JoyfulConfig()`, of tiny sizes if quick."""
+    """Make `JoyfulConfig.released()` or `JoyfulConfig()`, with tiny sizes if quick."""
     fields: dict[str, Any] = {"num_labels": NUM_LABELS, **(_SMALL[size] if quick else {}), **overrides}
     return JoyfulConfig.released(**fields) if size == "released" else JoyfulConfig(**fields)
 
 
 def make_processor(config: JoyfulConfig, size: str, window: int = 0) -> JoyfulProcessor:
-    """The processor whose batches fit the config."""
+    """Make the processor whose batches fit the config."""
     window = window or WINDOW[size]
     return JoyfulProcessor(
         text_dim=config.text_dim,
@@ -115,7 +115,7 @@ def make_processor(config: JoyfulConfig, size: str, window: int = 0) -> JoyfulPr
 
 
 def iemocap_like_lengths(num_dialogues: int, num_utterances: int, seed: int = 0) -> list[int]:
-    """Random lengths from 8 to 110, spread as IEMOCAP's are, that sum to `num_utterances` exactly."""
+    """Draw random lengths from 8 to 110, distributed as in IEMOCAP, that sum to exactly `num_utterances`."""
     if not SHORTEST * num_dialogues <= num_utterances <= LONGEST * num_dialogues:
         raise ValueError(f"{num_dialogues} dialogues of {SHORTEST} to {LONGEST} cannot have {num_utterances}")
     rng = np.random.default_rng(seed)
@@ -132,14 +132,14 @@ def iemocap_like_lengths(num_dialogues: int, num_utterances: int, seed: int = 0)
 
 
 def corpus_lengths(num_utterances: int) -> list[int]:
-    """Lengths of a corpus of so many utterances."""
+    """Draw the lengths of a corpus with this many utterances."""
     return iemocap_like_lengths(max(1, round(num_utterances / MEAN_LENGTH)), num_utterances)
 
 
 def make_corpus(
     config: JoyfulConfig, lengths: Sequence[int], speakers: int = 2, seed: int = 0
 ) -> list[EncodedDialogue]:
-    """Random encoded dialogues; they are views of one pool of utterances, so that any number costs no memory."""
+    """Make random encoded dialogues, as views of one pool of utterances: more of them need no more memory."""
     rng = np.random.default_rng(seed)
     rows = max(POOL, max(lengths))
     features = {name: rng.standard_normal((rows, dim), dtype=np.float32) for name, dim in config.modality_dims.items()}
@@ -156,12 +156,12 @@ def make_corpus(
 
 
 def batches_of_dialogues(corpus: Sequence[EncodedDialogue], size: int) -> list[Sequence[EncodedDialogue]]:
-    """The corpus in batches of `size` dialogues."""
+    """Split the corpus into batches of `size` dialogues."""
     return [corpus[start : start + size] for start in range(0, len(corpus), size)]
 
 
 def batches_of_utterances(corpus: Sequence[EncodedDialogue], limit: int) -> Iterator[Sequence[EncodedDialogue]]:
-    """The corpus in batches of at most `limit` utterances, or of one dialogue, as `model.predict` makes them."""
+    """Yield batches of at most `limit` utterances, or of one longer dialogue, as `model.predict` makes them."""
     start = utterances = 0
     for index, dialogue in enumerate(corpus):
         if index > start and utterances + len(dialogue) > limit:
@@ -172,18 +172,18 @@ def batches_of_utterances(corpus: Sequence[EncodedDialogue], limit: int) -> Iter
 
 
 def num_utterances(dialogues: Sequence[EncodedDialogue]) -> int:
-    """Utterances of several dialogues."""
+    """Count the utterances of several dialogues."""
     return sum(map(len, dialogues))
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was asked for."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """How long one call takes."""
+    """Time one call, in seconds."""
     synchronize(device)
     start = time.perf_counter()
     work()
@@ -192,7 +192,7 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """bfloat16 autocast, or nothing for the other precisions."""
+    """Return a context that casts to bfloat16, or does nothing for other precisions."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -200,8 +200,8 @@ class Runner:
     """Trains and predicts batches of encoded dialogues with one network.
 
     Args:
-        model: ours or the plain one.
-        prepare: dialogues -> what the model is called with; its time counts.
+        model: our model or the plain one.
+        prepare: dialogues -> keyword arguments of the model; its time is included.
     """
 
     def __init__(
@@ -211,11 +211,11 @@ class Runner:
         self.prepare = prepare
         self.device = device
         self.called: Callable[..., Any] = model
-        """What stands in for the model, where it is compiled."""
+        """The function that is called: the model, or its compiled form."""
         self.optimizer = make_optimizer(model)
 
     def train(self, dialogues: Sequence[EncodedDialogue], precision: str = "float32") -> None:
-        """One training step: forward, backward, clipped gradients, AdamW."""
+        """Make one training step: forward, backward, clipped gradients, AdamW."""
         self.model.train()
         inputs = self.prepare(dialogues)
         with autocast(self.device, precision):
@@ -226,24 +226,24 @@ class Runner:
         self.optimizer.step()
 
     def predict(self, dialogues: Sequence[EncodedDialogue], precision: str = "float32") -> Tensor:
-        """Logits (N, num_labels) of one batch, no loss."""
+        """Return the logits (N, num_labels) of one batch, without a loss."""
         with torch.inference_mode():
             return self.evaluate(dialogues, precision)
 
     def evaluate(self, dialogues: Sequence[EncodedDialogue], precision: str = "float32") -> Tensor:
-        """As `predict`, but ready for gradients: modules cannot be followed in inference mode."""
+        """Predict outside inference mode, in which FLOP cannot be counted by module."""
         self.model.eval()
         inputs = self.prepare(dialogues)
         with autocast(self.device, precision):
             return self.called(**inputs, return_loss=False).logits
 
     def step(self, mode: str) -> Callable[[Sequence[EncodedDialogue], str], object]:
-        """What is timed: `train` or `predict`."""
+        """Return the method to time: `train` or `predict`."""
         return self.train if mode == "train" else self.predict
 
 
 def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
-    """The Trainer's: fused AdamW, no weight decay of biases and norms. The rate is small: nothing is to be learnt."""
+    """Make the optimizer of the Trainer: fused AdamW, no weight decay of biases and norms, at a negligible rate."""
     parameters = list(model.parameters())
     groups = [
         {"params": [parameter for parameter in parameters if parameter.dim() > 1], "weight_decay": 0.1},
@@ -255,7 +255,7 @@ def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
 def make_runner(
     name: str, device: torch.device, quick: bool = False, window: int = 0, **overrides: Any
 ) -> tuple[Runner, JoyfulConfig]:
-    """The runner of "released", "recommended" or "reference"; the last is the plain network of released size."""
+    """Make the runner of "released", "recommended" or "reference", which is the plain network of released size."""
     size = "released" if name == "reference" else name
     config = make_config(size, quick, **overrides)
     torch.manual_seed(0)
@@ -277,14 +277,14 @@ def make_runner(
 
 
 def use_tf32(device: torch.device) -> None:
-    """Let float32 products of a GPU run as TF32."""
+    """Let the GPU compute float32 products in TF32."""
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
 
 
 def measure_apart(job: Job) -> Measurement:
-    """Measure in a fresh process: memory that earlier work has taken and given back does not count."""
+    """Measure in a fresh process, so that memory which earlier work has used and freed does not count."""
     command = [sys.executable, "-m", "benchmarks.speed.process"]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
@@ -297,7 +297,7 @@ def measure_apart(job: Job) -> Measurement:
 
 
 def measure(job: Job) -> Measurement:
-    """Passes over the corpus, after a warm-up on a short dialogue."""
+    """Measure passes over the corpus, after a warm-up on short dialogues."""
     device = torch.device(job.device)
     use_tf32(device)
     runner, config = make_runner(job.model, device, job.quick, job.window, **job.overrides)
@@ -307,7 +307,7 @@ def measure(job: Job) -> Measurement:
     else:
         batches = batches_of_dialogues(corpus, job.dialogues_per_batch)
     step = runner.step(job.mode)
-    logits = torch.ones(num_utterances(corpus), NUM_LABELS)  # written to: part of the corpus
+    logits = torch.ones(num_utterances(corpus), NUM_LABELS)  # written to, so that they count as part of the corpus
     warm_up = make_corpus(config, [SHORTEST, SHORTEST])
     for _ in range(2):
         step(warm_up, job.precision)
@@ -329,23 +329,23 @@ def measure(job: Job) -> Measurement:
 
 
 def current_memory(device: torch.device) -> int:
-    """Bytes in use: of the GPU, or resident in this process."""
+    """Return the bytes in use on the GPU, or resident in this process."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return _status("VmRSS") or peak_memory(device)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Highest number of bytes in use since `reset_peak`, or since the process began where it cannot be reset."""
+    """Return the peak of bytes in use since `reset_peak`, or since the start of the process if it cannot be reset."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    # Not `ru_maxrss` where Linux says more: a process inherits it from the one that started it.
+    # On Linux not `ru_maxrss`, which a process inherits from the one that started it.
     unit = 1 if sys.platform == "darwin" else 1024
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def reset_peak(device: torch.device) -> None:
-    """Let the peak begin anew."""
+    """Reset the peak."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -354,7 +354,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def _status(name: str) -> int:
-    """A number of bytes from Linux's account of this process, 0 where there is none."""
+    """Read a number of bytes from `/proc/self/status`, 0 where there is none."""
     try:
         found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:
@@ -363,7 +363,7 @@ def _status(name: str) -> int:
 
 
 def main() -> None:
-    """Measure the job that comes through standard input."""
+    """Measure the job given on standard input."""
     job = Job(**json.load(sys.stdin))
     torch.set_num_threads(job.threads)
     print(json.dumps(asdict(measure(job))))

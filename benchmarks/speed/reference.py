@@ -1,9 +1,8 @@
-"""Released JOYFUL as a careful newcomer would write it: the plain network that the speed benchmark stands beside.
+"""Released JOYFUL as a careful newcomer would write it: the plain network that the speed benchmark compares with.
 
 The same method as `JoyfulForEmotionRecognition(JoyfulConfig.released())` in the manner of the released code:
-modalities fused one utterance at a time, a padded transformer, edges drawn by a double loop, and torch-geometric's
-layers.
-Parameters have the released names, so that `convert_released_state_dict` carries them over.
+modalities fused one utterance at a time, a padded transformer, edges made by a double loop, and torch-geometric's
+layers. Parameters have the released names, so that `convert_released_state_dict` can convert them.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from torch_geometric.nn import RGCNConv, TransformerConv
 from joyful_hf import JoyfulConfig
 from joyful_hf.processing import EncodedDialogue
 
-# With pyg-lib, RGCNConv's other path would take the mean over the edges of all relations at once.
+# With pyg-lib, the other path of RGCNConv would take the mean over the edges of all relations at once.
 torch_geometric.backend.use_segment_matmul = False
 
 
@@ -37,7 +36,7 @@ class PlainDialogue:
 
     @classmethod
     def from_encoded(cls, encoded: EncodedDialogue, device: torch.device | str = "cpu") -> "PlainDialogue":
-        """What the package's processor makes of a dialogue, as plain tensors."""
+        """Convert a dialogue that the processor of the package has encoded into plain tensors."""
         features = {name: torch.from_numpy(rows).to(device) for name, rows in encoded.features.items()}
         assert encoded.labels is not None
         labels = torch.from_numpy(encoded.labels).to(device)
@@ -49,12 +48,12 @@ class PlainDialogue:
 
 @dataclass
 class PlainOutput:
-    """What the plain network returns for N utterances."""
+    """The output of the plain network for N utterances."""
 
     logits: Tensor
     """(N, num_labels)."""
     losses: dict[str, Tensor]
-    """Each part, () and unweighted; none if no loss was asked for."""
+    """Parts of the loss, () and unweighted; empty if no loss was requested."""
     loss: Tensor | None
 
 
@@ -68,7 +67,7 @@ class AutoFusion(nn.Module):
         self.projectA = nn.Linear(config.audio_dim, size)
         self.projectT = nn.Linear(config.text_dim, size)
         self.projectV = nn.Linear(config.visual_dim, size)
-        self.projectB = nn.Sequential(nn.Linear(size, size))  # of ones: one vector
+        self.projectB = nn.Sequential(nn.Linear(size, size))  # applied to ones: a single vector
         self.fuse_inGlobal = nn.Sequential(nn.Linear(joined, hidden), nn.Tanh(), nn.Linear(hidden, code), nn.ReLU())
         self.fuse_outGlobal = nn.Sequential(nn.Linear(code, hidden), nn.Tanh(), nn.Linear(hidden, joined))
         self.fuse_inInter = nn.Sequential(nn.Linear(3 * size, hidden), nn.Tanh(), nn.Linear(hidden, code), nn.ReLU())
@@ -126,7 +125,7 @@ class GraphEncoder(nn.Module):
         self.bn = nn.BatchNorm1d(heads * size)
 
     def convolve(self, nodes: Tensor, edge_index: Tensor, edge_type: Tensor) -> Tensor:
-        """(N, size) -> (N, size), what the contrast compares."""
+        """(N, size) -> (N, size), the rows that the contrast compares."""
         return self.conv1(nodes, edge_index, edge_type)
 
     def attend(self, convolved: Tensor, edge_index: Tensor) -> Tensor:
@@ -151,7 +150,7 @@ class Classifier(nn.Module):
 
 
 class PlainModel(nn.Module):
-    """All but the fusion, under the released names."""
+    """Everything except the fusion, under the released names."""
 
     def __init__(self, config: JoyfulConfig) -> None:
         super().__init__()
@@ -164,8 +163,8 @@ class PlainJoyful(nn.Module):
     """The whole plain network.
 
     Args:
-        config: `JoyfulConfig.released()`, of any sizes.
-        window_past, window_future: utterances from which a node receives.
+        config: `JoyfulConfig.released()`, with any sizes.
+        window_past, window_future: utterances that a node receives from.
     """
 
     def __init__(self, config: JoyfulConfig, window_past: int = 10, window_future: int = 10) -> None:
@@ -177,7 +176,7 @@ class PlainJoyful(nn.Module):
         self.model = PlainModel(config)
 
     def forward(self, dialogues: Sequence[PlainDialogue], return_loss: bool = True) -> PlainOutput:
-        """A batch of dialogues; `return_loss=False` leaves the reconstruction and all losses out."""
+        """Compute a batch of dialogues; `return_loss=False` leaves out the reconstruction and all losses."""
         fused, fusion_losses = self._fuse(dialogues, return_loss)
         lengths = torch.tensor([len(dialogue) for dialogue in dialogues], device=fused[0].device)
         block = pad_sequence(fused, batch_first=True)
@@ -204,7 +203,7 @@ class PlainJoyful(nn.Module):
         return PlainOutput(logits, losses, self._weighted_sum(losses))
 
     def _fuse(self, dialogues: Sequence[PlainDialogue], return_loss: bool) -> tuple[list[Tensor], list[Tensor]]:
-        """Each dialogue's fused utterances (n, size), and each utterance's loss."""
+        """Return the fused utterances (n, size) of each dialogue, and the loss of each utterance."""
         fused, losses = [], []
         for dialogue in dialogues:
             rows = []
@@ -227,7 +226,7 @@ class PlainJoyful(nn.Module):
         speakers: list[list[int]],
         lengths: Tensor,
     ) -> Tensor:
-        """The clean graph against each of two augmented views."""
+        """Contrast the clean graph with each of two augmented views."""
         config = self.config
         speaker_ids = torch.tensor([speaker for dialogue in speakers for speaker in dialogue], device=nodes.device)
         losses = []
@@ -254,7 +253,7 @@ def edges_by_loop(
     max_speakers: int,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """Edges (2, E) and their relations (E,), collected in lists: each utterance receives from its window and itself.
+    """Return edges (2, E) and their relations (E,), made in lists: an utterance receives from its window and itself.
 
     Args:
         speakers: the speaker of each utterance of each dialogue.
@@ -276,7 +275,7 @@ def edges_by_loop(
 def edges_by_tensors(
     speakers: Sequence[Tensor], window_past: int, window_future: int, max_speakers: int
 ) -> tuple[Tensor, Tensor]:
-    """As `edges_by_loop`, the way of the released code: a tensor an edge, and speakers read out of a tensor."""
+    """Do as `edges_by_loop` in the way of the released code: a tensor per edge, and speakers read from a tensor."""
     edges, relations = [], []
     start = 0
     for dialogue in speakers:
@@ -293,7 +292,7 @@ def edges_by_tensors(
 def rewire(
     edge_index: Tensor, edge_type: Tensor, speaker_ids: Tensor, lengths: Tensor, max_speakers: int, rate: float
 ) -> tuple[Tensor, Tensor]:
-    """A copy of the graph in which a random `rate` of the edges has another target of its own dialogue."""
+    """Copy the graph, and give a random share `rate` of the edges another target in the same dialogue."""
     edge_index, edge_type = edge_index.clone(), edge_type.clone()
     num_edges = edge_index.size(1)
     moved = torch.randperm(num_edges, device=edge_index.device)[: round(rate * num_edges)]

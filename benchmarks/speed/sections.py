@@ -1,4 +1,4 @@
-"""The sections of the speed benchmark: each measures one thing beside a plain reference."""
+"""The sections of the speed benchmark; each yields the figures of one question."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -46,15 +46,15 @@ from benchmarks.speed.reference import edges_by_loop, edges_by_tensors
 from joyful_hf.processing import EncodedDialogue
 from joyful_hf.processing.graph import relation_ids, window_edges
 
-# A training step of the Trainer has 8 dialogues by default.
+# Default batch size of the Trainer, in dialogues.
 TRAINER_BATCH = 8
-# What must be reached on a CPU, by precision: how many times as fast as the reference.
+# Targets on a CPU, by precision: how many times as fast as the reference.
 TRAINING_TARGET = {"float32": 3.0, "bfloat16": 8.0}
 EVALUATION_TARGET = {"float32": 5.0, "bfloat16": 12.0}
 GRAPH_TARGET = 100.0
 SPEAKERS_TARGET = 1.3
 FLAT_TARGET = 1.3
-# Share of the matrix rate in training: of an epoch on a CPU, of full batches on a GPU.
+# Share of the matrix rate in training: over an epoch on a CPU, over full batches on a GPU.
 SHARE_TARGET = {"cpu": 0.5, "cuda": 0.4}
 # On a GPU.
 EPOCH_TARGET = 0.2
@@ -65,7 +65,7 @@ PREDICTION_TARGET = 1e6
 
 
 def matrix_section(bench: Bench) -> Iterator[Figure]:
-    """The rate that the shares are shares of."""
+    """The matrix rate, which the shares refer to."""
     size = bench.scale.matrix[bench.device.type]
     for precision in bench.precisions:
         rates = [matrix_rate(bench, precision) for _ in range(bench.repeats + 1)][1:]
@@ -73,7 +73,7 @@ def matrix_section(bench: Bench) -> Iterator[Figure]:
 
 
 def epoch_section(bench: Bench) -> Iterator[Figure]:
-    """Training epoch and evaluation at the released size, ours and the reference."""
+    """Training epoch and evaluation at the released size, compared with the reference."""
     ours, config = make_runner("released", bench.device, bench.quick)
     plain, _ = make_runner("reference", bench.device, bench.quick)
     training = make_corpus(config, iemocap_like_lengths(*bench.scale.training))
@@ -109,7 +109,7 @@ def beside_reference(
     part: list[Sequence[EncodedDialogue]],
     targets: dict[str, float],
 ) -> Iterator[Figure]:
-    """Our pass over the batches and the reference's over a part of them, in all precisions in turn."""
+    """Our pass over the batches compared with the reference's over a part of them, in all precisions."""
     ours, reference = runners
     is_epoch = mode == "train"
     first = bench.precisions[0]
@@ -137,7 +137,7 @@ def beside_reference(
 
 
 def recommended_section(bench: Bench) -> Iterator[Figure]:
-    """The recommended model: batches against one dialogue after the other."""
+    """The recommended model: batches compared with one dialogue at a time."""
     runner, config = make_runner("recommended", bench.device, bench.quick)
     for mode, sizes in (("train", bench.scale.training), ("predict", bench.scale.evaluation)):
         step = runner.step(mode)
@@ -156,15 +156,15 @@ def recommended_section(bench: Bench) -> Iterator[Figure]:
             )
             name = f"{mode}, {precision}"
             yield rate_figure(
-                f"{name}: {bench.scale.dialogues_per_batch} dialogues a batch", corpus, seconds["batches"]
+                f"{name}: {bench.scale.dialogues_per_batch} dialogues per batch", corpus, seconds["batches"]
             )
-            yield rate_figure(f"{name}: one dialogue a batch", corpus, seconds["alone"])
+            yield rate_figure(f"{name}: one dialogue per batch", corpus, seconds["alone"])
             yield speedup(f"{name}: faster in batches", median(seconds["alone"]), median(seconds["batches"]))
             yield from share_figures(name, flops, seconds["batches"], rates[precision])
 
 
 def latency_section(bench: Bench) -> Iterator[Figure]:
-    """How long a user waits for the prediction of one dialogue."""
+    """The time that a user waits for the prediction of one dialogue."""
     length = bench.scale.latency
     for size in ("released", "recommended"):
         ours, config = make_runner(size, bench.device, bench.quick)
@@ -190,7 +190,7 @@ def latency_section(bench: Bench) -> Iterator[Figure]:
 
 
 def as_records(corpus: Sequence[EncodedDialogue], as_lists: bool = True) -> list[dict[str, Any]]:
-    """Encoded dialogues as the records that users write, features as lists or as arrays."""
+    """Turn encoded dialogues into the records that users write, with features as lists or as arrays."""
     records = []
     for index, dialogue in enumerate(corpus):
         assert dialogue.labels is not None
@@ -231,9 +231,9 @@ def graph_section(bench: Bench) -> Iterator[Figure]:
         },
     )
     what = f"edges and relations of {count} dialogues ({own_edges()[1].numel()} edges)"
-    own = [one / 20 for one in seconds["ours"]]
+    own = [time / 20 for time in seconds["ours"]]
     yield seconds_figure(what, own)
-    for name, manner in (("lists", "a Python loop into lists"), ("tensors", "a tensor an edge, as released")):
+    for name, manner in (("lists", "a Python loop into lists"), ("tensors", "a tensor per edge, as released")):
         yield seconds_figure(f"{what}: {manner}", seconds[name])
         yield speedup(f"{what}: faster than {manner}", median(seconds[name]), median(own), GRAPH_TARGET)
 
@@ -252,7 +252,7 @@ def graph_section(bench: Bench) -> Iterator[Figure]:
 
 
 def speakers_section(bench: Bench) -> Iterator[Figure]:
-    """A training step with 9 speakers, 162 relations, against one with 2."""
+    """A training step with 9 speakers (162 relations) compared with one with 2."""
     runners = {}
     for speakers in (2, 9):
         runner, config = make_runner("released", bench.device, bench.quick, max_speakers=speakers)
@@ -272,7 +272,7 @@ def speakers_section(bench: Bench) -> Iterator[Figure]:
 
 
 def memory_section(bench: Bench) -> Iterator[Figure]:
-    """Peak memory of one batch, ours and the reference's."""
+    """Peak memory of one batch, compared with the reference."""
     lengths = iemocap_like_lengths(*bench.scale.training)[: bench.scale.dialogues_per_batch]
     for mode, precision in product(("train", "predict"), bench.precisions):
         found = {}
@@ -304,7 +304,7 @@ def long_section(bench: Bench) -> Iterator[Figure]:
 
 
 def growth_section(bench: Bench) -> Iterator[Figure]:
-    """Corpora of growing size, recommended model: batches by utterances to predict, the Trainer's to train."""
+    """Corpora of growing size, recommended model: batches of utterances to predict, the Trainer's batches to train."""
     for mode, largest in (("predict", bench.largest), ("train", bench.largest_training)):
         batching = (
             {"utterances_per_batch": bench.scale.utterances_per_batch}
@@ -327,21 +327,21 @@ def growth_section(bench: Bench) -> Iterator[Figure]:
 
 
 def make_job(bench: Bench, model: str, mode: str, lengths: list[int], **settings: Any) -> Job:
-    """A job on the benchmark's device, in its most exact precision unless told otherwise."""
+    """Make a job on the device of the benchmark, in its most exact precision unless given otherwise."""
     common: dict[str, Any] = {"precision": bench.precisions[0], "device": bench.device.type, "threads": bench.threads}
     return Job(model, mode, lengths, quick=bench.quick, **(common | settings))
 
 
 def run_job(job: Job) -> Measurement:
-    """In a process of its own; a quick run, whose figures mean nothing, saves that."""
+    """Run a job in a separate process, or in this one in a quick run, whose figures mean nothing."""
     return measure(job) if job.quick else measure_apart(job)
 
 
 def growth_figures(what: str, jobs: dict[int, Job], per_batch: bool) -> Iterator[Figure]:
-    """Time and memory of each size, and how much the highest per utterance exceeds the least.
+    """Time and memory of each size, and the ratio of the highest to the lowest per utterance.
 
     Args:
-        per_batch: memory is that of the largest batch's utterances: a corpus is worked through batch by batch.
+        per_batch: divide memory by the utterances of the largest batch, not of the corpus.
     """
     times, memories = [], []
     for size, job in jobs.items():
@@ -354,17 +354,17 @@ def growth_figures(what: str, jobs: dict[int, Job], per_batch: bool) -> Iterator
         times.append(median(found.seconds) / size)
         memories.append(found.peak_bytes / (found.largest_batch if per_batch else size))
         yield seconds_figure(f"{name}: time", found.seconds)
-        yield seconds_figure(f"{name}: time an utterance", found.seconds, 1 / size)
+        yield seconds_figure(f"{name}: time per utterance", found.seconds, 1 / size)
         yield Figure(f"{name}: peak memory", found.peak_bytes, "B")
     for kind, values in (("time", times), ("memory", memories)):
         if len(values) > 1 and min(values) > 0:
-            unit = "an utterance in flight" if per_batch and kind == "memory" else "an utterance"
+            unit = "per utterance in flight" if per_batch and kind == "memory" else "per utterance"
             ratio = max(values) / min(values)
-            yield Figure(f"{what} …: {kind} {unit}, highest over least", ratio, "×", target=FLAT_TARGET, at_most=True)
+            yield Figure(f"{what} …: {kind} {unit}, highest over lowest", ratio, "×", target=FLAT_TARGET, at_most=True)
 
 
 def compile_section(bench: Bench) -> Iterator[Figure]:
-    """`torch.compile(fullgraph=True, dynamic=True)` against eager, on batches of different sizes."""
+    """`torch.compile(fullgraph=True, dynamic=True)` compared with eager mode, on batches of different sizes."""
     precision = bench.precisions[0] if bench.is_cpu else "bfloat16"
     for size, mode in product(("released", "recommended"), ("train", "predict")):
         what = f"{mode}, {size} size, {precision}"
@@ -375,7 +375,7 @@ def compile_section(bench: Bench) -> Iterator[Figure]:
 
 
 def compiled_figures(bench: Bench, what: str, size: str, mode: str, precision: str) -> Iterator[Figure]:
-    """Time of compilation, recompilations, and time of a pass over the batches, eager and compiled."""
+    """Time of compilation, number of recompilations, and time of a pass over the batches, eager and compiled."""
     eager, config = make_runner(size, bench.device, bench.quick)
     compiled, _ = make_runner(size, bench.device, bench.quick)
     corpus = make_corpus(config, iemocap_like_lengths(*bench.scale.training))
@@ -396,7 +396,7 @@ def compiled_figures(bench: Bench, what: str, size: str, mode: str, precision: s
 
 
 def compile_model(runner: Runner) -> None:
-    """Let a runner call its model compiled, and count the graphs from 0."""
+    """Compile the model of a runner, and count graphs from 0."""
     torch.compiler.reset()
     counters.clear()
     runner.called = torch.compile(runner.model, fullgraph=True, dynamic=True)
@@ -419,7 +419,7 @@ def full_batch_section(bench: Bench) -> Iterator[Figure]:
 def full_batch_figures(
     bench: Bench, what: str, size: str, mode: str, precision: str, is_compiled: bool
 ) -> Iterator[Figure]:
-    """Utterances a second and share of the matrix rate, with the batch on the device already."""
+    """Utterances per second and share of the matrix rate, with the batch already on the device."""
     runner, config = make_runner(size, bench.device, bench.quick)
     corpus = make_corpus(config, corpus_lengths(bench.scale.full_batch))
     step = runner.step(mode)
@@ -431,10 +431,10 @@ def full_batch_figures(
         compile_model(runner)
     seconds, rates = compare(bench, {"step": lambda: step(corpus, precision)}, [precision])
     goal = None if bench.is_cpu else PREDICTION_TARGET
-    what = f"{what}, {num_utterances(corpus):,} utterances a batch"
+    what = f"{what}, {num_utterances(corpus):,} utterances per batch"
     yield rate_figure(what, corpus, seconds["step"], goal if mode == "predict" else None)
     if not is_compiled:
-        yield rate_figure(f"{what}: packed and moved to the device anew", corpus, from_encoded["step"])
+        yield rate_figure(f"{what}: packed and moved to the device each time", corpus, from_encoded["step"])
     wanted = SHARE_TARGET["cuda"] if mode == "train" and size == "released" and not bench.is_cpu else None
     yield from share_figures(what, flops, seconds["step"], rates[precision], wanted)
 

@@ -1,14 +1,12 @@
-"""Tables of what was measured."""
+"""Tables of the measured figures."""
 
 from typing import Any
 
 from benchmarks.speed.measuring import readable
 
-# How results are shown.
-
 
 def tables(results: dict[str, Any]) -> str:
-    """All sections as Markdown."""
+    """Format all sections as Markdown."""
     lines = []
     for device, sections in results.items():
         for name, section in sections.items():
@@ -26,7 +24,7 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def table_row(figure: dict[str, Any]) -> str:
-    """One figure as a row of a Markdown table."""
+    """Format one figure as a row of a Markdown table."""
     if figure["error"]:
         error = figure["error"].replace("|", "/")
         return f"| {figure['what']} | not measured: {error} | | | |"

@@ -192,7 +192,7 @@ def add_clip(
 
 @dataclass(frozen=True)
 class Recognised:
-    """What the page remembers for a visitor, in order to explain it."""
+    """The state that the page keeps for a visitor, in order to explain a prediction."""
 
     checkpoint: str
     dialogue: Dialogue
@@ -228,7 +228,7 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str
     counts = dict(zip(MODALITIES, present.sum(0).tolist(), strict=True))
     total = len(utterances)
     read = ", ".join(
-        f"{MEDIA_KEYS[one]} of {'all' if counts[one] == total else counts[one] or 'none'}" for one in reads
+        f"{MEDIA_KEYS[name]} of {'all' if counts[name] == total else counts[name] or 'none'}" for name in reads
     )
     notes = [f"{total} utterance{'s' * (total > 1)}; read: {read}", *map(describe, failures)]
     return Recognised(checkpoint, dialogue, prediction), notes
@@ -246,6 +246,8 @@ def label_and_score(utterance: Mapping[str, Any]) -> tuple[str, str]:
     label, scores = utterance["label"], utterance["scores"]
     if isinstance(label, float):
         return f"{label:+.2f}", ""
+    if isinstance(label, Mapping):
+        return ", ".join(f"{name} {value:+.2f}" for name, value in label.items()), ""
     labels = [label] if isinstance(label, str) else label
     return ", ".join(labels) or "none", ", ".join(f"{scores[name]:.0%}" for name in labels)
 

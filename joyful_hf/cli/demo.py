@@ -34,10 +34,11 @@ _EPOCHS = 20
 
 
 def run_demo(output_dir: Path, overwrite: bool = False, device: str | None = None) -> dict[str, float]:
-    """Make recordings, extract features, train, test, load the checkpoint, and predict one dialogue.
+    """Make recordings, extract features, train, test, load the checkpoint, and predict one dialogue: clip by clip, and
+    as one recording with its transcript.
 
-    Writes the toy corpus as raw media into `data/` (see `make_toy_media_corpus`) and the checkpoint with its results
-    into `model/`.
+    Writes the toy corpus as raw media into `data/` (see `make_toy_media_corpus`), the checkpoint with its results
+    into `model/`, and the one recording with what was found in it into `recording/`.
 
     Args:
         device: device to run on; by default the machine's accelerator.
@@ -55,10 +56,13 @@ def run_demo(output_dir: Path, overwrite: bool = False, device: str | None = Non
     from ..processing.optional_imports import import_optional
     from ..runs.folder import prepare_output_dir
     from ..toy.corpus import EMOTIONS, best_possible_accuracy, make_toy_corpus
-    from ..toy.media import make_toy_media_corpus
+    from ..toy.media import join_toy_dialogue, make_toy_media_corpus
     from ..training.arguments import JoyfulTrainingArguments
     from ..training.run import run_training
     from ..training.run_data import extract_run_data, load_run_data
+    from ..transcripts.loading import load_transcript
+    from ..transcripts.rows import make_rows
+    from ..transcripts.writing import write_predictions
 
     data_dir, model_dir = output_dir / "data", output_dir / "model"
     resume_from = prepare_output_dir(model_dir, overwrite)
@@ -95,7 +99,22 @@ def run_demo(output_dir: Path, overwrite: bool = False, device: str | None = Non
         mark = "" if found["label"] == utterance["label"] else f"(true: {utterance['label']})"
         score = found["scores"][found["label"]]
         print(f"  {found['speaker']:<6} {found['text']:<{width}}  {found['label']:<10} {score:4.0%}  {mark}".rstrip())
-    print(f"\nUse it:   joyful predict {model_dir} --data-file FOLDER --output-file emotions.jsonl")
+
+    recording, transcript = join_toy_dialogue(test[0], output_dir / "recording")
+    outputs = [recording.with_name(f"emotions{suffix}") for suffix in (".csv", ".vtt")]
+    predictions = model.predict(load_transcript(transcript, recording), processor)
+    for output in outputs:
+        write_predictions(predictions, output, overwrite=True)
+    print(f"\nOne recording of two voices, {recording}, and its {transcript.suffix}, to {outputs[0]} and .vtt:\n")
+    for row in make_rows(predictions)[:3]:
+        start, end = row.times
+        print(
+            f"  {start:6.3f} {end:6.3f}  {row.speaker:<6} {row.text:<{width}}  {row.label:<10} {row.score or 0:4.0%}"
+        )
+
+    files = f"--data-file {recording} --transcript {transcript} --output-file emotions.csv"
+    print(f"\nRead one: joyful predict {model_dir} {files}")
+    print(f"Use it:   joyful predict {model_dir} --data-file FOLDER --output-file emotions.jsonl")
     print(f"See it:   joyful plot {model_dir} --data-file {data_dir / 'test.jsonl'} --output-dir pictures")
     print(f"Share it: joyful push {model_dir} USER/NAME   ({model_dir / 'README.md'} is its model card)")
     return metrics

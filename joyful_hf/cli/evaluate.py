@@ -57,12 +57,15 @@ def evaluate(
         args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device)
         loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device)
         missing = score_missing(*loaded, rates) if rates else None
-        metrics = score_dialogues(*loaded, args)
+        metrics, confusions = score_dialogues(*loaded, args)
     print_metrics(metrics)
+    for reason, names in left_out_metrics(*loaded).items():
+        print(f"left out: {', '.join(names)}, each of which {reason}")
     if missing is not None:
         print(f"\n{missing}")
     if output_dir is not None:
-        write_json(dict(sorted(metrics.items())), output_dir / "eval_results.json", indent=4)
+        written = dict(sorted(metrics.items())) | ({"eval_confusion_matrix": confusions} if confusions else {})
+        write_json(written, output_dir / "eval_results.json", indent=4)
         if missing is not None:
             write_json(missing.as_dict(), output_dir / "missing_results.json", indent=4)
 
@@ -108,8 +111,22 @@ def load_labelled(
     return model, processor, encoded
 
 
-def score_dialogues(model: Any, processor: Any, dialogues: Any, args: Any) -> dict[str, float]:
-    """Return the `eval_...` metrics of a model on labelled dialogues.
+def left_out_metrics(model: Any, processor: Any, dialogues: Any) -> dict[str, list[str]]:
+    """Return why labels of this scale do not have some metrics -> which ones."""
+    from ..evaluation.task import task_of
+
+    found: dict[str, list[str]] = {}
+    for name, reason in task_of(model).left_out(dialogues.summarize(model.config).label_ranges).items():
+        found.setdefault(reason, []).append(f"eval_{name}")
+    return found
+
+
+def score_dialogues(
+    model: Any, processor: Any, dialogues: Any, args: Any
+) -> tuple[dict[str, float], dict[str, Any] | None]:
+    """Return the `eval_...` metrics of a model on labelled dialogues, and the confusion matrix of single labels.
+
+    Its rows are the true classes, its columns the predicted ones, both in the order of `labels`.
 
     Args:
         args: `JoyfulTrainingArguments`.
@@ -120,4 +137,7 @@ def score_dialogues(model: Any, processor: Any, dialogues: Any, args: Any) -> di
     trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
     print_epoch_lines(trainer)  # outside of training, nothing but a bar
     metrics = trainer.evaluate(dialogues)
-    return metrics | {"eval_samples": len(dialogues)}
+    counts = trainer.evaluated["eval"].confusions
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    matrix = None if counts is None else {"labels": names, "counts": counts.tolist()}
+    return metrics | {"eval_samples": len(dialogues)}, matrix

@@ -1,4 +1,4 @@
-"""What several commands share: options, and what they do with files, progress bars and interruptions."""
+"""Options that several commands share, and their handling of files, progress bars and interruptions."""
 
 import sys
 from collections.abc import Generator, Iterable
@@ -11,7 +11,7 @@ import typer
 from ..io.messages import counted
 from ..processing.dialogue_error import DialogueError
 
-DATA_HELP = "JSONL or Parquet file, folder of recordings, or id of a data set on the Hub."
+DATA_HELP = "JSONL, Parquet or CSV file, folder of recordings, or id of a data set on the Hub."
 CHECKPOINT_HELP = "Folder of a trained model, or its id on the Hub."
 _EXTRACTOR_HELP = "Compute {} features: {}, or the folder or Hub id of {} encoder."
 TextExtractor = Annotated[str | None, typer.Option(help=_EXTRACTOR_HELP.format("text", "hashing", "a text"))]

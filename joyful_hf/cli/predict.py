@@ -1,12 +1,13 @@
 """`joyful predict`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..io.files import written_whole
 from ..io.messages import counted
+from ..processing.dialogue_error import DialogueError
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
@@ -22,10 +23,45 @@ from .options import (
 
 def predict(
     checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
-    data_file: Annotated[str, typer.Option(help=DATA_HELP)],
-    output_file: Annotated[
-        Path, typer.Option(help="JSONL: one dialogue per line, with a label and scores for each utterance.")
+    data_file: Annotated[
+        str,
+        typer.Option(
+            help=f"{DATA_HELP} With --transcript, --segment or --transcribe, one recording of a whole conversation."
+        ),
     ],
+    output_file: Annotated[
+        list[Path],
+        typer.Option(
+            help="Where the labels and scores go, of the kind that the suffix says: .jsonl, .csv, .tsv, .parquet, "
+            ".srt, .vtt, .TextGrid or .eaf. Give it once for each file."
+        ),
+    ],
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            help="Who said what when: JSON of whisper, whisperX, AssemblyAI, Deepgram or AWS, SRT, WebVTT, TextGrid, "
+            ".eaf, RTTM, TSV, CSV, or labels of Audacity."
+        ),
+    ] = None,
+    speakers: Annotated[
+        Path | None, typer.Option(help="RTTM, or another transcript with speakers, that says who spoke when.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="The speaker on each channel of the recording, from the first: Alice,Bob.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns of a transcript or of data in a table: start=begin_s,speaker=who.")
+    ] = None,
+    segment: Annotated[
+        bool, typer.Option("--segment", help="Without a transcript: find the speech in the recording, by silero-vad.")
+    ] = False,
+    transcribe: Annotated[
+        str | None,
+        typer.Option(
+            help="Without a transcript: find the speech and its words, by a model of speech recognition, such as "
+            "openai/whisper-small."
+        ),
+    ] = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -33,27 +69,117 @@ def predict(
 ) -> None:
     """Predict the emotion of every utterance.
 
-    Labels in the data are not read.
+    Labels in the data are not read; they come back as `true_label`.
     """
-    refuse_existing([output_file], overwrite)
+    refuse_existing(output_file, overwrite)
 
     from tqdm import tqdm
 
     from ..checkpoints import load_checkpoint
-    from ..data.dialogue_files import load_dialogues
     from ..data.extraction import extract_for
-    from ..data.jsonl import write_dialogues
     from ..processing.devices import choose_device
+    from ..transcripts.summary import summary_table
+    from ..transcripts.writing import check_output, write_predictions
 
+    for file in output_file:
+        check_output(file)
     hide_bars_in_files()
     chosen = choose_device(device)
-    dialogues = load_dialogues(data_file)
+    dialogues = _read(data_file, transcript, speakers, channels, columns, segment, transcribe)
     model, processor = load_checkpoint(checkpoint, chosen)
     announce(chosen)
     dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
     shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
-    with written_whole(output_file) as part:
-        write_dialogues(predictions, part)
+    for file in output_file:
+        write_predictions(predictions, file, overwrite=overwrite)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
-    print(f"{counted(count, 'utterance')} of {counted(len(predictions), 'dialogue')}: {output_file}")
+    files = ", ".join(map(str, output_file))
+    print(f"{summary_table(predictions)}\n")
+    print(f"{counted(count, 'utterance')} of {counted(len(predictions), 'dialogue')}: {files}")
+
+
+def _read(
+    data_file: str,
+    transcript: Path | None,
+    speakers: Path | None,
+    channels: str | None,
+    columns: str | None,
+    segment: bool,
+    transcribe: str | None,
+) -> Any:
+    """Read dialogues, or one recording with the transcript that is given or made."""
+    from ..data.dialogue_files import load_dialogues
+    from ..data.recordings import is_recording
+    from ..transcripts.loading import read_transcript
+
+    names = None if channels is None else [name.strip() or None for name in channels.split(",")]
+    if segment or transcribe is not None:
+        return _listen(data_file, transcript, speakers, names, columns, transcribe)
+    if transcript is None:
+        if is_recording(data_file):
+            raise DialogueError(_without_transcript(Path(data_file)))
+        for option, given in (("speakers", speakers), ("channels", channels)):
+            if given is not None:
+                raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
+        return load_dialogues(data_file, columns=None if columns is None else _parse_columns(columns))
+    if not is_recording(data_file):
+        raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
+    dialogues, report = read_transcript(
+        transcript,
+        data_file,
+        speakers=speakers,
+        channels=names,
+        columns=None if columns is None else _parse_columns(columns),
+    )
+    print(f"{report}\n")
+    return dialogues
+
+
+def _listen(
+    data_file: str,
+    transcript: Path | None,
+    speakers: Path | None,
+    channels: Sequence[str | None] | None,
+    columns: str | None,
+    model: str | None,
+) -> Any:
+    """Make the transcript of one recording."""
+    from ..data.recordings import is_recording
+    from ..transcripts.speech import transcribe_recording
+
+    option = "--segment" if model is None else "--transcribe"
+    for name, given in (("transcript", transcript), ("columns", columns)):
+        if given is not None:
+            raise DialogueError(f"{option}: makes a transcript itself; leave --{name} out")
+    if not is_recording(data_file):
+        raise DialogueError(f"--data-file: {data_file} is no recording; {option} listens to one recording")
+    dialogues, report = transcribe_recording(data_file, model, speakers=speakers, channels=channels)
+    print(f"{report}\n")
+    return dialogues
+
+
+def _parse_columns(text: str) -> dict[str, str]:
+    columns = {}
+    for part in text.split(","):
+        name, equals, column = part.partition("=")
+        if not equals or not name.strip() or not column.strip():
+            raise DialogueError(f"--columns: {part.strip()!r} is not of the form start=begin_s")
+        columns[name.strip()] = column.strip()
+    return columns
+
+
+def _without_transcript(recording: Path) -> str:
+    """Say how to get a transcript of a recording, or which one lies beside it."""
+    from ..transcripts.loading import KNOWN_SUFFIXES
+
+    beside = [path for path in sorted(recording.parent.glob("*")) if path.stem == recording.stem]
+    found = [path for path in beside if path.suffix.lower() in KNOWN_SUFFIXES]
+    if found:
+        return f"{recording}: is one long recording; give its transcript too: --transcript {found[0]}"
+    return (
+        f"{recording}: is one long recording, and a model reads utterances; make a transcript with the tool of your "
+        f"choice, such as `whisperx {recording.name} --diarize --output_format json`, and give it with --transcript; "
+        "or let the words be recognised here with --transcribe openai/whisper-small, or the speech be found without "
+        "words with --segment"
+    )

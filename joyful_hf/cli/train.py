@@ -98,7 +98,7 @@ def train(
         word for name, value in family.training_arguments(preset).items() for word in (f"--{name}", str(value))
     ]  # before the user's: of two, the last one counts
     args = parse_training_arguments(["--output_dir", str(output_dir), *defaults, *context.args])
-    data = load_run_data(train_file, validation_file, test_file, args.seed)
+    data = load_run_data(train_file, validation_file, test_file, args.seed, problem_type=settings.get("problem_type"))
     if args.process_index == 0:
         announce(args.device)
     with resumable():

@@ -46,7 +46,7 @@ def _fields(source: Path) -> Iterator[_Field]:
 
 
 def _field(name: str, value: ast.expr | None) -> _Field:
-    """What `name: type = field(default=..., metadata={"help": ...})` says, as far as it is written out there."""
+    """Read `name: type = field(default=..., metadata={"help": ...})`, as far as it is written out there."""
     written = {}
     for keyword in value.keywords if isinstance(value, ast.Call) else ():
         try:
@@ -156,5 +156,3 @@ def _check(args: Any) -> None:
             "`resume_from_checkpoint`: a run that was interrupted in `output_dir` is resumed without it; "
             "`from_checkpoint` starts a new run from a trained model"
         )
-    if args.neftune_noise_alpha is not None:
-        raise DialogueError("`neftune_noise_alpha`: the models have no token embeddings to add noise to")

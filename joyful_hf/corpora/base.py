@@ -60,7 +60,7 @@ def join_splits(counts: PublishedCounts, splits: Sequence[str]) -> PublishedCoun
 
 @dataclass
 class Notes:
-    """What a builder could not use, by name, with the reason. Each is noted once, however often it is met."""
+    """Items that a builder could not use, by name, with the reason. Each is noted once, however often it is met."""
 
     missing_files: dict[str, str] = field(default_factory=dict)
     """Files and parts that are missing or unusable; the utterance lacks that modality."""
@@ -80,7 +80,7 @@ class BuiltCorpus:
     label_scheme: LabelScheme
     speaker_scheme: str
     split: str
-    """How the dialogues are divided, as a sentence."""
+    """Sentence on how the dialogues are divided."""
     contents: Mapping[str, str]
     """Key of an utterance, except speaker and label -> what it holds."""
     notes: Notes

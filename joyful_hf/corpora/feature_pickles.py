@@ -36,13 +36,19 @@ from .cmu import EMOTION_SCHEME, PUBLISHED_MOSEI
 from .reading import files_of, mend_quotes, refuse_other_forms
 
 _TEXT_OF_ROBERTA = ("roberta1", "roberta2", "roberta3", "roberta4")
-# The fields of the known tuples, in their order. A field that is not read is called "_".
+# The fields of the known tuples, in their order. A field whose name begins with "_" is not read.
 _LAYOUTS = (
     ("ids", "speakers", "labels", "text", "audio", "visual", "sentences", TRAIN, TEST),
     ("ids", "speakers", "labels", "text", "audio", "sentences", TRAIN, TEST, "sentiments"),
     ("ids", "speakers", "labels", "text", "audio", "visual", "sentences", TRAIN, TEST, "_"),
     ("ids", "speakers", "labels", *_TEXT_OF_ROBERTA, "audio", "visual", "sentences", TRAIN, TEST),
     ("ids", "speakers", "labels", *_TEXT_OF_ROBERTA, "audio", "visual", "sentences", TRAIN, TEST, "_"),
+    # MMGCN's ten parts, and text vectors of EmoBERTa that take the place of the earlier ones.
+    ("ids", "speakers", "labels", "_", "audio", "visual", "sentences", TRAIN, TEST, "_sentiments", "text"),
+    # COSMIC's, of IEMOCAP, MELD (with sentiments) and as plain text.
+    ("speakers", "labels", *_TEXT_OF_ROBERTA, "sentences", TRAIN, TEST, VALIDATION),
+    ("speakers", "labels", "_sentiments", *_TEXT_OF_ROBERTA, "sentences", TRAIN, TEST, VALIDATION),
+    ("speakers", "labels", "sentences", TRAIN, TEST, VALIDATION),
 )
 _SAMPLE_SPLITS = {TRAIN: ("train",), VALIDATION: ("dev", "valid", "val"), TEST: ("test",)}
 _SAMPLE_TEXT = ("sbert_sentence_embeddings", "text")
@@ -186,6 +192,11 @@ class _PickledCorpus:
         size = len(dialogue.labels)
         columns = {"speakers": dialogue.speakers, "sentences": dialogue.sentences, **dialogue.features}
         for what, values in columns.items():
+            if isinstance(values, Record):
+                raise DialogueError(
+                    f"{self.path}, dialogue {dialogue.name!r}: the {what} are a {values.class_name}, which cannot "
+                    "be read without running it; save plain numpy arrays, as by `tensor.numpy()`"
+                )
             if values is not None and len(values) != size:
                 raise DialogueError(f"{self.path}, dialogue {dialogue.name!r}: {len(values)} {what} for {size} labels")
         for index, stored in enumerate(dialogue.labels):
@@ -224,6 +235,9 @@ class _PickledCorpus:
             raise DialogueError(
                 f"{self.path}, {name}: the {modality} features should be a vector, got an array of {vector.shape}"
             )
+        if not vector.size:
+            self.notes.missing_files[f"{name}, {modality}"] = "an empty vector in the pickle"
+            return None
         if not np.isfinite(vector).all():
             self.notes.missing_files[f"{name}, {modality}"] = "not a number or infinite in the pickle"
             return None
@@ -238,7 +252,9 @@ def _speaker_name(value: Any) -> str:
 
 
 def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
-    fields = next((layout for layout in _LAYOUTS if _fits(content, layout)), None)
+    fitting = [layout for layout in _LAYOUTS if _fits(content, layout)]
+    # Where a value is none that its layout has there, it is to be named, and not the layout.
+    fields = next((layout for layout in fitting if all(map(_looks_like, layout, content))), *fitting[:1] or [None])
     if fields is None:
         kinds = ", ".join(type(part).__name__ for part in content[:20])
         raise DialogueError(
@@ -249,7 +265,14 @@ def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
     test = _in_order(columns[TEST])
     for name in _in_order(set(test) & set(columns[TRAIN])):
         notes.known_bad[str(name)] = "in training and test at once: used for test only"
-    train, validation = hold_out(_in_order(set(columns[TRAIN]) - set(test)))
+    train = _in_order(set(columns[TRAIN]) - set(test))
+    if VALIDATION in columns:
+        validation = _in_order(set(columns[VALIDATION]) - set(test))
+        train = [name for name in train if name not in set(validation)]
+        split = "the pickle's own training, validation and test dialogues"
+    else:
+        train, validation = hold_out(train)
+        split = f"the pickle's own training and test dialogues; {VALIDATION_RULE}"
     contents = {"utterance_id": "the id in the pickle", "text": "the pickle's sentence"}
     for modality in MODALITIES:
         if modality in columns:
@@ -258,15 +281,19 @@ def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
         contents[FEATURE_KEYS["text"]] = f"mean of the four RoBERTa vectors of {path.name}"
 
     def read(name: Any) -> _Dialogue:
-        missing = [column for column in fields if isinstance(columns[column], dict) and name not in columns[column]]
-        if set(missing) - {"_", "sentiments"}:
+        missing = [
+            column
+            for column in fields
+            if isinstance(columns[column], dict) and name not in columns[column] and not column.startswith("_")
+        ]
+        if set(missing) - {"sentiments"}:
             raise DialogueError(f"{path}: dialogue {name!r} is in the split and not among the {missing[0]}")
         features = {modality: columns[modality][name] for modality in MODALITIES if modality in columns}
         if _TEXT_OF_ROBERTA[0] in columns:
             features["text"] = np.mean(
                 [np.asarray(columns[column][name], np.float32) for column in _TEXT_OF_ROBERTA], 0
             )
-        own_ids = columns["ids"][name]
+        own_ids = columns["ids"][name] if "ids" in columns else ()
         return _Dialogue(
             str(name),
             columns["speakers"][name],
@@ -280,7 +307,7 @@ def _read_tuple(path: Path, content: Sequence[Any]) -> _PickledCorpus:
         path,
         {TRAIN: train, VALIDATION: validation, TEST: test},
         read,
-        f"the pickle's own training and test dialogues; {VALIDATION_RULE}",
+        split,
         contents,
         notes,
     )
@@ -292,6 +319,23 @@ def _fits(content: Sequence[Any], layout: Sequence[str]) -> bool:
         name == "_" or isinstance(part, set | frozenset | list | tuple | np.ndarray if name in SPLITS else dict)
         for name, part in zip(layout, content, strict=True)
     )
+
+
+def _looks_like(name: str, part: Any) -> bool:
+    """Return whether a part may hold such a field: several layouts have the same number of dicts."""
+    if name.startswith("_") or name in SPLITS:
+        return True
+    values = next(iter(part.values()), ())
+    value = values[0] if isinstance(values, list | tuple | np.ndarray) and len(values) else None
+    if value is None:
+        return True
+    if name == "sentences":
+        return isinstance(value, str)
+    if name == "labels":
+        return not isinstance(value, str) and np.size(value) == 1
+    if name == "speakers":  # a name, a number, or a one-hot vector
+        return isinstance(value, str) or np.asarray(value).dtype.kind in "biu" or set(np.unique(value)) <= {0, 1}
+    return name in ("ids", "sentiments") or not isinstance(value, str)
 
 
 def _in_order(names: Any) -> list[Any]:

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import Audio, ClassLabel, Dataset, Features, Image, LargeList, List, Value, Video
 
 from ..processing import DialogueError
+from ..processing.labels import IGNORED_LABEL
+from ..processing.waveforms import scale_integers
 
 MEDIA_FILE_KEYS = {"audio", "video"}
+# -1 is what data sets write into a `ClassLabel` that is not known.
+_NO_CLASS = (None, -1, IGNORED_LABEL)
 
 
 def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
@@ -28,8 +32,57 @@ def with_found_media(dataset: Dataset, folder: Path) -> Dataset:
     return _with_changed(dataset, dict.fromkeys(keys, found))
 
 
+def with_undecoded_media(dataset: Dataset) -> Dataset:
+    """Return the data set with `Audio` and `Video` columns as bytes and paths: they are decoded here, by PyAV.
+
+    `datasets` would ask for torchcodec, even where nobody reads the column.
+    """
+    for column, feature in dataset.features.items():
+        undecoded = _undecoded(feature)
+        if undecoded != feature:
+            info = dataset.info.copy()
+            info.features = Features(dataset.features | {column: undecoded})
+            table = dataset.data.table.replace_schema_metadata(info.features.arrow_schema.metadata)
+            dataset = Dataset(table, info=info)
+    return dataset
+
+
+def _undecoded(feature: Any) -> Any:
+    if isinstance(feature, Audio | Video | Image):
+        return {"bytes": Value("binary"), "path": Value("string")}  # as they are stored
+    if isinstance(feature, List | LargeList):
+        return replace(feature, feature=_undecoded(feature.feature))
+    if isinstance(feature, dict):
+        return {key: _undecoded(value) for key, value in feature.items()}
+    return feature
+
+
+def with_float_samples(dataset: Dataset) -> Dataset:
+    """Scale the samples of `audio` arrays whose type says their range: as Python's ints they would lose it."""
+    audio: Any = dataset.features["utterances"].feature.get("audio") if _has_utterances(dataset) else None
+    samples = audio.get("array") if isinstance(audio, dict) else None
+    if getattr(getattr(samples, "feature", None), "dtype", None) not in ("int8", "uint8", "int16", "uint16", "int32"):
+        return dataset
+
+    def scaled(media: Any) -> Any:
+        arrays = media.field("array")
+        floats = _with_values(arrays, pa.array(scale_integers(arrays.flatten().to_numpy(zero_copy_only=False))))
+        names = [field.name for field in media.type]
+        columns = [floats if name == "array" else media.field(name) for name in names]
+        return pa.StructArray.from_arrays(columns, names, mask=media.is_null())
+
+    utterances = dataset.features["utterances"]
+    fields = utterances.feature | {"audio": audio | {"array": List(Value("float32"))}}
+    features = Features(dataset.features | {"utterances": replace(utterances, feature=fields)})
+    return _with_changed(dataset, {"audio": scaled}, features)
+
+
+def _has_utterances(dataset: Dataset) -> bool:
+    return isinstance(getattr(dataset.features.get("utterances"), "feature", None), dict)
+
+
 def with_class_names(dataset: Dataset, name: str) -> Dataset:
-    """Replace the numbers of a `ClassLabel` by names; the number of no class, -1, becomes None."""
+    """Replace the numbers of a `ClassLabel` by names; the marks of no class, -1 and -100, become None."""
     utterances = dataset.features["utterances"]
     features = {key: feature for key, feature in utterances.feature.items() if _class_label_of(feature)}
 
@@ -38,7 +91,7 @@ def with_class_names(dataset: Dataset, name: str) -> Dataset:
             return _with_values(values, named(key, values.flatten()))
         classes = _class_label_of(features[key])
         try:
-            names = [None if number in (None, -1) else classes.int2str(number) for number in values.to_pylist()]
+            names = [None if number in _NO_CLASS else classes.int2str(number) for number in values.to_pylist()]
         except ValueError:
             count = len(classes.names)
             raise DialogueError(f"{name}: '{key}' holds a number that is none of its {count} classes") from None
@@ -99,6 +152,7 @@ def _with_values(lists: Any, values: pa.Array) -> Any:
 
 def found_path(path: Any, folder: Path) -> Any:
     """Return a path of a medium as it can be opened from here: a relative one is that of a file in the folder."""
-    if isinstance(path, str) and path and not Path(path).is_absolute() and (folder / path).is_file():
-        return str(folder / path)
-    return path
+    if not isinstance(path, str) or not path or Path(path).is_absolute():
+        return path
+    spellings = (path, path.replace("\\", "/"))  # Windows writes backslashes
+    return next((str(folder / spelling) for spelling in spellings if (folder / spelling).is_file()), path)

@@ -1,8 +1,11 @@
 """`load_dialogues`: read JSONL, Parquet or a Hub data set as a `datasets.Dataset` of dialogues."""
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
@@ -10,24 +13,39 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from ..io.hub_errors import hub_reason
+from ..io.messages import counted
+from ..io.text_files import suffix_of
 from ..processing import DialogueError
-from .columns import with_class_names, with_found_media
-from .jsonl import read_jsonl
+from ..processing.dialogues import dialogue_name
+from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
+from .columns import with_class_names, with_float_samples, with_found_media, with_undecoded_media
+from .jsonl import read_jsonl, to_dataset
 from .recordings import find_recordings, load_recordings
+from .tables import find_columns, group_rows, read_table, rows_of
+
+logger = logging.getLogger(__name__)
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+_SUFFIXES |= {".csv": "table", ".tsv": "table"}
 
 
-def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Dataset:
+def load_dialogues(
+    path_or_hub_id: str | Path, split: str | None = None, columns: Mapping[str, str] | None = None
+) -> Dataset:
     """Read dialogues, one per line or row, in the record that the README shows.
+
+    A table with an utterance per row is read too, if columns say of which dialogue it is and who speaks.
 
     A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and is left as it is
     otherwise. Numbers of a `ClassLabel` become the names that they stand for.
 
     Args:
-        path_or_hub_id: a `.jsonl` or `.parquet` file, a folder with `<split>.jsonl` or `<split>.parquet`, a folder of
-            recordings (see `load_recordings`), or the id of a data set on the Hub.
+        path_or_hub_id: a `.jsonl`, `.json`, `.parquet`, `.csv` or `.tsv` file (all but Parquet also as `.gz`), a
+            folder with `<split>.jsonl` or another of these, a folder of recordings (see `load_recordings`), or the id
+            of a data set on the Hub.
         split: which part of a folder or a Hub data set; "train" by default.
+        columns: key of the record -> name of its column, in a table with an utterance per row; by default the columns
+            are found by their usual names, such as MELD's `Dialogue_ID`, `Utterance`, `Speaker` and `Emotion`.
 
     Returns:
         A data set with the columns `dialogue_id` and `utterances`.
@@ -36,6 +54,13 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
             number), or a record that is not a dialogue.
     """
+    dataset = _load(path_or_hub_id, split, columns)
+    _warn_of_unknown_columns(dataset)
+    _warn_of_unsorted(dataset)
+    return dataset
+
+
+def _load(path_or_hub_id: str | Path, split: str | None, columns: Mapping[str, str] | None) -> Dataset:
     path = Path(path_or_hub_id)
     if path.is_dir():
         file = _file_of_split(path, split or "train")
@@ -43,19 +68,55 @@ def load_dialogues(path_or_hub_id: str | Path, split: str | None = None) -> Data
             return load_recordings(path)
         path = file
     if path.is_file():
-        if _SUFFIXES.get(path.suffix.lower()) == "parquet":
-            return _read_parquet(path)
-        if _SUFFIXES.get(path.suffix.lower()) == "jsonl":
-            return read_jsonl(path)
-        raise DialogueError(f"{path}: unknown kind of file {path.suffix!r}; give .jsonl or .parquet")
-    if path.suffix.lower() in _SUFFIXES or path.is_absolute() or str(path_or_hub_id).startswith("."):
+        kind = _SUFFIXES.get(suffix_of(path))
+        if kind == "parquet" and path.suffix.lower() != ".gz":
+            return _read_parquet(path, columns)
+        if kind == "jsonl":
+            return read_jsonl(path, columns)
+        if kind == "table":
+            return to_dataset(lambda: read_table(path, columns), path)
+        raise DialogueError(f"{path}: unknown kind of file {path.suffix!r}; give .jsonl, .parquet or .csv")
+    if suffix_of(path) in _SUFFIXES or path.is_absolute() or str(path_or_hub_id).startswith("."):
         raise DialogueError(f"{path}: there is no such file")
-    return _load_from_hub(str(path_or_hub_id), split or "train")
+    return _load_from_hub(str(path_or_hub_id), split or "train", columns)
+
+
+def _warn_of_unsorted(dataset: Dataset) -> None:
+    """Warn of dialogues whose utterances are not in spoken order, as `start` tells; models read them in order."""
+    structs = dataset.data.schema.field("utterances").type.value_type
+    if structs.get_field_index("start") < 0:
+        return
+    unsorted = []
+    position = 0
+    for chunk in dataset.data.column("utterances").chunks:
+        starts = chunk.flatten().field("start").to_pylist()
+        first = 0
+        for length in pc.call_function("list_value_length", [chunk]).fill_null(0).to_pylist():
+            times = [time for time in starts[first : first + length] if time is not None]
+            if all(isinstance(time, int | float) for time in times) and times != sorted(times):
+                unsorted.append(position)
+            first, position = first + length, position + 1
+    if unsorted:
+        name = dialogue_name(dataset[unsorted[0]], unsorted[0])
+        logger.warning(
+            "%s of %d have utterances that 'start' before the one above them, the first of which is %s; "
+            "utterances are read in their order in the file",
+            *(counted(len(unsorted), "dialogue"), len(dataset), name),
+        )
+
+
+def _warn_of_unknown_columns(dataset: Dataset) -> None:
+    """Warn of keys that look like known ones, before their absence is an error, or text alone is all that is read."""
+    structs = dataset.data.schema.field("utterances").type.value_type
+    keys = [structs.field(index).name for index in range(structs.num_fields)]
+    if any(key not in KNOWN_KEYS and known_key_of(key) for key in keys):
+        for position, dialogue in enumerate(dataset):
+            warn_of_unknown_keys(dialogue_name(dialogue, position), dialogue["utterances"] or ())
 
 
 def _file_of_split(folder: Path, split: str) -> Path | None:
     """Return the file of a split, or None in a folder of recordings."""
-    for suffix in _SUFFIXES:
+    for suffix in (*_SUFFIXES, *(f"{suffix}.gz" for suffix in _SUFFIXES)):
         if (file := folder / f"{split}{suffix}").is_file():
             return file
     if find_recordings(folder):
@@ -64,7 +125,7 @@ def _file_of_split(folder: Path, split: str) -> Path | None:
     raise DialogueError(f"{folder}: no {split}.jsonl or {split}.parquet in this folder, which holds {found}")
 
 
-def _read_parquet(path: Path) -> Dataset:
+def _read_parquet(path: Path, columns: Mapping[str, str] | None) -> Dataset:
     try:
         table = pyarrow.parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -75,7 +136,16 @@ def _read_parquet(path: Path) -> Dataset:
         dataset = Dataset(table)
     except (ValueError, NotImplementedError) as error:
         raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
-    return with_found_media(with_class_names(_with_utterances(dataset, str(path)), str(path)), path.parent)
+    return with_found_media(_as_dialogues(dataset, str(path), path, columns), path.parent)
+
+
+def _as_dialogues(dataset: Dataset, name: str, path: Path, columns: Mapping[str, str] | None) -> Dataset:
+    """Return a data set with the columns of dialogues, in the types that processors read."""
+    dataset = with_undecoded_media(dataset)
+    names = dataset.column_names
+    if "utterances" not in names and {"dialogue_id", "speaker"} <= find_columns(names, name, columns).keys():
+        return to_dataset(lambda: group_rows(rows_of(dataset), names, name, columns), path)
+    return with_float_samples(with_class_names(_with_utterances(dataset, name), name))
 
 
 def _with_utterances(dataset: Dataset, name: str) -> Dataset:
@@ -92,7 +162,7 @@ def _with_utterances(dataset: Dataset, name: str) -> Dataset:
     return dataset
 
 
-def _load_from_hub(hub_id: str, split: str) -> Dataset:
+def _load_from_hub(hub_id: str, split: str, columns: Mapping[str, str] | None) -> Dataset:
     try:
         validate_repo_id(hub_id)
         if "/" not in hub_id:  # `datasets` would take "csv" or "json" for a reader of the current folder
@@ -108,4 +178,4 @@ def _load_from_hub(hub_id: str, split: str) -> Dataset:
         ) from None
     if not isinstance(dataset, Dataset):
         raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
-    return with_class_names(_with_utterances(dataset, repr(hub_id)), repr(hub_id))
+    return _as_dialogues(dataset, repr(hub_id), Path(), columns)

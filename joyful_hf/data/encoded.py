@@ -1,13 +1,15 @@
 """Dialogues as arrays, encoded once, and the collator that packs them into batches."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..processing import EmotionRecognitionProcessor, EncodedExample
+from ..io.messages import counted
+from ..processing import MODALITIES, DialogueError, EmotionRecognitionProcessor, EncodedExample
 from ..processing.dialogues import as_dialogue_list, most_speakers
+from ..processing.media import audio_of, medium_name
 from ..runs.summary import DataSummary, summarize_data
 
 
@@ -34,6 +36,7 @@ class EncodedDialogues(Dataset):
             dialogues = [dialogues[index] for index in range(len(dialogues))]
         dialogues = as_dialogue_list(dialogues)
         self.encoded: list[EncodedExample] = processor.encode(dialogues)
+        _refuse_nothing_heard(dialogues, self.encoded, processor)
         self.num_dialogues = len(dialogues)
         self.max_speakers = most_speakers(dialogues)
         self.source = source
@@ -50,10 +53,24 @@ class EncodedDialogues(Dataset):
         """Whether the label of at least one utterance is known."""
         return any(example.has_labels for example in self.encoded)
 
-    def summarize(self, id2label: Mapping[int, str]) -> DataSummary:
-        """Summarise these dialogues for a model card."""
-        return summarize_data(
-            self.encoded, self.num_dialogues, self.max_speakers, id2label, self.source, self.held_out
+    def summarize(self, config: Any) -> DataSummary:
+        """Summarise these dialogues for the card of a model with this configuration."""
+        return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, config, self.source, self.held_out)
+
+
+def _refuse_nothing_heard(
+    dialogues: list[Any], encoded: list[EncodedExample], processor: EmotionRecognitionProcessor
+) -> None:
+    """Raise a DialogueError if there are recordings and the processor, which reads them itself, could read none."""
+    if not processor.reads_media or any(example.present[:, MODALITIES.index("audio")].any() for example in encoded):
+        return
+    recorded = [
+        utterance for dialogue in dialogues for utterance in dialogue["utterances"] if audio_of(utterance) is not None
+    ]
+    if recorded:
+        raise DialogueError(
+            f"none of {counted(len(recorded), 'recording')} could be read, the first of which is "
+            f"{medium_name(audio_of(recorded[0]))}; the warnings above say why"
         )
 
 

@@ -16,9 +16,10 @@ from ..processing.extractors import load_extractor
 from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import add_features
 from ..processing.feature_origin import check_origin
-from ..processing.media import as_source
+from ..processing.media import as_source, get_medium
 from ..processing.media_failures import ExtractionFailure
-from .extraction_report import ExtractionReport, refuse_failures
+from .columns import with_float_samples, with_undecoded_media
+from .extraction_report import ExtractionReport, refuse_failures, refuse_nothing_read
 from .media_reading import read_media
 
 _DIALOGUES_PER_BATCH = 16
@@ -40,6 +41,7 @@ def extract_features(
     verbose: bool = True,
     name: str = "",
     device: str | torch.device | None = None,
+    asked_for: bool = True,
 ) -> Dataset:
     """Return the dialogues with features in place of `audio` and `video`, and beside `text`.
 
@@ -60,10 +62,12 @@ def extract_features(
         verbose: print how many utterances have which modality and what could not be read.
         name: how the progress bar and the report call the dialogues.
         device: device of encoders, such as "cpu" or "cuda:1"; by default the machine's accelerator.
+        asked_for: whether the user chose the extractors for these dialogues: one that finds nothing in any medium is
+            an error then. False for the extractors of a trained model, for which silent videos are no error.
 
     Raises:
-        DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, or, if
-            `strict`, a medium that cannot be read.
+        DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, an extractor
+            that could read not one medium, or, if `strict`, a medium that cannot be read.
         ImportError: a library that an extractor needs is not installed.
     """
     dataset = _as_dataset(dialogues)
@@ -98,6 +102,7 @@ def extract_features(
     report = _report(extracted)
     if strict:
         refuse_failures(report.failures)
+    refuse_nothing_read(report, extractors, asked_for)
     if verbose:
         print(f"{name} {report}".lstrip(), flush=True)
     return extracted.remove_columns(_FAILURES)
@@ -119,15 +124,15 @@ def extract_for(
         DialogueError: as `extract_features` and `read_media`.
     """
     if isinstance(processor, JoyfulProcessor):
-        return extract_features(dialogues, processor, num_proc, strict=strict, device=device)
+        return extract_features(dialogues, processor, num_proc, strict=strict, device=device, asked_for=False)
     return read_media(dialogues, processor, num_proc, strict)
 
 
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
-        return dialogues.with_format(None)
+        return with_float_samples(with_undecoded_media(dialogues.with_format(None)))
     try:
-        return Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues)))
+        return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
     except (pa.ArrowException, TypeError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
 
@@ -141,6 +146,9 @@ def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
     ]
     everyone = [utterance for row in rows for utterance in row["utterances"]]
     for key in ("audio", "video"):
+        for utterance in everyone:
+            if key in utterance:
+                utterance[key] = get_medium(utterance, key)
         having = [utterance for utterance in everyone if utterance.get(key) is not None]
         for utterance in having:
             if isinstance(source := as_source(utterance[key]), Path):

@@ -1,9 +1,10 @@
 """The outcome of reading the media of a data set: counts, and the media that could not be read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..processing import DialogueError
+from ..io.messages import counted
+from ..processing import EXTRACTOR_KEYS, FEATURE_KEYS, DialogueError
 from ..processing.media_failures import ExtractionFailure
 
 
@@ -31,7 +32,10 @@ def describe_failures(failures: Sequence[ExtractionFailure]) -> list[str]:
     rows = [(failure.place, failure.modality, failure.medium, failure.reason) for failure in failures]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]] + [0]
     lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return [f"{len(failures)} media could not be read and are masked:", *lines]
+    return [
+        f"{counted(len(failures), 'medium')} could not be read and {'is' if len(failures) == 1 else 'are'} masked:",
+        *lines,
+    ]
 
 
 def refuse_failures(failures: Sequence[ExtractionFailure]) -> None:
@@ -39,3 +43,26 @@ def refuse_failures(failures: Sequence[ExtractionFailure]) -> None:
     if failures:
         more = f" ({len(failures)} media cannot be read in all)" if len(failures) > 1 else ""
         raise DialogueError(f"{failures[0]}{more}")
+
+
+NOTHING_THERE = frozenset(("there is no sound track", "there are no pictures", "is silent"))
+"""Reasons of media that were read, and hold nothing of a modality."""
+
+
+def refuse_nothing_read(report: ExtractionReport, extractors: Mapping[str, str], asked_for: bool) -> None:
+    """Raise a DialogueError if an extractor could read not one medium, so that its modality is missing throughout.
+
+    Args:
+        report: of the extraction by these extractors.
+        extractors: modality -> name of its extractor.
+        asked_for: whether the user named the extractors, who then does not want a model without them. Otherwise media
+            that hold nothing of the modality, such as silent videos, are no error.
+    """
+    for modality, extractor in extractors.items():
+        failures = [failure for failure in report.failures if failure.modality == modality]
+        faults = failures if asked_for else [each for each in failures if each.reason not in NOTHING_THERE]
+        if faults and not report.modality_counts[modality]:
+            raise DialogueError(
+                f"`{EXTRACTOR_KEYS[modality]}`: {extractor!r} could read none of {counted(len(failures), 'medium')}, "
+                f"so that no utterance has {FEATURE_KEYS[modality]}; the first: {faults[0]}"
+            )

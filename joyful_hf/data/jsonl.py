@@ -1,8 +1,10 @@
 """JSON Lines: one dialogue per line, read into an Arrow table and written back."""
 
+import itertools
 import json
+import logging
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,21 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
+from ..io.text_files import utf8_lines
 from ..processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from ..processing.dialogues import get_utterances, utterance_name
+from ..processing.known_keys import KNOWN_KEYS
 from .columns import MEDIA_FILE_KEYS, found_path
+from .tables import find_columns, group_rows
+
+logger = logging.getLogger(__name__)
 
 _DIALOGUES_PER_CHUNK = 256
 # Columns whose type is known, and how messages call it.
 _VECTOR, _VECTORS = pa.list_(pa.float32()), pa.list_(pa.list_(pa.float32()))
 _COLUMN_TYPES = {f"utterances.{key}": _VECTOR for key in FEATURE_KEYS.values()}
 _COLUMN_TYPES |= {f"utterances.{key}": _VECTORS for key in FRAME_KEYS.values()}
+_READ = {"dialogue_id", "extractors", *(f"utterances.{key}" for key in KNOWN_KEYS)}
 _TYPE_NAMES = {_VECTOR: "a list of numbers", _VECTORS: "a list of vectors of numbers"}
 
 
@@ -46,50 +54,144 @@ def _without_none(record: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def read_jsonl(path: Path) -> Dataset:
-    """Read a file of one dialogue per line.
+def read_jsonl(path: Path, columns: Mapping[str, str] | None = None) -> Dataset:
+    """Read a file of one dialogue per line, a JSON array of dialogues, or one dialogue over several lines.
+
+    A record may also be an utterance that names its dialogue: see `group_rows`.
 
     Raises:
         DialogueError: a line that is not a dialogue; the message names the file and the line.
     """
+    return to_dataset(lambda: _jsonl_records(path, columns), path)
+
+
+def to_dataset(make_records: Callable[[], Iterable[tuple[str, dict[str, Any]]]], path: Path) -> Dataset:
+    """Turn dialogues into a data set, in chunks: as Python numbers, they would take too much memory.
+
+    A key that nobody reads, and that holds values of several kinds, is left out with a warning.
+
+    Args:
+        make_records: makes an iterator over the dialogues, each after the name that messages call it by. It is asked
+            once more for each key that is left out.
+        path: the file; media are looked for beside it.
+
+    Raises:
+        DialogueError: a record that is not a dialogue, or a value that cannot be stored.
+    """
+    left_out: set[str] = set()
+    while True:
+        try:
+            return Dataset(pa.concat_tables(_tables(make_records(), path, left_out), promote_options="permissive"))
+        except _MixedKeyError as error:
+            logger.warning("%s; the key is left out", error)
+            left_out.add(error.key)
+
+
+class _MixedKeyError(DialogueError):
+    """A key that nobody reads holds values of several kinds."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def _tables(records: Iterable[tuple[str, dict[str, Any]]], path: Path, left_out: set[str]) -> list[pa.Table]:
     tables: list[pa.Table] = []
     types: dict[str, pa.DataType] = {}
-    records: list[dict[str, Any]] = []
+    chunk: list[dict[str, Any]] = []
     places: list[str] = []
-    for place, record in _jsonl_records(path):
-        records.append(record)
+    for place, record in records:
+        chunk.append(_checked(place, record, path, left_out))
         places.append(place)
-        if len(records) == _DIALOGUES_PER_CHUNK:
-            tables.append(_to_table(records, places, types))
-            records, places = [], []
-    if records:
-        tables.append(_to_table(records, places, types))
+        if len(chunk) == _DIALOGUES_PER_CHUNK:
+            tables.append(_to_table(chunk, places, types))
+            chunk, places = [], []
+    if chunk:
+        tables.append(_to_table(chunk, places, types))
     if not tables:
         raise DialogueError(f"{path}: the file holds no dialogues")
-    return Dataset(pa.concat_tables(tables, promote_options="permissive"))
+    return tables
 
 
-def _jsonl_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _checked(place: str, record: dict[str, Any], path: Path, left_out: set[str]) -> dict[str, Any]:
+    get_utterances(record, place)
+    record = {key: value for key, value in record.items() if key not in left_out}
+    record["utterances"] = [
+        {
+            key: found_path(value, path.parent) if key in MEDIA_FILE_KEYS else value
+            for key, value in utterance.items()
+            if f"utterances.{key}" not in left_out
+        }
+        for utterance in record["utterances"]
+    ]
+    if record.get("dialogue_id") is not None:
+        record["dialogue_id"] = str(record["dialogue_id"])
+    return record
+
+
+def _jsonl_records(path: Path, columns: Mapping[str, str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each dialogue of the file, after the name that messages call it by."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            place = f"{path}, line {number}"
-            try:
-                record = json.loads(line.rstrip())
-            except json.JSONDecodeError as error:
-                raise DialogueError(f"{place}: not valid JSON (column {error.colno}: {error.msg})") from None
-            except (ValueError, RecursionError) as error:
-                raise DialogueError(f"{place}: not valid JSON ({error})") from None
-            get_utterances(record, place)
-            for utterance in record["utterances"]:
-                utterance |= {
-                    key: found_path(utterance[key], path.parent) for key in MEDIA_FILE_KEYS & utterance.keys()
-                }
-            if record.get("dialogue_id") is not None:
-                record["dialogue_id"] = str(record["dialogue_id"])
-            yield place, record
+    values = _jsonl_values(path)
+    first = next(values, None)
+    if first is None:
+        return
+    values = itertools.chain([first], values)
+    record = first[1]
+    if (
+        isinstance(record, Mapping)
+        and "utterances" not in record
+        and "dialogue_id"
+        in find_columns(
+            list(record), str(path), columns if columns and set(columns.values()) <= record.keys() else None
+        )
+    ):
+        rows = [row for _, row in values if isinstance(row, Mapping)]
+        yield from group_rows(rows, list(dict.fromkeys(key for row in rows for key in row)), str(path), columns)
+    else:
+        yield from values
+
+
+def _jsonl_values(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the JSON values of a file, one per line, or those of an array, after their names for messages."""
+    lines = ((f"{path}, line {number}", line) for number, line in enumerate(utf8_lines(path), 1) if line.strip())
+    for position, (place, line) in enumerate(lines):
+        try:
+            value = _parse(line.rstrip(), place)
+        except DialogueError:
+            whole = None if position else _whole_document(path)
+            if whole is None:
+                raise
+            yield from _values_of(whole, place, path)
+            return
+        if position:
+            yield place, value
+        else:
+            yield from _values_of(value, place, path)
+
+
+def _values_of(first: Any, place: str, path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the dialogues of an array, or the value itself."""
+    if isinstance(first, list):
+        yield from ((f"{path}, [{index}]", value) for index, value in enumerate(first))
+    else:
+        yield place, first
+
+
+def _parse(line: bytes, place: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DialogueError(f"{place}: not valid JSON (column {error.colno}: {error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise DialogueError(f"{place}: not valid JSON ({error})") from None
+
+
+def _whole_document(path: Path) -> Any | None:
+    """Return the JSON that a file holds as a whole, over several lines, or None."""
+    try:
+        return json.loads(b"\n".join(utf8_lines(path)))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _to_table(records: list[dict[str, Any]], places: list[str], types: dict[str, pa.DataType]) -> pa.Table:
@@ -144,7 +246,8 @@ def _to_column(column: str, values: list[Any], places: list[str], types: dict[st
             raise DialogueError(f"{places[index]}: '{key}' must be {kind}, got {values[index]!r:.60}")
         before = _merge_types(known_type, pa.array(values[:index]).type)
         reason = "cannot be stored" if before == pa.null() else f"is of another kind than those before it ({before})"
-        raise DialogueError(f"{places[index]}: '{key}' is {values[index]!r:.60}, which {reason}")
+        message = f"{places[index]}: '{key}' is {values[index]!r:.60}, which {reason}"
+        raise DialogueError(message) if column in _READ else _MixedKeyError(column, message)
     types[column] = _merge_types(known_type, array.type)
     return array
 

@@ -13,7 +13,7 @@ from ..processing.dialogues import as_dialogue_list, name_utterances, utterance_
 from ..processing.media_failures import ExtractionFailure
 from .extraction_report import describe_failures, refuse_failures
 
-_KEYS = ("audio", "video", "start", "end")
+_KEYS = ("audio", "video", "start", "end", "channel")
 _UTTERANCES_PER_CHUNK = 16
 
 _Job = tuple[dict[str, Any], str]

@@ -1,7 +1,7 @@
-"""How much a model loses where modalities are missing: hidden at random, one alone, or one gone altogether."""
+"""The loss of a model where modalities are missing: hidden at random, all but one, or one of them altogether."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from ..data.encoded import EncodedDialogues
 from ..processing import MODALITIES, DialogueError, EncodedExample
 from ..processing.labels import join_labels
 from .metrics import compute_metrics
-from .task import is_class_metric
+from .task import task_of
 
 DRAWS = 5
-"""How often the modalities that a rate hides are drawn; the scores of a rate are the mean."""
+"""Number of times that the modalities to hide are drawn for each rate; its scores are the mean over the draws."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,12 @@ class MissingScores:
     """Every other modality hidden everywhere. An utterance that lacks this one has nothing left."""
     without: dict[str, dict[str, float]]
     """This modality hidden everywhere."""
+    problem_type: str
+    """That of the model."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, with the number of draws over which a rate's scores are averaged."""
-        return {"draws": DRAWS, **asdict(self)}
+        return {"draws": DRAWS, "rates": self.rates, "alone": self.alone, "without": self.without}
 
     def __str__(self) -> str:
         """A table of the metrics over all classes."""
@@ -38,7 +40,8 @@ class MissingScores:
         rows |= {f"{name} alone": scores for name, scores in self.alone.items()}
         rows |= {f"without {name}": scores for name, scores in self.without.items()}
         every = next(iter(self.alone.values()))
-        metrics = [name for name in every if not is_class_metric(name)]
+        task = task_of(self.problem_type)
+        metrics = [name for name in every if not task.is_class_metric(name)]
         label_width = max(map(len, rows))
         lines = ["  ".join([" " * label_width, *(f"{name:>7}" for name in metrics)])]
         for label, scores in rows.items():
@@ -90,6 +93,7 @@ def score_missing(
         rates={rate: mean_scores(rate) for rate in rates},
         alone={name: scores_with(present & is_column(name)) for name in found},
         without={name: scores_with(present & ~is_column(name)) for name in found},
+        problem_type=model.problem_type,
     )
 
 

@@ -19,16 +19,16 @@ DECIMALS = 5
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the scores of a dialogue owe to each of its n utterances and to their modalities.
+    """The contributions of each of the n utterances of a dialogue, and of their modalities, to its scores.
 
     The score of an utterance is the probability of its label, or of the most probable label if it may have several.
     When something is hidden, the score falls or rises; a rise is a negative fall. For regression the score is the
-    value, and the fall is the size of its change in either direction. If an utterance does not depend on what is
-    hidden, its fall is exactly 0.
+    value, and the fall is the size of its change in either direction; of several values both are means. If an
+    utterance does not depend on what is hidden, its fall is exactly 0.
     """
 
     labels: list[str]
-    """The label of each utterance whose score is explained."""
+    """The label of each utterance whose score is explained; of several values all their names."""
     scores: np.ndarray
     """(n,) scores with nothing hidden."""
     utterance_falls: np.ndarray
@@ -95,13 +95,16 @@ def explain(
         here = slice(start, start + length)
         num_versions = 1 + length + len(cells)
         found = np.stack(list(islice(all_scores, num_versions * length))).reshape(num_versions, length, -1)
-        explained = found[0].argmax(-1)
-        labels += [model.config.id2label[label] for label in explained.tolist()]
-        found = found[:, np.arange(length), explained]
+        if task_of(model).has_classes:
+            explained = found[0].argmax(-1)
+            labels += [model.config.id2label[label] for label in explained.tolist()]
+            found = found[:, np.arange(length), explained]
+            falls = found[0] - found[1:]
+        else:
+            labels += [", ".join(task_of(model).output_names(model.config))] * length
+            falls = np.abs(found[0] - found[1:]).mean(-1)
+            found = found.mean(-1)
         scores[here] = found[0]
-        falls = found[0] - found[1:]
-        if not task_of(model).has_classes:
-            falls = np.abs(falls)
         falls = falls.round(DECIMALS) + 0.0  # -0.0 becomes 0.0
         utterance_falls[here, here] = falls[:length].T
         for (index, column), fall in zip(cells, falls[length:], strict=True):

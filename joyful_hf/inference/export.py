@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 
 
 class PredictionPath(nn.Module):
-    """What is exported: a batch without labels in, logits out."""
+    """The part of a model that is exported: a batch without labels in, logits out."""
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from ..modeling.prediction import with_predictions
+from ..modeling.prediction import is_read, with_predictions
 from ..processing.devices import choose_device
 
 TASK = "emotion-recognition"
@@ -21,6 +21,8 @@ class _Dialogue:
     """Wraps a dialogue: transformers searches the values of a dict for tensors, but passes on unknown objects."""
 
     record: Mapping[str, Any]
+    read: list[bool]
+    """Whether anything was read of each utterance."""
 
 
 class EmotionRecognitionPipeline(Pipeline):
@@ -78,8 +80,9 @@ class EmotionRecognitionPipeline(Pipeline):
         return {}, {}, {}
 
     def preprocess(self, input_: Mapping[str, Any], **_: Any) -> dict[str, Any]:
-        batch = self.processor.pack(self.processor.encode(input_, return_labels=False), return_tensors="pt")
-        return {"batch": dict(batch), "dialogue": _Dialogue(input_)}
+        encoded = self.processor.encode(input_, return_labels=False)
+        batch = self.processor.pack(encoded, return_tensors="pt")
+        return {"batch": dict(batch), "dialogue": _Dialogue(input_, is_read(encoded))}
 
     def _forward(self, input_tensors: dict[str, Any], **_: Any) -> Any:
         logits = self.model(**input_tensors["batch"], return_loss=False).logits
@@ -87,7 +90,8 @@ class EmotionRecognitionPipeline(Pipeline):
 
     def postprocess(self, model_outputs: dict[str, Any], **_: Any) -> dict[str, Any]:
         named = self.model.name_scores(self.model.scores(torch.as_tensor(model_outputs["logits"])))
-        return with_predictions(model_outputs["dialogue"].record, iter(named))
+        dialogue = model_outputs["dialogue"]
+        return with_predictions(dialogue.record, iter(named), iter(dialogue.read))
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """Save model and processor; the method of transformers leaves the processor out."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..modeling.prediction import with_predictions
+from ..modeling.prediction import is_read, with_predictions
 from ..modeling.reach import Reach, reach_of
 from ..processing import DialogueError
 from ..processing.dialogues import utterance_name
@@ -71,7 +71,8 @@ class StreamingRecognizer:
         name = f"dialogues[{self._dialogue}]"
         speakers = dict(self._speakers)
         try:
-            window = [*self._window, self.processor.encode_next(utterance, name, speakers)]
+            newest = self.processor.encode_next(utterance, name, speakers)
+            window = [*self._window, newest]
             logits, states = self._run(window)
         except DialogueError as error:
             # The processor sees this utterance as the first one, and the model does not know its number at all.
@@ -84,7 +85,8 @@ class StreamingRecognizer:
             self._states = {layer: after[:1] for layer, after in states.items()}
         self._window = window
         named = self.model.name_scores(self.model.scores(logits[-1:]))
-        return with_predictions({"utterances": [utterance]}, iter(named))["utterances"][0]
+        read = iter(is_read([newest]))
+        return with_predictions({"utterances": [utterance]}, iter(named), read)["utterances"][0]
 
     def stream(self, utterances: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield `add` of each utterance, each when it is asked for."""

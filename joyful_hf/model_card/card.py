@@ -14,7 +14,7 @@ from .dataset_names import dataset_name_of
 from .example import remote_code_example, usage_example
 from .inputs import describe_inputs
 from .markdown import one_line, plain
-from .scores import describe_scores, eval_results, labels_of
+from .scores import describe_scores, eval_results, labels_of, names_of
 from .training import configuration_changes, describe_training
 
 MARKER = "<!-- Made by joyful_hf from run_summary.json. Remove this line, and this text is kept as it is. -->"
@@ -89,7 +89,7 @@ def _make_card(runs: list[RunFolder], model_id: str | None, dataset_name: str | 
     dataset = dataset_name or _dataset_name(run)
     results = [other.results["test"] for other in runs if "test" in other.results]
     # Validation scores, which chose the checkpoint, are in the text only: leaderboards read the index.
-    index = eval_results(results, labels_of(run), dataset, "test") if results else []
+    index = eval_results(results, names_of(run), dataset, "test") if results else []
     data = _metadata(run, model_name=name if index else None, eval_results=index or None)
     return ModelCard.from_template(data, str(_TEMPLATE), **_variables(runs, name, dataset, model_id))
 
@@ -124,6 +124,15 @@ def _dataset_name(run: RunFolder) -> str:
     return "unknown"
 
 
+def _form(run: RunFolder) -> str:
+    """The form of the model, and in what its training differs from the published one."""
+    if not run.preset:
+        return run.family.recommended_words
+    arguments = {} if run.summary is None else run.summary.training_arguments
+    departures = run.family.departures(run.preset, arguments)
+    return " ".join((run.family.presets[run.preset].words, *([plain(departures)] if departures else [])))
+
+
 def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | None) -> dict[str, Any]:
     """The variables of the template. Strings are Markdown already."""
     run = runs[0]
@@ -133,9 +142,10 @@ def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | N
         "marker": MARKER,
         "title": plain(name),
         "family": run.family,
-        "form": run.family.presets[run.preset].words if run.preset else run.family.recommended_words,
+        "form": _form(run),
         "task": task_of(run.config),
         "labels": [plain(label) for label in labels_of(run)],
+        "values": [] if labels_of(run) else [plain(name) for name in names_of(run)],
         "causal": getattr(run.config, "causal", False),
         "num_members": num_members if num_members > 1 else None,
         "example": usage_example(run, checkpoint),

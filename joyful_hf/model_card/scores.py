@@ -31,18 +31,33 @@ class Metric:
 
 METRICS = {
     "weighted_f1": Metric("Weighted F1", "f1", {"average": "weighted"}),
+    "macro_f1": Metric("Macro F1", "f1", {"average": "macro"}),
+    "micro_f1": Metric("Micro F1", "f1", {"average": "micro"}),
+    "micro_f1_without_neutral": Metric("Micro F1 without the neutral class", "f1", {"average": "micro"}),
     "accuracy": Metric("Accuracy", "accuracy"),
     "unweighted_accuracy": Metric("Unweighted accuracy (mean recall)", "recall", {"average": "macro"}),
     "mae": Metric("Mean absolute error", "mae"),
     "correlation": Metric("Pearson correlation", "pearsonr"),
-    "acc_2": Metric("Accuracy, negative or not", "accuracy"),
+    "ccc": Metric("Concordance correlation", "concordance_correlation"),
+    "acc_2": Metric("Accuracy, negative or non-negative", "accuracy"),
+    "f1_2": Metric("Weighted F1, negative or non-negative", "f1", {"average": "weighted"}),
     "acc_2_nonzero": Metric("Accuracy, negative or positive", "accuracy"),
+    "f1_2_nonzero": Metric("Weighted F1, negative or positive", "f1", {"average": "weighted"}),
+    "acc_3": Metric("Accuracy, -1 to 1", "accuracy"),
+    "acc_5": Metric("Accuracy, -2 to 2", "accuracy"),
     "acc_7": Metric("Accuracy, -3 to 3", "accuracy"),
 }
 # Calibration and training: not what models are compared by.
 _OTHER_KEYS = ("ece", "loss", "discriminator_accuracy")
 # Beginning of a key that ends in a label -> its name.
-_PER_CLASS = {"f1_": "F1", "weighted_f1_": "F1 of present and absent, weighted"}
+_PER_CLASS = {
+    "f1_": "F1",
+    "weighted_f1_": "F1 of present and absent, weighted",
+    "mae_": METRICS["mae"].name,
+    "correlation_": METRICS["correlation"].name,
+    "ccc_": METRICS["ccc"].name,
+}
+_SUPPORT = "support_"
 _COUNTED = ("Precision", "Recall", "Support")
 _PICTURE = f"{CONFUSION_MATRIX}.png"
 
@@ -52,6 +67,11 @@ def labels_of(run: RunFolder) -> list[str]:
     return task_of(run.config).class_names(run.config)
 
 
+def names_of(run: RunFolder) -> list[str]:
+    """Return the names of the classes, or of the values where there are several, in the model's order."""
+    return task_of(run.config).output_names(run.config) if run.config.num_labels > 1 else []
+
+
 def metric_name(key: str) -> str:
     """Return the name of a key of the results; an unknown key stays as it is."""
     return METRICS[key].name if key in METRICS else key
@@ -59,7 +79,7 @@ def metric_name(key: str) -> str:
 
 def overall_keys(results: Mapping[str, float], labels: Iterable[str]) -> list[str]:
     """Return the keys of scores over all classes, those of `METRICS` first."""
-    per_class = {prefix + label for prefix in _PER_CLASS for label in labels}
+    per_class = {prefix + label for prefix in (*_PER_CLASS, _SUPPORT) for label in labels}
     keys = [key for key in results if key not in per_class and not key.startswith(_OTHER_KEYS)]
     return sorted(keys, key=lambda key: list(METRICS).index(key) if key in METRICS else len(METRICS))
 
@@ -129,6 +149,7 @@ def describe_scores(runs: Sequence[RunFolder], summary: RunSummary) -> dict[str,
     matrix = summary.confusion_matrix
     return variables | {
         "headline": _headline(runs) if "test" in splits else None,
+        "left_out": _left_out(summary, splits),
         "split": splits[-1],
         "class_scores": _class_table(runs, splits[-1], matrix),
         "confusion": _confusion_table(matrix) if matrix else None,
@@ -141,7 +162,7 @@ def describe_scores(runs: Sequence[RunFolder], summary: RunSummary) -> dict[str,
 def _headline(runs: Sequence[RunFolder]) -> tuple[str, str] | None:
     """Name and value of the score that comes first."""
     results = [run.results["test"] for run in runs]
-    key = next(iter(overall_keys(results[0], labels_of(runs[0]))), None)
+    key = next(iter(overall_keys(results[0], names_of(runs[0]))), None)
     return None if key is None else (plain(metric_name(key)), mean_and_spread(values_of(results, key)))
 
 
@@ -150,7 +171,7 @@ def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
     if not splits:
         return ""
     run = runs[0]
-    labels = labels_of(run)
+    labels = names_of(run)
     keys = list(dict.fromkeys(key for split in splits for key in overall_keys(run.results[split], labels)))
     columns = [(split, [run]) for split in splits]
     header = ["Score", *splits]
@@ -176,17 +197,32 @@ def _score_table(runs: Sequence[RunFolder], splits: Sequence[str]) -> str:
 
 def _class_table(runs: Sequence[RunFolder], split: str, matrix: ConfusionMatrix | None) -> str:
     """F1 of each class, and precision, recall and support where there is a confusion matrix of the split."""
-    results, labels = [run.results[split] for run in runs], labels_of(runs[0])
+    results, labels = [run.results[split] for run in runs], names_of(runs[0])
     prefixes = [prefix for prefix in _PER_CLASS if any(f"{prefix}{label}" in results[0] for label in labels)]
     if not prefixes:
         return ""
     counts = _counts_of_classes(matrix) if matrix and matrix.split == split else {}
-    header = ["Class", *(_PER_CLASS[prefix] for prefix in prefixes), *(_COUNTED if counts else [])]
+    counted = _COUNTED if counts else ()
+    supports = {label: results[0].get(f"{_SUPPORT}{label}") for label in labels}
+    if not counts and None not in supports.values():
+        counts, counted = {label: [f"{support:,.0f}"] for label, support in supports.items()}, _COUNTED[-1:]
+    what = "Class" if labels_of(runs[0]) else "Value"
     rows = []
     for label in labels:
         scores = [mean_and_spread(values_of(results, f"{prefix}{label}")) for prefix in prefixes]
-        rows.append([plain(label), *scores, *(counts.get(label, ["-"] * len(_COUNTED)) if counts else [])])
-    return table(header, rows)
+        rows.append([plain(label), *scores, *counts.get(label, ["-"] * len(counted))])
+    return table([what, *(_PER_CLASS[prefix] for prefix in prefixes), *counted], rows)
+
+
+def _left_out(summary: RunSummary, splits: Iterable[str]) -> list[str]:
+    """Sentences that say which metrics a split does not have, and why."""
+    sentences = []
+    for split in splits:
+        names: dict[str, list[str]] = {}
+        for metric, reason in summary.left_out.get(split, {}).items():
+            names.setdefault(reason, []).append(f"`{metric}`")
+        sentences += [f"Left out on {split}: {', '.join(of)}. Each {plain(reason)}." for reason, of in names.items()]
+    return sentences
 
 
 def _confusion_table(matrix: ConfusionMatrix) -> str:

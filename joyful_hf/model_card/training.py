@@ -26,7 +26,8 @@ def configuration_changes(run: RunFolder) -> str:
     """Make a table of the fields that differ from the preset, or from the recommended form; "" if none does."""
     config_class: Any = run.family.config_class
     usual = getattr(config_class, run.preset)() if run.preset else config_class()
-    names = {one.name for one in fields(config_class)} - {one.name for one in fields(PreTrainedConfig)} - _DESCRIBED
+    of_every_config = {known.name for known in fields(PreTrainedConfig)}
+    names = {known.name for known in fields(config_class)} - of_every_config - _DESCRIBED
     values = {name: [json.dumps(getattr(config, name)) for config in (run.config, usual)] for name in sorted(names)}
     rows = [[f"`{name}`", *map(plain, pair)] for name, pair in values.items() if pair[0] != pair[1]]
     return table(["Field", "Here", "There"], rows, numbers=False) if rows else ""
@@ -41,6 +42,7 @@ def describe_training(run: RunFolder, summary: RunSummary) -> dict[str, Any]:
         "streamed": summary.train is None,
         "data": _data_table(parts) if parts else None,
         "label_counts": _label_table(run, parts),
+        "label_ranges": _range_table(run, parts),
         "chosen": _chosen(summary.chosen_by),
         "held_out": summary.validation_is_held_out,
         "class_weights": _class_weights(run),
@@ -77,8 +79,19 @@ def _label_table(run: RunFolder, parts: Mapping[str, DataSummary]) -> str:
     return table(["Label", *(_SPLITS[split] for split in parts)], rows)
 
 
+def _range_table(run: RunFolder, parts: Mapping[str, DataSummary]) -> str:
+    """The lowest and the highest label of each value of a regression."""
+    names = list(dict.fromkeys(name for part in parts.values() for name in part.label_ranges))
+    rows = []
+    for name in names:
+        ranges = [part.label_ranges.get(name) for part in parts.values()]
+        shown = [f"{found[0]:g} to {found[1]:g}" if found else "-" for found in ranges]
+        rows.append([plain(name) if run.config.num_labels > 1 else "range of the labels", *shown])
+    return table(["Label", *(_SPLITS[split] for split in parts)], rows) if rows else ""
+
+
 def _with_share(label: str, part: DataSummary, run: RunFolder) -> str:
-    """How many utterances have the label, and their share of those that are labelled."""
+    """Format the number of utterances with the label, and their share of those that are labelled."""
     count = part.label_counts.get(label, 0)
     whole = part.num_utterances if task_of(run.config).several_labels else sum(part.label_counts.values())
     return f"{count:,} ({count / whole:.0%})"

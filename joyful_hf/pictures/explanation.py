@@ -11,6 +11,7 @@ from .style import (
     SMALL,
     Axes,
     Figure,
+    label_text,
     plain,
     without_frame,
 )
@@ -32,7 +33,7 @@ def plot_explanation(explanation: Explanation, prediction: Mapping[str, Any], ut
     """
     utterances = prediction["utterances"]
     utterance, label = utterances[utterance_index], plain(explanation.labels[utterance_index])
-    score, is_value = explanation.scores[utterance_index], isinstance(utterance["label"], float)
+    score, is_value = explanation.scores[utterance_index], isinstance(utterance["label"], float | Mapping)
     scale, decimals = (1, 2) if is_value else (100, 1)
     others = explanation.top_influences(utterance_index, _MOST_UTTERANCES)
     shown = sorted([utterance_index, *(other for other, fall in others.items() if round(scale * fall, decimals))])
@@ -47,10 +48,17 @@ def plot_explanation(explanation: Explanation, prediction: Mapping[str, Any], ut
         _draw_bars(axes, texts, [scale * length for length in lengths], decimals)
     above.set_title("without the utterance", size=SMALL, loc="left")
     below.set_title(f"without this modality of utterance {utterance_index + 1}", size=SMALL, loc="left")
-    found = f"{score:+.2f}" if is_value else f"{label}, {score:.0%}"
+    found = label_text(utterance["label"]) if is_value else f"{label}, {score:.0%}"
     figure.suptitle(f"{_name(utterance, utterance_index)}\n{found}", size="medium", x=0.01, ha="left")
     fall = f"fall of the probability of {label}, in percentage points; hatched: it rises"
-    below.set_xlabel("change of the value" if is_value else fall, size=SMALL)
+    below.set_xlabel(
+        "change of the values"
+        if isinstance(utterance["label"], Mapping)
+        else "change of the value"
+        if is_value
+        else fall,
+        size=SMALL,
+    )
     return with_glyphs(figure)
 
 

@@ -22,7 +22,7 @@ from ..inference.dialogue_graph import read_graph
 from ..inference.representations import Represented, represent
 from ..modeling.prediction import with_predictions
 from ..processing import DialogueError
-from ..processing.labels import get_label, join_labels, known_labels
+from ..processing.labels import get_label, join_labels, known_labels, label_values
 from ..runs.folder import last_checkpoint
 from ..runs.names import TRAINER_STATE
 from .classes import plot_confusion_matrix, plot_f1_per_class
@@ -137,7 +137,7 @@ class _Subject:
 
     @cached_property
     def shown_prediction(self) -> dict[str, Any]:
-        """That dialogue as `model.predict` returns it."""
+        """The shown dialogue as `model.predict` returns it."""
         begin = sum(len(dialogue["utterances"]) for dialogue in self.dialogues[: self.shown])
         logits = self.represented.logits[begin : begin + len(self.shown_dialogue["utterances"])]
         named = self.model.name_scores(self.model.scores(logits))
@@ -151,7 +151,10 @@ class _Subject:
         if label is None or isinstance(label, str):
             return label
         if not task_of(self.model).has_classes:
-            return float(label)
+            values = label_values(label, self.processor.label2id, "a label")
+            if len(self.names) == 1:
+                return values[0]
+            return {name: value for name, value in zip(self.names, values, strict=True) if not np.isnan(value)}
         if task_of(self.model).several_labels:
             return [part if isinstance(part, str) else self.names[part] for part in label]
         return self.names[label]

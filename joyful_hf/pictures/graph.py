@@ -23,7 +23,7 @@ from .style import (
 )
 
 EDGES_PER_UTTERANCE = 3
-"""How many of the edges into an utterance are drawn: the strongest, from past and future together."""
+"""Number of edges drawn into each utterance: the strongest ones, from past and future together."""
 # Sizes in inches. A page is as high as a picture gets; the rows of a longer dialogue become smaller instead.
 _PAGE, _ROW, _ARCS_WIDTH = 12.0, 0.28, 1.6
 _LETTERS_OF_LABEL, _LETTERS_OF_TEXT = 18, 55

@@ -46,9 +46,10 @@ def plot_representations(
 
     Args:
         stages: name -> (N, size), as `joyful_hf.inference.representations.represent` returns them.
-        labels: (N,) a string, an int, a list of strings or a float each. Utterances whose label is None are left out.
-            All utterances with several emotions form one group; values form three, below, at and above 0.
-        method: `"tsne"`, with scikit-learn, or `"umap"`, which needs `pip install "umap-learn>=0.5.9"`.
+        labels: (N,) a string, an int, a list of strings, a float or floats by name each. Utterances whose label is
+            None are left out. All utterances with several emotions form one group; values form three, below, at and
+            above 0, and several values a group for each combination of signs.
+        method: `"tsne"`, with scikit-learn, or `"umap"`, which needs `pip install "umap-learn>=0.5.11"`.
         max_utterances: if there are more utterances, a random sample of this size is drawn.
         seed: seed of the sample and of the method.
         labels_are: what the title calls the labels: "true" or "predicted".
@@ -109,6 +110,8 @@ def _group(label: Any) -> str | None:
     """Return the name of the group in which an utterance is drawn, or None for no group."""
     if label is None:
         return None
+    if isinstance(label, Mapping):
+        return ", ".join(f"{name} {_group(float(value))}" for name, value in label.items())
     if isinstance(label, float):
         return "below 0" if label < 0 else "above 0" if label > 0 else "0"
     if isinstance(label, list | tuple):

@@ -2,6 +2,7 @@
 
 import unicodedata
 import warnings
+from collections.abc import Mapping
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,9 @@ def width_of(text: str) -> int:
 
 
 def label_text(label: Any) -> str:
-    """Return a label of `model.predict` as text: its name, its names, or its value with a sign."""
+    """Return a label of `model.predict` as text: its name, its names, or its values with their signs."""
+    if isinstance(label, Mapping):
+        return ", ".join(f"{name} {value:+.2f}" for name, value in label.items())
     if isinstance(label, float):
         return f"{label:+.2f}"
     return label if isinstance(label, str) else ", ".join(label) or "none"

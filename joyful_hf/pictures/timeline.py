@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from ..processing import DialogueError
 from .fonts import with_glyphs
+from .real_time import Moment, plot_real_time
 from .style import (
     LEGIBLE,
     LETTER,
@@ -17,6 +18,7 @@ from .style import (
     Axes,
     Figure,
     label_text,
+    many_markers,
     plain,
     width_of,
 )
@@ -30,6 +32,9 @@ _LETTERS_OF_NAME, _LETTERS_OF_TEXT = 16, 55
 def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = None) -> Figure:
     """Draw a dialogue from top to bottom: one lane per speaker, the probabilities of all emotions, and the texts.
 
+    If all utterances have `start` and `end`, they are drawn in real time instead, from left to right, one row per
+    speaker; a long recording goes on below.
+
     For regression the values take the place of the probabilities. If the dialogue is so long that its rows are too
     small to be read, nothing is written into them.
 
@@ -42,15 +47,22 @@ def plot_timeline(prediction: Mapping[str, Any], labels: Sequence[Any] | None = 
         DialogueError: `prediction` is not one, or the numbers of labels and utterances differ.
     """
     rows = _rows(prediction, labels)
+    times = _times(prediction)
+    if times is not None:
+        moments = [
+            Moment(row.speaker, start, end, row.label, row.scores, row.is_wrong, row.is_known)
+            for row, (start, end) in zip(rows, times, strict=True)
+        ]
+        return plot_real_time(moments, prediction.get("dialogue_id"))
     speakers = list(dict.fromkeys(row.speaker for row in rows))
-    is_regression = isinstance(rows[0].label, float)
+    is_regression = isinstance(rows[0].label, float | Mapping)
     emotions = [] if is_regression else list(rows[0].scores)
 
     row_height = min(_ROW, _PAGE / len(rows))
     size = min(SMALL, 72 * 0.62 * row_height)
     letter = LETTER * size
     texts = [plain(row.text, _LETTERS_OF_TEXT) if size >= LEGIBLE else "" for row in rows]
-    longest = max(width_of(label_text(row.label)) for row in rows)
+    longest = max(width_of(_in_lane(row.label)) for row in rows)
     lane = min(max(0.45, 0.2 + letter * min(longest, 18)), _LANES_AT_MOST / len(speakers))
     values = _VALUES_WIDTH if is_regression else (0.3 if len(emotions) <= 10 else 0.22) * len(emotions)
     name = prediction.get("dialogue_id")
@@ -101,7 +113,7 @@ class _Row:
     @property
     def is_wrong(self) -> bool:
         """Whether the class is wrong; a value is never exactly right, and so never wrong."""
-        if not self.is_known or isinstance(self.label, float):
+        if not self.is_known or isinstance(self.label, float | Mapping):
             return False
         return self.true != self.label if isinstance(self.label, str) else set(self.true) != set(self.label)
 
@@ -124,6 +136,15 @@ def _rows(prediction: Mapping[str, Any], labels: Sequence[Any] | None) -> list[_
     ]
 
 
+def _times(prediction: Mapping[str, Any]) -> list[tuple[float, float]] | None:
+    """Start and end of each utterance; None if one has none, or several values at once, which need a column each."""
+    utterances = prediction["utterances"]
+    times = [(utterance.get("start"), utterance.get("end")) for utterance in utterances]
+    if any(start is None or end is None or end <= start for start, end in times):
+        return None
+    return None if any(isinstance(utterance["label"], Mapping) for utterance in utterances) else times
+
+
 def _draw_lanes(
     axes: Axes, rows: Sequence[_Row], speakers: Sequence[str], size: float, letters: int, line: float
 ) -> None:
@@ -142,7 +163,7 @@ def _draw_lanes(
             )
         )
         if size >= LEGIBLE and letters > 2:
-            axes.text(lane + 0.5, index, plain(label_text(row.label), letters), ha="center", va="center", size=size)
+            axes.text(lane + 0.5, index, plain(_in_lane(row.label), letters), ha="center", va="center", size=size)
     axes.set_xlim(0, len(speakers))
     _name_columns(axes, np.arange(len(speakers)) + 0.5, speakers)
     every = 1 if size >= 6 else 10
@@ -169,11 +190,39 @@ def _draw_probabilities(axes: Axes, rows: Sequence[_Row], emotions: Sequence[str
     _name_columns(axes, np.arange(len(emotions)), emotions)
 
 
+def _in_lane(label: Any) -> str:
+    """The label as it stands in a lane; several values are named in the column beside it."""
+    if isinstance(label, Mapping):
+        return " ".join(f"{value:+.2f}" for value in label.values())
+    return label_text(label)
+
+
 def _draw_values(axes: Axes, rows: Sequence[_Row]) -> None:
-    values = [row.label for row in rows]
-    axes.hlines(range(len(rows)), 0, values, color="black", linewidth=1)
-    axes.plot(values, range(len(rows)), "o", color="black", markersize=4)
-    true = [(row.true, index) for index, row in enumerate(rows) if row.is_known]
+    names = list(rows[0].label) if isinstance(rows[0].label, Mapping) else [""]
+    values = np.array([list(row.label.values()) if isinstance(row.label, Mapping) else [row.label] for row in rows])
+    # Several values of an utterance lie below each other within its row.
+    shifts = (np.arange(len(names)) - (len(names) - 1) / 2) * 0.7 / len(names)
+    places = np.arange(len(rows))[:, None] + shifts
+    axes.hlines(places.ravel(), 0, values.ravel(), color="black", linewidth=1 if len(names) == 1 else 0.5)
+    for column, (name, (shape, is_filled)) in enumerate(zip(names, many_markers(len(names)), strict=True)):
+        axes.plot(
+            values[:, column],
+            places[:, column],
+            shape if len(names) > 1 else "o",
+            color="black",
+            markersize=4,
+            markerfacecolor="black" if is_filled else "white",
+            label=plain(name, _LETTERS_OF_NAME),
+        )
+    if len(names) > 1:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=SMALL, ncols=len(names))
+    known = [(index, row.true if isinstance(row.true, Mapping) else {"": row.true}) for index, row in enumerate(rows)]
+    true = [
+        (given[name], float(places[index, column]))
+        for index, given in known
+        for column, name in enumerate(names)
+        if rows[index].is_known and given.get(name) is not None
+    ]
     _mark_true(axes, true, len(rows))
     axes.axvline(0, color="0.5", linewidth=0.8)
     axes.margins(x=0.08)
@@ -181,7 +230,7 @@ def _draw_values(axes: Axes, rows: Sequence[_Row]) -> None:
     axes.xaxis.set_label_position("top")
 
 
-def _mark_true(axes: Axes, places: Sequence[tuple[float, int]], num_rows: int) -> None:
+def _mark_true(axes: Axes, places: Sequence[tuple[float, float]], num_rows: int) -> None:
     if places:
         size = min(4.0, 0.7 * 72 * _PAGE / num_rows)  # no higher than a row
         across, down = zip(*places, strict=True)
@@ -199,6 +248,6 @@ def _name_columns(axes: Axes, places: Any, names: Sequence[str]) -> None:
 
 def _legend(is_regression: bool, has_labels: bool) -> str:
     if is_regression:
-        return "dot: predicted value" + ("; diamond: true value" if has_labels else "")
+        return "black: predicted value" + ("; diamond: true value" if has_labels else "")
     what = "shade: probability, white 0 to black 1; frame: predicted"
     return what + ("; diamond: true\ndashed lane: predicted is not true" if has_labels else "")

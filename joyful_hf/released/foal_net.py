@@ -48,7 +48,7 @@ def convert_released_foalnet_state_dict(
         raise ValueError(f"this is not a released Foal-Net, which has no parameters {listed(unknown)}")
     converted = {ours: state[released] for released, ours in renamed.items()}
     divisor = state.get("temp")
-    converted[_TEMPERATURE] = torch.tensor(temperature) if divisor is None else divisor.reshape(())
+    converted[_TEMPERATURE] = torch.tensor([temperature]) if divisor is None else divisor.reshape(1)
     return converted
 
 

@@ -314,7 +314,7 @@ def _read_parts(source: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dic
         if not files:
             raise CheckpointError(f"{source}: no checkpoint in this folder ({', '.join(sorted(_SUFFIXES))})")
     checkpoints = [read_released_checkpoint(file) for file in files]
-    arguments = {name: value for one in checkpoints for name, value in one.arguments.items()}
+    arguments = {name: value for checkpoint in checkpoints for name, value in checkpoint.arguments.items()}
     fusion_state = _only_part(source, checkpoints, "fuse_in", "fusion network (AutoFusion)")
     model_state = _only_part(source, checkpoints, "gcl.", "model (JOYFUL)")
     return fusion_state, model_state, arguments
@@ -322,7 +322,7 @@ def _read_parts(source: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dic
 
 def _only_part(source: Path, checkpoints: list[ReleasedCheckpoint], prefix: str, part: str) -> dict[str, Tensor]:
     """Return the one state that has parameters of this prefix, whatever the file calls it."""
-    states = [state for one in checkpoints for state in one.states]
+    states = [state for checkpoint in checkpoints for state in checkpoint.states]
     found = [state for state in states if any(name.startswith(prefix) for name in state)]
     if not found:
         raise CheckpointError(f"{source}: the {part} is missing; the file that holds it belongs in the same folder")

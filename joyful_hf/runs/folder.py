@@ -9,7 +9,7 @@ from .names import CONFUSION_MATRIX, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUME
 
 _FINISHED = "train_results.json"
 _WEIGHTS = "model.safetensors"
-# What a run leaves in its folder beside checkpoints. The first two mark it as finished: they are removed last.
+# The files that a run leaves beside checkpoints. The first two mark it as finished: they are removed last.
 _RUN_FILES = (
     _FINISHED,
     _WEIGHTS,

@@ -1,4 +1,4 @@
-"""What the files of a run are called: the trainer writes them; cards, pictures and pushes read them."""
+"""Names of the files of a run: the trainer writes them; cards, pictures and pushes read them."""
 
 from typing import TYPE_CHECKING
 

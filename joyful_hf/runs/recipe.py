@@ -1,4 +1,4 @@
-"""What a training run left in its folder, and whether several runs differ in nothing but the seed."""
+"""Read the folder of a training run, and check that several runs differ only in the seed."""
 
 import inspect
 import json
@@ -18,7 +18,7 @@ from .summary import DataSummary, RunSummary
 
 # Two runs of one recipe may differ in what is learnt, the seed, where a run lies, and what wrote its files.
 _OF_ONE_RUN = {
-    *("class_weights", "calibration_temperature", "feature_statistics", "modality_weights"),
+    *("class_weights", "calibration_temperature", "feature_statistics", "modality_weights", "set_by_training"),
     *("seed", "data_seed", "output_dir", "logging_dir", "run_name", "report_to", "push_to_hub"),
     *("transformers_version", "processor_class", "auto_map"),
 }
@@ -155,7 +155,7 @@ def _differences(recipe: dict[str, Any], other: dict[str, Any]) -> Iterator[str]
 
 
 def _data_of(summary: RunSummary) -> dict[str, Any]:
-    """What is known of the dialogues; where the seed draws those held out, training and validation count as one."""
+    """The counts of the dialogues; where the seed draws those held out, training and validation count as one."""
     parts: dict[str, Any] = {name: asdict(part) for name, part in summary.splits.items()}
     if summary.validation_is_held_out and summary.train is not None and summary.validation is not None:
         parts |= {"train": _joined(summary.train, summary.validation), "validation": None}

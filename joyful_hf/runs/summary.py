@@ -1,4 +1,4 @@
-"""`run_summary.json`: what the reader of a model card wants to know about the run that made the checkpoint."""
+"""`run_summary.json`: the facts about the run behind a checkpoint that a model card tells."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,10 +11,10 @@ import numpy as np
 from ..io.files import read_json, write_json
 from ..processing import EncodedExample
 from ..processing.dialogues import MODALITIES, DialogueError
-from ..processing.labels import known_labels
+from ..processing.labels import REGRESSION, known_labels
 from .names import RUN_SUMMARY
 
-# What transformers adds to the scores of an evaluation; the result files have it too.
+# Endings of the values that transformers adds to the scores of an evaluation; the result files have them too.
 _TIMING = ("_runtime", "_per_second", "_samples", "_model_preparation_time")
 # How `source` began before the summary had `held_out`, where validation was drawn from the training dialogues.
 _HELD_OUT_OF = "held out of "
@@ -34,6 +34,8 @@ class DataSummary:
     """Most speakers in one dialogue."""
     label_counts: dict[str, int] = field(default_factory=dict)
     """Utterances of each class; empty for regression."""
+    label_ranges: dict[str, list[float]] = field(default_factory=dict)
+    """The lowest and the highest label of each value of a regression; empty for classes."""
     modality_counts: dict[str, int] = field(default_factory=dict)
     """Utterances that have each modality, where any has it."""
 
@@ -48,10 +50,9 @@ class DataSummary:
 
 @dataclass
 class ChosenBy:
-    """What chose the checkpoint among those of the run."""
+    """The validation score that chose the checkpoint among those of the run."""
 
     metric: str
-    """On validation."""
     value: float
     epoch: float
     greater_is_better: bool
@@ -81,6 +82,8 @@ class RunSummary:
     """None where nothing chose: the last weights."""
     results: dict[str, dict[str, float]]
     """Split -> metric -> value, of the weights that were saved."""
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Split -> metric -> why it is not among the results, where the labels are on another scale than it needs."""
     confusion_matrix: ConfusionMatrix | None = None
     """On test, or without it on validation."""
     training_arguments: dict[str, Any]
@@ -132,7 +135,7 @@ class RunSummary:
 
 def _fields_of(kind: Any) -> dict[str, bool]:
     """Field -> whether it has a default."""
-    return {one.name: not (one.default is MISSING and one.default_factory is MISSING) for one in fields(kind)}
+    return {known.name: not (known.default is MISSING and known.default_factory is MISSING) for known in fields(kind)}
 
 
 def _known_fields(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,30 +163,37 @@ def summarize_data(
     examples: Iterable[EncodedExample],
     num_dialogues: int,
     max_speakers: int,
-    id2label: Mapping[int, str],
+    config: Any,
     source: str | None = None,
     held_out: bool = False,
 ) -> DataSummary:
     """Count labels and modalities of encoded dialogues.
 
     Args:
+        config: of the model: its task and the names of its labels.
         source: file or Hub id.
         held_out: whether the dialogues were drawn from the training dialogues of `source`.
     """
-    labels: Counter[str] = Counter()
+    id2label: Mapping[int, str] = config.id2label
+    counts: Counter[str] = Counter()
+    values: list[np.ndarray] = []
     present = np.zeros(len(MODALITIES), int)
     num_utterances = 0
     for example in examples:
         num_utterances += len(example)
         present += example.present.sum(axis=0)
-        labels.update(_class_names(example.labels, id2label))
+        if config.problem_type != REGRESSION:
+            counts.update(_class_names(example.labels, id2label))
+        elif example.labels is not None and example.labels.dtype != np.int64:
+            values.append(example.labels[known_labels(example.labels)].reshape(-1, len(id2label)))
     return DataSummary(
         source=None if source is None else _public_name(source),
         held_out=held_out,
         num_dialogues=num_dialogues,
         num_utterances=num_utterances,
         max_speakers=max_speakers,
-        label_counts={name: labels[name] for name in id2label.values() if name in labels},
+        label_counts={name: counts[name] for name in id2label.values() if name in counts},
+        label_ranges=_ranges(values, id2label),
         modality_counts={name: int(count) for name, count in zip(MODALITIES, present, strict=True) if count},
     )
 
@@ -193,8 +203,15 @@ def _public_name(source: str) -> str:
     return "/".join(Path(source).absolute().parts[-2:]) if Path(source).exists() else source
 
 
+def _ranges(values: list[np.ndarray], id2label: Mapping[int, str]) -> dict[str, list[float]]:
+    """The range of each value that is known anywhere."""
+    columns = np.concatenate(values).T if values else []
+    known = {id2label[index]: column[~np.isnan(column)] for index, column in enumerate(columns)}
+    return {name: [float(column.min()), float(column.max())] for name, column in known.items() if len(column)}
+
+
 def _class_names(labels: np.ndarray | None, id2label: Mapping[int, str]) -> list[str]:
-    """The classes of an example's utterances; several of an utterance each count, and values have none."""
+    """The classes of an example's utterances; several of an utterance each count."""
     if labels is None:
         return []
     known = labels[known_labels(labels)]

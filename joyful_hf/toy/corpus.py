@@ -53,8 +53,8 @@ speaks finds the pair but must tell its two emotions apart by one noisy modality
 """
 
 Context = Literal["speakers", "no_speakers", "none"]
-"""What an observer knows beside the features of the utterance itself: all other utterances of the dialogue and who
-speaks each ("speakers"), the other utterances but not who speaks ("no_speakers"), or nothing ("none")."""
+"""The knowledge of an observer besides the features of the utterance itself: all other utterances and who speaks
+each ("speakers"), the other utterances but not who speaks ("no_speakers"), or nothing ("none")."""
 
 _NUM_EMOTIONS = len(EMOTIONS)
 _NOT_YET = _NUM_EMOTIONS  # the "last emotion" of somebody who has not spoken yet

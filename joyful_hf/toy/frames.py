@@ -27,7 +27,7 @@ PARTS = np.array([[+1, +1], [+1, -1], [-1, +1], [-1, -1]])
 STREAMS = {"audio_frames": 16, "video_frames": 12}
 """Key of an utterance -> size of its frames."""
 RELIABILITY = {"audio_frames": (0.95, 0.7), "video_frames": (0.7, 0.95)}
-"""How often the cues of arousal and of valence are right."""
+"""Key of an utterance -> share of right cues, of arousal and of valence."""
 
 _FRAMES = {"audio_frames": (12, 24), "video_frames": (6, 16)}  # fewest and most per utterance
 _CUE_FRAMES = 3

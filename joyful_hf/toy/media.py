@@ -51,6 +51,7 @@ _GRADES = (-1.0, -0.4, 0.0, 0.4, 1.0)  # how pleasant it must be for the next gr
 _SEMITONES, _DECIBELS = 2.5, 3.5
 _SYLLABLES = (3, 5)  # fewest and most
 _SYLLABLE_SECONDS = 0.18
+_PAUSE_SECONDS = 0.5  # between the utterances of a joined dialogue
 _HARMONICS = np.arange(1, 19)
 _CYCLE = np.sin(2 * np.pi * np.outer(np.linspace(0, 1, 513), _HARMONICS)) @ (1 / _HARMONICS)  # one cycle of the voice
 
@@ -63,7 +64,7 @@ _INK = np.array([40, 25, 25], np.float32)
 
 @dataclass(frozen=True)
 class Speaker:
-    """How a speaker sounds and looks, whatever the emotion."""
+    """The voice and the looks of a speaker, whatever the emotion."""
 
     pitch: float  # Hz, neither excited nor quiet
     skin: np.ndarray  # (3,) of 0 to 255
@@ -145,6 +146,37 @@ def _make_dialogue(dialogue: Mapping[str, Any], root: Path, split: str, rng: np.
     return {"dialogue_id": dialogue["dialogue_id"], "utterances": utterances}
 
 
+def join_toy_dialogue(dialogue: Mapping[str, Any], folder: str | Path) -> tuple[Path, Path]:
+    """Join the clips of a dialogue into one recording, as a meeting is recorded, and write its transcript.
+
+    Args:
+        dialogue: a dialogue of `make_toy_media_corpus`.
+        folder: gets `<dialogue_id>.wav` and `<dialogue_id>.srt`; files of these names are replaced.
+
+    Returns:
+        The paths of the recording and of the transcript.
+    """
+    root = Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    pause = np.zeros(round(_PAUSE_SECONDS * SAMPLING_RATE))
+    pieces, cues, at = [pause], [], len(pause)
+    for number, utterance in enumerate(dialogue["utterances"], 1):
+        sound = _read_sound(Path(utterance["audio"]))
+        start, end = (_clock(samples / SAMPLING_RATE) for samples in (at, at + len(sound)))
+        cues.append(f"{number}\n{start} --> {end}\n{utterance['speaker']}: {utterance['text']}\n")
+        pieces += [sound, pause]
+        at += len(sound) + len(pause)
+    recording, transcript = (root / f"{dialogue['dialogue_id']}.{suffix}" for suffix in ("wav", "srt"))
+    _write_sound(recording, np.concatenate(pieces))
+    transcript.write_text("\n".join(cues), encoding="utf-8")
+    return recording, transcript
+
+
+def _clock(seconds: float) -> str:
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02},{milliseconds:03}"
+
+
 def _shown(utterance: Mapping[str, Any], modality: str) -> float:
     """Return what the features of a modality show of the emotion, around +1 or -1; the rest of them is noise."""
     return float(np.asarray(utterance[f"{modality}_features"]) @ part_direction(modality))
@@ -223,6 +255,11 @@ def _write_sound(path: Path, sound: np.ndarray) -> None:
         file.setsampwidth(2)
         file.setframerate(SAMPLING_RATE)
         file.writeframes((sound * 32767).astype("<i2").tobytes())
+
+
+def _read_sound(path: Path) -> np.ndarray:
+    with wave.open(str(path), "rb") as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
 
 
 def _write_pictures(path: Path, pictures: np.ndarray) -> None:

@@ -22,8 +22,8 @@ _LABEL_SETTINGS = {"label2id", "num_labels", "problem_type"}
 
 def setting_names(family: Family) -> tuple[set[str], set[str]]:
     """Return the names of the settings of the family's configuration, and of those of its processor."""
-    of_every_config = {one.name for one in fields(PreTrainedConfig)}
-    of_config = {one.name for one in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
+    of_every_config = {known.name for known in fields(PreTrainedConfig)}
+    of_config = {known.name for known in fields(family.config_class)} - of_every_config | _LABEL_SETTINGS
     return of_config, set(inspect.signature(family.processor_class).parameters) - {"tokenizer"}
 
 
@@ -75,9 +75,9 @@ def make_model_and_processor(
         raise DialogueError(f"`preset`: unknown preset {preset!r}; {known}")
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
-        parts = [part for part in (data.train, data.validation, data.test) if part is not None]
-        every_dialogue = (dialogue for part in parts for dialogue in part)
-        processor_settings = family.processor_class.published_parameters(every_dialogue) | processor_settings
+        # Not of the test dialogues: nothing of a model may depend on them.
+        known_dialogues = (dialogue for part in (data.train, data.validation) for dialogue in part)
+        processor_settings = family.processor_class.published_parameters(known_dialogues) | processor_settings
     for modality, given in (("text", text_encoder), ("audio", audio_encoder)):
         if given is not None and f"{modality}_config" not in setting_names(family)[0]:
             raise DialogueError(f"`{modality}_encoder`: {family.name} has no encoder of {modality}")
@@ -105,8 +105,9 @@ def make_model_and_processor(
     if num_labels and config_settings.get("num_labels", num_labels) != num_labels:
         raise DialogueError(f"`settings`: num_labels is {settings['num_labels']}, the data have {num_labels} labels")
     make_config = getattr(family.config_class, preset) if preset else family.config_class
+    shared = processor.model_kwargs()
     try:
-        model = family.model_class(make_config(**(processor.model_kwargs() | config_settings)))
+        model = family.model_class(make_config(**(shared | config_settings)))
     except (StrictDataclassError, ValueError, RuntimeError, ArithmeticError) as error:
         if not settings:
             raise

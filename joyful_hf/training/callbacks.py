@@ -1,18 +1,30 @@
-"""What a training run prints, and when it stops early."""
+"""Callbacks that print what a training run does, stop it early, and tell of trackers that do not start."""
 
 import logging
 import math
 import sys
-from collections.abc import Sized
+from collections.abc import Callable, Iterable, Sized
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..io.messages import counted
+from ..processing import DialogueError
 from ..runs.names import metric_key
+
+# Where the callbacks of `report_to` come from.
+_TRACKERS = "transformers.integrations"
 
 
 class EpochLines(TrainerCallback):
@@ -135,3 +147,60 @@ def print_nothing(trainer: Trainer) -> None:
         trainer.remove_callback(callback)
     # Two checkpoints within a second, as small data gives, make transformers doubt the clock of the file system.
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
+
+
+def guard_trackers(callbacks: Iterable[TrainerCallback]) -> None:
+    """Let the trackers in `report_to` that fail when training begins end it with one line.
+
+    Raises:
+        DialogueError: when training begins; a tracker does not start.
+    """
+    for callback in callbacks:
+        if type(callback).__module__.startswith(_TRACKERS):
+            name = type(callback).__name__.removesuffix("Callback").lower()
+            callback.on_train_begin = partial(_begin_tracking, callback.on_train_begin, name)
+
+
+def _begin_tracking(on_train_begin: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return on_train_begin(*args, **kwargs)
+    except Exception as error:  # each tracker has errors of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DialogueError(f"`report_to`: {name} does not start ({reason}); log in to it, or leave it out") from error
+
+
+class EarlyStopping(EarlyStoppingCallback):
+    """transformers' early stopping, for runs that are evaluated on other data too, resumed, or trained twice.
+
+    The patience is that of the arguments when training begins; 0 never stops.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count from 0 in a fresh run, and let a resumed one that had stopped already stay stopped."""
+        self.early_stopping_patience = max(0, getattr(args, "early_stopping_patience", 0))
+        if state.global_step == 0:
+            self.early_stopping_patience_counter = 0
+        if self.early_stopping_patience:
+            control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        """Count a validation; an evaluation with another prefix than `eval` does not count."""
+        if self.early_stopping_patience and metric_key(args) in metrics:
+            super().on_evaluate(args, state, control, metrics, **kwargs)
+
+
+def can_stop_early(args: TrainingArguments, callbacks: list[Any]) -> bool:
+    """Whether the arguments have a patience, and the caller brings no early stopping along."""
+    kinds = [callback if isinstance(callback, type) else type(callback) for callback in callbacks]
+    return hasattr(args, "early_stopping_patience") and not any(
+        issubclass(kind, EarlyStoppingCallback) for kind in kinds
+    )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pyarrow_compute
 from datasets import Dataset
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTokenizerBase, set_seed
@@ -15,6 +14,7 @@ from transformers import AutoConfig, AutoProcessor, EvalPrediction, PreTrainedTo
 from ..data.encoded import EncodedDialogues
 from ..data.media_reading import read_media
 from ..evaluation.metrics import compute_metrics
+from ..evaluation.task import task_of
 from ..families import Family, family_named, family_of
 from ..io.messages import counted
 from ..processing import DialogueError, EmotionRecognitionProcessor
@@ -24,8 +24,9 @@ from ..runs.names import metric_key
 from ..runs.summary import DataSummary
 from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
-from .callbacks import print_epoch_lines
+from .callbacks import guard_trackers, print_epoch_lines
 from .fine_tuning import load_for_fine_tuning
+from .resuming import check_same_arguments
 from .run_data import RunData
 from .trainer import JoyfulTrainer
 
@@ -81,6 +82,7 @@ def run_training(
     trainer.preset = preset
     if resume_from:
         _check_same_run(Path(resume_from), family, model, processor)
+        check_same_arguments(Path(resume_from), trainer.args)
 
     is_main = trainer.is_world_process_zero()
     if is_main:
@@ -91,6 +93,8 @@ def run_training(
         if num_videos and "visual" not in model.config.modality_dims:
             videos = f"the video of {counted(num_videos, 'utterance')} of the training data"
             print(f"note:       {videos} is not read: there are no visual features")
+        if departures := family.departures(preset, args.to_dict()):
+            print(f"note:       {departures}")
         if resume_from:
             print(f"resuming from {resume_from}")
     print_epoch_lines(trainer)
@@ -138,12 +142,22 @@ def _make_trainer(
     for which, dialogues in (("training", train), ("validation", validation)):
         if not dialogues.has_labels:
             raise DialogueError(f"not one utterance of the {which} dialogues has a label")
+    counts = train.summarize(model.config).label_counts
+    if len(counts) == 1 and not task_of(model).several_labels:
+        raise DialogueError(f"the training dialogues have one label only, {next(iter(counts))!r}")
+    batch = args.per_device_train_batch_size * max(1, args.world_size)
+    if args.dataloader_drop_last and len(train) < batch:
+        raise DialogueError(
+            f"`dataloader_drop_last`: {counted(len(train), 'row')} of training data give no full batch of {batch}; "
+            "leave it out, or lower `per_device_train_batch_size`"
+        )
     try:
         trainer = JoyfulTrainer(
             model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
         )
     except RuntimeError as error:  # a tracker in `report_to` is not installed
         raise DialogueError(str(error)) from None
+    guard_trackers(trainer.callback_handler.callbacks)
     _check_best_metric(trainer, model, validation)
     return trainer, test
 
@@ -160,7 +174,10 @@ def _check_best_metric(trainer: JoyfulTrainer, model: Any, validation: EncodedDi
         logits = np.zeros((len(labels), model.config.num_labels))
         known = list(compute_metrics(EvalPrediction(logits, labels), model.config.id2label, model.problem_type))
     if wanted not in known:
-        choices = ", ".join(["loss", *known])
+        choices = ", ".join(["loss", *(name for name in known if not name.startswith("support_"))])
+        left_out = task_of(model).left_out(validation.summarize(model.config).label_ranges)
+        if wanted in left_out:
+            choices += f" ({wanted} {left_out[wanted]})"
         raise DialogueError(f"`metric_for_best_model`: {wanted!r} is none of the metrics of this run: {choices}")
 
 
@@ -212,8 +229,6 @@ def _count_videos(dialogues: Any) -> int:
     if not isinstance(dialogues, Dataset):
         return 0
     table = dialogues.select_columns("utterances").with_format("arrow")[:]
-    pc: Any = pyarrow_compute  # its functions are made when it is imported, unseen by type checkers
-    utterances = pc.list_flatten(table.column("utterances"))
-    if utterances.type.get_field_index("video") < 0:
-        return 0
-    return len(utterances) - pc.struct_field(utterances, "video").null_count
+    utterances = [chunk.flatten() for chunk in table.column("utterances").chunks]
+    videos = [chunk.field("video") for chunk in utterances if chunk.type.get_field_index("video") >= 0]
+    return sum(len(video) - video.null_count for video in videos)

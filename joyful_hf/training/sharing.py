@@ -1,4 +1,4 @@
-"""What a trainer shares of its run: the summary, the model card, the confusion matrix, and pushes to the Hub."""
+"""A trainer that shares its run: the summary, the model card, the confusion matrix, and pushes to the Hub."""
 
 import logging
 import platform
@@ -16,6 +16,7 @@ from transformers.trainer_utils import HubStrategy
 from transformers.utils.hub import PushInProgress
 
 from ..data.encoded import EncodedDialogues
+from ..evaluation.task import task_of
 from ..families import family_of
 from ..hub.push import push_folder
 from ..io.files import write_json
@@ -24,10 +25,11 @@ from ..model_card.card import write_model_card
 from ..processing.devices import device_name
 from ..runs.names import CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
 from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
+from .resuming import saved_arguments
 
 logger = logging.getLogger(__name__)
 
-# What the results of an evaluation are called in the summary; those with another prefix keep it.
+# Prefix of an evaluation -> the name of its results in the summary; any other prefix is kept.
 _SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
 # The training arguments that shape the result.
 _ARGUMENTS = (
@@ -65,7 +67,7 @@ _PACKAGES = (
 
 @dataclass
 class Evaluated:
-    """What an evaluation found."""
+    """The results of an evaluation."""
 
     data: DataSummary | None
     metrics: dict[str, float]
@@ -96,7 +98,7 @@ class SharingTrainer(Trainer):
 
     def summary_of(self, dialogues: Any) -> DataSummary | None:
         """Return what a model card says of these dialogues; None of a stream and of no dialogues."""
-        return dialogues.summarize(self._config.id2label) if isinstance(dialogues, EncodedDialogues) else None
+        return dialogues.summarize(self._config) if isinstance(dialogues, EncodedDialogues) else None
 
     def run_summary(self) -> RunSummary:
         """Summarize this run; validates first if the weights there are have not been validated yet."""
@@ -116,6 +118,7 @@ class SharingTrainer(Trainer):
             results={
                 _SPLIT_OF_PREFIX.get(prefix, prefix): found.scores(prefix) for prefix, found in self.evaluated.items()
             },
+            left_out=_left_out(self.evaluated, model.config),
             confusion_matrix=_confusion_matrix(self.evaluated, model.config.id2label),
             training_arguments=_shaping_arguments(self.args),
             versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
@@ -223,8 +226,17 @@ class SharingTrainer(Trainer):
         if self.args.should_save:
             folder = Path(output_dir or str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
-            arguments = self.args.to_dict() | {"output_dir": Path(str(self.args.output_dir)).name}
-            write_json(arguments, folder / TRAINING_ARGUMENTS)
+            write_json(saved_arguments(self.args), folder / TRAINING_ARGUMENTS)
+
+
+def _left_out(evaluated: Mapping[str, Evaluated], config: Any) -> dict[str, dict[str, str]]:
+    """Split -> metric -> why the labels of the split do not have it."""
+    task = task_of(config)
+    found = {
+        _SPLIT_OF_PREFIX.get(prefix, prefix): {} if of.data is None else task.left_out(of.data.label_ranges)
+        for prefix, of in evaluated.items()
+    }
+    return {split: reasons for split, reasons in found.items() if reasons}
 
 
 def _confusion_matrix(evaluated: Mapping[str, Evaluated], id2label: Mapping[int, str]) -> ConfusionMatrix | None:

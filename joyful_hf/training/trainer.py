@@ -1,6 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,26 +8,28 @@ import datasets
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
 from ..evaluation.task import Task, task_of
+from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .class_balance import wanted_class_weights
-from .early_stopping import EarlyStopping, patience_of
-from .logged_means import LoggedMeans
+from .callbacks import EarlyStopping, can_stop_early
+from .loss_settings import give_own_config, set_up_loss
+from .resuming import check_same_arguments
+from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
+from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(SharingTrainer):
+class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -73,17 +75,17 @@ class JoyfulTrainer(SharingTrainer):
         args = with_needed_settings(args)
         set_direction(args, eval_dataset if _are_named(eval_dataset) else ())
         callbacks = list(callbacks or [])
-        patience = patience_of(args, callbacks)
-        if patience and eval_dataset is not None:
-            callbacks.append(EarlyStopping(patience))
+        if eval_dataset is not None and can_stop_early(args, callbacks):
+            callbacks.append(EarlyStopping())
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
-        self._averaging = WeightAveraging(getattr(args, "weight_averaging_decay", 0))
-        self._step_means = LoggedMeans()
-        self._evaluated_means = LoggedMeans()
+        self._averaging = WeightAveraging()
         self._confusions: np.ndarray | None = None
+        self._evaluated_rows: list[tuple[np.ndarray, np.ndarray]] = []
         self.evaluated = {}
+        if model is not None:
+            give_own_config(model)
         super().__init__(
             model=model,
             args=args,
@@ -101,22 +103,20 @@ class JoyfulTrainer(SharingTrainer):
         if model is not None:
             self._set_up_loss(model)
         set_main_metric(self.args, self._task)
+        self._check_training_data()
 
     def call_model_init(self, trial: Any = None) -> Any:
         """As in transformers; the new model gets the loss that the arguments ask for."""
         model = super().call_model_init(trial)
+        give_own_config(model)
         self._set_up_loss(model)
         return model
 
     def _set_up_loss(self, model: Any) -> None:
-        """Put label smoothing and class weights into the config, where the model and its checkpoints find them."""
-        if self.args.label_smoothing_factor:
-            model.config.label_smoothing = self.args.label_smoothing_factor
+        """Put class weights and label smoothing of this run into the model's own config."""
         data = self._training_data
         examples = data.encoded if isinstance(data, EncodedDialogues) else None
-        weights = wanted_class_weights(model.config, getattr(self.args, "class_balance", 0), examples)
-        if weights is not None:
-            model.config.class_weights = weights
+        set_up_loss(model.config, self.args, examples, trains=data is not None)
         model.config.validate()
 
     @property
@@ -138,9 +138,21 @@ class JoyfulTrainer(SharingTrainer):
             return dialogues
         return EncodedDialogues(dialogues, self._encoder)
 
-    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        config = self._config
-        return compute_metrics(prediction, config.id2label, self._task.problem_type, config.calibration_temperature)
+    def _compute_metrics(self, prediction: EvalPrediction, compute_result: bool = True) -> dict[str, float]:
+        """Compute the metrics of an evaluation; with `batch_eval_metrics`, of its batches at the last one."""
+        task, config = self._task, self._config
+        # Evaluations give arrays, a list of them per batch, or the tensors of one batch.
+        given = (prediction.predictions, prediction.label_ids)
+        batches = [list(batch) for batch in zip(*given, strict=True)] if isinstance(given[0], list) else [list(given)]
+        for batch in batches:
+            rows, labels = (part.float().cpu() if isinstance(part, Tensor) else part for part in batch)
+            self._evaluated_rows.append(task.labelled_rows(rows, labels))
+        if not compute_result:
+            return {}
+        evaluated, self._evaluated_rows = self._evaluated_rows, []
+        rows, labels = (np.concatenate(parts) for parts in zip(*evaluated, strict=True))
+        known = EvalPrediction(predictions=rows, label_ids=labels)
+        return compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -150,6 +162,7 @@ class JoyfulTrainer(SharingTrainer):
         With another prefix than `eval` it may be called during training, where it does not count as a validation.
         """
         should_validate = self.control.should_evaluate
+        self._evaluated_rows = []  # of an evaluation that was interrupted
         encoded = self._encoded(eval_dataset, whole=True)
         with self._averaging.applied_to(self.model):
             metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
@@ -163,17 +176,39 @@ class JoyfulTrainer(SharingTrainer):
         return metrics
 
     def predict(self, test_dataset: Any, ignore_keys: list[str] | None = None, metric_key_prefix: str = "test") -> Any:
-        """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100."""
-        return super().predict(self._encoded(test_dataset, whole=True), ignore_keys, metric_key_prefix)
+        """As in transformers; predictions are padded to (dialogues, longest, num_labels) with -100.
+        During training they are those of the averaged weights, as in `evaluate`.
+        """
+        encoded = self._encoded(test_dataset, whole=True)
+        with self._averaging.applied_to(self.model):
+            return super().predict(encoded, ignore_keys, metric_key_prefix)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """As in transformers."""
+        self._check_training_data()
         found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        if found:
+            check_same_arguments(Path(found), self.args)
         self._averaging.resumed_from = Path(found) if found else None
-        self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
+        if self.model is not None:  # between two trials of a search there is none
+            self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
         self.evaluated = {}
         return outcome
+
+    def _check_training_data(self) -> None:
+        """Raise a ValueError for arguments with which not one step would be made."""
+        data, size = self._training_data, self.args.train_batch_size * self.args.world_size
+        if self.args.dataloader_drop_last and isinstance(data, EncodedDialogues) and len(data) < size:
+            raise ValueError(
+                f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
+            )
+        learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
+        if self.args.neftune_noise_alpha is not None and not learns_text:
+            raise ValueError(
+                "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns; the model "
+                "has none"
+            )
 
     def calibrate(self, eval_dataset: Any = None) -> float:
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
@@ -188,7 +223,7 @@ class JoyfulTrainer(SharingTrainer):
             The temperature, `config.calibration_temperature`; 1 for regression, which has no probabilities.
 
         Raises:
-            ValueError: no dialogues to calibrate on.
+            ValueError: no dialogues to calibrate on, or `prediction_loss_only`, which keeps no logits.
             DialogueError: not one known label.
         """
         if not self._task.has_classes:
@@ -196,6 +231,8 @@ class JoyfulTrainer(SharingTrainer):
         eval_dataset = self.eval_dataset if eval_dataset is None else eval_dataset
         if eval_dataset is None or isinstance(eval_dataset, dict):
             raise ValueError("calibrate needs dialogues: give `eval_dataset` here or to the trainer")
+        if self.args.prediction_loss_only:
+            raise ValueError("calibrate needs the logits of the model, which `prediction_loss_only` does not keep")
         output = self.predict(eval_dataset, metric_key_prefix="eval")
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
@@ -209,30 +246,19 @@ class JoyfulTrainer(SharingTrainer):
         if output_dir is not None and _internal_call and self.args.should_save:
             self._averaging.save_step_weights(self.model, Path(output_dir))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """As in transformers, whose `group_by_length` looks for the length in each item's first key."""
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy == "group_by_length" and isinstance(dataset, EncodedDialogues):
-            batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-            return LengthGroupedSampler(batch_size, lengths=[len(dialogue) for dialogue in dataset.encoded])
-        return super()._get_train_sampler(train_dataset)
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """As in transformers, less the scales, temperatures and vectors that the model's layers leave out of it."""
+        undecayed = parameters_without_weight_decay(model)
+        return [name for name in super().get_decay_parameter_names(model) if name not in undecayed]
 
-    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
-        """Keep the order of the data, whatever `train_sampling_strategy` says: predictions come out in it."""
-        if isinstance(eval_dataset, EncodedDialogues) and self.args.world_size <= 1:
-            return SequentialSampler(eval_dataset)
-        return super()._get_eval_sampler(eval_dataset)
-
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
-    ) -> tuple[list[Any], Tensor | int | None]:
-        """As in transformers; no batches once training is over.
-
-        transformers checks for that after a step only: a run resumed from its very last checkpoint would make one
-        more.
-        """
-        is_over = self.control.should_training_stop or self.state.global_step >= self.state.max_steps
-        return super().get_batch_samples(epoch_iterator, 0 if is_over else num_batches, device)
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """As in transformers, which drops the last examples of an evaluation too."""
+        drops_last = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = drops_last and is_training
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drops_last
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """As in transformers; parts of the model that name their own learning rate get it."""
@@ -248,34 +274,6 @@ class JoyfulTrainer(SharingTrainer):
                     optimizer.add_param_group({**group, "params": own, "lr": rate})
         return optimizer
 
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        """As in transformers; keeps the loss parts and the model's metrics for the log."""
-        loss, outputs = super().compute_loss(model, self._with_labels(inputs), True, num_items_in_batch)
-        values = {f"loss_{name}": part.detach() for name, part in (outputs.losses or {}).items()}
-        values |= outputs.metrics or {}
-        if model.training:
-            self._step_means.add(values)
-        elif values:
-            # Counted as transformers counts the loss: once for each dialogue of the batch.
-            rows = torch.stack(list(values.values())).repeat(self.args.eval_batch_size, 1)
-            rows = self.gather_function(rows)
-            self._evaluated_means.add(dict(zip(values, rows.sum(0), strict=True)), len(rows))
-        return (loss, outputs) if return_outputs else loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As in transformers, with `loss_<part>` and the model's metrics: means over the steps since the last log."""
-        if "loss" in logs:
-            means = self._step_means.means()
-            logs.update({name: self.accelerator.reduce(mean, reduction="mean").item() for name, mean in means.items()})
-            self._step_means = LoggedMeans()
-        super().log(logs, start_time)
-
     def evaluation_loop(
         self,
         dataloader: DataLoader,
@@ -284,16 +282,9 @@ class JoyfulTrainer(SharingTrainer):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """As in transformers, with the loss parts and the model's metrics.
-
-        If there is not one label, the losses that need labels are left out.
-        """
-        self._evaluated_means = LoggedMeans()
+        """As in `ExactStepsTrainer`; counts the confusions too."""
         self._confusions = None
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
-        metrics = output.metrics if output.metrics is not None else {}
-        means = self._evaluated_means.means()
-        metrics.update({f"{metric_key_prefix}_{name}": mean.item() for name, mean in means.items()})
         predictions, label_ids = output.predictions, output.label_ids
         task = self._task
         is_counted = task.has_classes and not task.several_labels and not self.is_in_train
@@ -301,9 +292,6 @@ class JoyfulTrainer(SharingTrainer):
             rows, labels = task.labelled_rows(predictions, cast("np.ndarray", label_ids))
             if len(labels):
                 self._confusions = count_confusions(rows, labels)
-        if isinstance(output.label_ids, np.ndarray) and np.all(output.label_ids == IGNORED_LABEL):
-            for name in ("loss", "loss_classification"):
-                metrics.pop(f"{metric_key_prefix}_{name}", None)
         return output
 
     def prediction_step(
@@ -318,7 +306,7 @@ class JoyfulTrainer(SharingTrainer):
         Accelerate cuts and gathers evaluation results by rows, and a row has to be an example of the data set: a
         dialogue, or an utterance for a family that sees one at a time, whose rows are left as they are.
         """
-        inputs = self._with_labels(inputs)
+        inputs = self.with_labels(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         if logits is None or labels is None:
             return loss, None, None
@@ -327,16 +315,6 @@ class JoyfulTrainer(SharingTrainer):
             lengths = packed.tolist()
             logits, labels = pad_dialogues(logits, lengths), pad_dialogues(labels, lengths)
         return loss, logits, labels
-
-    def _with_labels(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Give a batch without any label unknown ones: it has a loss too, and each process reports the same parts."""
-        if "labels" in inputs:
-            return inputs
-        first = next(iter(inputs.values()))
-        count = int(inputs["dialogue_lengths"].sum()) if "dialogue_lengths" in inputs else first.size(0)
-        task = self._task
-        shape = task.label_shape(count, len(self._config.id2label or ()))
-        return {**inputs, "labels": torch.full(shape, task.unknown_label, device=first.device)}
 
 
 def _are_named(dataset: Any) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 STEP_WEIGHTS_FILE = "step_weights.safetensors"
+_AVERAGE = "average:"
 
 
 class AveragedWeights:
@@ -18,71 +19,93 @@ class AveragedWeights:
 
     average <- d * average + (1 - d) * parameters with d = min(decay, (1 + step) / (10 + step)), so that the first
     steps do not hold on to the initial weights.
+
+    The running statistics of batch normalisation are averaged with the weights that they belong to. The average is
+    kept in float32 at least: a step of 1 - d is lost in the rounding of bfloat16.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.average = [parameter.detach().clone() for parameter in _learning(model)]
+        self.average = {name: _precise(tensor).clone() for name, tensor in _averaged(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after optimizer step number `step`, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in _learning(model)], 1 - decay)
+        current = [_precise(tensor) for tensor in _averaged(model).values()]
+        torch._foreach_lerp_(list(self.average.values()), current, 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
         """Give the model the average for good."""
-        for parameter, average in zip(_learning(model), self.average, strict=True):
-            parameter.copy_(average)
+        for name, tensor in _averaged(model).items():
+            tensor.copy_(self.average[name])
 
     @contextmanager
     def applied_to(self, model: nn.Module) -> Generator[None, None, None]:
         """Give the model the average inside the block, and its own weights again after it."""
-        own = [parameter.detach().clone() for parameter in _learning(model)]
+        own = {name: tensor.detach().clone() for name, tensor in _averaged(model).items()}
         self.copy_to(model)
         try:
             yield
         finally:
             with torch.no_grad():
-                for parameter, weights in zip(_learning(model), own, strict=True):
-                    parameter.copy_(weights)
+                for name, tensor in _averaged(model).items():
+                    tensor.copy_(own[name])
 
+    def save_step_weights(self, model: nn.Module, checkpoint: Path) -> None:
+        """Save the weights of the last step beside a checkpoint's averaged ones: a resumed run continues from them.
 
-def save_step_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Save the weights of the last step beside a checkpoint's averaged ones: a resumed run continues from them."""
-    weights = {
-        name: parameter.detach().contiguous()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
-    save_file(weights, checkpoint / STEP_WEIGHTS_FILE)
+        Where the checkpoint rounds the average, it is saved too.
+        """
+        weights = {name: tensor.detach().contiguous() for name, tensor in _averaged(model).items()}
+        rounded = {
+            f"{_AVERAGE}{name}": average
+            for name, average in self.average.items()
+            if average.dtype != weights[name].dtype
+        }
+        save_file(weights | rounded, checkpoint / STEP_WEIGHTS_FILE)
 
-
-@torch.no_grad()
-def load_step_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Give the model the weights of the last step, where the checkpoint has them."""
-    file = checkpoint / STEP_WEIGHTS_FILE
-    if file.is_file():
+    @torch.no_grad()
+    def load_step_weights(self, model: nn.Module, checkpoint: Path) -> None:
+        """Give the model the weights of the last step, where the checkpoint has them."""
+        file = checkpoint / STEP_WEIGHTS_FILE
+        if not file.is_file():
+            return
         saved = load_file(file)
-        for name, parameter in model.named_parameters():
+        for name, tensor in _averaged(model).items():
             if name in saved:
-                parameter.copy_(saved[name])
+                tensor.copy_(saved[name])
+            if (average := saved.get(f"{_AVERAGE}{name}")) is not None:
+                self.average[name].copy_(average)
 
 
-def _learning(model: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+def _averaged(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return what is averaged, by name: the weights that learn, and running statistics."""
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    statistics = {
+        f"{module_name}.{name}": buffer
+        for module_name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+        for name, buffer in module.named_buffers(recurse=False)
+        if buffer.is_floating_point()
+    }
+    return learning | statistics
+
+
+def _precise(tensor: torch.Tensor) -> torch.Tensor:
+    """In float32 at least."""
+    tensor = tensor.detach()
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 class WeightAveraging(TrainerCallback):
     """Keeps the average during training; the trainer validates and saves with it, and the run ends with it.
 
-    Args:
-        decay: of the average, per step; 0 keeps none.
+    Its decay per step is `weight_averaging_decay` of the arguments when training begins; 0 keeps none.
     """
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
+    def __init__(self) -> None:
         self.resumed_from: Path | None = None
         """The checkpoint that the next training resumes from."""
         self.averaged: AveragedWeights | None = None
@@ -92,11 +115,12 @@ class WeightAveraging(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin with the weights there are: fresh ones, or the average that a checkpoint holds."""
-        if not self.decay:
+        decay = getattr(args, "weight_averaging_decay", 0)
+        self.averaged = AveragedWeights(kwargs["model"], decay) if decay else None
+        if self.averaged is None:
             return
-        self.averaged = AveragedWeights(kwargs["model"], self.decay)
         if self.resumed_from is not None:
-            load_step_weights(kwargs["model"], self.resumed_from)
+            self.averaged.load_step_weights(kwargs["model"], self.resumed_from)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -125,4 +149,4 @@ class WeightAveraging(TrainerCallback):
     def save_step_weights(self, model: nn.Module, checkpoint: Path) -> None:
         """Save the weights of the last step beside a checkpoint that holds the average."""
         if self.averaged is not None:
-            save_step_weights(model, checkpoint)
+            self.averaged.save_step_weights(model, checkpoint)

@@ -1,1 +1,1 @@
-"""Transcripts that other tools wrote, made into dialogues, and predictions made into tables, subtitles and tiers."""
+"""Transcripts of other tools turned into dialogues, and predictions turned into tables, subtitles and tiers."""

@@ -1,4 +1,4 @@
-"""`load_transcript`: a transcript that some tool wrote, and the recording that it is of -> a dialogue with times."""
+"""`load_transcript`: turn the transcript of a recording, written by another tool, into a dialogue with times."""
 
 import logging
 import re
@@ -32,7 +32,7 @@ _KEYS = ("speaker", "text", "start", "end", "audio", "video", "channel", "label"
 
 @dataclass(frozen=True)
 class _Format:
-    """A format that a suffix stands for, and how a text is known to be of it whatever its suffix."""
+    """A format, its suffixes, and a check that recognises a text in it whatever the suffix."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -51,7 +51,7 @@ FORMATS = (
     _Format("table", (".csv", ".tsv"), lambda text: False),
 )
 _SUFFIXES = {suffix: each.name for each in FORMATS for suffix in each.suffixes}
-# Suffixes that say nothing of what is in a file.
+# Suffixes that say nothing about the content of a file.
 _PLAIN_SUFFIXES = (".txt",)
 KNOWN_SUFFIXES = (*_SUFFIXES, ".parquet", *_PLAIN_SUFFIXES)
 
@@ -72,24 +72,25 @@ def load_transcript(
     """Read the transcript of a recording: JSON of whisper, whisperX, AssemblyAI, Deepgram and AWS Transcribe, SRT,
     WebVTT, Praat's TextGrid, ELAN's .eaf, RTTM, whisper's TSV, labels of Audacity, and tables with named columns.
 
-    What was guessed, joined and left out is logged; `read_transcript` returns it.
+    A summary of what was guessed, joined and left out is logged; `read_transcript` returns it.
 
     Args:
-        path: the transcript. Its format is found by its suffix and content.
+        path: the transcript. Its format is recognised by suffix and content.
         media: the recording, or a recording for each speaker: {"Alice": "alice.wav", …}.
         speakers: an RTTM, or another transcript with speakers, that says who spoke when. It names the speakers,
             whatever the transcript says.
-        channels: the speaker on each channel of the recording, from the first on; None for a channel on which nobody
-            speaks. If the transcript tells the channels, these are the names of the speakers.
+        channels: the speaker on each channel of the recording, starting with the first; None for a channel on which
+            nobody speaks. If the transcript gives channels, they name its speakers.
         columns: for tables: `start`, `end`, `duration`, `speaker`, `text`, `label`, … -> the name of the column.
-            Usual names are found without it.
+            Common names are recognised without it.
         tiers: for TextGrid and .eaf: the tiers to read, by default one for each speaker.
-        merge_gap: neighbouring segments of one speaker with a pause shorter than this are one utterance, in seconds.
-            By default 0.3 for what tools cut, and 0 (nothing is joined) for tables, labels and tiers.
-        max_seconds: utterances become no longer than this by joining.
-        encoding: of the transcript. By default UTF-8 and UTF-16 are told apart, and other text is read as
-            Windows-1252.
-        dialogue_id: by default the name of the transcript without its suffix.
+        merge_gap: neighbouring segments of the same speaker are joined into one utterance if the pause between them
+            is shorter than this, in seconds. Defaults to 0.3 for segments that a tool has cut, and to 0 (nothing is
+            joined) for tables, labels and tiers.
+        max_seconds: segments are not joined into utterances longer than this.
+        encoding: encoding of the transcript. By default UTF-8 and UTF-16 are detected, and any other text is read
+            as Windows-1252.
+        dialogue_id: id of the dialogue; defaults to the name of the transcript without its suffix.
 
     Returns:
         A data set of one dialogue, or of several from a table with a column `dialogue_id`: `{"dialogue_id",
@@ -97,8 +98,8 @@ def load_transcript(
         to the millisecond. Channels are counted from 0.
 
     Raises:
-        DialogueError: a file that cannot be read or holds no cue, times that cannot be, or speakers that are not
-            there; the message names the file, the line or cue, and the way out.
+        DialogueError: a file cannot be read or holds no cue, times are impossible, or a named speaker does not
+            occur; the message names the file, the line or cue, and the way out.
         ImportError: `media` is given, and PyAV is not installed.
     """
     dataset, report = read_transcript(
@@ -135,14 +136,35 @@ def read_transcript(
     recording = Media.of(media)
     names = tuple(dict.fromkeys([*recording.names, path.stem]))
     transcript = _read(path, names, columns, tiers, encoding)
-    report = TranscriptReport(path, transcript.format)
     if not transcript.segments:
         left_out = "; ".join(f"{count} {reason}" for reason, count in transcript.left_out.items())
         raise DialogueError(
             f"{path}: no cue was found in this {transcript.format} file{f' ({left_out})' if left_out else ''}; "
             "is it the transcript, and complete?"
         )
-    turns = None if speakers is None else _read_turns(Path(speakers), names, encoding)
+    turns = None if speakers is None else read_turns(Path(speakers), names, encoding)
+    return make_dialogues(
+        transcript, path, recording, turns, channels, merge_gap, max_seconds, dialogue_id or path.stem
+    )
+
+
+def make_dialogues(
+    transcript: Transcript,
+    path: Path,
+    recording: Media,
+    turns: Sequence[Segment] | None,
+    channels: Sequence[str | None] | None,
+    merge_gap: float | None,
+    max_seconds: float,
+    dialogue_id: str,
+) -> tuple[Dataset, TranscriptReport]:
+    """Make what was read, or heard, into dialogues, and report what became of it.
+
+    Args:
+        path: the file that messages name.
+        turns: who spoke when; as `speakers` in `load_transcript`, like all that follow.
+    """
+    report = TranscriptReport(path, transcript.format)
     if channels is not None:
         name_channels(transcript.segments, channels, path)
     report.notes += recording.check_ends(transcript.segments, path)
@@ -150,7 +172,7 @@ def read_transcript(
     if not utterances:
         raise DialogueError(f"{path}: no cue holds speech ({report.left_out_words()}); is it the transcript?")
     report.notes += put_on_recordings(utterances, recording, channels, path)
-    return Dataset.from_list(_dialogues(utterances, dialogue_id or path.stem)), report
+    return Dataset.from_list(_dialogues(utterances, dialogue_id)), report
 
 
 def _read(
@@ -232,8 +254,8 @@ def _read_json(text: str, path: Path) -> Transcript:
     )
 
 
-def _read_turns(path: Path, names: tuple[str, ...], encoding: str | None) -> list[Segment]:
-    """Who spoke when, from a file of its own."""
+def read_turns(path: Path, names: tuple[str, ...], encoding: str | None) -> list[Segment]:
+    """Read who spoke when from a separate file."""
     transcript = _read(path, names, None, None, encoding)
     turns = transcript.segments
     if transcript.format == "Audacity labels":  # the labels are the names
@@ -244,7 +266,7 @@ def _read_turns(path: Path, names: tuple[str, ...], encoding: str | None) -> lis
 
 
 def _dialogues(utterances: Sequence[Segment], name: str) -> list[dict[str, Any]]:
-    """The records of the utterances, with the keys that any of them has."""
+    """Make the records of the dialogues, with only the keys that are set."""
     records: dict[str, list[dict[str, Any]]] = {}
     for utterance in utterances:
         extra = dict(utterance.extra)

@@ -1,4 +1,4 @@
-"""The recordings that a transcript is of: which file and channel is whose, and whether the cues lie in it."""
+"""The recordings of a transcript: the file and channel of each speaker, and a check that all cues lie within them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ..processing.dialogues import DialogueError
 from ..processing.optional_imports import import_optional
 from .segments import Segment
 
-# The last cue may end so much after its recording, in seconds: whisper rounds to whole seconds there.
+# How far the last cue may end after its recording, in seconds: whisper rounds it to whole seconds.
 _CUT_TOLERANCE = 1.0
 _MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What a recording is like."""
+    """The length and the streams of a recording."""
 
     path: Path
     seconds: float
@@ -26,10 +26,10 @@ class Recording:
 
     @classmethod
     def of(cls, path: Path) -> "Recording":
-        """Look into a file.
+        """Inspect a file.
 
         Raises:
-            DialogueError: it is not there, or no recording.
+            DialogueError: the file is missing or is not a recording.
             ImportError: PyAV is not installed.
         """
         av = import_optional("av", "media", "reading how long a recording is")
@@ -37,7 +37,7 @@ class Recording:
             raise DialogueError(f"{path}: there is no such recording")
         try:
             with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
-                # A cover is a picture, but none of a video.
+                # Cover art is a picture, but not a video.
                 cover = av.stream.Disposition.attached_pic
                 videos = [stream for stream in container.streams.video if not stream.disposition & cover]
                 audios = list(container.streams.audio)
@@ -50,7 +50,7 @@ class Recording:
 
 
 def _seconds_of(container: Any, streams: Sequence[Any]) -> float:
-    """The duration in the header, or that of the packets where it does not tell."""
+    """The duration from the header, or from the packets if the header has none."""
     if container.duration is not None:
         return container.duration / _MICROSECONDS
     ends = [
@@ -63,14 +63,14 @@ def _seconds_of(container: Any, streams: Sequence[Any]) -> float:
 
 @dataclass(frozen=True)
 class Media:
-    """One recording of all, one for each speaker, or none."""
+    """One recording of all speakers, one per speaker, or none."""
 
     shared: Recording | None
     own: Mapping[str, Recording]
 
     @classmethod
     def of(cls, media: str | Path | Mapping[str, str | Path] | None) -> "Media":
-        """Look into the files that the user named."""
+        """Inspect the files that the user named."""
         if isinstance(media, Mapping):
             if not media:
                 raise DialogueError('`media` names no recording; give a path, or {"Alice": "alice.wav", …}')
@@ -79,7 +79,7 @@ class Media:
 
     @property
     def names(self) -> list[str]:
-        """What the recordings are called, without suffixes."""
+        """File names of the recordings, without suffixes."""
         return [recording.path.stem for recording in [self.shared, *self.own.values()] if recording is not None]
 
     def recording_of(self, speaker: str | None) -> Recording | None:
@@ -89,10 +89,10 @@ class Media:
         """Cut the last cue where it ends a little after the recording.
 
         Returns:
-            What was cut.
+            Notes on what was cut.
 
         Raises:
-            DialogueError: a cue lies past the end; most of them do if the transcript is of another recording.
+            DialogueError: a cue lies past the end; most cues do if the transcript belongs to another recording.
         """
         longest = max((each.seconds for each in [self.shared, *self.own.values()] if each is not None), default=None)
         timed = [segment for segment in segments if segment.start is not None]
@@ -123,10 +123,10 @@ class Media:
 
 
 def name_channels(segments: Sequence[Segment], channels: Sequence[str | None], path: Path) -> None:
-    """Give the segments of each channel the name of its speaker, where the transcript tells channels.
+    """Name the speaker of each segment after its channel, if the transcript gives channels.
 
     Raises:
-        DialogueError: no list of names, a name twice, or speech on a channel without a name.
+        DialogueError: `channels` is not a list of different names, or there is speech on a channel without a name.
     """
     names = [] if isinstance(channels, str) else [name for name in channels if name is not None]
     if not names or len(set(names)) < len(names):
@@ -150,10 +150,10 @@ def name_channels(segments: Sequence[Segment], channels: Sequence[str | None], p
 def put_on_recordings(
     utterances: Sequence[Segment], media: Media, channels: Sequence[str | None] | None, path: Path
 ) -> list[str]:
-    """Write into each utterance the file, and the channel of it, in which it is heard.
+    """Add to each utterance the file, and the channel of the file, that it is heard in.
 
     Returns:
-        What should be known of it.
+        Notes for the user.
 
     Raises:
         DialogueError: a speaker in `media` or `channels` who says nothing, or a channel that the recording lacks.

@@ -1,4 +1,4 @@
-"""What became of the cues of a transcript: counted, so that nothing is left out without a word."""
+"""A report on the cues of a transcript, so that nothing is left out silently."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass
 class TranscriptReport:
-    """Counts of one transcript; `str` gives them as text."""
+    """Counts for one transcript; `str` formats them as text."""
 
     path: Path
     format: str
@@ -22,12 +22,12 @@ class TranscriptReport:
     split: int = 0
     """Segments that were split because their words change speaker."""
     unknown_speakers: int = 0
-    """Utterances of the speaker `unknown`."""
+    """Utterances whose speaker is `unknown`."""
     notes: list[str] = field(default_factory=list)
-    """What was guessed or chosen, such as the encoding or the tiers."""
+    """Notes on guesses and choices, such as the encoding or the tiers."""
 
     def left_out_words(self) -> str:
-        """What was left out, in words."""
+        """Describe what was left out."""
         return ", ".join(f"{count} {reason}" for reason, count in self.left_out.most_common()) or "nothing"
 
     def __str__(self) -> str:

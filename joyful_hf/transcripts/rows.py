@@ -1,4 +1,4 @@
-"""Predictions as rows, one per utterance: the one form that every writer starts from."""
+"""Predictions as rows, one per utterance: the form that every writer starts from."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Row:
     end: float | None
     text: str | None
     label: Any
-    """A string, a list of strings, a float, or None where nothing could be read."""
+    """A string, a list of strings, a float, floats by name, or None where nothing could be read."""
     scores: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     """Other keys with one value: `true_label`, `audio`, `channel` and the like."""
@@ -62,7 +62,7 @@ class Row:
         return max(scores, default=None)
 
     def as_dict(self, score_labels: Sequence[str]) -> dict[str, Any]:
-        """The row of a table, with a column for the score of each label."""
+        """Return the row of a table, with a column for the score of each label."""
         return {
             "dialogue_id": self.dialogue_id,
             "index": self.index,
@@ -78,10 +78,10 @@ class Row:
 
 
 def make_rows(predictions: Dialogue | Iterable[Dialogue]) -> list[Row]:
-    """The utterances of predictions, in order.
+    """Return a row for each utterance of the predictions, in order.
 
     Raises:
-        DialogueError: they are no dialogues.
+        DialogueError: the predictions are not dialogues.
     """
     rows = []
     for position, dialogue in enumerate(as_dialogue_list(predictions)):
@@ -108,7 +108,7 @@ def make_rows(predictions: Dialogue | Iterable[Dialogue]) -> list[Row]:
 
 
 def score_labels_of(rows: Iterable[Row]) -> list[str]:
-    """All labels that have scores, in order of appearance."""
+    """Return all labels that have scores, in order of appearance."""
     return list(dict.fromkeys(label for row in rows for label in row.scores))
 
 
@@ -119,6 +119,8 @@ def _milliseconds(value: Any) -> float | None:
 def _as_label(label: Any) -> Any:
     if hasattr(label, "tolist"):  # a number or an array of numpy or torch
         label = label.tolist()
+    if isinstance(label, Mapping):
+        return {str(name): float(value) for name, value in label.items() if value is not None}
     if isinstance(label, list | tuple):
         return [str(each) for each in label]
     if label is None or isinstance(label, str):
@@ -127,7 +129,7 @@ def _as_label(label: Any) -> Any:
 
 
 def _as_scalar(value: Any) -> Any:
-    """The value if a table can hold it: no media themselves, no vectors."""
+    """Return the value if a table cell can hold it, else None: media become their path, vectors are left out."""
     if isinstance(value, Mapping):
         value = value.get("path")  # how data sets hold a file
     if isinstance(value, Path):

@@ -1,4 +1,4 @@
-"""Segments: what a cue, an interval or a row of a transcript says, before it is made into utterances."""
+"""Segments: the cues, intervals or rows of a transcript, before they are made into utterances."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -6,17 +6,17 @@ from typing import Any
 
 from ..processing.dialogues import DialogueError
 
-# Milliseconds lie on no binary grid: two times are equal if they differ by less.
+# Milliseconds are not exact in binary: two times are equal if they differ by less than this.
 TIME_STEP = 1e-6
 
-# Words without segments are cut into sentences, and where nobody speaks for so many seconds.
+# Words without segments are cut into sentences, and at pauses of this many seconds.
 _PAUSE_SECONDS = 0.8
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
 
 
 @dataclass
 class Word:
-    """A word of a segment; None where the tool did not say."""
+    """A word of a segment; a field is None if the tool did not give it."""
 
     text: str
     start: float | None = None
@@ -26,10 +26,10 @@ class Word:
 
 @dataclass
 class Segment:
-    """What one cue, interval or row says. Times are seconds."""
+    """One cue, interval or row. Times are in seconds."""
 
     start: float | None
-    """None only in tables of utterances without times."""
+    """None only in tables of utterances that have no times."""
     end: float | None
     text: str | None = None
     speaker: str | None = None
@@ -37,16 +37,16 @@ class Segment:
     channel: int | None = None
     """Counted from 0."""
     place: str = ""
-    """How messages call it: the file and the line or cue."""
+    """Place named in error messages: the file and the line or cue."""
     is_labelled: bool = False
-    """Whether the file has a mark for its emotion, if only an empty one: then it is an utterance as it stands."""
+    """Whether the file marks its emotion, if only with an empty mark; it is then kept unchanged as an utterance."""
     label: Any = None
     extra: dict[str, Any] = field(default_factory=dict)
     """Other keys of the utterance."""
 
     @property
     def times(self) -> tuple[float, float]:
-        """Start and end of a segment that is known to have them."""
+        """Start and end of a segment that must have them."""
         if self.start is None or self.end is None:
             raise DialogueError(f"{self.place}: it has no start and end")
         return self.start, self.end
@@ -54,27 +54,27 @@ class Segment:
 
 @dataclass
 class Transcript:
-    """What a reader found in a file, before it is made into utterances."""
+    """The segments that a reader found in a file, before they are made into utterances."""
 
     format: str
     segments: list[Segment]
     merge_gap: float = 0.3
-    """The default for the format: 0 where a person chose the limits of each segment."""
+    """Default for the format: 0 where a person set the limits of each segment."""
     is_in_order: bool = True
-    """Whether the file runs through the recording once; False where each speaker's segments stand together."""
+    """Whether the file goes through the recording once; False if the segments are grouped by speaker."""
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
-    """What the reader itself left out, by reason."""
+    """Number of cues that the reader itself left out, by reason."""
 
 
 def join_words(words: Sequence[Word]) -> str:
-    """The text of words; some tools write the space before a word as a part of it."""
+    """Join words into a text; some tools write the space before a word as part of the word."""
     has_spaces = any(word.text.startswith(" ") for word in words)
     return " ".join(("" if has_spaces else " ").join(word.text for word in words).split())
 
 
 def segments_of_words(words: Sequence[Word], place: str, channel: int | None = None) -> list[Segment]:
-    """Words without segments, cut where the speaker changes, a sentence ends, or nobody speaks."""
+    """Cut words without segments where the speaker changes, a sentence ends, or there is a pause."""
     groups: list[list[Word]] = []
     for word in words:
         last = groups[-1][-1] if groups else None
@@ -95,7 +95,7 @@ def segments_of_words(words: Sequence[Word], place: str, channel: int | None = N
 def check_times(segments: Iterable[Segment], is_in_order: bool) -> None:
     """Raise a `DialogueError` if a segment ends before it starts, or starts before the one that it follows.
 
-    Speech that overlaps may stand in any order, unless it is of one speaker.
+    Overlapping segments may be in any order, unless they have the same speaker.
     """
     before: Segment | None = None
     last_of: dict[Any, Segment] = {}

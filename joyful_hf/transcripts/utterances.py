@@ -1,4 +1,4 @@
-"""Segments, as tools write them, made into utterances: split by speaker, named, put in order, joined."""
+"""Segments, as tools write them, turned into utterances: split by speaker, named, sorted and joined."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,8 @@ from .segments import TIME_STEP, Segment, Transcript, Word, join_words
 
 UNKNOWN_SPEAKER = "unknown"
 
-# Words of another speaker inside a segment are a change of speaker only from here on: diarization flickers.
+# Words of another speaker inside a segment count as a change of speaker only from this length on, as the speakers
+# that diarization finds can flicker.
 _LEAST_SPLIT_SECONDS = 1.0
 _LEAST_SPLIT_WORDS = 2
 
@@ -23,14 +24,14 @@ def make_utterances(
     merge_gap: float | None = None,
     max_seconds: float = 15.0,
 ) -> list[Segment]:
-    """Make the segments of a transcript into the utterances of a dialogue.
+    """Turn the segments of a transcript into the utterances of a dialogue.
 
     Args:
-        report: brought up to date.
+        report: updated in place.
         turns: who spoke when; they name the speakers, whatever the transcript says.
-        merge_gap: neighbouring segments of one speaker with a shorter pause are joined; by default what suits the
-            format.
-        max_seconds: as long as an utterance may become by joining.
+        merge_gap: neighbouring segments of one speaker with a shorter pause are joined; defaults to the
+            value for the format.
+        max_seconds: segments are not joined into utterances longer than this.
 
     Returns:
         The utterances in the order of their starts.
@@ -55,7 +56,7 @@ def make_utterances(
 
 
 def _is_kept(segment: Segment, report: TranscriptReport) -> bool:
-    """Whether a segment is speech; counts it otherwise. A turn without words has no text at all, not an empty one."""
+    """Return whether a segment is speech; count it if not. In a turn without words `text` is None, not empty."""
     if segment.is_labelled or segment.start is None:
         return True
     start, end = segment.times
@@ -81,16 +82,16 @@ def _with_milliseconds(segment: Segment) -> Segment:
 
 
 class _Turns:
-    """Who spoke when, to be asked for many times."""
+    """The turns of all speakers, for many look-ups."""
 
     def __init__(self, turns: Sequence[Segment]) -> None:
         self._turns = sorted(turns, key=lambda turn: turn.times)
         self._starts = [turn.times[0] for turn in self._turns]
-        # The latest end of all turns up to each: before it, no turn reaches a later time.
+        # The latest end of all turns up to and including each one: none of them reaches beyond it.
         self._ends = list(accumulate((turn.times[1] for turn in self._turns), max))
 
     def speaker_of(self, start: float, end: float) -> str | None:
-        """The speaker whose turns overlap this time most, or None."""
+        """Return the speaker whose turns overlap this time span most, or None."""
         overlaps: dict[str, float] = {}
         index = bisect_left(self._starts, end) - 1
         while index >= 0 and self._ends[index] > start:
@@ -103,7 +104,7 @@ class _Turns:
 
 
 def _with_turns(segment: Segment, turns: _Turns) -> Segment:
-    """The segment, and each of its words, with the speaker whose turns overlap it most."""
+    """Assign to the segment, and to each of its words, the speaker whose turns overlap it most."""
     words = with_word_times(segment)
     for word in words:
         word.speaker = turns.speaker_of(word.start or 0.0, word.end or 0.0)
@@ -111,7 +112,7 @@ def _with_turns(segment: Segment, turns: _Turns) -> Segment:
 
 
 def with_word_times(segment: Segment) -> list[Word]:
-    """The words of a segment; those without times are spread evenly between their neighbours."""
+    """Return the words of a segment; those without times are spread evenly between their neighbours."""
     words = [replace(word) for word in segment.words]
     known_end, segment_end = segment.times
     index = 0
@@ -135,7 +136,7 @@ def with_word_times(segment: Segment) -> list[Word]:
 
 
 def _split(segment: Segment, report: TranscriptReport) -> list[Segment]:
-    """The segment, or its parts if its words change speaker."""
+    """Split a segment where the speaker of its words changes."""
     speakers = {word.speaker for word in segment.words if word.speaker is not None}
     if not speakers or segment.is_labelled:
         return [segment]
@@ -155,9 +156,9 @@ def _split(segment: Segment, report: TranscriptReport) -> list[Segment]:
 
 
 def _runs_of_speakers(words: list[Word]) -> list[list[Word]]:
-    """Words grouped by speaker; groups that are too short to be believed belong to their neighbour.
+    """Group words by speaker; groups too short to be trusted are given to a neighbour.
 
-    A word without a speaker is spoken by the one before, or, at the beginning, by the one after.
+    A word without a speaker is given to the speaker of the word before it, or after it at the beginning.
     """
     speaker = next(word.speaker for word in words if word.speaker is not None)
     for word in words:
@@ -183,7 +184,7 @@ def _seconds(run: list[Word]) -> float:
 
 
 def _texts_of(text: str, runs: list[list[Word]]) -> list[str]:
-    """The text of a segment cut before each run; joined words where the text does not have them all."""
+    """Cut the text of a segment before each run; if it lacks some of the words, join the words of each run instead."""
     cuts, cursor = [0], 0
     for run in runs:
         for position, word in enumerate(run):
@@ -202,7 +203,7 @@ def _texts_of(text: str, runs: list[list[Word]]) -> list[str]:
 def _merged(
     segments: Iterable[Segment], merge_gap: float, max_seconds: float, report: TranscriptReport
 ) -> Iterator[Segment]:
-    """Neighbours of one speaker joined; a segment with a label stays as it is."""
+    """Join neighbouring segments of the same speaker; a segment with a label stays unchanged."""
     last: Segment | None = None
     for segment in segments:
         if last is not None and _belong_together(last, segment, merge_gap, max_seconds):

@@ -25,34 +25,39 @@ if TYPE_CHECKING:
 _FIRST_KEYS = ("start", "end", "audio", "video")
 
 
+def check_output(path: Path) -> None:
+    """Raise a `DialogueError` unless predictions can be written to a file of this name."""
+    if path.suffix.lower() not in _WRITERS:
+        raise DialogueError(
+            f"{path}: unknown kind of file {path.suffix!r}{did_you_mean(path.suffix.lower(), _WRITERS)}; known are "
+            f"{', '.join(_WRITERS)}"
+        )
+
+
 def write_predictions(
     predictions: Dialogue | Iterable[Dialogue], path: str | Path, *, overwrite: bool = False
 ) -> None:
-    """Write predictions as the suffix of the file says; `load_transcript` reads each of them back.
+    """Write predictions in the format given by the suffix of the file; `load_transcript` reads all of them back.
 
     - `.jsonl`: one dialogue per line, with all keys, times and files first.
     - `.csv`, `.tsv`, `.parquet`: one row per utterance, with its label and a column for the score of each label.
     - `.srt`, `.vtt`: one cue per utterance, with its speaker, label and score.
     - `.TextGrid`, `.eaf`: a tier for each speaker, and one with the emotions under it.
 
-    Subtitles and tiers are of one dialogue, whose utterances have `start` and `end`. An utterance with the label None
-    has an empty label everywhere.
+    Subtitles and tiers hold a single dialogue, whose utterances need `start` and `end`. The label None is written as
+    an empty label in every format.
 
     Args:
-        predictions: what `model.predict` or the pipeline gives: one dialogue or several.
-        overwrite: replace a file that exists.
+        predictions: the output of `model.predict` or the pipeline: one dialogue or several.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        DialogueError: a suffix that stands for nothing, a file that exists, or an utterance without the times that
-            the format needs. Nothing is written then.
+        DialogueError: the suffix is unknown, the file exists, or an utterance lacks the times that the format needs.
+            Nothing is written then.
     """
     path = Path(path)
-    write = _WRITERS.get(path.suffix.lower())
-    if write is None:
-        raise DialogueError(
-            f"{path}: unknown kind of file {path.suffix!r}{did_you_mean(path.suffix.lower(), _WRITERS)}; known are "
-            f"{', '.join(_WRITERS)}"
-        )
+    check_output(path)
+    write = _WRITERS[path.suffix.lower()]
     if path.exists() and not overwrite:
         raise DialogueError(f"{path}: exists already; choose another name, remove it, or pass `overwrite=True`")
     dialogues = as_dialogue_list(predictions)
@@ -64,11 +69,11 @@ def to_frame(predictions: Dialogue | Iterable[Dialogue]) -> "pandas.DataFrame":
     """Make a table of predictions, one row per utterance.
 
     Columns: `dialogue_id`, `index`, `speaker`, `start`, `end`, `text`, `label`, `score` (of the label),
-    `score_<label>` for each label, and the other keys of the utterances that hold one value. Several labels at once
-    are a list.
+    `score_<label>` for each label, and the other keys of the utterances that hold a single value. If an utterance
+    can have several labels, `label` is a list.
 
     Raises:
-        DialogueError: no dialogues.
+        DialogueError: the predictions are not dialogues.
         ImportError: pandas is not installed.
     """
     pandas = import_optional("pandas", None, "a table of predictions")
@@ -93,7 +98,7 @@ def _write_jsonl(dialogues: Sequence[Dialogue], part: Path) -> None:
 
 
 def _with_times_first(utterance: Mapping[str, Any]) -> dict[str, Any]:
-    """The utterance without what it lacks; a label of None stays, as the mark of what could not be read."""
+    """Leave out keys that are None, except the label: there it says that nothing could be read."""
     keys = [*(key for key in _FIRST_KEYS if key in utterance), *(key for key in utterance if key not in _FIRST_KEYS)]
     return {key: utterance[key] for key in keys if utterance[key] is not None or key == "label"}
 
@@ -127,7 +132,7 @@ def _write_parquet(dialogues: Sequence[Dialogue], part: Path) -> None:
         try:
             columns[key] = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError):
-            # Values of several kinds, which only a text can hold together.
+            # Values of several types, which only text can hold together.
             columns[key] = pa.array([None if value is None else label_words(value) for value in values], pa.string())
     pq.write_table(pa.table(columns), part)
 
@@ -159,4 +164,4 @@ _WRITERS: dict[str, Callable[[Sequence[Dialogue], Path], None]] = {
     ".eaf": _row_writer(".eaf", elan_document),
 }
 OUTPUT_SUFFIXES = tuple(_WRITERS)
-"""What `write_predictions` can write."""
+"""Suffixes that `write_predictions` can write."""

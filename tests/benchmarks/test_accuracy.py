@@ -191,7 +191,7 @@ def test_the_recommended_model_is_a_point_of_every_curve():
     [
         ("text", ["text", "audio"], None),
         ("visual", ["text", "audio"], "no visual features"),
-        ("text", ["text"], "it is the recommended model"),
+        ("text", ["text"], "it would be the recommended model"),
         ("recommended", ["text"], None),
     ],
 )
@@ -368,7 +368,7 @@ def test_other_tasks_are_measured_without_a_bootstrap(label, metric, tmp_path, c
     names = ["--variants", "recommended", "majority", "no-graph"]
     assert run(*command, *names, *QUICK, "--report", tmp_path / "report") == 0
     printed = capsys.readouterr().out
-    assert "joyful/majority is left out: it needs one class an utterance" in printed
+    assert "joyful/majority is left out: it needs one class per utterance" in printed
     assert f"test {metric or 'weighted F1'}" in printed
     assert "No bootstrap" in printed
     assert (tmp_path / "report" / "variants.png").exists()

@@ -11,6 +11,7 @@ from joyful_hf import (
     DialogueError,
     JoyfulForEmotionRecognition,
     load_dialogues,
+    load_transcript,
     make_toy_media_corpus,
 )
 from joyful_hf.cli import demo
@@ -36,7 +37,13 @@ def test_goes_from_recordings_to_a_checkpoint_and_back(small_demo, tmp_path, cap
     printed = capsys.readouterr().out
     for heading in ("recordings:", "extractors: hashing, logmel", "test accuracy", "chance", "ceiling", "loaded back"):
         assert heading in printed
-    shown = printed.split("on the recordings in")[1]
+    shown, of_recording = printed.split("on the recordings in")[1].split("One recording of two voices")
+    times = [line.split()[:3] for line in of_recording.splitlines() if line[2:8].strip().replace(".", "").isdigit()]
+    assert [speaker for _, _, speaker in times] == [each["speaker"] for each in test[0]["utterances"][:3]]
+    (table,) = load_transcript(tmp_path / "demo" / "recording" / "emotions.csv")
+    assert [each["text"] for each in table["utterances"]] == [each["text"] for each in test[0]["utterances"]]
+    assert [f"{each['start']:.3f}" for each in table["utterances"][:3]] == [start for start, _, _ in times]
+    assert (tmp_path / "demo" / "recording" / "emotions.vtt").read_text().startswith("WEBVTT")
     assert all(utterance["text"] in shown for utterance in test[0]["utterances"])
     assert sum(emotion in shown for emotion in EMOTIONS) > 0
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.support.command_line import SCORES
+from tests.support.helpers import LABELS
 
 
 def test_evaluate_scores_a_checkpoint(joyful, files, checkpoint, tmp_path):
@@ -15,6 +16,10 @@ def test_evaluate_scores_a_checkpoint(joyful, files, checkpoint, tmp_path):
     for score in SCORES:
         assert written[f"eval_{score}"] == trained[f"test_{score}"]
     assert written["eval_samples"] == 2
+    matrix = written["eval_confusion_matrix"]
+    assert matrix["labels"] == list(LABELS)
+    assert [sum(row) for row in matrix["counts"]] == [written[f"eval_support_{label}"] for label in LABELS]
+    assert trained["test_support_joy"] == written["eval_support_joy"]
     device, *table = result.out.splitlines()
     assert device == "running on cpu"
     printed = dict(line.split() for line in table)

@@ -8,18 +8,28 @@ from datasets import Dataset
 
 from joyful_hf import JoyfulForEmotionRecognition, JoyfulProcessor
 from joyful_hf.data.jsonl import write_dialogues
+from joyful_hf.families import FAMILIES
 from tests.support.command_line import SCORES, bytes_of, read_jsonl, train_options
 from tests.support.helpers import LABELS, make_dialogue
 from tests.support.training import TRAIN, VALIDATION, InterruptAt, Interruption
 
 
-@pytest.mark.parametrize(("options", "rate"), [({}, 3e-4), ({"learning_rate": 1e-3}, 1e-3)], ids=["own", "given"])
-def test_a_preset_has_a_learning_rate_of_its_own(joyful, files, tmp_path, options, rate):
+@pytest.mark.parametrize("given", [{}, {"learning_rate": 1e-3}], ids=["as published", "changed"])
+def test_a_preset_brings_its_recipe_and_every_departure_is_told(joyful, files, tmp_path, given):
     settings = {"projection_size": 8, "basis_size": 4, "num_hidden_layers": 1, "intermediate_size": 24}
-    options = options | {"preset": "paper", "config_json": json.dumps(settings)}
-    assert joyful(*train_options(files, tmp_path / "out", **options)).status == 0
-    assert json.loads((tmp_path / "out" / "training_args.json").read_text())["learning_rate"] == rate
+    options = given | {"num_train_epochs": 1, "preset": "paper", "config_json": json.dumps(settings)}
+    result = joyful(*train_options(files, tmp_path / "out", **options))
+    assert result.status == 0
+    arguments = json.loads((tmp_path / "out" / "training_args.json").read_text())
+    recipe = FAMILIES["joyful"].training_arguments("paper")
+    assert {name: arguments[name] for name in recipe} == recipe | {"num_train_epochs": 1} | given
     assert json.loads((tmp_path / "out" / "run_summary.json").read_text())["preset"] == "paper"
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["class_weights"] is None
+    card = (tmp_path / "out" / "README.md").read_text()
+    for text in (result.out, card.replace("\\_", "_")):
+        assert "features are standardized" in text
+        assert "num_train_epochs 1.0 (50 there)" in text
+        assert ("learning_rate 0.001 (3e-05 there)" in text) == bool(given)
 
 
 def test_train_leaves_checkpoint_and_results(checkpoint):
@@ -206,7 +216,7 @@ def test_ctrl_c_says_how_to_go_on(joyful, files, monkeypatch):
         (["--label-smoothing-factor", "2"], "label_smoothing must lie between 0 and 1, got 2"),
         (["--metric-for-best-model", "f2"], "--metric-for-best-model: 'f2' is none of the metrics of this run"),
         (["--resume-from-checkpoint", "x"], "--resume-from-checkpoint: a run that was interrupted"),
-        (["--neftune-noise-alpha", "1"], "--neftune-noise-alpha: the models have no token embeddings"),
+        (["--neftune-noise-alpha", "1"], "--neftune-noise-alpha adds noise to the token embeddings"),
         (["--model", "bert"], "--model: unknown model 'bert'; choose from joyful, ar-iigcn"),
         (["--preset", "best"], "--preset: unknown preset 'best'; choose from paper, released"),
         (["--config-json", "{"], "--config-json is not valid JSON"),

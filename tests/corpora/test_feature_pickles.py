@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from joyful_hf import load_dialogues
 from joyful_hf.corpora.prepare import prepare_corpus
@@ -95,6 +96,53 @@ def test_four_roberta_vectors_become_their_mean(prepare):
     four = [{name: np.full((6, 2), number) for name in IEMOCAP} for number in (1.0, 2.0, 3.0, 6.0)]
     _, parts = prepare((*as_tuple(columns)[:3], *four, *as_tuple(columns)[4:]))
     assert parts["test"][0]["utterances"][0]["text_features"] == [3.0, 3.0]
+
+
+FOUR = ("roberta1", "roberta2", "roberta3", "roberta4")
+SPLITS = ("train", "test", "validation")
+COSMIC = {
+    "iemocap": ("speakers", "labels", *FOUR, "sentences", *SPLITS),
+    "meld": ("speakers", "labels", "sentiments", *FOUR, "sentences", *SPLITS),
+    "text": ("speakers", "labels", "sentences", *SPLITS),
+}
+
+
+@pytest.mark.parametrize("layout", COSMIC)
+def test_the_tuples_of_cosmic_have_their_own_validation_dialogues(layout, prepare):
+    columns = iemocap_tuple(validation=IEMOCAP[:1], train=IEMOCAP[1:2])
+    columns |= {name: {one: np.full((6, 2), float(number)) for one in IEMOCAP} for number, name in enumerate(FOUR)}
+    columns["sentiments"] = dict.fromkeys(IEMOCAP, [0] * 6)
+    _, parts = prepare(as_tuple(columns, COSMIC[layout]))
+    assert {name: part["dialogue_id"] for name, part in parts.items()} == {
+        "train": IEMOCAP[1:2],
+        "validation": IEMOCAP[:1],
+        "test": IEMOCAP[2:],
+    }
+    (first, *_) = parts["test"][0]["utterances"]
+    assert (first["label"], first["speaker"]) == ("happy", "M")
+    assert layout == "text" or first["text_features"] == [1.5, 1.5]
+
+
+def test_text_vectors_of_emoberta_take_the_place_of_the_others(prepare):
+    columns = iemocap_tuple()
+    newer = {name: np.full((6, 3), 7.0) for name in IEMOCAP}
+    _, parts = prepare((*as_tuple(columns), dict.fromkeys(IEMOCAP, [0] * 6), newer))
+    assert parts["test"][0]["utterances"][0]["text_features"] == [7.0] * 3
+
+
+def test_tensors_are_named(prepare):
+    columns = iemocap_tuple()
+    columns["text"] = {name: torch.zeros(6, 2) for name in IEMOCAP}
+    with pytest.raises(DialogueError, match=r"the text are a torch\..*save plain numpy arrays"):
+        prepare(as_tuple(columns))
+
+
+def test_an_empty_vector_is_masked_and_listed(prepare):
+    columns = iemocap_tuple()
+    columns["audio"][IEMOCAP[2]] = [np.zeros(0), *columns["audio"][IEMOCAP[2]][1:]]
+    report, parts = prepare(as_tuple(columns))
+    assert parts["test"][0]["utterances"][0]["audio_features"] is None
+    assert "an empty vector in the pickle" in str(report)
 
 
 def samples(labels, names=("Ses01F_a", "Ses01F_b", "Ses05F_a")):

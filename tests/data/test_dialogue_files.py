@@ -71,8 +71,13 @@ def test_every_kind_of_file_holds_the_same_dialogues(suffix, dialogues, tmp_path
 
 @pytest.mark.parametrize(
     "label",
-    [lambda rng: int(rng.integers(4)), lambda rng: ["joy"] * int(rng.integers(2)), lambda rng: rng.normal()],
-    ids=["int", "list", "float"],
+    [
+        lambda rng: int(rng.integers(4)),
+        lambda rng: ["joy"] * int(rng.integers(2)),
+        lambda rng: rng.normal(),
+        lambda rng: {"valence": rng.normal(), "arousal": rng.normal()},
+    ],
+    ids=["int", "list", "float", "values"],
 )
 def test_labels_of_every_kind_come_back(label, tmp_path):
     dialogues = make_dialogues(label=label)
@@ -253,9 +258,18 @@ def test_values_of_two_kinds_are_refused_by_place(first, second, kind, lines_bet
     assert refusal(path).endswith(f"those before it ({kind})")
 
 
-def test_a_dialogues_own_keys_are_held_to_the_same_rule(tmp_path):
-    path = write_lines(tmp_path / "talks.jsonl", {"source": "radio", **dialogue()}, {"source": 3, **dialogue()})
-    assert refusal(path) == (f"{path}, line 2: 'source' is 3, which is of another kind than those before it (string)")
+@pytest.mark.parametrize("lines_between", [0, 300])
+def test_keys_that_nobody_reads_are_left_out_where_they_hold_several_kinds(lines_between, caplog, tmp_path):
+    lines = [
+        {"source": "radio", **dialogue(meta=3, note="a", label="joy")},
+        *[dialogue(text="hi")] * lines_between,
+        {"source": 3, **dialogue(meta={"scene": "s3"}, note="b", label="joy")},
+    ]
+    dialogues = load_dialogues(write_lines(tmp_path / "talks.jsonl", *lines))
+    assert dialogues.column_names == ["utterances"]
+    assert [dialogues[row]["utterances"][0]["note"] for row in (0, -1)] == ["a", "b"]
+    assert "meta" not in dialogues[0]["utterances"][0]
+    assert [record.getMessage().rpartition("; ")[2] for record in caplog.records] == ["the key is left out"] * 2
 
 
 @pytest.mark.parametrize("value", ["abc", 3.5, ["a"], [[1.0]], {"a": 1}], ids=repr)
@@ -335,11 +349,14 @@ def test_a_missing_file_below_the_current_folder_is_no_hub_id():
     assert refusal("data/talks.jsonl") == "data/talks.jsonl: there is no such file"
 
 
-@pytest.mark.parametrize("name", ["talks.csv", "talks"])
+@pytest.mark.parametrize("name", ["talks.xlsx", "talks", "talks.parquet.gz"])
 def test_an_unknown_kind_of_file_is_refused(name, tmp_path):
     (tmp_path / name).write_text("speaker,text\n")
     suffix = (tmp_path / name).suffix
-    assert refusal(tmp_path / name) == f"{tmp_path / name}: unknown kind of file {suffix!r}; give .jsonl or .parquet"
+    assert (
+        refusal(tmp_path / name)
+        == f"{tmp_path / name}: unknown kind of file {suffix!r}; give .jsonl, .parquet or .csv"
+    )
 
 
 # The Hub.
@@ -401,3 +418,13 @@ def test_the_memory_for_a_file_is_that_of_its_features(tmp_path):
     write_dialogues([make_dialogue(3)], tmp_path / "talks.jsonl")
     feature = load_dialogues(tmp_path / "talks.jsonl").features["utterances"].feature["text_features"]
     assert feature.feature.dtype == "float32"
+
+
+def test_utterances_that_start_before_the_one_above_them_are_noticed(tmp_path, caplog):
+    def talk(name, *starts):
+        return {"dialogue_id": name, "utterances": [{**HI, "start": start} for start in starts]}
+
+    load_dialogues(write_lines(tmp_path / "a.jsonl", talk("a", 0, 1.5, None, 2), talk("b", 3, 1)))
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("1 dialogue of 2 have utterances that 'start' before the one above them")
+    assert "dialogue 'b'" in message

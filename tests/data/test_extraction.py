@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from datasets import Dataset, Features, LargeList, Value
+from datasets import Audio, Dataset, Features, LargeList, List, Value, Video
 from transformers import pipeline
 
 from joyful_hf import (
@@ -20,6 +21,8 @@ from joyful_hf import (
     load_dialogues,
 )
 from joyful_hf.checkpoints import load_checkpoint
+from joyful_hf.data.encoded import EncodedDialogues
+from joyful_hf.data.extraction import extract_for
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.processing.extractors import load_extractor
 from tests.support.media import (
@@ -360,6 +363,135 @@ class TestDataSet:
             extract([{"utterances": utterances}], JoyfulProcessor(**EXTRACTORS))
 
 
+class TestUndecodedColumns:
+    """Data sets on the Hub have `Audio()` and `Video()` columns, which `datasets` decodes by torchcodec only."""
+
+    def dialogues(self, key: str, path: Path, **others) -> Dataset:
+        utterance = {"speaker": "A", key: {"bytes": path.read_bytes(), "path": path.name}, **others}
+        plain = Dataset.from_list([{"utterances": [utterance]}])
+        info = plain.info.copy()
+        of_media = {"audio": Audio(), "video": Video()}[key]
+        fields = plain.features["utterances"].feature | {key: of_media}
+        info.features = Features({"utterances": List(fields)})
+        return Dataset(plain.data.table.replace_schema_metadata(info.features.arrow_schema.metadata), info=info)
+
+    @pytest.mark.parametrize(("key", "name"), [("audio", "loud.wav"), ("video", "good.mp4")])
+    @pytest.mark.parametrize("from_file", [False, True])
+    def test_are_decoded_here(self, key, name, from_file, clips, extract, tmp_path):
+        dialogues = self.dialogues(key, clips / name)
+        if from_file:
+            pq.write_table(dialogues.data.table, tmp_path / "d.parquet")
+            dialogues = load_dialogues(tmp_path / "d.parquet")
+        extracted = extract(dialogues, JoyfulProcessor(audio_extractor="logmel"), strict=True)
+        assert extracted[0]["utterances"][0]["audio_features"]
+
+    @pytest.mark.parametrize("key", ["audio", "video"])
+    def test_do_not_matter_beside_features(self, key, clips, extract, tmp_path):
+        dialogues = self.dialogues(key, clips / "good.mp4", text="so", audio_features=[1.0, 2.0])
+        pq.write_table(dialogues.data.table, tmp_path / "d.parquet")
+        dialogues = load_dialogues(tmp_path / "d.parquet")
+        batch = JoyfulProcessor(audio_dim=2)(dialogues)
+        np.testing.assert_array_equal(batch["audio_features"], [[1, 2]])
+        assert extract(dialogues, JoyfulProcessor(text_extractor="hashing"))[0]["utterances"][0]["text_features"]
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_a_warning(clips, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    dialogues = [{"utterances": [{"speaker": "A", "audio": str(clips / "loud.wav")}] * 3}]
+    processor = JoyfulProcessor(audio_extractor="logmel")
+    extracted = extract_features(dialogues, processor, cache_dir=tmp_path / "file" / "in")
+    assert extracted[0]["utterances"][2]["audio_features"]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "cannot be written" in message
+    assert "HF_HOME" in message
+
+
+class TestNothingRead:
+    @pytest.mark.parametrize(
+        ("parameter", "medium", "files"),
+        [
+            ("audio_extractor", "audio", ["gone.wav", "bad.mp4"]),
+            ("audio_extractor", "audio", ["silent.wav"]),
+            ("audio_extractor", "video", ["mute.mp4", "bad.mp4"]),
+            ("video_extractor", "video", ["bad.mp4", "gone.mp4"]),
+        ],
+    )
+    def test_an_extractor_that_could_read_not_one_medium_ends_the_run(self, parameter, medium, files, clips, extract):
+        utterances = [{"speaker": "A", "text": "so", medium: str(clips / name)} for name in files]
+        processor = JoyfulProcessor(text_extractor="hashing", **{parameter: EXTRACTORS[parameter]})
+        with pytest.raises(DialogueError, match=f"`{parameter}`: .* could read none of {len(files)} medi") as caught:
+            extract([{"dialogue_id": "d", "utterances": utterances}], processor)
+        assert files[0] in str(caught.value)
+
+    def test_a_trained_model_reads_on_where_videos_are_mute_and_not_where_none_is_found(self, clips):
+        processor = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+        mute, gone = (
+            [{"utterances": [{"speaker": "A", "text": "so", "video": str(clips / f"{name}.mp4")}]}]
+            for name in ("mute", "gone")
+        )
+        assert extract_for(processor, mute)[0]["utterances"][0]["audio_features"] is None
+        with pytest.raises(DialogueError, match="could read none of 1 medium"):
+            extract_for(processor, gone)
+
+    def test_recordings_that_the_model_reads_itself_and_that_are_all_unreadable_end_the_run(self, clips):
+        utterances = [
+            {"speaker": "A", "audio": str(clips / name), "label": "joy"} for name in ("gone.wav", "silent.mp3")
+        ]
+        processor = FoalNetProcessor(video_dim=0, label2id={"joy": 0, "sadness": 1})
+        with pytest.raises(
+            DialogueError, match=r"none of 2 recordings could be read, the first of which is .*gone\.wav"
+        ):
+            EncodedDialogues([{"utterances": utterances}], processor)
+
+    @pytest.mark.parametrize("nothing", ["", " ", {"path": "", "bytes": None}, {"path": None, "bytes": None}])
+    def test_an_empty_path_is_no_medium(self, nothing, extract):
+        dialogue = {"utterances": [{"speaker": "A", "text": "so", "audio": nothing, "video": nothing}]}
+        extracted = extract([dialogue], JoyfulProcessor(**EXTRACTORS))
+        assert extracted[0]["utterances"][0].get("audio_features") is None
+        batch = FoalNetProcessor(video_dim=0)(dialogue)
+        assert not batch["attention_mask"].any()
+
+    @pytest.mark.parametrize("from_file", [False, True])
+    def test_paths_with_backslashes_are_tried_with_slashes(self, from_file, tmp_path, extract, monkeypatch):
+        write_clip(tmp_path / "clips" / "a.mp4", 0.3)
+        dialogues = [{"utterances": [{"speaker": "A", "video": "clips\\a.mp4"}]}]
+        if from_file:
+            write_dialogues(dialogues, tmp_path / "d.jsonl")
+            dialogues = load_dialogues(tmp_path / "d.jsonl")
+        else:
+            monkeypatch.chdir(tmp_path)
+        extracted = extract(dialogues, JoyfulProcessor(audio_extractor="logmel"), strict=True)
+        assert extracted[0]["utterances"][0]["audio_features"]
+
+    def test_a_path_of_windows_that_leads_nowhere_is_called_so(self, extract):
+        dialogues = [{"utterances": [{"speaker": "A", "audio": "C:\\clips\\a.wav"}]}]
+        with pytest.raises(DialogueError, match="its backslashes are those of a path on Windows"):
+            extract(dialogues, JoyfulProcessor(audio_extractor="logmel"))
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("int16", 2**15), ("uint8", 2**7), ("int32", 2**31), ("int64", 2**15)])
+@pytest.mark.parametrize("from_file", [False, True])
+def test_samples_that_are_integers_are_the_sound_that_they_stand_for(kind, scale, from_file, extract, tmp_path):
+    sound = tone(0.5, loudness=0.25)
+    samples = (sound.astype(np.float64) * scale + (scale if kind == "uint8" else 0)).astype(kind)
+
+    def features_of(array):
+        utterance = {"speaker": "A", "audio": {"array": array, "sampling_rate": 16000}}
+        dialogues = [{"dialogue_id": "d", "utterances": [utterance]}]
+        if from_file:
+            Dataset.from_list(dialogues).to_parquet(tmp_path / "d.parquet")
+            dialogues = load_dialogues(tmp_path / "d.parquet")
+        extracted = extract(dialogues, JoyfulProcessor(audio_extractor="logmel"), verbose=False)
+        return np.array(extracted[0]["utterances"][0]["audio_features"])
+
+    expected = features_of(as_floats(samples, scale, kind))
+    np.testing.assert_allclose(features_of(samples), expected, atol=1e-5)
+
+
+def as_floats(samples: np.ndarray, scale: int, kind: str) -> np.ndarray:
+    return ((samples.astype(np.float64) - (scale if kind == "uint8" else 0)) / scale).astype(np.float32)
+
+
 class TestFoalNet:
     def test_reads_files_as_it_reads_arrays(self, clips):
         processor = FoalNetProcessor(video_dim=0, normalize_audio=False)
@@ -427,7 +559,9 @@ class TestCommandLine:
         (found,) = map(json.loads, Path("found.jsonl").read_text().splitlines())
         assert found["dialogue_id"] == "monday"
         assert [one["speaker"] for one in found["utterances"]] == ["Ross", "Rachel", "Ross"]
-        assert all(one["label"] in ("joy", "sadness") for one in found["utterances"])
+        labels = [one["label"] for one in found["utterances"]]
+        assert set(labels[:2]) <= {"joy", "sadness"}
+        assert labels[2] is None, "nothing of it could be read"
 
         message = fails("predict", checkpoint, "--data-file", clip_folder, "--output-file", "strict.jsonl", "--strict")
         assert "3_Ross.mp4: cannot be decoded" in message

@@ -1,8 +1,11 @@
 """A folder of recordings as dialogues."""
 
+import codecs
+
 import pytest
 
 from joyful_hf import DialogueError, load_dialogues, load_recordings
+from joyful_hf.data.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 
 
 @pytest.fixture
@@ -73,3 +76,41 @@ def test_mistakes(make):
     (folder / "1.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(DialogueError, match=r"1\.txt: the text is not UTF-8"):
         load_recordings(folder)
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_SUFFIXES | VIDEO_SUFFIXES))
+def test_every_kind_of_clip_is_read_in_either_case(suffix, make):
+    folder = make(f"1_Ann{suffix}", f"2_Bob{suffix.upper()}")
+    (dialogue,) = load_dialogues(folder)
+    assert [one["speaker"] for one in dialogue["utterances"]] == ["Ann", "Bob"]
+    assert all(one["audio" if suffix in AUDIO_SUFFIXES else "video"] for one in dialogue["utterances"])
+
+
+def test_the_kinds_that_phones_and_recorders_write_are_among_them():
+    named = {".amr", ".aiff", ".3gp", ".au", ".caf", ".mka", ".wma", ".m4v", ".mpg", ".flv", ".ts", ".wmv"}
+    assert named <= AUDIO_SUFFIXES | VIDEO_SUFFIXES
+    assert not AUDIO_SUFFIXES & VIDEO_SUFFIXES
+
+
+def test_a_text_may_have_an_upper_case_suffix(make):
+    folder = make("1_Ann.WAV", "1_Ann.TXT", "2_Bob.WAV", "2_Bob.txt", **{"1_Ann_TXT": "hello", "2_Bob_txt": "hi"})
+    assert [one["text"] for one in load_recordings(folder)[0]["utterances"]] == ["hello", "hi"]
+
+
+@pytest.mark.parametrize("written", [codecs.BOM_UTF8 + b"so\r\nhappy\r\n", "so\r\nhappy".encode("utf-16")])
+def test_the_mark_that_windows_writes_is_no_part_of_a_text(written, make):
+    folder = make("1_Ann.wav")
+    (folder / "1_Ann.txt").write_bytes(written)
+    assert load_recordings(folder)[0]["utterances"][0]["text"] == "so\nhappy"
+
+
+def test_whatever_is_not_read_is_counted_and_named(make, caplog):
+    folder = make("a/1_Ann.wav", "a/1_Ann.txt", "a/2_Bob.txt", "notes.docx", ".DS_Store")
+    load_recordings(folder)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder}: 2 files are no clip and not read: a/2_Bob.txt, notes.docx"
+    ]
+    caplog.clear()
+    load_recordings(folder / "a")
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message.endswith("1 file is no clip and not read: 2_Bob.txt")

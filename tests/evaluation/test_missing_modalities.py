@@ -1,4 +1,4 @@
-"""What a model loses where modalities are missing: which ones are hidden, how often, and what that costs."""
+"""Scores where modalities are missing: which ones are hidden, how often, and what that costs."""
 
 import json
 
@@ -18,7 +18,7 @@ presence = st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_
 rates = st.floats(0, 1)
 
 
-# What is hidden.
+# Hiding.
 
 
 @given(present=presence, rate=rates, seed=st.integers(0, 9))
@@ -50,21 +50,22 @@ def test_an_example_without_a_modality_is_packed_as_the_record_without_it(family
     dialogues = make_dialogues((4, 3))
     _, processor = family.make(dialogues)
     hidden = [
-        {"utterances": [without_modality(one, "visual") for one in dialogue["utterances"]]} for dialogue in dialogues
+        {"utterances": [without_modality(utterance, "visual") for utterance in dialogue["utterances"]]}
+        for dialogue in dialogues
     ]
     encoded = processor.encode(dialogues)
-    assert np.concatenate([one.present for one in encoded]).all(0).tolist() == [
+    assert np.concatenate([example.present for example in encoded]).all(0).tolist() == [
         name in family.modalities for name in MODALITIES
     ]
-    kept = [one.keep_modalities(np.tile([True, True, False], (len(one), 1))) for one in encoded]
-    assert not np.concatenate([one.present for one in kept])[:, 2].any()
-    assert np.concatenate([one.present for one in encoded])[:, 2].all(), "the example itself has changed"
+    kept = [example.keep_modalities(np.tile([True, True, False], (len(example), 1))) for example in encoded]
+    assert not np.concatenate([example.present for example in kept])[:, 2].any()
+    assert np.concatenate([example.present for example in encoded])[:, 2].all(), "the example itself has changed"
     expected, batch = processor(hidden, return_tensors="pt"), processor.pack(kept, return_tensors="pt")
     assert list(batch) == list(expected)
     assert all(torch.equal(batch[name], expected[name]) for name in batch if not name.startswith("visual_features"))
 
 
-# What it costs.
+# The cost.
 
 
 def test_scores_are_those_of_records_without_the_modality(family):
@@ -79,7 +80,7 @@ def test_scores_are_those_of_records_without_the_modality(family):
         records = [dialogue | {"utterances": list(dialogue["utterances"])} for dialogue in dialogues]
         for record in records:
             for modality in hidden:
-                record["utterances"] = [without_modality(one, modality) for one in record["utterances"]]
+                record["utterances"] = [without_modality(utterance, modality) for utterance in record["utterances"]]
         predictions = model.predict(records, processor)
         pairs = [
             (one["label"], other["label"])

@@ -15,8 +15,10 @@ LABEL_OF = {
     "multi_label_classification": lambda rng: list(LABELS[: rng.integers(5)]),
     "regression": lambda rng: float(rng.normal()),
 }
-LOWER = ["mae", "ece", "ece_uncalibrated", "loss", "loss_classification", "loss_fusion"]
+LOWER = ["mae", "mae_valence", "ece", "ece_uncalibrated", "loss", "loss_classification", "loss_fusion"]
 HIGHER = ["weighted_f1", "accuracy", "unweighted_accuracy", "f1_joy", "f1_loss", "weighted_f1_fear", "correlation"]
+HIGHER += ["macro_f1", "micro_f1", "micro_f1_without_neutral", "ccc", "ccc_valence", "correlation_arousal"]
+HIGHER += ["acc_2", "f1_2", "acc_2_nonzero", "f1_2_nonzero", "acc_3", "acc_5", "acc_7"]
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 
 
@@ -48,8 +50,9 @@ def test_an_unknown_label_is_marked_as_the_processor_marks_it(task):
 @every_task
 def test_every_metric_of_a_task_has_a_direction(task):
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(6, 4 if task.has_classes else 1))
-    labels = rng.integers(2, size=task.label_shape(6, 4))
+    size = 4 if task.has_classes else 1
+    logits = rng.normal(size=(6, size))
+    labels = rng.integers(2, size=task.label_shape(6, size))
     metrics = compute_metrics(EvalPrediction(logits, labels), dict(enumerate(LABELS)), task.problem_type, 2.0)
     assert metrics
     assert {task.greater_is_better(name) for name in metrics} == {True, False}
@@ -72,4 +75,18 @@ def test_of_an_unknown_metric_nothing_is_said(metric):
 
 
 def test_a_metric_of_one_class_is_told_from_one_of_all():
-    assert [name for name in (*HIGHER, *LOWER) if is_class_metric(name)] == ["f1_joy", "f1_loss", "weighted_f1_fear"]
+    of_classes = {"f1_joy", "f1_loss", "weighted_f1_fear"}
+    of_values = {"mae_valence", "ccc_valence", "correlation_arousal"}
+    of_signs = {"f1_2", "f1_2_nonzero"}  # a class may be called 2
+    assert {name for name in (*HIGHER, *LOWER) if is_class_metric(name)} == of_classes | of_values | of_signs
+    assert not any(task_of("regression").is_class_metric(name) for name in of_signs)
+    assert task_of("single_label_classification").is_class_metric("support_joy")
+
+
+def test_every_metric_of_several_values_has_a_direction():
+    task, rng = task_of("regression"), np.random.default_rng(0)
+    prediction = EvalPrediction(rng.normal(size=(6, 2)), rng.normal(size=(6, 2)))
+    metrics = compute_metrics(prediction, {0: "valence", 1: "arousal"}, task.problem_type)
+    assert {name: task.greater_is_better(name) for name in metrics} == {
+        name: not name.startswith("mae") for name in metrics
+    }

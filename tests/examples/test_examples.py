@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -16,16 +17,19 @@ from joyful_hf import (
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
     extract_features,
+    load_transcript,
     make_toy_media_corpus,
 )
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.data.jsonl import write_dialogues
+from joyful_hf.toy.media import join_toy_dialogue
 from tests.support.helpers import FAMILY_CASES, LABELS, make_dialogues
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 SCRIPT = EXAMPLES / "train_emotion_recognition.py"
 RECORDINGS_SCRIPT = EXAMPLES / "predict_recordings.py"
+TABLE_SCRIPT = EXAMPLES / "recording_to_table.py"
 FINE_TUNING_SCRIPT = EXAMPLES / "fine_tune_from_hub.py"
 PUSHING_SCRIPT = EXAMPLES / "push_to_hub.py"
 NOTEBOOK = EXAMPLES / "quick_start.ipynb"
@@ -123,6 +127,40 @@ def test_the_recordings_script_prints_an_emotion_per_clip_with_or_without_a_tran
         assert line.endswith("%" if utterance == without_transcript else utterance["text"])
 
 
+def test_the_space_requires_what_the_package_and_its_demo_require():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = {*project["dependencies"], *extras["media"], *extras["plots"], *extras["demo"]}
+    lines = (EXAMPLES / "space" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {line for line in lines if not line.startswith("#")} == wanted - {"joyful-hf[media,plots]"}
+
+
+def test_nothing_asks_an_index_for_the_package():
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *EXAMPLES.rglob("*.*")]:
+        if path.suffix in (".md", ".ipynb", ".py", ".txt"):
+            assert "joyful-hf[" not in path.read_text(encoding="utf-8"), f"{path}: the package is on no index"
+
+
+def test_the_recording_script_makes_a_table_and_subtitles_of_one_recording(tmp_path):
+    corpus = make_toy_media_corpus(tmp_path / "data", num_train=2, num_validation=1, num_test=1)
+    extractors = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+    processor = JoyfulProcessor.from_dialogues(extract_features(corpus["train"], extractors, cache_dir=tmp_path / "c"))
+    model = JoyfulForEmotionRecognition(JoyfulConfig(**processor.model_kwargs(), graph_hidden_size=8))
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "model")
+    recording, transcript = join_toy_dialogue(corpus["test"][0], tmp_path)
+
+    finished = run([sys.executable, str(TABLE_SCRIPT), "model", str(recording), str(transcript)], tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.endswith("all of it: test-0000-emotions.csv, test-0000-emotions.vtt\n")
+    expected = [(each["speaker"], each["text"]) for each in corpus["test"][0]["utterances"]]
+    for suffix in (".csv", ".vtt"):
+        (dialogue,) = load_transcript(tmp_path / f"test-0000-emotions{suffix}")
+        assert [(each["speaker"], each["text"]) for each in dialogue["utterances"]] == expected
+        assert all(each["label"] in processor.label2id for each in dialogue["utterances"])
+
+
 def test_the_notebook_is_kept_without_its_outputs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
@@ -162,11 +200,11 @@ def test_the_notebook_trains_scores_and_draws(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_accuracy_benchmark_resumes_and_prints_its_table(files, tmp_path):
-    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), "--train-file", "train.jsonl"]
+    command = [sys.executable, "-m", "benchmarks.accuracy", "--train-file", "train.jsonl"]
     command += ["--test-file", "test.jsonl", "--variants", "recommended", "no-graph", "--seeds", "1"]
-    first = run(command, tmp_path)
+    first = run(command, tmp_path, PYTHONPATH=str(ROOT))
     assert first.returncode == 0, first.stderr
-    again = run(command, tmp_path)
+    again = run(command, tmp_path, PYTHONPATH=str(ROOT))
 
     assert "| no-graph |" in again.stdout
     assert "recommended/0:" in first.stdout

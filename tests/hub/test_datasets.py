@@ -92,17 +92,28 @@ def test_class_labels_come_back_as_their_names(hub, dialogues, tmp_path):
         assert loaded.features["dialogue_id"] == Value("string")
 
 
-def test_a_number_that_is_no_class_is_refused(tmp_path, dialogues):
+def with_label(number, dialogues, file):
+    """Write a file in which every label is this number, whatever `datasets` allows."""
     _, dataset = class_labels(dialogues)
-    file = tmp_path / "data.parquet"
     dataset.to_parquet(file)
     table = pyarrow.parquet.read_table(file)
     dialogues = table.column("utterances").combine_chunks()
     utterances = dialogues.values
     names = [one.name for one in utterances.type]
     columns = [utterances.field(name) for name in names]
-    columns[names.index("label")] = pa.array(np.full(len(utterances), len(LABELS)))
+    columns[names.index("label")] = pa.array(np.full(len(utterances), number))
     changed = pa.ListArray.from_arrays(dialogues.offsets, pa.StructArray.from_arrays(columns, names))
     pyarrow.parquet.write_table(table.set_column(1, "utterances", changed), file)
+    return file
+
+
+def test_every_mark_of_an_unknown_label_is_one_among_numbers_of_classes(tmp_path, dialogues):
+    for number in (-1, -100):
+        loaded = load_dialogues(with_label(number, dialogues, tmp_path / "data.parquet"))
+        assert {utterance["label"] for dialogue in loaded for utterance in dialogue["utterances"]} == {None}
+
+
+def test_a_number_that_is_no_class_is_refused(tmp_path, dialogues):
+    file = with_label(len(LABELS), dialogues, tmp_path / "data.parquet")
     with pytest.raises(DialogueError, match=f"data.parquet: 'label' holds a number that is none of its {len(LABELS)}"):
         load_dialogues(Path(file))

@@ -122,7 +122,7 @@ def test_raw_media_are_read_there_too(name, elsewhere):
 def test_words_are_hashed_there_once_scikit_learn_is_installed(elsewhere):
     here, there = elsewhere["hashed-words"]
     reason = "text_extractor 'hashing' needs sklearn.feature_extraction.text, which is not installed"
-    assert there["refused"] == f"{reason}: pip install joyful-hf"
+    assert there["refused"] == f'{reason}: pip install "scikit-learn>=1.7"'
     assert there["outputs"] == there["outputs_again"] == here
 
 

@@ -168,6 +168,19 @@ def test_of_a_value_it_is_the_change_whichever_way():
     assert (left > whole).any(), "no value has risen: this cannot tell"
 
 
+def test_of_several_values_it_is_the_mean_change():
+    dialogues = make_dialogues((6, 4), label=lambda rng: {"valence": rng.normal(), "arousal": rng.normal()})
+    model, processor = FAMILY_CASES[0].make(dialogues)
+    explanation = explain(model, processor, dialogues[0])
+    whole, left = (
+        np.array([list(one["label"].values()) for one in model.predict(record, processor)[0]["utterances"]])
+        for record in (dialogues[0], hide(dialogues[0], 2, MODALITIES))
+    )
+    assert explanation.labels == ["arousal, valence"] * 6
+    assert explanation.scores == pytest.approx(whole.mean(-1), abs=1e-5)
+    assert explanation.utterance_falls[:, 2] == pytest.approx(np.abs(whole - left).mean(-1), abs=CLOSE)
+
+
 # What is read of it.
 
 

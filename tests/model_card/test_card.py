@@ -262,7 +262,7 @@ def test_the_id_of_a_data_set_is_one_that_the_hub_takes(name):
     validate_repo_id(dataset_id(name))
 
 
-# What the text says.
+# The text.
 
 
 def test_a_card_of_everything_has_all_its_sections(out):
@@ -426,6 +426,33 @@ def test_regression_has_its_own_scores(tmp_path):
     assert "### Each class" not in card
     entries = ModelCard.load(tmp_path / "out" / "README.md").data.eval_results
     assert {entry.metric_type: entry.metric_value for entry in entries} == {**{"mae": 0.9, "accuracy": 0.4}}
+
+
+def test_what_the_scale_of_the_labels_leaves_out_is_said(tmp_path):
+    dialogues = make_dialogues(label=lambda rng: float(rng.integers(1, 6)))
+    reason = "needs labels of both signs from -3 to 3, and these lie between 1 and 5"
+    summary = make_summary(
+        results={"test": {"mae": 0.9}}, confusion_matrix=None, left_out={"test": {"acc_2": reason, "acc_7": reason}}
+    )
+    card = read_card(write_run(tmp_path / "out", summary, dialogues=dialogues))
+    assert f"Left out on test: `acc_2`, `acc_7`. Each {reason}." in card
+
+
+def test_each_of_several_values_has_its_own_scores(tmp_path):
+    dialogues = make_dialogues(label=lambda rng: {"valence": rng.normal(), "arousal": rng.normal()})
+    scores = {"mae": 0.5, "ccc": 0.25, "support_valence": 40.0, "support_arousal": 1234.0}
+    scores |= {"mae_valence": 0.4, "mae_arousal": 0.6, "ccc_valence": 0.3, "ccc_arousal": 0.2}
+    test = data_summary("toy/test.jsonl", 12) | {"label_ranges": {"arousal": [-1, 1.5], "valence": [-2, 2]}}
+    summary = make_summary(results={"test": scores}, confusion_matrix=None, test=test)
+    card = read_card(write_run(tmp_path / "out", summary, dialogues=dialogues))
+    assert "It gives 2 numbers per utterance, arousal, valence, each on the scale" in card
+    assert set(table_under(card, "## Results")) == {"Score", "Mean absolute error", "Concordance correlation"}
+    assert table_under(card, "### Each value") == {
+        "Value": ["Mean absolute error", "Concordance correlation", "Support"],
+        "arousal": ["0.600", "0.200", "1,234"],
+        "valence": ["0.400", "0.300", "40"],
+    }
+    assert "| arousal | - | - | -1 to 1.5 |" in card
 
 
 def test_several_emotions_have_their_own_scores(tmp_path):

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from joyful_hf import ARIIGCNConfig, ARIIGCNForEmotionRecognition
-from joyful_hf.modeling.adversarial import AdversarialGame, Discriminator, Generator
+from joyful_hf.modeling.adversarial import AdversarialGame, Discriminator, GameOutput, Generator, judged_right
 from joyful_hf.processing import JoyfulProcessor
 from tests.support.helpers import make_layout
 
@@ -21,6 +21,15 @@ def make_game(names=NAMES, presence=0.6):
     features = {name: torch.randn(ROWS, SIZE, requires_grad=True) for name in names}
     present = {name: torch.rand(ROWS, 1) < presence for name in names}
     return game, features, present
+
+
+def play(game, features, present):
+    """The game's output with its terms summed, and the accuracy over all modalities."""
+    output = game(features, present)
+    count = torch.stack([here.sum() for here in present.values()])
+    return GameOutput(
+        output.generator_loss.sum(), output.discriminator_loss.sum(), judged_right(output.accuracy, count)
+    )
 
 
 def mean(values):
@@ -44,7 +53,7 @@ def test_the_losses_and_the_accuracy_are_the_formulas(names):
                 discriminator_loss += share * mean([-math.log(1 - p) for p in probabilities])
                 generator_loss += share * mean([-math.log(p) for p in probabilities])
     with torch.no_grad():
-        output = game(features, present)
+        output = play(game, features, present)
     assert float(output.discriminator_loss) == pytest.approx(discriminator_loss, rel=1e-5)
     assert float(output.generator_loss) == pytest.approx(generator_loss, rel=1e-5)
     assert float(output.accuracy) == pytest.approx(accuracy, rel=1e-5)
@@ -53,13 +62,13 @@ def test_the_losses_and_the_accuracy_are_the_formulas(names):
 class TestWhoLearnsFromWhat:
     def test_the_discriminators_loss_reaches_the_discriminators_alone(self):
         game, features, present = make_game()
-        game(features, present).discriminator_loss.backward()
+        play(game, features, present).discriminator_loss.backward()
         assert all(parameter.grad.abs().sum() > 0 for parameter in game.parameters())
         assert all(rows.grad is None for rows in features.values())
 
     def test_the_generators_loss_reaches_the_features_alone(self):
         game, features, present = make_game()
-        game(features, present).generator_loss.backward()
+        play(game, features, present).generator_loss.backward()
         assert all(parameter.grad is None for parameter in game.parameters())
         assert all(rows.grad.abs().sum() > 0 for rows in features.values())
 
@@ -67,7 +76,7 @@ class TestWhoLearnsFromWhat:
         together, apart = [], []
         for gradients, both in ((together, True), (apart, False)):
             game, features, present = make_game()
-            output = game(features, present)
+            output = play(game, features, present)
             if both:
                 (output.generator_loss + output.discriminator_loss).backward()
             else:
@@ -79,7 +88,7 @@ class TestWhoLearnsFromWhat:
 
     def test_the_accuracy_has_no_gradient(self):
         game, features, present = make_game()
-        assert not game(features, present).accuracy.requires_grad
+        assert not play(game, features, present).accuracy.requires_grad
 
 
 class TestAbsentModalities:
@@ -87,13 +96,13 @@ class TestAbsentModalities:
         game, features, present = make_game()
         spoilt = {name: rows + 100 * ~present[name] for name, rows in features.items()}
         for left, right in zip(
-            vars(game(features, present)).values(), vars(game(spoilt, present)).values(), strict=True
+            vars(play(game, features, present)).values(), vars(play(game, spoilt, present)).values(), strict=True
         ):
             torch.testing.assert_close(left, right)
 
     def test_an_absent_row_takes_no_gradient(self):
         game, features, present = make_game()
-        game(features, present).generator_loss.backward()
+        play(game, features, present).generator_loss.backward()
         for name, rows in features.items():
             assert torch.equal(rows.grad.abs().sum(-1, keepdim=True) > 0, present[name])
 
@@ -104,12 +113,12 @@ class TestAbsentModalities:
             torch.nn.init.constant_(discriminator[-1].weight, 0.0)
             torch.nn.init.constant_(discriminator[-1].bias, 1.0)  # "mine", whatever it sees
         # Two own modalities judged right, four halves of foreign ones judged wrong.
-        assert float(game(features, present).accuracy) == pytest.approx(2 / 4)
+        assert float(play(game, features, present).accuracy) == pytest.approx(2 / 4)
 
     def test_a_batch_without_anything_is_a_draw(self):
         game, features, present = make_game(presence=0.0)
         with torch.no_grad():
-            output = game(features, present)
+            output = play(game, features, present)
         assert float(output.accuracy) == 0.5
         assert float(output.generator_loss) == float(output.discriminator_loss) == 0
 

@@ -119,3 +119,25 @@ def test_a_frozen_front_stays_and_the_rest_learns():
 def test_what_reads_no_waveforms_is_refused():
     with pytest.raises(ValueError, match=r"whisper.*does not read waveforms"):
         AudioEncoder(AutoConfig.for_model("whisper"))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("lengths", [(150,), (3000, 150), (150, 90), (0, 3000), (0,)])
+def test_short_and_absent_waveforms_train_with_spec_augment(name, lengths):
+    model_type, changes = ENCODERS[name]
+    masks = {"apply_spec_augment": True, "mask_time_prob": 0.5, "mask_time_length": 10, "mask_time_min_masks": 2}
+    encoder = AudioEncoder(AutoConfig.for_model(model_type, **(SMALL | changes | masks))).train()
+    longest = max(*lengths, 1)
+    mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    stream = encoder(torch.randn(len(lengths), longest), mask.long(), torch.float32)
+    assert stream.mask.any(-1).tolist() == [length > 0 for length in lengths]
+    torch.where(stream.mask[..., None], stream.frames, 0.0).sum().backward()
+    assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in encoder.parameters())
+
+
+def test_waveforms_that_are_long_enough_are_masked():
+    masks = {"apply_spec_augment": True, "mask_time_prob": 0.5, "mask_time_length": 10}
+    encoder = AudioEncoder(AutoConfig.for_model("wavlm", **(SMALL | masks))).train()
+    waveform = torch.randn(1, 3000)
+    trained = encoder(waveform, None, torch.float32).frames
+    assert not torch.allclose(trained, encoder.eval()(waveform, None, torch.float32).frames, atol=1e-3)

@@ -233,3 +233,14 @@ def test_the_model_and_the_processor_call_relations_the_same(relation_scheme, le
     ours = relation_ids(torch.from_numpy(edge_index), torch.from_numpy(speaker_ids), relation_scheme, 3)
     assert ours.tolist() == theirs.tolist()
     assert max(theirs) < processing.num_relations(relation_scheme, 3)
+
+
+@pytest.mark.parametrize("mask", FEATURE_MASKS)
+def test_rescaled_rows_keep_their_size_on_average(mask):
+    graph = make_graph((500,), size=40)
+    torch.manual_seed(0)
+    plain = mask(graph, 0.2).nodes
+    torch.manual_seed(0)
+    rescaled = mask(graph, 0.2, rescale=True).nodes
+    torch.testing.assert_close(rescaled, plain / 0.8)
+    assert torch.isfinite(mask(graph, 1.0, rescale=True).nodes).all()

@@ -268,6 +268,7 @@ class TestPresets:
         "katz_attenuation": 0.5,
         "katz_order": 4,
         "feature_mask_unit": "dimension",
+        "feature_mask_rescale": True,
         "edge_perturb_mode": "drop_and_add",
         "contrast": "view_to_view",
         "contrast_scope": "dialogue",
@@ -304,6 +305,7 @@ class TestPresets:
         "feature_mask_rate": 0.25,
         "edge_perturb_rate": 0.1,
         "feature_mask_unit": "element",
+        "feature_mask_rescale": False,
         "edge_perturb_mode": "rewire",
         "contrast": "anchor_to_views",
         "contrast_scope": "batch",
@@ -348,3 +350,24 @@ class TestPresets:
         config = preset_config(preset, **values, num_labels=3)
         assert {name: getattr(config, name) for name in values} == values
         assert config.num_labels == 3
+
+
+class TestHeadsOfThePaper:
+    """The paper's form takes as many heads as divide the width of its contextual branch."""
+
+    @pytest.mark.parametrize("given", [dict, lambda **fields: AutoConfig.for_model("bert", **fields)])
+    def test_an_encoder_of_text_counts_with_its_own_size(self, given):
+        config = JoyfulConfig.paper(text_config=given(hidden_size=48, num_attention_heads=4), num_labels=3)
+        assert config.text_dim == 48
+        assert config.num_attention_heads == 8
+        assert JoyfulConfig.paper(text_config={}, num_labels=3).num_attention_heads == 8  # BERT's 768
+
+    def test_a_width_that_nothing_divides_is_told(self, caplog):
+        assert JoyfulConfig.paper(text_dim=11, audio_dim=2, num_labels=3).num_attention_heads == 1
+        (record,) = caplog.records
+        assert "13 wide" in record.getMessage()
+        assert "`contextual_size`" in record.getMessage()
+
+    def test_who_asks_for_one_head_gets_it_without_a_word(self, caplog):
+        assert JoyfulConfig.paper(text_dim=11, audio_dim=2, num_attention_heads=1).num_attention_heads == 1
+        assert not caplog.records

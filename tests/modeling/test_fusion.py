@@ -83,6 +83,11 @@ class TestReconstruction:
         present = torch.tensor([[True, True, True], [True, False, False]])
         assert reconstruction_loss(reconstructed, original, present).tolist() == pytest.approx([14 / 3, 1])
 
+    def test_its_literal_form_is_the_sum_over_what_is_present(self):
+        reconstructed, original = torch.tensor([[1.0, 2, 3], [1, 2, 3]]), torch.zeros(2, 3)
+        present = torch.tensor([[True, True, True], [True, False, False]])
+        assert reconstruction_loss(reconstructed, original, present, "sum").tolist() == [14, 1]
+
     def test_nothing_present_costs_nothing(self):
         loss = reconstruction_loss(torch.ones(1, 3), torch.zeros(1, 3), torch.zeros(1, 3, dtype=torch.bool))
         assert loss.tolist() == [0]
@@ -233,3 +238,17 @@ def test_a_modality_of_size_0_is_not_there(fusion_class, modalities):
     assert output.loss.shape == (4,)
     parts = {part for name, _ in fusion.named_parameters() for part in name.split(".")}
     assert parts & set(DIMS) == set(modalities)
+
+
+@pytest.mark.parametrize("fusion_class", [ContextualBasisFusion, AutoencoderFusion])
+def test_the_sum_of_the_fusion_loss_is_its_mean_times_the_dimensions(fusion_class):
+    """Where every distance in it has as many: here each branch or auto-encoder is 12 wide."""
+    features, present = random_inputs(5)
+    dims = {"text_dim": 4, "audio_dim": 4, "visual_dim": 4}
+    features = {name: rows[:, :1].expand(-1, 4) for name, rows in features.items()}
+    losses = {}
+    for reduction in ("mean", "sum"):
+        torch.manual_seed(0)
+        config = make_config(**dims, contextual_size=4, projection_size=4, fusion_loss_reduction=reduction)
+        losses[reduction] = fusion_class(config).eval()(features, present, make_layout([5])).loss
+    torch.testing.assert_close(losses["sum"], 12 * losses["mean"])

@@ -190,6 +190,21 @@ class TestMembers:
         for name, loss in together.losses.items():
             torch.testing.assert_close(loss, torch.stack([output.losses[name] for output in alone]).mean())
 
+    def test_all_of_them_read_the_one_config(self):
+        """A temperature, a rate or a weight that changes during training changes for each."""
+        model, batch = self.make(3).train(), make_batch(self.FORM)
+        model.config.contrastive_loss_weight = 0
+        assert "contrastive" not in model(**batch).losses
+        model.config.contrastive_loss_weight = 0.5
+        assert "contrastive" in model(**batch).losses
+        before = {name: float(loss) for name, loss in model.eval()(**batch).losses.items()}
+        model.config.smoothing_rate = 3
+        members = [model.joyful, *(member.joyful for member in model.further_members)]
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        after = [float(member(**inputs).losses["fusion"]) for member in members]
+        assert float(model(**batch).losses["fusion"]) == pytest.approx(sum(after) / 3)
+        assert before["fusion"] != pytest.approx(sum(after) / 3)
+
     def test_representations_are_those_of_the_first(self):
         model, batch = self.make(2), make_batch(self.FORM)
         torch.testing.assert_close(

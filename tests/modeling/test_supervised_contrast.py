@@ -7,12 +7,29 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joyful_hf.modeling.supervised_contrast import inter_modal_loss, intra_modal_loss, supervised_contrastive_loss
+from joyful_hf.modeling.emotion_pairs import EmotionPairs
+from joyful_hf.modeling.processes import Processes
+from joyful_hf.modeling.supervised_contrast import (
+    emotion_contrast,
+    inter_modal_pairs,
+    intra_modal_pairs,
+    supervised_contrastive_loss,
+)
 
 NAMES = ("text", "audio", "visual")
 labels_of_batches = st.lists(st.sampled_from([-100, 0, 1, 2]), min_size=1, max_size=9)
 subsets = st.sampled_from([NAMES, NAMES[:2], NAMES[2:]])
 temperatures = st.sampled_from([0.1, 0.5, 2.0])
+
+
+def intra_modal_loss(rows, present, labels, temperature, pairs=intra_modal_pairs):
+    present = {name: here.squeeze(-1) for name, here in present.items()}
+    emotions = EmotionPairs.of(present, labels, Processes(len(labels), together=False))
+    return emotion_contrast(rows, rows, emotions, pairs(rows), temperature).sum()
+
+
+def inter_modal_loss(rows, present, labels, temperature):
+    return intra_modal_loss(rows, present, labels, temperature, inter_modal_pairs)
 
 
 def make(labels, names):

@@ -125,6 +125,10 @@ class TestScores:
         assert scores == pytest.approx((self.LOGITS[0] / 2).sigmoid().tolist())
         assert TASKS[MULTI_LABEL].label([0.5, 0.49, 0.9], ["a", "b", "c"]) == ["a", "c"]
 
+    def test_of_several_values_name_each(self):
+        (scores,) = TASKS[REGRESSION].scores(torch.tensor([[1.5, -0.5]])).tolist()
+        assert TASKS[REGRESSION].label(scores, ["valence", "arousal"]) == {"valence": 1.5, "arousal": -0.5}
+
     def test_of_regression_are_the_values_whatever_the_temperature(self):
         (scores,) = TASKS[REGRESSION].scores(torch.tensor([[1.5]]), temperature=2.0).tolist()
         assert TASKS[REGRESSION].label(scores, ["value"]) == 1.5
@@ -133,6 +137,30 @@ class TestScores:
 def test_a_config_that_names_no_task_has_single_labels():
     assert task_of(JoyfulConfig(num_labels=2)) is TASKS[SINGLE_LABEL]
     assert task_of(JoyfulConfig(num_labels=1, problem_type=REGRESSION)) is TASKS[REGRESSION]
+
+
+class TestSeveralValues:
+    NAN = math.nan
+    LOGITS = torch.tensor([[1.0, 0.0], [0.0, 2.0], [5.0, 5.0]])
+    LABELS = torch.tensor([[2.0, 0.5], [NAN, 0.0], [NAN, NAN]])
+
+    def test_the_loss_is_the_mean_over_all_values_that_are_known(self):
+        logits = self.LOGITS.clone().requires_grad_()
+        loss = TASKS[REGRESSION].loss(logits, self.LABELS)
+        assert loss.item() == pytest.approx((1 + 0.5 + 2) / 3)
+        loss.backward()
+        assert (logits.grad != 0).tolist() == [[True, True], [False, True], [False, False]]
+
+    def test_the_loss_of_one_column_is_that_of_a_single_value(self):
+        logits, labels = make_batch(REGRESSION, [True, False, True])
+        single = TASKS[REGRESSION].loss(logits, labels)
+        torch.testing.assert_close(TASKS[REGRESSION].loss(logits, labels[:, None]), single)
+
+    def test_contrasts_compare_the_signs_of_all_values(self):
+        values = torch.tensor([[1.0, -1.0], [2.0, -3.0], [-1.0, -1.0], [self.NAN, 1.0]])
+        quadrants = TASKS[REGRESSION].contrast_labels(values)
+        assert quadrants[0] == quadrants[1] != quadrants[2]
+        assert quadrants[3] == -100
 
 
 @each_task

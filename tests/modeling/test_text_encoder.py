@@ -158,3 +158,27 @@ def test_chunks_hold_every_text_once_and_no_more_tokens_than_allowed(lengths, to
 def test_what_is_no_encoder_of_text_is_refused(model_type):
     with pytest.raises(ValueError, match=f"'{model_type}', which is no encoder of text"):
         TextEncoder(AutoConfig.for_model(model_type, num_hidden_layers=1), "mean", True)
+
+
+class Adapter(torch.nn.Module):
+    """A low-rank addition to a linear layer, as adapters make it."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+        self.down = torch.nn.Linear(layer.in_features, 2, bias=False)
+        self.up = torch.nn.Linear(2, layer.out_features, bias=False)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.layer(rows) + self.up(self.down(rows))
+
+
+def test_an_adapter_in_a_frozen_encoder_learns_and_nothing_else_of_it():
+    encoder = make_encoder(trainable=False)
+    attention = encoder.encoder.encoder.layer[0].attention.self
+    attention.query = Adapter(attention.query)
+    assert encoder.learns
+    encoder.train()(*padded(texts()))[:, 0].sum().backward()
+    learning = {name for name, parameter in encoder.encoder.named_parameters() if parameter.grad is not None}
+    assert {name.rsplit(".query.")[-1] for name in learning} == {"down.weight", "up.weight"}
+    assert encoder.encoder.training  # with the encoder's own dropout

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel
 
 from joyful_hf import DialogueError
-from joyful_hf.processing import feature_extraction
+from joyful_hf.processing import audio_extractors, feature_extraction
 from joyful_hf.processing.dialogues import EXTRACTOR_KEYS
 from joyful_hf.processing.encoders import split_revision
 from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
@@ -157,6 +157,12 @@ class TestLogMel:
         of_array, of_file = extract("audio", "logmel", sound(tone(1)), {"audio": wav_bytes(tone(1))})
         np.testing.assert_allclose(of_array, of_file, atol=0.1)
 
+    def test_an_hour_is_measured_in_parts_to_the_same_numbers(self, monkeypatch):
+        noise = np.random.default_rng(0).uniform(-0.1, 0.1, RATE).astype(np.float32)
+        whole = extract("audio", "logmel", sound(noise))
+        monkeypatch.setattr(audio_extractors, "_FRAMES_AT_ONCE", 7)
+        np.testing.assert_allclose(extract("audio", "logmel", sound(noise)), whole, rtol=1e-6)
+
 
 class TestSpeechEncoder:
     def test_is_the_mean_over_time_whatever_else_is_read(self, encoders):
@@ -170,6 +176,37 @@ class TestSpeechEncoder:
         with torch.inference_mode():
             expected = AutoModel.from_pretrained(encoders["audio"]).eval()(waveform).last_hidden_state.mean(1)[0]
         np.testing.assert_allclose(together[0], expected, atol=1e-4)
+
+    def test_a_long_sound_is_read_in_pieces_whose_means_are_averaged(self, encoders, monkeypatch):
+        extractor = load_extractor("audio", encoders["audio"])
+        loud, quiet = tone(0.7), tone(0.7, 440.0, loudness=0.1)
+        whole = np.concatenate([loud, quiet])
+        pieces = np.stack(list(extractor([sound(loud), sound(quiet)])))
+        monkeypatch.setattr(audio_extractors, "_LONGEST_PIECE", 0.8)
+        (vector,) = extractor([sound(whole)])
+        np.testing.assert_allclose(vector, pieces.mean(0), atol=1e-6)
+        longest = []
+        model = extractor._model
+        handle = model.register_forward_pre_hook(lambda _, args: longest.append(args[0].shape[-1]))
+        list(extractor([sound(np.tile(whole, 5))]))
+        handle.remove()
+        assert (len(longest), max(longest)) == (9, -(-5 * len(whole) // 9))
+
+    def test_a_sound_for_which_the_memory_is_not_enough_costs_no_other(self, encoders, monkeypatch):
+        extractor = load_extractor("audio", encoders["audio"])
+        mean_of = extractor._mean_of
+
+        def mean_of_short(piece):
+            if len(piece) > RATE:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore")
+            return mean_of(piece)
+
+        monkeypatch.setattr(extractor, "_mean_of", mean_of_short)
+        first, second, third = extractor([sound(tone(0.5)), sound(tone(2.0)), sound(tone(0.5))])
+        np.testing.assert_array_equal(first, third)
+        assert str(second) == (
+            "cannot be encoded (DefaultCPUAllocator: can't allocate memory); `start` and `end` cut out a part of it"
+        )
 
     def test_a_sound_too_short_for_it_is_followed_by_silence(self, encoders):
         assert np.isfinite(extract("audio", encoders["audio"], sound(tone(0.0005)))).all()

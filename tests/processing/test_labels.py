@@ -19,7 +19,9 @@ from joyful_hf.processing.labels import (
 )
 
 LABEL2ID = {"joy": 0, "anger": 1, "fear": 2}
-UNKNOWN = [None, -100, -100.0, float("nan"), np.int64(-100), np.float32("nan")]
+UNKNOWN = [None, -100, -100.0, float("nan"), np.int64(-100), np.float32("nan"), "", "  ", "-100"]
+UNKNOWN += [[None], [-100, ""], {"valence": None}, {}]
+TARGETS = {"valence": 0, "arousal": 1}
 
 
 def utterances_of(*labels):
@@ -73,6 +75,46 @@ def test_numbers_stay_what_they_are():
     assert labels.tolist() == [-1.5, 2, 0.25]
 
 
+# Several numbers an utterance.
+
+
+def test_values_by_name_and_vectors_become_a_column_for_each_name():
+    given = [
+        {"arousal": 2, "valence": -1.5},
+        [0.5, 1],
+        {"valence": 3.0},
+        {"valence": float("nan"), "arousal": 1},
+        None,
+    ]
+    labels = encode(REGRESSION, *given, label2id=TARGETS)
+    assert labels.dtype == np.float32
+    nan = np.nan
+    np.testing.assert_array_equal(labels, [[-1.5, 2], [0.5, 1], [3, nan], [nan, 1], [nan, nan]])
+    assert known_labels(labels).tolist() == [True, True, True, True, False]
+
+
+def test_a_single_value_may_have_a_name():
+    assert encode(REGRESSION, {"sentiment": 1}, 0.5, label2id={"sentiment": 0}).tolist() == [1, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("label", "label2id", "message"),
+    [
+        ({"dominance": 1}, TARGETS, "unknown value 'dominance' of label {'dominance': 1}; known: valence, arousal"),
+        ({"valence": 1}, None, "label {'valence': 1} has values by name, and the processor has no `label2id`"),
+        ([0.5, 1], None, "label [0.5, 1] has several values, and the processor has no `label2id` to name them"),
+        ([0.5], TARGETS, "expected one for each of valence, arousal as label, got [0.5]"),
+        ({"valence": "high"}, TARGETS, "expected a number as label, got 'high'"),
+        ([0.5, float("inf")], TARGETS, "the label inf is infinite"),
+    ],
+    ids=repr,
+)
+def test_values_that_do_not_fit_their_names_are_refused(label, label2id, message):
+    with pytest.raises(DialogueError) as caught:
+        encode(REGRESSION, label, label2id=label2id)
+    assert str(caught.value).startswith(f"dialogue 'd7', utterances[0]: {message}")
+
+
 # Unknown labels.
 
 
@@ -120,11 +162,14 @@ def test_what_a_row_in_numpy_or_torch_format_gives_is_plain_python(label, plain)
         ([1, 0.5], REGRESSION),
         ([None, -100, "joy"], SINGLE_LABEL),
         ([None, -100, float("nan")], None),
+        ([{"valence": 0.5, "arousal": 1}, {"valence": 2}], REGRESSION),
+        ([[0.5, -1.0], [1, 0.5]], REGRESSION),
     ],
     ids=repr,
 )
 def test_labels_tell_the_problem_type(labels, problem_type):
     assert infer_problem_type([("d", utterances_of(label)) for label in labels]) == problem_type
+    assert infer_problem_type([("d", utterances_of(*reversed(labels)))]) == problem_type
     assert infer_problem_type([("d", utterances_of(*labels))]) == problem_type
 
 
@@ -142,7 +187,16 @@ def test_labels_of_two_kinds_are_refused_with_both_places(first, second):
     assert "than that of dialogue 'd1', utterances[3]" in str(caught.value)
 
 
-@pytest.mark.parametrize("label", [True, b"joy", {"joy": 1}], ids=repr)
+def test_whole_numbers_by_name_may_be_votes_and_are_values_only_if_the_task_says_so():
+    utterances = utterances_of({"joy": 2, "anger": 1})
+    with pytest.raises(
+        DialogueError, match=r"utterances\[0\]: the labels are whole numbers by name; set problem_type"
+    ):
+        infer_problem_type([("dialogue 'd7'", utterances)])
+    assert encode_labels(utterances, REGRESSION, {"joy": 0, "anger": 1}, "d").tolist() == [[2, 1]]
+
+
+@pytest.mark.parametrize("label", [True, b"joy", {"joy": "much"}], ids=repr)
 def test_what_is_no_label_is_refused(label):
     with pytest.raises(DialogueError, match=r"utterances\[1\]: a label must be a string, an int"):
         LabelKinds().add(label, "dialogue 'd7', utterances[1]")
@@ -156,7 +210,8 @@ def test_what_is_no_label_is_refused(label):
     [
         (SINGLE_LABEL, "envy", "unknown label 'envy'; known labels: joy, anger, fear"),
         (SINGLE_LABEL, 3, "unknown label 3; known labels: 0 (joy), 1 (anger), 2 (fear)"),
-        (SINGLE_LABEL, -1, "unknown label -1; classes are counted from 0"),
+        (SINGLE_LABEL, -1, "unknown label -1; classes are counted from 0, the label of no class is None, and values"),
+        (SINGLE_LABEL, " Joy", "unknown label ' Joy'; did you mean 'joy'?; known labels: joy, anger, fear"),
         (SINGLE_LABEL, 0.5, "a label must be a string or an int, got float 0.5"),
         (SINGLE_LABEL, True, "a label must be a string or an int, got bool True"),
         (SINGLE_LABEL, ["joy"], "a label must be a string or an int, got list ['joy']"),

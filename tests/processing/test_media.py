@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joyful_hf.processing import media
+from joyful_hf.processing import DialogueError, media
+from joyful_hf.processing.feature_cache import FeatureCache
 from joyful_hf.processing.media import (
     MediaError,
     decode_audio,
@@ -90,6 +91,38 @@ class TestSound:
         stereo = np.stack([tone(0.1), -tone(0.1) / 2], axis=1)
         np.testing.assert_allclose(decode_audio(wav_bytes(stereo))[0], tone(0.1) / 4, atol=1e-4)
 
+    def test_a_channel_is_heard_alone_and_cut_like_the_whole(self):
+        stereo = wav_bytes(np.stack([tone(1, 200), tone(1, 800)], axis=1))
+        for channel, frequency in enumerate((200, 800)):
+            utterance = {"audio": stereo, "start": 0.2, "end": 0.7, "channel": channel}
+            waveform = get_waveform(utterance, RATE)
+            assert len(waveform) == RATE / 2
+            assert main_frequency(waveform, RATE) == frequency
+            assert waveform.std() == pytest.approx(0.5 / 2**0.5, abs=0.02)
+
+    @pytest.mark.parametrize(
+        ("channel", "message"),
+        [
+            (2, "'channel' is 2, counted from 0, and there are 1"),
+            (-1, "counted from 0, got -1"),
+            ("left", "counted from 0, got 'left'"),
+            (True, "counted from 0, got True"),
+        ],
+    )
+    def test_a_channel_that_cannot_be_is_refused(self, channel, message):
+        with pytest.raises(MediaError, match=message):
+            get_waveform({"audio": wav_bytes(tone(0.1)), "channel": channel}, RATE)
+        with pytest.raises(MediaError, match="'channel'"):
+            get_waveform({"audio": {"array": tone(0.1), "sampling_rate": RATE}, "channel": channel}, RATE)
+
+    def test_two_speakers_of_one_recording_have_vectors_of_their_own_in_the_cache(self, tmp_path):
+        cache, file = FeatureCache(tmp_path), tmp_path / "call.wav"
+        file.write_bytes(wav_bytes(np.stack([tone(1, 200), tone(1, 800)], axis=1)))
+        keys = {
+            cache.key({"audio": str(file)} | own, "audio", "logmel") for own in ({}, {"channel": 0}, {"channel": 1})
+        }
+        assert len(keys) == 3
+
     def test_a_file_and_its_array_are_one(self):
         array = {"array": tone(0.5, rate=44100), "sampling_rate": 44100}
         utterances = [{"audio": audio} for audio in (array, wav_bytes(array["array"], 44100))]
@@ -144,6 +177,32 @@ class TestPictures:
     def test_a_video_of_few_pictures_repeats_them(self, tmp_path):
         path = write_recording(tmp_path / "short.mp4", pictures=pictures_that_brighten(2))
         np.testing.assert_allclose(brightness(decode_frames(path, 4)), [0, 0, 1, 1], atol=0.05)
+
+    @pytest.mark.parametrize(
+        ("numbers", "shown"),
+        [
+            ((1, 0, 0, 1), lambda picture: picture),
+            ((-1, 0, 0, 1), lambda picture: picture[:, ::-1]),
+            ((1, 0, 0, -1), lambda picture: picture[::-1]),
+            ((-1, 0, 0, -1), lambda picture: picture[::-1, ::-1]),
+            ((0, 1, -1, 0), lambda picture: np.rot90(picture, -1)),
+            ((0, -1, 1, 0), lambda picture: np.rot90(picture)),
+            ((0, 1, 1, 0), lambda picture: picture.transpose(1, 0, 2)),
+            ((0, -1, -1, 0), lambda picture: np.rot90(picture, 2).transpose(1, 0, 2)),
+        ],
+        ids=str,
+    )
+    def test_the_display_matrix_is_honoured_whole(self, numbers, shown, tmp_path):
+        pictures = np.zeros((4, 32, 48, 3), np.uint8)
+        pictures[:, :16, :24] = 255  # the top left
+        pictures[:, :16, 24:, 0] = 255
+        path = write_recording(tmp_path / "plain.mp4", pictures=pictures)
+        (plain,) = decode_frames(path, 1)
+        turned = bytearray(path.read_bytes())
+        at = turned.index(b"tkhd") + 4 + 40
+        a, b, c, d = (number << 16 for number in numbers)
+        turned[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+        np.testing.assert_array_equal(decode_frames(bytes(turned), 1)[0], shown(plain))
 
     def test_a_video_that_was_filmed_sideways_is_set_upright(self, tmp_path):
         pictures = np.zeros((5, 32, 64, 3), np.uint8)
@@ -266,3 +325,106 @@ def test_without_pyav_the_line_that_installs_it_is_given(monkeypatch):
     assert str(caught.value) == (
         'decoding audio and video needs av, which is not installed: pip install "av>=15.0" "pillow>=11.0"'
     )
+
+
+PCM = {
+    "int8": lambda sound: (sound * 2**7).astype(np.int8),
+    "uint8": lambda sound: (sound * 2**7 + 2**7).astype(np.uint8),
+    "int16": lambda sound: (sound * 2**15).astype(np.int16),
+    "uint16": lambda sound: (sound * 2**15 + 2**15).astype(np.uint16),
+    "int32": lambda sound: (sound * 2**31).astype(np.int32),
+}
+
+
+class TestIntegerSamples:
+    @pytest.mark.parametrize("kind", PCM)
+    @pytest.mark.parametrize("as_list", [False, True])
+    def test_are_scaled_by_their_type_as_a_file_s_are(self, kind, as_list):
+        if as_list and kind in ("int8", "uint16"):
+            pytest.skip("a list has no type, and no tool writes these")
+        sound = tone(0.5, rate=RATE)
+        array = PCM[kind](sound)
+        audio = {"array": array.tolist() if as_list else array, "sampling_rate": RATE}
+        step = 2.0 ** -(7 if "8" in kind else 14)
+        np.testing.assert_allclose(get_waveform({"audio": audio}, RATE), sound, atol=step)
+
+    def test_are_those_of_the_file(self):
+        sound = tone(0.5, rate=RATE)
+        audio = {"array": (sound * 32767).astype("<i2"), "sampling_rate": RATE}
+        np.testing.assert_array_equal(get_waveform({"audio": audio}, RATE), decode_audio(wav_bytes(sound))[0])
+
+    @pytest.mark.parametrize("bits", [8, 16, 32])
+    def test_floats_of_an_integer_s_range_are_refused_with_the_divisor(self, bits):
+        audio = {"array": tone(0.1, rate=RATE).astype(np.float64) * 2 ** (bits - 1), "sampling_rate": RATE}
+        with pytest.raises(DialogueError, match=rf"their range \({2 ** (bits - 1)} for {bits}-bit"):
+            get_waveform({"audio": audio}, RATE)
+
+    def test_a_sound_that_overshoots_a_little_is_read(self):
+        loud = tone(0.1, rate=RATE, loudness=1.5)
+        np.testing.assert_array_equal(get_waveform({"audio": {"array": loud, "sampling_rate": RATE}}, RATE), loud)
+
+
+def cut_off(path: Path, share: float = 0.5) -> Path:
+    """Write the first part of a file beside it."""
+    data = path.read_bytes()
+    part = path.with_name(f"part of {path.name}")
+    part.write_bytes(data[: int(share * len(data))])
+    return part
+
+
+class TestBreakingOff:
+    @pytest.mark.parametrize("suffix", [".wav", ".mkv", ".webm"])
+    def test_a_sound_that_breaks_off_is_refused_with_where(self, recordings, suffix, tmp_path):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(recordings[suffix].read_bytes())
+        with pytest.raises(MediaError, match=r"breaks off after \d\.\d\d of 4\.0\d s"):
+            decode_audio(cut_off(path))
+
+    def test_so_are_bytes(self):
+        with pytest.raises(MediaError, match=r"breaks off after 0\.50 of 1\.00 s"):
+            decode_audio(wav_bytes(tone(1.0, rate=RATE))[: 44 + RATE])
+
+    @pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+    def test_pictures_that_stop_are_refused_with_where(self, recordings, suffix, tmp_path):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(recordings[suffix].read_bytes())
+        with pytest.raises(MediaError, match=r"breaks off after \d\.\d\d of 4\.0\d s"):
+            decode_frames(cut_off(path), 8)
+
+    def test_a_cut_before_the_break_is_read(self, recordings, tmp_path):
+        path = tmp_path / "a.wav"
+        path.write_bytes(recordings[".wav"].read_bytes())
+        assert len(decode_audio(cut_off(path), 0.5, 1.5)[0]) == 48000
+
+    def test_pictures_may_end_before_the_sound_and_the_other_way_round(self, tmp_path):
+        sound, pictures = tone(2.0, rate=48000), pictures_that_brighten(20)
+        for suffix in (".mkv", ".mp4", ".webm"):
+            path = write_recording(tmp_path / f"short{suffix}", sound, pictures[:10])
+            assert len(decode_frames(path, 4)) == 4
+            path = write_recording(tmp_path / f"quiet{suffix}", sound[:48000], pictures)
+            assert len(decode_audio(path)[0]) == pytest.approx(48000, abs=2500)
+
+    @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF])
+    def test_a_wav_file_from_a_pipe_says_no_size(self, size):
+        data = bytearray(wav_bytes(tone(0.5, rate=RATE)))
+        data[40:44] = struct.pack("<I", size)
+        if size:
+            assert len(decode_audio(bytes(data))[0]) == RATE // 2
+
+
+class TestChannels:
+    @pytest.mark.parametrize("second", [-1.0, -0.9])
+    def test_in_opposite_phase_do_not_cancel_each_other(self, second):
+        sound = tone(0.5, rate=RATE)
+        heard, _ = decode_audio(wav_bytes(np.stack([sound, second * sound], axis=1)))
+        np.testing.assert_allclose(heard, sound, atol=1e-4)
+
+    @pytest.mark.parametrize("second", [0.0, 1.0, 0.5, -0.2])
+    def test_are_averaged_otherwise(self, second):
+        sound = tone(0.5, rate=RATE)
+        heard, _ = decode_audio(wav_bytes(np.stack([sound, second * sound], axis=1)))
+        np.testing.assert_allclose(heard, (1 + second) / 2 * sound, atol=1e-4)
+
+    def test_that_have_nothing_in_common_are_averaged(self):
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (RATE, 2)).astype(np.float32)
+        np.testing.assert_allclose(decode_audio(wav_bytes(noise))[0], noise.mean(1), atol=1e-4)

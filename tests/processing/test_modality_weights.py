@@ -131,23 +131,40 @@ def test_targets():
     np.testing.assert_array_equal(several, [[1, 1], [0, 0], [0, 0]])
     (values,) = as_targets([[0.5, None, -2.0]])
     np.testing.assert_array_equal(values, [[0.5], [0], [-2]])
+    (several,) = as_targets([[[0.5, 1.0], None]])
+    np.testing.assert_array_equal(several, [[0.5, 1], [0, 0]])
 
 
-def test_a_processor_made_to_measure_has_them():
-    dialogues = [
+@pytest.mark.parametrize("form", [float, int, lambda value: {"valence": float(value)}, lambda value: [int(value), 0]])
+def test_whole_numbers_are_values_in_a_regression(form):
+    """As classes, the steps of a scale would tell much less apart than they do as values."""
+
+    def weights(form, **parameters):
+        dialogues = to_dialogues(make_corpus(kind="value"), lambda value: form(round(2 * value)))
+        return JoyfulProcessor.from_dialogues(dialogues, problem_type="regression", **parameters).modality_weights
+
+    names = {"label2id": {"valence": 0, "arousal": 1}} if form(1) == [1, 0] else {}
+    assert weights(form, **names) == pytest.approx(weights(float))
+
+
+def to_dialogues(corpus, label_of=lambda label: label):
+    return [
         {
             "utterances": [
                 {
                     "speaker": "A",
-                    "label": label,
+                    "label": label_of(label),
                     **{f"{name}_features": list(rows[index]) for name, (rows, _) in f.items()},
                 }
                 for index, label in enumerate(labels)
             ]
         }
-        for f, labels in make_corpus()
+        for f, labels in corpus
     ]
-    weights = JoyfulProcessor.from_dialogues(dialogues).modality_weights
+
+
+def test_a_processor_made_to_measure_has_them():
+    weights = JoyfulProcessor.from_dialogues(to_dialogues(make_corpus())).modality_weights
     assert weights is not None
     assert weights["text"] == 1.0
     assert weights["audio"] == LEAST_WEIGHT

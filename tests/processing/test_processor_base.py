@@ -65,6 +65,7 @@ class TestDescription:
 
     def test_packages_are_those_of_the_media_that_are_read(self):
         assert JoyfulProcessor(text_dim=2, text_extractor="hashing").extras == ()
+        assert JoyfulProcessor(text_dim=2).extras == ()
         assert JoyfulProcessor(video_extractor="frame-statistics").extras == ("media",)
         assert JoyfulProcessor(audio_extractor="opensmile:emobase").extras == ("media", "opensmile")
         assert FoalNetProcessor().extras == ("media",)

@@ -22,8 +22,24 @@ def test_one_pass_finds_mean_and_deviation(vectors):
     statistics = feature_statistics(iter(vectors), vectors.shape[1])
     exact = vectors.astype(np.float64)
     deviation = exact.std(axis=0)
+    smallest = np.maximum(4 * np.finfo(np.float32).eps * np.abs(exact.mean(axis=0)), 1e-12)
     np.testing.assert_allclose(statistics["mean"], exact.mean(axis=0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(statistics["std"], np.where(deviation < 1e-6, 1, deviation), rtol=1e-5)
+    np.testing.assert_allclose(statistics["std"], np.where(deviation < smallest, 1, deviation), rtol=1e-5)
+
+
+@given(scale=st.floats(1e-9, 1e9))
+def test_a_dimension_of_any_scale_is_scaled(scale):
+    vectors = np.array([[1.0], [2.0], [4.0]]) * scale
+    statistics = feature_statistics(vectors, 1)
+    scaled = (vectors - statistics["mean"]) / statistics["std"]
+    assert scaled.std() == pytest.approx(1, rel=1e-5)
+
+
+def test_rounding_of_a_large_value_is_not_blown_up():
+    rng = np.random.default_rng(0)
+    vectors = (1000 + 1e-4 * rng.standard_normal((100, 1))).astype(np.float32)
+    statistics = feature_statistics(vectors, 1)
+    assert (1001 - statistics["mean"][0]) / statistics["std"][0] == pytest.approx(1, rel=1e-3)
 
 
 def test_a_large_offset_cancels_nothing():

@@ -59,6 +59,12 @@ def test_classes_are_named_in_alphabetical_order(dialogues):
         ([["joy"], [], ["fear", "joy"]], {"fear": 0, "joy": 1}, "multi_label_classification"),
         ([0.5, -1.0], None, "regression"),
         ([1, 0.5], None, "regression"),
+        (
+            [{"valence": 0.5, "arousal": -1.0}, {"dominance": 2.5}],
+            {"arousal": 0, "dominance": 1, "valence": 2},
+            "regression",
+        ),
+        (["joy", "", "anger", "-100"], {"anger": 0, "joy": 1}, "single_label_classification"),
         ([None, -100], None, None),
     ],
     ids=repr,
@@ -67,6 +73,33 @@ def test_labels_tell_classes_and_task(labels, label2id, problem_type):
     summary = summarize_dialogues(dialogue_with(*labels))
     assert summary.label2id == label2id
     assert summary.problem_type == problem_type
+
+
+@pytest.mark.parametrize("label", [2, -3, {"valence": 2, "arousal": -1}], ids=repr)
+def test_whole_numbers_are_values_where_the_task_says_so(label):
+    summary = summarize_dialogues(dialogue_with(label, None), problem_type="regression")
+    assert summary.problem_type == "regression"
+    assert not summary.label_counts
+    assert summary.label2id == ({"arousal": 0, "valence": 1} if isinstance(label, dict) else None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "warning"),
+    [
+        (["joy", "Joy", " joy ", "joy", "anger"], "' joy ' (1), 'Joy' (1), 'joy' (2) differ in case or blanks only"),
+        (
+            [["no emotion"], ["No  Emotion", "joy"]],
+            "'No  Emotion' (1), 'no emotion' (1) differ in case or blanks only",
+        ),
+        (["joy", "joys", "anger"], ""),
+    ],
+    ids=["one", "several", "none"],
+)
+def test_labels_that_differ_in_case_or_blanks_only_are_warned_of(labels, warning, caplog):
+    summary = summarize_dialogues(dialogue_with(*labels))
+    assert warning in caplog.text
+    assert bool(caplog.text) == bool(warning)
+    assert "joy" in summary.label2id, "nothing is merged"
 
 
 def test_labels_are_counted():

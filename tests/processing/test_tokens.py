@@ -118,6 +118,11 @@ def test_parameters_that_make_no_sense_are_refused(parameters, message):
         JoyfulProcessor(**parameters)
 
 
+def test_a_text_extractor_beside_a_tokenizer_is_refused_and_not_ignored():
+    with pytest.raises(DialogueError, match="text_extractor is 'hashing', and with a tokenizer the model reads text"):
+        JoyfulProcessor.from_dialogues([said("a")], tokenizer=make_tokenizer(), text_extractor="hashing")
+
+
 @pytest.mark.parametrize("load", [JoyfulProcessor.from_pretrained, AutoProcessor.from_pretrained], ids=["own", "auto"])
 def test_the_tokenizer_survives_saving(load, tmp_path):
     processor = JoyfulProcessor.from_dialogues(make_dialogues(), tokenizer=make_tokenizer(), text_max_length=9)

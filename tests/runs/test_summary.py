@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from joyful_hf import DialogueError, compute_metrics
+from joyful_hf import DialogueError, JoyfulTrainer, compute_metrics
+from joyful_hf.data.encoded import EncodedDialogues
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.runs.names import RUN_SUMMARY
 from joyful_hf.runs.summary import ChosenBy, RunSummary
 from tests.support.helpers import FAMILY_CASES, LABELS, make_dialogues
 from tests.support.run_summaries import data_summary, make_summary
-from tests.support.training import TRAIN, VALIDATION, make_trainer
+from tests.support.training import TRAIN, VALIDATION, make_trainer, training_args
 
 TEST = make_dialogues((3, 5), modalities=("text", "audio"))
 
@@ -37,7 +38,9 @@ def test_it_counts_the_data_that_the_run_saw(trained, family):
 
     assert (summary.train.num_dialogues, summary.train.num_utterances) == (len(TRAIN), len(utterances))
     assert summary.train.max_speakers == 2
-    assert summary.train.label_counts == {label: sum(one["label"] == label for one in utterances) for label in LABELS}
+    assert summary.train.label_counts == {
+        label: sum(spoken["label"] == label for spoken in utterances) for label in LABELS
+    }
     assert summary.train.modality_counts == dict.fromkeys(family.modalities, len(utterances))
     assert summary.validation.num_utterances == sum(len(dialogue["utterances"]) for dialogue in VALIDATION)
     assert summary.test.modality_counts.keys() == set(family.modalities) - {"visual"}
@@ -67,7 +70,7 @@ def test_its_confusion_matrix_is_that_of_the_test_set(trained):
 def test_it_says_what_chose_the_checkpoint(trained):
     chosen = trained.run_summary().chosen_by
     by_epoch = {
-        one["epoch"]: one["eval_weighted_f1"] for one in trained.state.log_history if "eval_weighted_f1" in one
+        entry["epoch"]: entry["eval_weighted_f1"] for entry in trained.state.log_history if "eval_weighted_f1" in entry
     }
 
     assert (chosen.metric, chosen.greater_is_better) == ("weighted_f1", True)
@@ -144,3 +147,35 @@ def test_no_pickle_is_left_beside_a_checkpoint(trained, tmp_path):
     arguments = json.loads((tmp_path / "training_args.json").read_text())
     assert arguments["learning_rate"] == trained.args.learning_rate
     assert arguments["output_dir"] == tmp_path.name
+
+
+def test_values_have_a_range_and_what_it_leaves_out_has_a_reason(tmp_path):
+    def rated(rng):
+        return float(rng.integers(1, 6))
+
+    train, validation = (make_dialogues(lengths, label=rated) for lengths in ((6, 8, 7), (9, 8)))
+    case = FAMILY_CASES[0]
+    model, processor = case.make(train)
+    trainer = JoyfulTrainer(
+        model=model,
+        args=training_args(tmp_path, eval_strategy="no", load_best_model_at_end=False),
+        train_dataset=train,
+        eval_dataset=validation,
+        processing_class=processor,
+    )
+    summary = trainer.run_summary()
+    summary.save(tmp_path)
+    summary = RunSummary.read(tmp_path)
+    assert (summary.train.label_counts, summary.train.label_ranges) == ({}, {"LABEL_0": [1.0, 5.0]})
+    assert summary.left_out["validation"].keys() >= {"acc_2", "acc_7"}
+    assert summary.left_out["validation"].keys().isdisjoint(summary.results["validation"])
+
+
+def test_each_of_several_values_has_a_range(tmp_path):
+    nan = float("nan")
+    labels = iter([{"valence": 0.5, "arousal": nan}, {"valence": -2.0}, None, {"arousal": 1.5, "valence": 1.0}])
+    dialogues = make_dialogues((4,), label=lambda rng: next(labels))
+    model, processor = FAMILY_CASES[0].make(dialogues)
+    summary = EncodedDialogues(dialogues, processor).summarize(model.config)
+    assert summary.label_ranges == {"arousal": [1.5, 1.5], "valence": [-2.0, 1.0]}
+    assert summary.label_counts == {}

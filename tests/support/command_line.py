@@ -1,6 +1,7 @@
 """What the tests of the command line share."""
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +28,10 @@ def bytes_of(folder: Path) -> dict[Path, bytes]:
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The records of a file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class Terminal(StringIO):
+    """A standard error that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True

@@ -1,6 +1,6 @@
-"""What each process of `tests/test_two_processes.py` runs, and the test itself in one process.
+"""What each process of `tests/training/test_two_processes.py` runs, and the test itself in one process.
 
-torchrun --standalone --nproc-per-node 2 tests/two_processes.py FOLDER
+torchrun --standalone --nproc-per-node 2 tests/support/two_processes.py FOLDER
 """
 
 import json
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch.utils.data import IterableDataset
 
 from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments
 from joyful_hf.cli import app as cli
 from joyful_hf.data.jsonl import write_dialogues
 from tests.support.helpers import FAMILY_CASES, make_dialogue, make_dialogues
-from tests.support.training import SMALL_SETTINGS
+from tests.support.one_step import STEP_CASES, StepCase, dialogues_of, one_step, some_labels
+from tests.support.training import SMALL_SETTINGS, training_args
 
 # Seven dialogues in batches of two: two processes have to invent one to fill the last batch.
 EVALUATED = make_dialogues((5, 9, 1, 7, 4, 3, 6))
@@ -27,6 +29,17 @@ TRAINED = [
     make_dialogue(5, seed=9, label=lambda rng: None),
 ]
 MODEL = FAMILY_CASES[0]
+# Twenty-three dialogues, told apart by their length.
+SAMPLED = make_dialogues(range(1, 24))
+EVALUATED_CASES = [case for case in FAMILY_CASES if case.name.endswith(("recommended", "with-text"))]
+
+
+def cuts_of(case: StepCase) -> list[tuple[int, int]]:
+    """Batch sizes and accumulation steps with which a step of five dialogues is made on two processes.
+
+    They make 3 + 2 dialogues; 5 and none; 2 + 2, 1 and none.
+    """
+    return [(3, 1), (5, 1)] if case.compares else [(3, 1), (2, 2)]
 
 
 class Stream(IterableDataset):
@@ -39,14 +52,15 @@ class Stream(IterableDataset):
 
 def make_trainer(folder: Path, train: Any = None, **arguments: Any) -> JoyfulTrainer:
     model, processor = MODEL.make(EVALUATED)
-    defaults = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False, "use_cpu": True}
+    defaults: dict[str, Any] = {
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "load_best_model_at_end": False,
+        "use_cpu": True,
+    }
+    defaults |= {"per_device_train_batch_size": 1, "per_device_eval_batch_size": 2}
     args = JoyfulTrainingArguments(
-        str(folder),
-        per_device_train_batch_size=1,
-        per_device_eval_batch_size=2,
-        logging_strategy="steps",
-        logging_steps=1,
-        **(defaults | arguments),
+        str(folder), logging_strategy="steps", logging_steps=1, disable_tqdm=True, **(defaults | arguments)
     )
     return JoyfulTrainer(model=model, args=args, train_dataset=train, processing_class=processor)
 
@@ -67,6 +81,7 @@ def run(folder: Path) -> dict[str, Any]:
         "utterances": int((output.label_ids != -100).sum()),
         "predictions": output.predictions.tolist(),
         "metrics without labels": trainer.evaluate(TRAINED[-1:] * 3),
+        "evaluations": run_evaluations(folder),
     }
     for name, train in (("training", TRAINED), ("training of a stream", Stream(TRAINED))):
         trainer = make_trainer(folder, train, max_steps=5)
@@ -78,6 +93,43 @@ def run(folder: Path) -> dict[str, Any]:
             "log": [entry for entry in trainer.state.log_history if "loss" in entry],
         }
     return results
+
+
+def seen_by_all(folder: Path, train: Any, **arguments: Any) -> list[int]:
+    """The lengths of the dialogues that all processes see in an epoch, as often as they count."""
+    trainer = make_trainer(folder, train, **({"per_device_train_batch_size": 2, "max_steps": 20} | arguments))
+    batches = [batch for batch in trainer.get_train_dataloader() if "is_filler" not in batch]
+    lengths = [length for batch in batches for length in batch["dialogue_lengths"].tolist()]
+    return sorted(gather_object(lengths))
+
+
+def run_samplers(folder: Path) -> dict[str, list[int]]:
+    """An epoch in each order."""
+    orders = ("random", "sequential", "group_by_length")
+    seen = {order: seen_by_all(folder, SAMPLED, train_sampling_strategy=order) for order in orders}
+    return seen | {
+        "stream": seen_by_all(folder, Stream(SAMPLED)),
+        "odd stream": seen_by_all(folder, Stream(SAMPLED[:21])),
+        "last batch dropped": seen_by_all(
+            folder, SAMPLED, train_sampling_strategy="sequential", dataloader_drop_last=True
+        ),
+    }
+
+
+def run_evaluations(folder: Path) -> dict[str, dict[str, float]]:
+    """Families whose losses have different counts, on dialogues of which some have no label."""
+    dialogues, results = dialogues_of(some_labels), {}
+    for case in EVALUATED_CASES:
+        model, processor = case.make(dialogues)
+        args = training_args(folder, eval_strategy="no", load_best_model_at_end=False, use_cpu=True)
+        trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
+        results[case.name] = trainer.evaluate(dialogues)
+    return results
+
+
+def run_steps(folder: Path) -> dict[str, dict[tuple[int, int], dict[str, Any]]]:
+    """The step of each case, cut in several ways."""
+    return {case.name: {cut: one_step(folder, case, *cut) for cut in cuts_of(case)} for case in STEP_CASES}
 
 
 def run_command_line(folder: Path, trainer_process: int) -> None:
@@ -93,8 +145,11 @@ def run_command_line(folder: Path, trainer_process: int) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     results = run(folder)
+    results["seen"] = run_samplers(folder)
+    steps = run_steps(folder)
     trainer = make_trainer(folder)
     if trainer.is_world_process_zero():
+        torch.save(steps, folder / "steps.pt")
         (folder / "results.json").write_text(json.dumps(results))
     run_command_line(folder, trainer.args.process_index)
 

@@ -80,7 +80,7 @@ def test_the_command_line_trains_evaluates_and_predicts(succeeds, tmp_path, pres
     assert config["model_type"] == "foal_net"
     assert config["temperature_mode"] == (preset or "clip")
     tested = json.loads((tmp_path / "out" / "test_results.json").read_text())
-    assert {"test_weighted_f1", "test_loss_avel", "test_loss_mem"} <= tested.keys()
+    assert {"test_weighted_f1", "test_loss", "test_loss_classification"} <= tested.keys()
 
     succeeds("evaluate", "out", "--data-file", "validation.jsonl", "--output-dir", "scores")
     scores = json.loads((tmp_path / "scores" / "eval_results.json").read_text())
@@ -89,7 +89,7 @@ def test_the_command_line_trains_evaluates_and_predicts(succeeds, tmp_path, pres
 
     succeeds("predict", "out", "--data-file", "validation.jsonl", "--output-file", "found.jsonl")
     found = list(load_dialogues(tmp_path / "found.jsonl"))
-    assert [len(dialogue["utterances"]) for dialogue in found] == [len(one["utterances"]) for one in VALIDATION]
+    assert [len(dialogue["utterances"]) for dialogue in found] == [len(true["utterances"]) for true in VALIDATION]
     pairs = [
         (guess["label"], true["label"])
         for dialogue, other in zip(found, VALIDATION, strict=True)

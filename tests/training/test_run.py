@@ -2,8 +2,10 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from datasets import Dataset
 
@@ -39,7 +41,8 @@ def data(files):
 
 def train(folder: Path, data: RunData, settings=None, **arguments):
     of_training = {"num_train_epochs": 2, "save_total_limit": 1}
-    of_training |= {name: arguments.pop(name) for name in of_training.keys() & arguments.keys()}
+    names = {*of_training, "metric_for_best_model"}
+    of_training |= {name: arguments.pop(name) for name in names & arguments.keys()}
     args = JoyfulTrainingArguments(str(folder), **of_training)
     return run_training(args, data, settings=SMALL_SETTINGS | (settings or {}), **arguments)
 
@@ -67,6 +70,106 @@ def test_the_seed_decides_which(data):
     assert len(set(map(tuple, held_out))) > 1
 
 
+FORMS = {
+    "strings": ("calm", "joy", "disgust"),
+    "ints": (0, 1, 2),
+    "lists": (["calm"], ["joy", "calm"], ["disgust"]),
+}
+
+
+def labelled(*labels):
+    """A dialogue for each list of labels."""
+    return Dataset.from_list(
+        [
+            {"dialogue_id": str(index), "utterances": [{"speaker": "A", "label": label} for label in of_dialogue]}
+            for index, of_dialogue in enumerate(labels)
+        ]
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("calm", "joy", "rare"), FORMS.values(), ids=FORMS)
+def test_a_label_that_occurs_nowhere_else_stays_with_the_training_dialogues(calm, joy, rare, seed):
+    rest, held_out = hold_out(
+        labelled([calm, joy], [joy, rare], [calm, joy, None], [calm], [joy, calm]), seed, share=0.4
+    )
+    assert len(held_out) == 2
+    assert "1" in ids(rest)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_split_never_takes_all_dialogues_of_a_label(seed):
+    rest, held_out = hold_out(labelled(["calm"], ["calm"], ["calm"], ["joy"], ["joy"]), seed, share=0.6)
+    assert {u["label"] for dialogue in rest for u in dialogue["utterances"]} == {"calm", "joy"}
+    assert len(held_out) == 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("unknown", [None, "", "-100"], ids=repr)
+def test_dialogues_without_a_label_are_not_held_out(unknown, seed):
+    _, held_out = hold_out(
+        labelled(["joy"], [unknown], [unknown, unknown], ["joy"], [unknown, "joy"]), seed, share=0.4
+    )
+    assert len(held_out) == 2
+    assert {"1", "2"}.isdisjoint(ids(held_out))
+
+
+def test_without_a_rare_label_the_split_is_the_one_that_the_seed_draws():
+    order = np.random.default_rng(5).permutation(20)
+    rest, held_out = hold_out(labelled(*[["joy", "calm"]] * 20), seed=5)
+    assert ids(held_out) == list(map(str, sorted(order[:2].tolist())))
+    assert ids(rest) == list(map(str, sorted(order[2:].tolist())))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([["joy"], ["calm"], ["fear"]], "each has a label that no other one has"),
+        ([["joy"], [None], [None]], "one dialogue only has labels"),
+    ],
+    ids=["all rare", "one labelled"],
+)
+def test_where_no_dialogue_can_be_spared_a_file_is_asked_for(labels, reason):
+    for seed in range(3):
+        with pytest.raises(DialogueError, match=f"no dialogue can be held out.*: {reason}; give `validation_file`"):
+            hold_out(labelled(*labels), seed)
+
+
+def test_values_are_not_kept_together_as_classes_are():
+    numbers = labelled([1, 2], [3], [-1, 5])
+    assert len(hold_out(numbers, 0, problem_type="regression")[1]) == 1
+    assert len(hold_out(labelled([0.5], [1.5], [2.5]), 0)[1]) == 1
+    with pytest.raises(DialogueError, match="each has a label"):
+        hold_out(numbers, 0)
+
+
+def test_one_label_is_too_few_to_train_on(tmp_path, data):
+    for label in ("joy", 1):
+        one = [dialogue | {"utterances": [u | {"label": label} for u in dialogue["utterances"]]} for dialogue in TRAIN]
+        with pytest.raises(DialogueError, match=f"^the training dialogues have one label only, '{label}'$"):
+            train(
+                tmp_path / "out",
+                replace(data, train=Dataset.from_list(one), validation=Dataset.from_list(one), test=None),
+            )
+
+
+def test_lists_without_any_label_are_too_few_to_train_on(tmp_path, data):
+    none = [dialogue | {"utterances": [u | {"label": []} for u in dialogue["utterances"]]} for dialogue in TRAIN]
+    with pytest.raises(DialogueError, match=r"^no utterance of the training dialogues has a label in its list$"):
+        train(tmp_path / "out", replace(data, train=Dataset.from_list(none)))
+
+
+def test_a_metric_that_the_scale_of_the_labels_does_not_allow_is_refused_with_the_reason(tmp_path, data):
+    def scaled(dataset):
+        return dataset.map(
+            lambda row: {"utterances": [u | {"label": 1.0 + len(u["label"])} for u in row["utterances"]]}
+        )
+
+    data = replace(data, train=scaled(data.train), validation=scaled(data.validation), test=None)
+    with pytest.raises(DialogueError, match=r"'acc_7' is none .*\(acc_7 needs labels of both signs from -3 to 3, and"):
+        train(tmp_path / "out", data, metric_for_best_model="acc_7")
+
+
 def test_at_least_one_dialogue_is_held_out(data):
     rest, held_out = hold_out(data.train.select(range(2)), seed=0)
     assert (len(rest), len(held_out)) == (1, 1)
@@ -84,11 +187,11 @@ def test_a_validation_file_validates(files, data):
     assert data.validation_source == f"3 dialogues of {files[1]}"
 
 
-# What a folder holds
+# The folder
 
 
 def checkpoint(folder: Path, step: int, state: str | None = "{}") -> Path:
-    """What a run leaves after a step; its state is what it writes last."""
+    """A checkpoint as a run leaves it; the state is written last."""
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     (path / "model.safetensors").touch()
@@ -166,7 +269,7 @@ def test_what_is_overwritten_stays_until_everything_is_checked(tmp_path, data):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-# What becomes of the settings
+# Settings
 
 
 def test_settings_go_to_the_config_the_processor_or_both(data):
@@ -201,12 +304,24 @@ def test_settings_of_which_no_model_can_be_made_are_named(data, settings, messag
 
 
 @pytest.mark.parametrize("preset", JOYFUL.presets)
-def test_a_preset_tells_apart_as_many_speakers_as_any_file_has(data, preset):
+def test_a_preset_tells_apart_as_many_speakers_as_training_and_validation_have(data, preset):
     crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
     settings = {"projection_size": 8, "intermediate_size": 24}
-    model, processor = make_model_and_processor(JOYFUL, preset, settings, RunData(data.train, data.validation, crowd))
+    model, processor = make_model_and_processor(JOYFUL, preset, settings, RunData(data.train, crowd, data.validation))
     assert (processor.relation_scheme, processor.max_speakers) == ("speaker_pair", 6)
     assert model.config.num_relations == processor.num_relations == 72
+
+
+def test_the_test_dialogues_decide_on_nothing(tmp_path, data):
+    crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
+    small = {"projection_size": 8, "basis_size": 4, "num_hidden_layers": 1, "intermediate_size": 24}
+    with pytest.raises(DialogueError, match="6 speakers"):
+        run_training(
+            JoyfulTrainingArguments(str(tmp_path / "out")),
+            RunData(data.train, data.validation, crowd),
+            preset="paper",
+            settings=small,
+        )
 
 
 # The run itself

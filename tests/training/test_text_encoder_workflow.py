@@ -41,7 +41,7 @@ from tests.test_invariants import logits_of, run
 
 GRAPH_MODELS = [JoyfulForEmotionRecognition, ARIIGCNForEmotionRecognition]
 UNFROZEN = {"unfreeze_text_encoder": True}
-# What transformers calls it depends on its version.
+# Its name in transformers depends on the version.
 CHECKPOINTING = "activation" if hasattr(PreTrainedModel, "activation_checkpointing_enable") else "gradient"
 
 each_model = pytest.mark.parametrize("model_class", GRAPH_MODELS, ids=lambda one: one.__name__)
@@ -132,12 +132,12 @@ class TestFromEncoders:
         assert type(loaded) is model_class
         assert torch.equal(logits_of(loaded, processor, raw(TRAIN)), expected)
         assert_same_weights(loaded.state_dict(), model.state_dict())
-        assert all(one.requires_grad == unfrozen for one in encoder_of(loaded).parameters())
+        assert all(parameter.requires_grad == unfrozen for parameter in encoder_of(loaded).parameters())
 
     def test_it_can_be_unfrozen_while_loading(self, make, tmp_path):
         make().save_pretrained(tmp_path)
         loaded = JoyfulForEmotionRecognition.from_pretrained(tmp_path, unfreeze_text_encoder=True)
-        assert all(one.requires_grad for one in encoder_of(loaded).parameters())
+        assert all(parameter.requires_grad for parameter in encoder_of(loaded).parameters())
 
 
 class TestBatches:
@@ -252,15 +252,15 @@ class TestTraining:
         encoder = {id(parameter) for parameter in encoder_of(model).parameters()}
         rest = [p for p in model.parameters() if id(p) not in encoder and rates[id(p)] != 0.1]
         assert len(rates) == len(list(model.parameters()))
-        assert {rates[one] for one in encoder} == {0.01}
+        assert {rates[parameter] for parameter in encoder} == {0.01}
         assert len(rest) == sum(len(list(part.parameters())) for part, _ in model.learning_rates()[1:])
 
     def test_a_frozen_one_is_not_in_the_optimizer_nor_among_the_step_weights(self, trainer, tmp_path):
         frozen = trainer(tmp_path, settings={"unfreeze_text_encoder": False}, save_total_limit=None)
         before = weights_of(frozen)
         frozen.train()
-        optimized = {id(one) for group in frozen.optimizer.param_groups for one in group["params"]}
-        encoder = {id(one) for one in encoder_of(frozen.model).parameters()}
+        optimized = {id(parameter) for group in frozen.optimizer.param_groups for parameter in group["params"]}
+        encoder = {id(parameter) for parameter in encoder_of(frozen.model).parameters()}
         assert not optimized & encoder
         changed = {name for name, tensor in weights_of(frozen).items() if not torch.equal(tensor, before[name])}
         assert changed
@@ -361,7 +361,7 @@ class TestCommandLine:
     def test_a_mistake_is_one_line(self, joyful, folder, tmp_path, changes, message):
         (tmp_path / "empty").mkdir()
         silent = [
-            dialogue | {"utterances": [without_modality(one, "text") for one in dialogue["utterances"]]}
+            dialogue | {"utterances": [without_modality(utterance, "text") for utterance in dialogue["utterances"]]}
             for dialogue in TRAIN
         ]
         write_dialogues(silent, tmp_path / "silent.jsonl")

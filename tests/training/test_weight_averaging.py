@@ -10,13 +10,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments
-from joyful_hf.training.weight_averaging import (
-    STEP_WEIGHTS_FILE,
-    AveragedWeights,
-    WeightAveraging,
-    load_step_weights,
-    save_step_weights,
-)
+from joyful_hf.training.weight_averaging import STEP_WEIGHTS_FILE, AveragedWeights, WeightAveraging
 from tests.support.helpers import FAMILY_CASES, make_dialogues
 
 
@@ -36,7 +30,7 @@ def test_it_is_an_exponential_moving_average_that_starts_fast(linear):
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * linear.weight.detach()
 
-    torch.testing.assert_close(averaged.average[0], expected)
+    torch.testing.assert_close(averaged.average["weight"], expected)
 
 
 def test_inside_the_block_the_model_has_the_average_and_after_it_its_own_weights_to_the_bit(linear):
@@ -51,20 +45,50 @@ def test_inside_the_block_the_model_has_the_average_and_after_it_its_own_weights
     assert torch.equal(linear.weight, own)
 
 
+def test_in_bfloat16_the_average_moves_as_in_float32(linear, tmp_path):
+    half = copy.deepcopy(linear).bfloat16()
+    precise, rounded = AveragedWeights(linear, decay=0.999), AveragedWeights(half, decay=0.999)
+    for model in (linear, half):
+        nn.init.ones_(model.weight)
+    for step in range(10_000, 10_200):
+        precise.update(linear, step)
+        rounded.update(half, step)
+    torch.testing.assert_close(rounded.average["weight"], precise.average["weight"], rtol=0, atol=4e-3)
+    with rounded.applied_to(half):
+        assert half.weight.dtype == torch.bfloat16
+    assert half.weight.eq(1).all()
+
+    rounded.save_step_weights(half, tmp_path)
+    resumed = AveragedWeights(half, decay=0.999)
+    resumed.load_step_weights(half, tmp_path)
+    assert all(torch.equal(resumed.average[name], average) for name, average in rounded.average.items())
+
+
+def test_running_statistics_are_averaged_with_the_weights(tmp_path):
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
+    averaged = AveragedWeights(model, decay=0.5)
+    model(torch.full((4, 2), 10.0))
+    own = model[0].running_mean.clone()
+    averaged.update(model, 100)
+    with averaged.applied_to(model):
+        torch.testing.assert_close(model[0].running_mean, own / 2)
+    assert torch.equal(model[0].running_mean, own)
+
+
 def test_step_weights_are_saved_beside_a_checkpoint_as_safetensors(linear, tmp_path):
-    save_step_weights(linear, tmp_path)
+    AveragedWeights(linear, decay=0.9).save_step_weights(linear, tmp_path)
     other = copy.deepcopy(linear)
     with torch.no_grad():
         other.weight.zero_()
 
-    load_step_weights(other, tmp_path)
+    AveragedWeights(other, decay=0.9).load_step_weights(other, tmp_path)
 
     assert torch.equal(other.weight, linear.weight)
 
 
 def test_a_checkpoint_without_step_weights_leaves_the_model_as_it_is(linear, tmp_path):
     before = linear.weight.detach().clone()
-    load_step_weights(linear, tmp_path)
+    AveragedWeights(linear, decay=0.9).load_step_weights(linear, tmp_path)
     assert torch.equal(linear.weight, before)
 
 
@@ -104,7 +128,9 @@ def test_without_a_best_checkpoint_a_run_ends_with_the_average(tmp_path):
 
 def test_the_callback_holds_an_average_during_training_only(tmp_path):
     trainer = make_trainer(tmp_path, num_train_epochs=1)
-    (averaging,) = [one for one in trainer.callback_handler.callbacks if isinstance(one, WeightAveraging)]
+    (averaging,) = [
+        callback for callback in trainer.callback_handler.callbacks if isinstance(callback, WeightAveraging)
+    ]
     seen = []
 
     class Look(TrainerCallback):
@@ -115,6 +141,21 @@ def test_the_callback_holds_an_average_during_training_only(tmp_path):
     trainer.train()
     assert seen == [True] * 3
     assert averaging.averaged is None
+
+
+def test_predictions_during_training_are_of_the_weights_that_are_evaluated(tmp_path):
+    trainer = make_trainer(tmp_path, learning_rate=0.1, validation_start=0, num_train_epochs=1)
+    scores = []
+
+    class Predict(TrainerCallback):
+        def on_evaluate(self, args, state, control, metrics, **kwargs):
+            if not scores:
+                scores.append(metrics["eval_loss"])
+                scores.append(trainer.predict(trainer.eval_dataset).metrics["test_loss"])
+
+    trainer.add_callback(Predict())
+    trainer.train()
+    assert scores[0] == pytest.approx(scores[1])
 
 
 def test_a_decay_of_zero_leaves_it_out(tmp_path):

@@ -40,6 +40,18 @@ def test_values_have_a_mean():
     )
 
 
+def test_each_of_several_values_has_a_mean():
+    first, second = {"valence": -1.5, "arousal": 0.25}, {"valence": 0.5, "arousal": 0.75}
+    dialogue = {"utterances": [utterance("Ana", 0, 30, first, 0), utterance("Ana", 30, 60, second, 0)]}
+    assert summary_table(dialogue, moments=1) == (
+        "  speaker  minutes  utterances  arousal  valence\n"
+        "  Ana          1.0           2    +0.50    -0.50\n"
+        "\n"
+        "strongest moments:\n"
+        "  0:00:00  Ana  valence -1.50, arousal +0.25  …"
+    )
+
+
 def test_several_labels_count_for_each():
     dialogue = {"utterances": [
         {"speaker": "Ana", "label": ["joy", "fear"], "scores": {"joy": 0.9, "fear": 0.6}},

@@ -132,9 +132,10 @@ def dialogue_of(label, scores, **more):
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", *TABLES, *TIMED])
-@pytest.mark.parametrize("label", [["joy", "anger"], ["joy"], [], -1.25], ids=str)
+@pytest.mark.parametrize("label", [["joy", "anger"], ["joy"], [], -1.25, {"valence": 0.5, "arousal": -1.25}], ids=str)
 def test_several_labels_and_values_survive(tmp_path, suffix, label):
-    dialogue = dialogue_of(label, {"joy": 0.8, "anger": 0.6} if isinstance(label, list) else {"sentiment": label})
+    scores = label if isinstance(label, dict) else {"sentiment": label}
+    dialogue = dialogue_of(label, {"joy": 0.8, "anger": 0.6} if isinstance(label, list) else scores)
     write_predictions(dialogue, tmp_path / f"a{suffix}")
     assert core_of(read_back(tmp_path / f"a{suffix}")) == core_of(dialogue)
 

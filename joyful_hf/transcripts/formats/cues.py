@@ -1,8 +1,8 @@
-"""The text of a cue: tags, speakers and emotions in it, taken out when read and put in when written."""
+"""The text of a cue, and the tags, speakers and emotions in it: removed when read, added when written."""
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ _NAMED = re.compile(r"(?P<name>[^\W_][^:<>\n?!;…]{0,58}?)\s?:(?:\s+(?P<text>.*
 _MARKED = re.compile(
     r"(?:\[(?P<bracket>[^\[\]]{1,60})\]|(?P<name>(?:speaker|spk)[ _]?\w{1,3})):(?:\s+(?P<text>.*))?$", re.I
 )
-# `Ana [joy 83%]: `: a bracket with percentages, with a signed number, with nothing, or with a plus.
-_EMOTION = r"\[(?P<emotion>|\+|[^\[\]]+ (?:\d{1,3}|\?)%|[+-]\d+\.\d+)\]"
+# `Ana [joy 83%]: `: a bracket with percentages, with signed numbers, with nothing, or with a plus.
+_EMOTION = r"\[(?P<emotion>|\+|[^\[\]]+ (?:\d{1,3}|\?)%|(?:[^\[\]]+ )?[+-]\d+\.\d+)\]"
 _EMOTION_OF_SPEAKER = re.compile(rf"(?P<name>.*?) {_EMOTION}:(?: (?P<text>.*))?$", re.S)
 _EMOTION_OF_TEXT = re.compile(rf"{_EMOTION}(?: (?P<text>.*))?$", re.S)
+_ONE_VALUE = re.compile(r"(?P<name>[^\[\]]+?) (?P<value>[+-]\d+\.\d+)(?:, |$)")
 _ONE_EMOTION = re.compile(r"(?P<is_listed>\+?)(?P<label>[^\[\]]+?) (?:\d{1,3}|\?)%(?:, |$)")
 
 _BRACKETED = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]+\*|（[^）]*）|【[^】]*】|♪[^♪]*♪")
@@ -23,15 +24,15 @@ _RUBY_TEXT = re.compile(r"<rt>.*?</rt>", re.I | re.S)
 
 
 def is_speech(text: str) -> bool:
-    """Whether anything is said in a cue besides `[music]`, `(laughs)`, `*sighs*` and `♪ … ♪`."""
+    """Return whether anything is said in a cue besides `[music]`, `(laughs)`, `*sighs*` and `♪ … ♪`."""
     return any(character.isalnum() for character in _BRACKETED.sub(" ", text).split("♪")[0])
 
 
 def without_tags(text: str, known_only: bool = False) -> str:
-    """The text of a cue without tags and entities, on one line.
+    """Return the text of a cue without tags and entities, on one line.
 
     Args:
-        known_only: leave `<` that begins no tag of subtitles, as in SRT, where it needs no escape.
+        known_only: keep a `<` that begins no tag of subtitles, as in SRT, where it need not be escaped.
     """
     text = _RUBY_TEXT.sub("", text)
     text = _KNOWN_TAG.sub("", text) if known_only else re.sub(r"<[^>]*>", "", text)
@@ -39,10 +40,10 @@ def without_tags(text: str, known_only: bool = False) -> str:
 
 
 def speakers_of(texts: Sequence[str]) -> list[tuple[str | None, str]]:
-    """The speaker that each text begins with, or None, and the rest of the text.
+    """Return the speaker that each text begins with, or None, and the rest of the text.
 
-    `[SPEAKER_00]: ` and `Speaker 0: ` are always speakers. Another `Name: ` is one if at least half of the texts that
-    say something begin so: elsewhere it is a part of a sentence.
+    `[SPEAKER_00]: ` and `Speaker 0: ` are always speakers. Any other `Name: ` is a speaker if at least half of the
+    texts with speech begin with a name; otherwise it is part of a sentence.
     """
     marked = [_MARKED.match(text) for text in texts]
     named = [None if found else _as_name(text) for found, text in zip(marked, texts, strict=True)]
@@ -58,7 +59,7 @@ def speakers_of(texts: Sequence[str]) -> list[tuple[str | None, str]]:
 
 
 def is_marked(text: str) -> bool:
-    """Whether a text begins with `[SPEAKER_00]: ` or `Speaker 0: `."""
+    """Return whether a text begins with `[SPEAKER_00]: ` or `Speaker 0: `."""
     return _MARKED.match(without_tags(text, known_only=True)) is not None
 
 
@@ -67,7 +68,7 @@ def _as_name(text: str) -> tuple[str, str] | None:
     if not found:
         return None
     name = found["name"].strip()
-    # A sentence before the colon has more words than a name has.
+    # A sentence before the colon has more words than a name.
     is_name = len(name.split()) <= 6 and not re.search(r"\.\s+\w+\s+\w+\s+\w+", name)
     return (name, (found["text"] or "").strip()) if is_name else None
 
@@ -77,13 +78,18 @@ class Emotion:
     """The label of a cue, as read."""
 
     label: Any
-    """A string, a list of strings, a float, or None where the cue is marked as unread."""
+    """A string, a list of strings, a float, floats by name, or None where the cue is marked as unread."""
 
 
 def emotion_words(label: Any, scores: dict[str, float] | None) -> str:
-    """The label as it stands in brackets: `joy 83%`, `+joy 83%, +surprise 61%`, `+1.250`, or nothing."""
+    """The label as it stands in brackets.
+
+    `joy 83%`, `+joy 83%, +surprise 61%`, `+1.250`, `valence +0.125, arousal -0.500`, or nothing.
+    """
     if label is None:
         return ""
+    if isinstance(label, Mapping):
+        return ", ".join(f"{name} {value:+.3f}" for name, value in label.items())
     if isinstance(label, float | int) and not isinstance(label, bool):
         return f"{float(label):+.3f}"
     if isinstance(label, list | tuple):
@@ -97,13 +103,13 @@ def _with_score(label: Any, scores: dict[str, float] | None) -> str:
 
 
 def speaker_and_emotion(text: str) -> tuple[str, Emotion, str] | None:
-    """The three parts of `Ana [joy 83%]: Hello`, or None if it is no such text."""
+    """Return the three parts of `Ana [joy 83%]: Hello`, or None if the text has another form."""
     found = _EMOTION_OF_SPEAKER.match(text)
     return found and (found["name"], _as_emotion(found["emotion"]), found["text"] or "")
 
 
 def emotion_and_text(text: str) -> tuple[Emotion, str] | None:
-    """The two parts of `[joy 83%] Hello`, or None if it is no such text."""
+    """Return the two parts of `[joy 83%] Hello`, or None if the text has another form."""
     found = _EMOTION_OF_TEXT.match(text)
     return found and (_as_emotion(found["emotion"]), found["text"] or "")
 
@@ -114,7 +120,8 @@ def _as_emotion(words: str) -> Emotion:
     if words == "+":
         return Emotion([])
     if not words.endswith("%"):
-        return Emotion(float(words))
+        values = {found["name"]: float(found["value"]) for found in _ONE_VALUE.finditer(words)}
+        return Emotion(values or float(words))
     found = list(_ONE_EMOTION.finditer(words))
     labels = [each["label"] for each in found]
     return Emotion(labels if found[0]["is_listed"] else labels[0])

@@ -1,4 +1,4 @@
-"""ELAN's .eaf: tiers read as speakers; a tier for each speaker, and one of emotions under it, written.
+"""ELAN's .eaf: reads tiers as speakers; writes a tier per speaker, with a tier of emotions below it.
 
 As in the ELAN Annotation Format 3.0, https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf.
 """
@@ -51,15 +51,15 @@ class _ElanTier:
 
 
 def read_elan(text: str, path: Path, tiers: Sequence[str] | None = None) -> Transcript:
-    """Read an .eaf; each tier without a parent is the tier of its participant, or of a speaker of its name.
+    """Read an .eaf; each tier without a parent belongs to its participant, or else to a speaker named like the tier.
 
-    A tier below is read in its place where it has no text itself, or holds only numbers of utterances (`ref`).
+    If such a tier has no text, or holds only the numbers of utterances (`ref`), a tier below it is read in its place.
 
     Args:
-        tiers: names of the tiers to read instead, which may depend on others.
+        tiers: names of the tiers to read instead, which may have a parent.
 
     Raises:
-        DialogueError: no XML, times in other units than milliseconds, or an annotation that refers to nothing.
+        DialogueError: the text is not XML, times are not in milliseconds, or an annotation refers to nothing.
     """
     root = parse_xml(text, path)
     if root.tag != "ANNOTATION_DOCUMENT":
@@ -103,7 +103,7 @@ def _tier_of(element: Element) -> _ElanTier:
 
 
 def _align(root: Element, tiers: dict[str, _ElanTier], path: Path) -> None:
-    """Give every annotation its times: its own, a part between others' times, or those of its parent."""
+    """Set the times of every annotation: its own, a share of the time between others, or a share of its parent's."""
     milliseconds = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
     for element in root.iter("TIER"):
         tier = tiers[element.get("TIER_ID", "")]
@@ -127,7 +127,7 @@ def _align(root: Element, tiers: dict[str, _ElanTier], path: Path) -> None:
 
 
 def _slot_seconds(names: Sequence[str], milliseconds: dict[str | None, str | None], place: str) -> dict[str, float]:
-    """Seconds of a tier's time slots; those without a time are spread evenly between their neighbours."""
+    """Return the seconds of a tier's time slots; slots without a time are spread evenly between their neighbours."""
     order = list(dict.fromkeys(names))
     seconds: dict[str, float] = {}
     try:
@@ -152,7 +152,7 @@ def _slot_seconds(names: Sequence[str], milliseconds: dict[str | None, str | Non
 
 
 def _align_parts(tiers: dict[str, _ElanTier], path: Path) -> None:
-    """Divide the time of each annotation evenly between those of one tier that refer to it."""
+    """Divide the time of each annotation evenly between the annotations of a tier that refer to it."""
     by_name = {annotation.name: annotation for tier in tiers.values() for annotation in tier.annotations}
     waiting: dict[tuple[str, str | None], list[_Annotation]] = {}
     for tier in tiers.values():
@@ -180,7 +180,7 @@ def _align_parts(tiers: dict[str, _ElanTier], path: Path) -> None:
 
 
 def _in_order(parts: Sequence[_Annotation]) -> list[_Annotation]:
-    """The parts of one annotation, each after the one that it names as the previous."""
+    """Sort the parts of one annotation, each after the one that it names as the previous one."""
     after = {part.previous: part for part in parts}
     ordered: list[_Annotation] = []
     part = after.get(None)
@@ -191,7 +191,7 @@ def _in_order(parts: Sequence[_Annotation]) -> list[_Annotation]:
 
 
 def _text_tier(tier: _ElanTier, tiers: dict[str, _ElanTier]) -> str:
-    """The name of the tier that holds what is said: this one, or one below it."""
+    """Return the name of the tier that holds the speech: this one, or one below it."""
     below = [each for each in tiers.values() if each.parent == tier.name and not each.name.startswith(EMOTION)]
     with_text = [each for each in below if any(annotation.text.strip() for annotation in each.annotations)]
     has_text = any(annotation.text.strip() for annotation in tier.annotations)
@@ -223,7 +223,7 @@ def _segments_of(tier: _ElanTier, tiers: dict[str, _ElanTier], path: Path) -> li
 
 
 def elan_document(rows: Sequence[Row]) -> Iterator[str]:
-    """The file of some utterances with times."""
+    """Yield the file for utterances with times."""
     root = Element("ANNOTATION_DOCUMENT", AUTHOR="joyful_hf", FORMAT="3.0", VERSION="3.0")
     root.set("DATE", datetime.now(UTC).isoformat(timespec="seconds"))
     root.set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
@@ -272,7 +272,7 @@ def elan_document(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _new_name(name: str, taken: set[str]) -> str:
-    """The name, or the name with a number: in ELAN no two tiers have one name."""
+    """Return the name, with a number if it is taken: ELAN does not allow two tiers of the same name."""
     number = 1
     new = name
     while {new, EMOTION + new} & taken:

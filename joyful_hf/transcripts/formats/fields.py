@@ -1,4 +1,4 @@
-"""Fields of parsed JSON, with the place in the message where one is missing or of another kind."""
+"""Fields of parsed JSON; if one is missing or of the wrong type, the error message names its place."""
 
 import math
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from ...processing.dialogues import DialogueError
 
 
 def record_of(value: Any, place: str) -> Mapping[str, Any]:
-    """The value itself. Raises a `DialogueError` if it is no object."""
+    """Return the value. Raises a `DialogueError` if it is not an object."""
     if not isinstance(value, Mapping):
         raise DialogueError(f"{place}: expected an object, got {value!r:.60}")
     return value
 
 
 def records_of(record: Mapping[str, Any], key: str, place: str) -> list[Mapping[str, Any]]:
-    """A list of objects, an empty one if the key is missing. Raises a `DialogueError` if it holds something else."""
+    """Return a list of objects, empty if the key is missing. Raises a `DialogueError` if it holds something else."""
     value = record.get(key)
     if value is None:
         return []
@@ -25,7 +25,7 @@ def records_of(record: Mapping[str, Any], key: str, place: str) -> list[Mapping[
 
 
 def text_of(record: Mapping[str, Any], place: str, *keys: str) -> str:
-    """The text of the first of these keys. Raises a `DialogueError` if there is none."""
+    """Return the text of the first of these keys. Raises a `DialogueError` if there is none."""
     value = next((record[key] for key in keys if record.get(key) is not None), None)
     if not isinstance(value, str):
         raise DialogueError(f"{place}: {keys[0]!r} must be a text, got {value!r:.60}")
@@ -33,7 +33,7 @@ def text_of(record: Mapping[str, Any], place: str, *keys: str) -> str:
 
 
 def optional_number(record: Mapping[str, Any], key: str, place: str) -> float | None:
-    """A number, which may be written as a text, or None. Raises a `DialogueError` if it is something else."""
+    """Return a number, which may be written as text, or None. Raises a `DialogueError` if it is something else."""
     value = record.get(key)
     if value is None:
         return None
@@ -47,7 +47,7 @@ def optional_number(record: Mapping[str, Any], key: str, place: str) -> float | 
 
 
 def number_of(record: Mapping[str, Any], key: str, place: str) -> float:
-    """A number. Raises a `DialogueError` if it is missing or something else."""
+    """Return a number. Raises a `DialogueError` if it is missing or something else."""
     number = optional_number(record, key, place)
     if number is None:
         raise DialogueError(f"{place}: there is no {key!r}")
@@ -55,5 +55,5 @@ def number_of(record: Mapping[str, Any], key: str, place: str) -> float:
 
 
 def name_of(speaker: Any) -> str | None:
-    """A speaker's name or number as it is written."""
+    """Return the name or number of a speaker as text."""
     return None if speaker is None else str(speaker)

@@ -1,4 +1,4 @@
-"""Labels of Audacity: start, end and text on each line, between tabs, without a head line.
+"""Audacity labels: start, end and text on each line, separated by tabs, without a header.
 
 As in https://manual.audacityteam.org/man/importing_and_exporting_labels.html.
 """
@@ -17,7 +17,7 @@ def read_labels(text: str, path: Path) -> Transcript:
     """Read a label track; names before a colon are speakers, as in subtitles.
 
     Raises:
-        DialogueError: a line without two times; the message names it.
+        DialogueError: a line does not have two times; the message names it.
     """
     segments = []
     for number, line in enumerate(text.split("\n"), 1):

@@ -1,7 +1,7 @@
 """RTTM: who spoke when, without words, as pyannote and NeMo write it.
 
-As in the NIST Rich Transcription evaluation plan (RT-09, appendix A). Some tools leave the last of the ten
-fields out.
+As in the NIST Rich Transcription evaluation plan (RT-09, appendix A). Some tools leave out the last of the ten
+fields.
 """
 
 from pathlib import Path
@@ -14,11 +14,11 @@ def read_rttm(text: str, path: Path, names: tuple[str, ...] = ()) -> Transcript:
     """Read the `SPEAKER` lines of one recording.
 
     Args:
-        names: what the recording may be called: a file of several recordings is read for the first of them.
+        names: possible names of the recording; of several recordings in the file, the first of these names is read.
 
     Raises:
-        DialogueError: a line with too few fields or a wrong number (the message names it), or several recordings of
-            other names.
+        DialogueError: a line has too few fields or an invalid number (the message names it), or the file holds
+            several recordings, none of which has one of the names.
     """
     segments: list[tuple[str, Segment]] = []
     others: dict[str, int] = {}

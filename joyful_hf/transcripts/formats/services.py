@@ -33,10 +33,10 @@ def is_aws(data: Any) -> bool:
 
 
 def read_assembly(data: Mapping[str, Any], path: Path) -> Transcript:
-    """Read the utterances, or the words where the speakers were not asked for.
+    """Read the utterances, or the words if speaker labels were not requested.
 
     Raises:
-        DialogueError: a transcript that failed or is not ready, or a field of another kind.
+        DialogueError: the transcript failed or is not ready, or a field has the wrong type.
     """
     status = data.get("status")
     if status not in (None, "completed"):
@@ -72,14 +72,14 @@ def _assembly_word(word: Mapping[str, Any], place: str) -> Word:
     return Word(text_of(word, place, "text"), *seconds, name_of(word.get("speaker")))
 
 
-# Deepgram: times in seconds, channels and speakers counted from 0, each channel's speakers for itself.
+# Deepgram: times in seconds, channels and speakers counted from 0, speakers separately on each channel.
 
 
 def read_deepgram(data: Mapping[str, Any], path: Path) -> Transcript:
-    """Read the utterances, or the words where utterances were not asked for.
+    """Read the utterances, or the words if utterances were not requested.
 
     Raises:
-        DialogueError: a field of another kind.
+        DialogueError: a field has the wrong type.
     """
     results = record_of(data["results"], f"{path}, results")
     channels = records_of(results, "channels", f"{path}, results")
@@ -123,7 +123,7 @@ def _deepgram_words(record: Mapping[str, Any], place: str) -> list[Word]:
 
 
 def _name_by_channel(segments: Sequence[Segment]) -> None:
-    """Speaker 0 of one channel is not speaker 0 of another: names hold the channel."""
+    """Add the channel to the names of speakers: speaker 0 of one channel is not speaker 0 of another."""
     speakers = {(segment.channel, word.speaker) for segment in segments for word in segment.words}
     speakers |= {(segment.channel, segment.speaker) for segment in segments}
     named = {pair for pair in speakers if pair[1] is not None}
@@ -138,14 +138,14 @@ def _name_by_channel(segments: Sequence[Segment]) -> None:
             word.speaker = name(segment.channel, word.speaker)
 
 
-# AWS Transcribe: times in seconds as texts; punctuation is an item without times.
+# AWS Transcribe: times in seconds, as strings; punctuation is an item without times.
 
 
 def read_aws(data: Mapping[str, Any], path: Path) -> Transcript:
-    """Read the items, in the segments of the speakers or of the sound where there are such.
+    """Read the items, grouped into the segments of the speakers or of the audio if there are any.
 
     Raises:
-        DialogueError: a field of another kind.
+        DialogueError: a field has the wrong type.
     """
     results = record_of(data["results"], f"{path}, results")
     speakers = results.get("speaker_labels") or {}
@@ -187,7 +187,7 @@ def read_aws(data: Mapping[str, Any], path: Path) -> Transcript:
 
 
 def _aws_words(items: Sequence[Mapping[str, Any]], labels: Mapping[str, str | None], place: str) -> list[Word]:
-    """The words, each with the punctuation after it."""
+    """Return the words, each with the punctuation after it."""
     words: list[Word] = []
     for index, item in enumerate(items):
         where = f"{place}, items[{index}]"

@@ -1,6 +1,6 @@
-"""SRT and WebVTT: cues with a time line, read with their speakers and written with speaker and emotion.
+"""SRT and WebVTT: reads cues with their speakers, and writes them with speaker and emotion.
 
-WebVTT as in https://www.w3.org/TR/webvtt1/; SRT, which has no specification, as players take it.
+WebVTT follows https://www.w3.org/TR/webvtt1/. SRT has no specification and is read as players read it.
 """
 
 import html
@@ -16,13 +16,13 @@ from .cues import Emotion, emotion_and_text, emotion_words, is_marked, speaker_a
 
 _CLOCK = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
 _TIME_LINE = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?$")
-# What was meant to be a time line, however it is spelled.
+# A line that was meant to be a time line, however it is spelled.
 _LIKE_TIME_LINE = re.compile(r"\s*(?:\d[\d:.,]*)?\s*(?:-{1,3}|–|—)>")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?(?:\s+([^>]*))?>", re.I)
 _UNDERLINED = re.compile(r"<u>(.*?)</u>", re.I | re.S)
 _BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 
-# Cues of one subtitle, each with another word underlined, follow each other without a pause.
+# The cues of one subtitle, each with another word underlined, follow one another without a longer pause than this.
 _KARAOKE_PAUSE = 0.1
 
 
@@ -38,7 +38,7 @@ def read_subtitles(text: str, path: Path) -> Transcript:
     """Read SRT or WebVTT.
 
     Raises:
-        DialogueError: a time line that is none; the message names the line.
+        DialogueError: a time line is malformed; the message names the line.
     """
     is_vtt = text.startswith("WEBVTT")
     segments = [segment for cue in _cues(text, path, is_vtt) for segment in _segments_of(cue, is_vtt)]
@@ -54,7 +54,7 @@ def read_subtitles(text: str, path: Path) -> Transcript:
 
 
 def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
-    """The cues; an empty line inside a cue's text does not end it, as long as no other cue begins."""
+    """Yield the cues; an empty line inside the text of a cue does not end it unless another cue begins."""
     cue: _Cue | None = None
     count = 0
     is_block = is_vtt  # the header, up to the first empty line
@@ -85,7 +85,7 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
 
 
 def _without_name(cue: _Cue, is_vtt: bool) -> _Cue:
-    """The cue without the number or name of the cue after it, which stands after an empty line."""
+    """Remove the number or name of the next cue, which follows an empty line."""
     lines = cue.lines
     has_name = len(lines) > 1 and lines[-2] == "" and lines[-1] and (is_vtt or lines[-1].isdigit())
     return replace(cue, lines=lines[:-1] if has_name else lines)
@@ -98,7 +98,7 @@ def _seconds(parts: Sequence[str | None]) -> float:
 
 
 def _segments_of(cue: _Cue, is_vtt: bool) -> Iterator[Segment]:
-    """One segment per voice of a cue, with its tags: several voices speak at once, during the whole cue."""
+    """Yield one segment per voice of a cue, with its tags; several voices speak at once, during the whole cue."""
     text = "\n".join(cue.lines).strip()
     parts = _VOICE.split(text) if is_vtt else [text]
     before, voices = parts[0], list(zip(parts[1::2], parts[2::2], strict=True))
@@ -110,7 +110,7 @@ def _segments_of(cue: _Cue, is_vtt: bool) -> Iterator[Segment]:
 
 
 def _with_emotion(segment: Segment, is_vtt: bool) -> Segment:
-    """The segment with the emotion that `write_predictions` wrote into it."""
+    """Read the emotion that `write_predictions` has written into a segment."""
     text = segment.text or ""
     if segment.speaker is not None:
         found = emotion_and_text(text.replace("</v>", "").strip())
@@ -128,7 +128,7 @@ def _labelled(segment: Segment, speaker: str, emotion: Emotion, text: str) -> Se
 
 
 def _by_line(segment: Segment) -> list[Segment]:
-    """The segment, or one for each of its lines if each begins with a speaker's mark: they speak at once."""
+    """Split a segment into its lines if each begins with the mark of a speaker: they speak at once."""
     lines = [line for line in (segment.text or "").split("\n") if line]
     if segment.speaker is not None or len(lines) < 2 or not all(is_marked(line) for line in lines):
         return [segment]
@@ -136,7 +136,7 @@ def _by_line(segment: Segment) -> list[Segment]:
 
 
 def _without_karaoke(segments: Sequence[Segment]) -> Iterator[Segment]:
-    """One segment for each subtitle of whisper's `--highlight_words`, which repeats it for each word."""
+    """Yield one segment for each subtitle of whisper's `--highlight_words`, which repeats it for each word."""
     last: Segment | None = None
     last_word = -1
     for segment in segments:
@@ -162,13 +162,13 @@ def _without_karaoke(segments: Sequence[Segment]) -> Iterator[Segment]:
 
 
 def _underlined_word(text: str) -> int | None:
-    """Which character the underlined word begins at, or None without one."""
+    """Return the position at which the underlined word begins, or None without one."""
     found = _UNDERLINED.search(text)
     return None if found is None else found.start()
 
 
 def subtitle_lines(rows: Sequence[Row], is_vtt: bool) -> Iterator[str]:
-    """The file of some utterances with times, line by line."""
+    """Yield the lines of the file for utterances with times."""
     if is_vtt:
         yield "WEBVTT\n\n"
     for number, row in enumerate(rows, 1):
@@ -183,7 +183,7 @@ def subtitle_lines(rows: Sequence[Row], is_vtt: bool) -> Iterator[str]:
 
 
 def _srt_text(text: str) -> str:
-    """Players of SRT show `&` and `<` as they stand; only what would be read as a tag or an entity is escaped."""
+    """Escape only what would be read as a tag or an entity: players of SRT show `&` and `<` unchanged."""
     is_plain = without_tags(text, known_only=True) == text and "-->" not in text
     return text if is_plain else html.escape(text, quote=False)
 

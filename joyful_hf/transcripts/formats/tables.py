@@ -1,6 +1,6 @@
 """Tables with one utterance per row: CSV, TSV and Parquet with named columns, and whisper's TSV.
 
-What `write_predictions` writes as a table is read back as it was.
+Tables that `write_predictions` has written are read back unchanged.
 """
 
 import csv
@@ -18,7 +18,7 @@ from ...io.messages import did_you_mean
 from ...processing.dialogues import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from ..segments import Segment, Transcript
 
-# What columns are usually called, in lower case, with `_` for everything else and without a unit at the end.
+# Common names of columns, in lower case, with `_` for all other characters and without a unit at the end.
 _USUAL_NAMES = {
     "start": "start begin start_time starttime begin_time begintime onset time_start from t0 tmin xmin t_start",
     "end": "end stop finish end_time endtime stop_time time_end to t1 tmax xmax t_end",
@@ -43,11 +43,12 @@ def read_table(text: str, path: Path, columns: Mapping[str, str] | None = None) 
     """Read CSV or TSV whose first line names the columns.
 
     Args:
-        columns: `start`, `end`, `duration`, `speaker`, `text`, … -> what the file calls it; the rest is guessed.
+        columns: `start`, `end`, `duration`, `speaker`, `text`, … -> the name of the column in the file; the
+            rest is guessed.
 
     Raises:
-        DialogueError: no columns for start and end, a name that the file lacks, or a row that does not fit; the
-            message names the line.
+        DialogueError: there are no columns for start and end, the file lacks a given name, or a row does not fit
+            (the message names its line).
     """
     if columns is None and _WHISPER.fullmatch(text):
         return _whisper_table(text, path)
@@ -92,7 +93,7 @@ def _delimiter(text: str, path: Path) -> str:
 
 
 def _whisper_table(text: str, path: Path) -> Transcript:
-    """What whisper writes with `--output_format tsv`: whole milliseconds, and texts whose quotes mean nothing."""
+    """Read the output of whisper's `--output_format tsv`: whole milliseconds, and quotes that have no meaning."""
     segments = []
     for number, line in enumerate(text.split("\n")[1:], 2):
         if line.strip():
@@ -158,10 +159,10 @@ _OTHER = ("text", "speaker", "channel")
 
 
 def _choose_columns(header: Sequence[str], path: Path, columns: Mapping[str, str] | None) -> dict[str, str]:
-    """Key -> column. Names that the user gave come first; the others are guessed.
+    """Map keys to columns; names that the user gave come first, the others are guessed.
 
     Raises:
-        DialogueError: a name that the file lacks, a key that there is not, or no columns for start and end.
+        DialogueError: the file lacks a given name, a key is unknown, or there are no columns for start and end.
     """
     chosen: dict[str, str] = {}
     for key, column in (columns or {}).items():
@@ -197,7 +198,7 @@ def _plain(column: str) -> str:
 
 
 class _Times:
-    """Start and end of a row in seconds."""
+    """Start and end of a row, in seconds."""
 
     def __init__(self, row: Mapping[str, Any], chosen: Mapping[str, str], place: str, decimal: str) -> None:
         self._row, self._chosen, self._place, self._decimal = row, chosen, place, decimal
@@ -231,7 +232,7 @@ class _Times:
 
 
 def _cell(value: Any) -> Any:
-    """The value of a cell, None where it is empty."""
+    """Return the value of a cell, or None if it is empty."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
@@ -239,7 +240,7 @@ def _label(value: Any, are_floats: bool) -> Any:
     value = _cell(value)
     if not isinstance(value, str):
         return value
-    if value.startswith("[") and value.endswith("]"):
+    if (value[:1], value[-1:]) in (("[", "]"), ("{", "}")):
         try:
             return json.loads(value)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Text files of any usual encoding, and XML and JSON in them."""
+"""Text files in any common encoding, and the XML and JSON in them."""
 
 import json
 import re
@@ -30,16 +30,16 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def read_text(path: Path, encoding: str | None = None) -> tuple[str, list[str]]:
-    """Read a text file in UTF-8, UTF-16 or UTF-32; lines that are none of these are taken for Windows-1252.
+    """Read a text file in UTF-8, UTF-16 or UTF-32; lines in none of these are read as Windows-1252.
 
     Args:
-        encoding: the one to use instead of finding it out.
+        encoding: the encoding to use instead of detecting it.
 
     Returns:
         The text, with `\\n` at the end of each line, and what was guessed.
 
     Raises:
-        DialogueError: no such file, an empty one, a binary one, or one in another encoding.
+        DialogueError: the file is missing, empty, binary, or in another encoding.
     """
     try:
         data = path.read_bytes()
@@ -82,7 +82,7 @@ def _decoded(data: bytes, path: Path, encoding: str | None) -> tuple[str, list[s
 
 
 def _utf_16_of(data: bytes) -> str | None:
-    """UTF-16 without a byte order mark, in which most characters of most languages' files have a zero byte."""
+    """Detect UTF-16 without a byte order mark: in files of most languages, most characters have a zero byte."""
     even, odd = data[:2000:2].count(0), data[1:2000:2].count(0)
     half = min(len(data), 2000) // 2
     if len(data) % 2 or max(even, odd) < 0.4 * half or min(even, odd) > 0.05 * half:
@@ -109,7 +109,7 @@ def _decoded_by_line(data: bytes, path: Path) -> tuple[str, list[str]]:
 
 
 def parse_json(text: str, path: Path) -> Any:
-    """Parse JSON. Raises a `DialogueError` with the line and column where it is none."""
+    """Parse JSON. Raises a `DialogueError` with the line and column if it is invalid."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -123,14 +123,14 @@ def parse_json(text: str, path: Path) -> Any:
 
 
 class _RefusingBuilder(ElementTree.TreeBuilder):
-    """Refuses a document type: it can define entities that expand without end, or that name other files."""
+    """Refuses a document type, which can define entities that expand endlessly or that name other files."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise DialogueError("the file has a document type (DTD), which ELAN does not write; remove it")
 
 
 def parse_xml(text: str, path: Path) -> ElementTree.Element:
-    """Parse XML without a document type. Raises a `DialogueError` with the line where it is none."""
+    """Parse XML without a document type. Raises a `DialogueError` with the line if it is invalid."""
     parser = ElementTree.XMLParser(target=_RefusingBuilder())
     try:
         # As text, whose encoding is known: the declaration may name another.

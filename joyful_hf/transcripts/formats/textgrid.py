@@ -1,7 +1,7 @@
-"""Praat's TextGrid, long and short: interval tiers read as speakers; a tier written for each speaker and emotion.
+"""Praat's TextGrid, long and short: reads interval tiers as speakers; writes two tiers per speaker, with emotions.
 
-The layout is that of Praat's manual, page "TextGrid file formats": only free-standing texts, numbers and flags count,
-so that the long and the short form are read in one way.
+The layout follows Praat's manual, page "TextGrid file formats": only free-standing texts, numbers and flags count, so
+that the long and the short form are read in the same way.
 """
 
 import re
@@ -19,20 +19,20 @@ _TOKEN = re.compile(
     r"|(?<!\S)(?P<flag><\w+>)(?!\S)"
     r"|(?<!\S)![^\n]*"
 )
-# What forced aligners call their tiers: `words`, `Ana - phones`.
+# Names of the tiers of forced aligners: `words`, `Ana - phones`.
 _ALIGNED = re.compile(r"(?:(?P<speaker>.+?) - )?(?P<kind>words?|phones?)", re.I)
 
 
 def read_textgrid(text: str, path: Path, tiers: Sequence[str] | None = None) -> Transcript:
-    """Read a TextGrid; each interval tier is a speaker of its name.
+    """Read a TextGrid; each interval tier is a speaker with the name of the tier.
 
-    Tiers of points and of phones are left out. A tier of words is read only where its speaker has no utterances.
+    Tiers of points and of phones are left out. A tier of words is read only if its speaker has no tier of utterances.
 
     Args:
-        tiers: names of the tiers to read instead of all these.
+        tiers: names of the tiers to read instead.
 
     Raises:
-        DialogueError: the file ends early or is no TextGrid, or has no tier of a name; the message says where.
+        DialogueError: the file ends early (the message says where), is not a TextGrid, or lacks one of `tiers`.
     """
     found, points = _tiers_of(_Tokens(text, path), path)
     notes = [f"tiers of points are not read: {', '.join(points)}"] if points else []
@@ -65,7 +65,7 @@ class _Tokens:
         self._path = path
 
     def take(self, kind: str, place: str) -> str:
-        """The next token.
+        """Return the next token.
 
         Raises:
             DialogueError: it is of another kind, or there is none.
@@ -85,7 +85,7 @@ class _Tokens:
 
 
 def _tiers_of(tokens: _Tokens, path: Path) -> tuple[list[Tier], list[str]]:
-    """The interval tiers, those of emotions joined to the ones that they belong to, and the names of point tiers."""
+    """Return the interval tiers, each together with its tier of emotions, and the names of point tiers."""
     for word in ("ooTextFile", "TextGrid"):
         if tokens.take("text", "header").removesuffix(" short") != word:
             raise DialogueError(f"{path}, header: no TextGrid; in Praat use 'Save as text file...' for the TextGrid")
@@ -118,19 +118,19 @@ def _tiers_of(tokens: _Tokens, path: Path) -> tuple[list[Tier], list[str]]:
             tiers.append(Tier(name, segments))
     for tier in tiers:
         check_times(tier.segments, is_in_order=True)
-        if tier.emotions is None:  # silence is an interval too, and no cue
+        if tier.emotions is None:  # silence is an interval too, but not a cue
             tier.segments = [segment for segment in tier.segments if segment.text]
     return tiers, points
 
 
 def textgrid_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """The file of some utterances with times, in the long form, line by line."""
+    """Yield the lines of the file for utterances with times, in the long form."""
     tiers = speaker_tiers(rows)
     end = max(row.times[1] for row in rows)
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0 \nxmax = {end:.3f} \n'
     yield f"tiers? <exists> \nsize = {2 * len(tiers)} \nitem []: \n"
     for number, (speaker, own) in enumerate(tiers):
-        # A space is a text to Praat: the interval of an utterance without words is one all the same.
+        # To Praat a space is text: so the interval of an utterance without words is not taken for silence.
         texts = [(*row.times, " ".join((row.text or "").split()) or " ") for row in own]
         emotions = [(*row.times, label_words(row.label)) for row in own]
         yield from _tier_lines(2 * number + 1, speaker, texts, end)

@@ -1,4 +1,4 @@
-"""Tiers, as Praat and ELAN have them: a speaker's utterances on one, their emotions on another below it."""
+"""Tiers as in Praat and ELAN: the utterances of a speaker on one, their emotions on another below it."""
 
 import json
 import re
@@ -13,22 +13,22 @@ from ..rows import Row
 from ..segments import Segment
 
 EMOTION = "emotion@"
-"""Begins the name of a tier of emotions; the rest is the name of the tier that they belong to."""
+"""Prefix of the name of a tier of emotions, before the name of the tier that it belongs to."""
 
 _FLOAT = re.compile(r"[+-]?(?:\d+\.\d+(?:e[+-]?\d+)?|\d+e[+-]?\d+)", re.I)
 
 
 @dataclass
 class Tier:
-    """A tier with all its intervals, the empty ones too."""
+    """A tier with all its intervals, including empty ones."""
 
     name: str
     segments: list[Segment]
     emotions: dict[tuple[float, float], str] | None = None
-    """The emotion of each interval by its times, if a tier of them belongs to this one."""
+    """The emotion of each interval, by its times, if this tier has a tier of emotions."""
 
     def utterances(self) -> list[Segment]:
-        """The intervals; with a tier of emotions, those that have a text or an emotion, each with its label."""
+        """Return the intervals; with a tier of emotions, those with a text or an emotion, each with its label."""
         if self.emotions is None:
             return self.segments
         return [
@@ -40,16 +40,16 @@ class Tier:
 
 
 def label_words(label: Any) -> str:
-    """The label as an annotation: itself, the JSON of several, the number of a value, nothing for None."""
+    """The label as an annotation: itself, the JSON of several, also of values, a number, nothing for None."""
     if label is None:
         return ""
-    return json.dumps(label, ensure_ascii=False) if isinstance(label, list) else str(label)
+    return json.dumps(label, ensure_ascii=False) if isinstance(label, list | dict) else str(label)
 
 
 def label_of(words: str) -> Any:
-    """What `label_words` was given."""
+    """Parse the output of `label_words`."""
     words = words.strip()
-    if words.startswith("[") and words.endswith("]"):
+    if (words[:1], words[-1:]) in (("[", "]"), ("{", "}")):
         try:
             return json.loads(words)
         except ValueError:
@@ -58,7 +58,7 @@ def label_of(words: str) -> Any:
 
 
 def refuse_unknown_tiers(wanted: Sequence[str], known: Iterable[str], path: Path) -> None:
-    """Raise a `DialogueError` if there is no tier of a name that the user asked for."""
+    """Raise a `DialogueError` if a tier that the user asked for does not exist."""
     names = list(known)
     for name in wanted:
         if name not in names:
@@ -67,10 +67,10 @@ def refuse_unknown_tiers(wanted: Sequence[str], known: Iterable[str], path: Path
 
 
 def speaker_tiers(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows of each speaker in the order of time; one who overlaps himself has several tiers.
+    """Return the rows of each speaker in order of time; overlapping rows of one speaker go to several tiers.
 
     Raises:
-        DialogueError: an utterance without times.
+        DialogueError: an utterance has no times.
     """
     by_speaker: dict[str, list[list[Row]]] = {}
     for row in sorted(rows, key=lambda row: row.times):

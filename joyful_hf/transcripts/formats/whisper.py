@@ -1,4 +1,4 @@
-"""JSON of whisper, whisperX and their relatives: segments with words, some of them with speakers."""
+"""JSON of whisper, whisperX and similar tools: segments with words, some of them with speakers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from .fields import name_of, number_of, optional_number, record_of, records_of, 
 
 
 def is_whisper(data: Any) -> bool:
-    """Whether parsed JSON has the segments of whisper."""
+    """Return whether parsed JSON has the segments of whisper."""
     segments = data.get("segments") if isinstance(data, Mapping) else data
     return isinstance(segments, list) and all(isinstance(each, Mapping) and "start" in each for each in segments[:1])
 
@@ -18,7 +18,7 @@ def read_whisper(data: Any, path: Path) -> Transcript:
     """Read the segments.
 
     Raises:
-        DialogueError: one has no start, end or text; the message names it.
+        DialogueError: a segment has no start, end or text; the message names it.
     """
     segments: Sequence[Any] = data["segments"] if isinstance(data, Mapping) else data
     found = [_segment(each, f"{path}, segments[{index}]") for index, each in enumerate(segments)]

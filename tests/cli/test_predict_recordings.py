@@ -1,0 +1,110 @@
+"""`joyful predict` on one long recording, with a transcript that is given or made."""
+
+import numpy as np
+import pytest
+
+from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor, extract_features, load_transcript
+from tests.support.media import RATE, tone, wav_bytes
+from tests.support.speech import save_whisper, say, silence
+
+CUES = "1\n00:00:00,500 --> 00:00:01,500\nAnna: Good morning!\n\n2\n00:00:01,500 --> 00:00:02,400\nBob: Is it?\n"
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory):
+    """A checkpoint that reads text and sound."""
+    folder = tmp_path_factory.mktemp("listener")
+    utterances = [
+        {
+            "speaker": "Anna",
+            "text": f"{label} words",
+            "audio": {"array": tone(0.3, 100 + 100 * index), "sampling_rate": RATE},
+            "label": label,
+        }
+        for index, label in enumerate(("joy", "anger", "neutral"))
+    ]
+    extractors = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+    extracted = extract_features([{"utterances": utterances}], extractors, cache_dir=folder / "cache")
+    processor = JoyfulProcessor.from_dialogues(extracted)
+    model = JoyfulForEmotionRecognition(JoyfulConfig(**processor.model_kwargs(), graph_hidden_size=8))
+    for part in (model, processor):
+        part.save_pretrained(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory):
+    """Two speakers on two channels: the agent from 0.5 s to 1.5 s, the customer from 2 s to 3.2 s."""
+    path = tmp_path_factory.mktemp("call") / "call.wav"
+    agent = np.concatenate([silence(0.5), say(1, 120), silence(2.5)])
+    customer = np.concatenate([silence(2), say(1.2, 210), silence(0.8)])
+    path.write_bytes(wav_bytes(np.stack([agent, customer], axis=1)))
+    return path
+
+
+@pytest.fixture
+def predict(joyful, listener, call, tmp_path):
+    """Runs the command on the call, and gives the utterances that it wrote and what it printed."""
+
+    def run(*arguments):
+        output = tmp_path / "out.csv"
+        result = joyful("predict", listener, "--data-file", call, *arguments, "--output-file", output)
+        assert result.status == 0, result.err
+        (dialogue,) = load_transcript(output)
+        return dialogue["utterances"], result.out
+
+    return run
+
+
+def test_speech_is_found_on_the_channel_of_each_speaker(predict):
+    utterances, printed = predict("--segment", "--channels", "Agent,Customer")
+    assert [(each["speaker"], each["channel"]) for each in utterances] == [("Agent", 0), ("Customer", 1)]
+    assert "speech found by silero-vad): 2 cues, 2 utterances" in printed
+
+
+def test_words_are_recognised_by_a_model(predict, tmp_path):
+    whisper = save_whisper(tmp_path / "whisper")
+    utterances, printed = predict("--transcribe", whisper, "--channels", "Agent,Customer")
+    assert [(each["speaker"], each["text"]) for each in utterances] == [
+        ("Agent", "hello hello"),
+        ("Customer", "hello hello"),
+    ]
+    assert f"transcribed with {whisper}" in printed
+
+
+def test_a_transcript_gives_speakers_times_and_words(predict, tmp_path):
+    (tmp_path / "call.srt").write_text(CUES)
+    utterances, _ = predict("--transcript", tmp_path / "call.srt")
+    assert [(each["speaker"], each["start"], each["end"], each["text"]) for each in utterances] == [
+        ("Anna", 0.5, 1.5, "Good morning!"),
+        ("Bob", 1.5, 2.4, "Is it?"),
+    ]
+
+
+def test_without_any_of_them_a_recording_is_refused_with_the_commands_that_make_a_transcript(fails, listener, call):
+    said = fails("predict", listener, "--data-file", call, "--output-file", "out.csv")
+    for way_out in ("whisperx call.wav", "--transcript", "--transcribe openai/whisper-small", "--segment"):
+        assert way_out in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--segment", "--transcript", "call.srt"], "--segment: makes a transcript itself; leave --transcript out"),
+        (
+            ["--transcribe", "w", "--columns", "start=s"],
+            "--transcribe: makes a transcript itself; leave --columns out",
+        ),
+        (["--segment", "--speakers", "call.rttm"], "give it as --transcript and leave --segment out"),
+        (["--segment", "--channels", "A,B,C"], "--channels names 3 channels, and the recording has 2"),
+        (["--speakers", "call.rttm"], "is one long recording"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_that_contradict_each_other_are_refused(fails, listener, call, arguments, message):
+    assert message in fails("predict", listener, "--data-file", call, *arguments, "--output-file", "out.csv")
+
+
+def test_speech_is_found_in_recordings_only(fails, listener, files):
+    said = fails("predict", listener, "--data-file", files["test"], "--segment", "--output-file", "out.csv")
+    assert "is no recording; --segment listens to one recording" in said

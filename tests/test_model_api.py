@@ -1,0 +1,241 @@
+"""What users of transformers expect of a model: ideas of its model test suite, over every family."""
+
+import copy
+import inspect
+import logging
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModel
+
+from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments
+from tests.support.helpers import FAMILY_CASES, make_dialogues
+
+EXACT = {"rtol": 0, "atol": 0}
+
+
+@pytest.fixture
+def made(family):
+    """A fresh model in evaluation mode and a batch with labels."""
+    model, processor = family.make(make_dialogues())
+    return model, processor(make_dialogues(), return_tensors="pt")
+
+
+def gradients(model, batch, seed: int = 0) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    torch.manual_seed(seed)
+    model.train()(**batch).loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+class TestOutputs:
+    def test_the_loss_comes_first_and_then_the_logits(self, made):
+        model, batch = made
+        output = model(**batch)
+        assert output[0] is output.loss
+        assert output[1] is output.logits
+        del batch["labels"]
+        assert model(**batch, return_loss=False)[0].shape == (len(output.logits), model.config.num_labels)
+
+    def test_a_tuple_holds_the_same(self, made):
+        model, batch = made
+        loss, logits, *rest = model(**batch, return_dict=False)
+        torch.testing.assert_close((loss, logits), model(**batch)[:2], **EXACT)
+        assert rest
+        model.config.return_dict = False
+        assert isinstance(model(**batch), tuple)
+
+    def test_hidden_states_are_the_stages_of_the_model(self, made):
+        model, batch = made
+        assert model(**batch).hidden_states is None
+        output = model(**batch, output_hidden_states=True)
+        last = output.fused if output.graph is None else output.graph
+        assert output.hidden_states[-1] is last
+        assert {len(stage) for stage in output.hidden_states} == {len(output.logits)}
+        assert all(stage.dim() == 2 for stage in output.hidden_states)
+        model.config.output_hidden_states = True
+        assert model(**batch).hidden_states is not None
+        assert model(**batch, output_hidden_states=False).hidden_states is None
+
+    def test_attentions_are_those_of_the_graph(self, made):
+        model, batch = made
+        assert model(**batch).attentions is None
+        output = model(**batch, output_attentions=True)
+        if output.edge_attention is None:
+            assert output.attentions == ()
+        else:
+            assert output.attentions[0].size(0) == batch["edge_index"].size(1)
+            torch.testing.assert_close(output.attentions[0], model(**batch, output_edge_attention=True).edge_attention)
+
+    def test_a_bare_model_gives_them_too(self, made):
+        model, batch = made
+        named = set(inspect.signature(model.base_model.forward).parameters)
+        inputs = {key: value for key, value in batch.items() if key in named}
+        output = model.base_model(**inputs, output_hidden_states=True)
+        assert output.hidden_states[-1].size(-1) == model.config.hidden_size
+
+    def test_a_mask_of_zeros_and_ones_is_a_mask(self, made):
+        model, batch = made
+        masks = {key: value for key, value in batch.items() if key.endswith("_mask")}
+        masks = {key: value.clone() for key, value in masks.items()}
+        for mask in masks.values():
+            mask[0] = 0
+            mask[0, 0] = 1
+        expected = model(**(batch | {key: mask.bool() for key, mask in masks.items()})).logits
+        torch.testing.assert_close(
+            model(**(batch | {key: mask.long() for key, mask in masks.items()})).logits, expected
+        )
+
+
+class TestConfig:
+    def test_the_hidden_size_is_that_of_the_classified_vectors(self, made):
+        model, _ = made
+        assert model.config.hidden_size == model.base_model.hidden_size
+
+    @pytest.mark.parametrize(
+        "settings", [{"graph_num_layers": 0}, {"fusion_branches": []}, {"graph_hidden_size": None}]
+    )
+    @pytest.mark.parametrize("case", FAMILY_CASES[:5], ids=lambda case: case.name)
+    def test_in_other_forms_too(self, case, settings):
+        fields = set(case.make_config(text_dim=4, num_labels=2).to_dict())
+        if not settings.keys() <= fields:
+            settings = {"graph_num_heads": 0}
+        model, _ = case.make(make_dialogues(), **settings)
+        assert model.config.hidden_size == model.base_model.hidden_size
+
+    def test_every_part_of_the_model_reads_the_one_config(self, made):
+        """A temperature or the weight of a loss that changes during training changes for all of them."""
+        model, _ = made
+        own = [part for part in model.modules() if type(getattr(part, "config", None)) is type(model.config)]
+        assert all(part.config is model.config for part in own)
+        assert len(own) > 1
+
+
+class TestGradientCheckpointing:
+    def test_the_gradients_are_the_same(self, family, made, caplog):
+        model, batch = made
+        expected = gradients(model, batch)
+        with caplog.at_level(logging.WARNING):
+            model.activation_checkpointing_enable()
+        has_layers = any(hasattr(module, "gradient_checkpointing") for module in model.modules())
+        assert model.is_activation_checkpointing == has_layers
+        told = [record for record in caplog.records if "no layer that can be recomputed" in record.getMessage()]
+        assert len(told) == (0 if has_layers else 1)
+        torch.testing.assert_close(gradients(model, batch), expected)
+        model.activation_checkpointing_disable()
+        assert not model.is_activation_checkpointing
+
+    @pytest.mark.parametrize("case", [FAMILY_CASES[1], FAMILY_CASES[5], FAMILY_CASES[6]], ids=lambda case: case.name)
+    def test_its_layers_run_again_in_the_backward_pass(self, case):
+        model, processor = case.make(make_dialogues())
+        batch = processor(make_dialogues(), return_tensors="pt")
+        model.activation_checkpointing_enable()
+        layers = [module for module in model.modules() if type(module).__name__ in ("TransformerLayer", "BertLayer")]
+        layers += [module for module in model.modules() if type(module).__name__ == "CrossAttentionLayer"]
+        calls = []
+        for layer in layers:
+            part = layer.dropout if hasattr(layer, "dropout") else layer.output
+            part.register_forward_pre_hook(lambda *_: calls.append(1))
+        loss = model.train()(**batch).loss
+        before = len(calls)
+        loss.backward()
+        assert 0 < before < len(calls)
+
+    def test_a_run_with_it_trains(self, family, tmp_path):
+        model, processor = family.make(make_dialogues())
+        args = JoyfulTrainingArguments(
+            str(tmp_path),
+            max_steps=1,
+            activation_checkpointing=True,
+            eval_strategy="no",
+            load_best_model_at_end=False,
+            save_strategy="no",
+            use_cpu=True,
+        )
+        trainer = JoyfulTrainer(model, args, train_dataset=make_dialogues(), processing_class=processor)
+        assert trainer.train().global_step == 1
+
+
+class TestTokens:
+    def test_embeddings_are_resized_where_there_are_some(self, family, made, tmp_path):
+        model, batch = made
+        if model.get_input_embeddings() is None:
+            with pytest.raises(ValueError, match="reads no tokens"):
+                model.resize_token_embeddings(99)
+            return
+        expected = model(**batch).logits
+        embeddings = model.resize_token_embeddings(99, mean_resizing=False)
+        assert embeddings is model.get_input_embeddings()
+        assert embeddings.weight.size(0) == model.config.text_config.vocab_size == 99
+        torch.testing.assert_close(model(**batch).logits, expected, **EXACT)
+        model.save_pretrained(tmp_path)
+        loaded = AutoModel.from_pretrained(tmp_path)
+        torch.testing.assert_close(loaded(**batch).logits, expected, **EXACT)
+
+
+class TestParameters:
+    def test_none_is_without_dimensions(self, made):
+        """FSDP2 refuses them."""
+        model, _ = made
+        assert [name for name, parameter in model.named_parameters() if parameter.dim() == 0] == []
+
+    def test_weight_decay_leaves_out_what_is_no_weight(self, family, tmp_path):
+        """Vectors and scales, of which zero is no neutral value; all that is decayed is multiplied with something."""
+        settings = {"absent_modality": "learnt"} if family.reads_dialogues else {}
+        model, processor = family.make(make_dialogues(), **settings)
+        args = JoyfulTrainingArguments(str(tmp_path), eval_strategy="no", load_best_model_at_end=False, use_cpu=True)
+        trainer = JoyfulTrainer(model, args, train_dataset=make_dialogues(), processing_class=processor)
+        decayed = set(trainer.get_decay_parameter_names(model))
+        parameters = dict(model.named_parameters())
+        assert decayed
+        assert [name for name in decayed if parameters[name].dim() < 2 or name.endswith(".basis")] == []
+        linear = {f"{name}.weight" for name, module in model.named_modules() if type(module) is nn.Linear}
+        assert linear <= decayed
+
+    def test_older_numbers_without_dimensions_load_as_they_are(self, family, made, tmp_path):
+        model, batch = made
+        model.save_pretrained(tmp_path)
+        weights = load_file(tmp_path / "model.safetensors")
+        numbers = {name for name in weights if ".alignment." in name}
+        older = {name: tensor.reshape(()) if name in numbers else tensor for name, tensor in weights.items()}
+        save_file(older, tmp_path / "model.safetensors", {"format": "pt"})
+        loaded, again = type(model).from_pretrained(tmp_path), type(model)(model.config)
+        again.load_state_dict(older)
+        for name, tensor in model.state_dict().items():
+            torch.testing.assert_close(loaded.state_dict()[name], tensor, **EXACT)
+            torch.testing.assert_close(again.state_dict()[name], tensor, **EXACT)
+        assert torch.equal(again.eval()(**batch).logits, loaded(**batch).logits)
+
+
+def test_it_loads_quantised(family, tmp_path):
+    torchao = pytest.importorskip("torchao.quantization")
+    from transformers import TorchAoConfig
+
+    model, processor = family.make(make_dialogues())
+    batch = processor(make_dialogues(), return_tensors="pt")
+    model.save_pretrained(tmp_path)
+    settings = TorchAoConfig(torchao.Int8WeightOnlyConfig())
+    quantised = type(model).from_pretrained(tmp_path, quantization_config=settings)
+    with torch.no_grad():
+        torch.testing.assert_close(quantised(**batch).logits, model(**batch).logits, rtol=0.1, atol=0.05)
+
+
+def test_an_adapter_in_a_frozen_encoder_trains_and_comes_back(tmp_path):
+    peft = pytest.importorskip("peft")
+    (case,) = (case for case in FAMILY_CASES if case.name == "joyful-with-text-encoder")
+    model, processor = case.make(make_dialogues(), unfreeze_text_encoder=False)
+    base = copy.deepcopy(model)
+    settings = peft.LoraConfig(target_modules=r".*text_encoder.*(query|value)", modules_to_save=["classifier"])
+    adapted = peft.get_peft_model(model, settings)
+    args = JoyfulTrainingArguments(
+        str(tmp_path), max_steps=2, eval_strategy="no", load_best_model_at_end=False, save_strategy="no", use_cpu=True
+    )
+    before = {name: tensor.clone() for name, tensor in adapted.state_dict().items() if "lora_" in name}
+    JoyfulTrainer(adapted, args, train_dataset=make_dialogues(), processing_class=processor).train()
+    assert all(not torch.equal(tensor, adapted.state_dict()[name]) for name, tensor in before.items())
+    adapted.save_pretrained(tmp_path)
+    batch = processor(make_dialogues(), return_tensors="pt")
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path).eval()
+    assert torch.equal(loaded(**batch).logits, adapted.eval()(**batch).logits)
