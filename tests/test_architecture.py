@@ -37,6 +37,7 @@ CLAUSES = re.compile(r"(?:Of|That|Those|What|Whose|How)\b")
 """Words that begin a clause, where a docstring begins with a noun or a verb."""
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 FOREIGN_OPTIONS = {
+    "joyful_hf.training.arguments": {"--device"},  # HfArgumentParser, in the scripts of examples/ too
     "joyful_hf.released.joyful": {"--use_highway", "--rnn", "--wp", "--wf", "--emotion"},  # the authors' script
     "joyful_hf.transcripts.formats.subtitles": {"--highlight_words"},  # whisper
     "joyful_hf.transcripts.formats.tables": {"--output_format"},  # whisper

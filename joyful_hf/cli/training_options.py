@@ -32,7 +32,7 @@ class _Field:
 
     @property
     def option(self) -> str:
-        """What a user types for it."""
+        """The option as a user types it."""
         return self.aliases[0] if self.aliases else f"--{self.name.replace('_', '-')}"
 
 
