@@ -27,7 +27,16 @@ _SHAPES_NOTHING = frozenset(
         *("per_device_eval_batch_size", "eval_accumulation_steps", "eval_use_gather_object", "batch_eval_metrics"),
         *("eval_do_concat_batches", "bf16_full_eval", "fp16_full_eval", "prediction_loss_only", "include_for_metrics"),
         *("include_num_input_tokens_seen", "restore_callback_states_from_checkpoint", "torch_empty_cache_steps"),
-        *("do_train", "do_eval", "do_predict", "use_cpu", "local_rank", "deepspeed", "remove_unused_columns"),
+        *(
+            "do_train",
+            "do_eval",
+            "do_predict",
+            "use_cpu",
+            "torch_device",
+            "local_rank",
+            "deepspeed",
+            "remove_unused_columns",
+        ),
         *("torch_compile", "torch_compile_backend", "torch_compile_mode", "label_names", "length_column_name"),
         *("tf32", "use_cache", "gradient_checkpointing_kwargs", "activation_checkpointing_kwargs"),
     }

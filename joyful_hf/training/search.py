@@ -17,7 +17,17 @@ from .arguments import JoyfulTrainingArguments, with_needed_settings
 # Training arguments that a trainer has acted on when it is made, or by which trials could not be compared.
 _SETTLED = {
     *("output_dir", "report_to", "run_name", "metric_for_best_model", "greater_is_better", "disable_tqdm"),
-    *("bf16", "fp16", "bf16_full_eval", "fp16_full_eval", "tf32", "use_cpu", "torch_compile", "full_determinism"),
+    *(
+        "bf16",
+        "fp16",
+        "bf16_full_eval",
+        "fp16_full_eval",
+        "tf32",
+        "use_cpu",
+        "torch_device",
+        "torch_compile",
+        "full_determinism",
+    ),
     *("fsdp", "fsdp_config", "deepspeed", "accelerator_config", "parallelism_config", "local_rank", "ddp_backend"),
     *("push_to_hub", "hub_model_id", "label_names", "remove_unused_columns", "resume_from_checkpoint"),
 }

@@ -62,8 +62,9 @@ def test_train_prints_what_a_person_wants_to_know(joyful, files):
     result = joyful(*train_options(files, "out", test_file=files["test"]))
     assert (result.status, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert lines[0].startswith("training:   8 dialogues")
-    assert lines[1] == "validation: 1 dialogues held out of 9 (no --validation-file; seed 42)"
+    assert lines[0] == "running on cpu"
+    assert lines[1].startswith("training:   8 dialogues")
+    assert lines[2].startswith("validation: 1 dialogue held out of 9 (seed 42)")
     assert lines[-1] == "checkpoint and results: out"
     printed = {line.split()[0] for line in lines if line.startswith("test_")}
     assert {f"test_{score}" for score in SCORES} <= printed
