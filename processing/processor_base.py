@@ -327,4 +327,4 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
 def made_up_sound(rng: np.random.Generator, sampling_rate: int = 16000) -> dict[str, Any]:
     """Make up a second of `audio` for an example."""
-    return {"array": rng.normal(size=sampling_rate), "sampling_rate": sampling_rate}
+    return {"array": rng.normal(scale=0.1, size=sampling_rate), "sampling_rate": sampling_rate}

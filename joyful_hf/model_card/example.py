@@ -98,6 +98,9 @@ def _code(value: Any) -> str:
         if value.dtype == np.uint8:
             return f"random.integers(256, size={shape}, dtype=np.uint8)"
         return f"random.normal(size={shape})"
+    if isinstance(value, Mapping) and "sampling_rate" in value:
+        sound = f"random.normal(scale=0.1, size={len(value['array'])})"  # samples are between -1 and 1
+        return f'{{"array": {sound}, "sampling_rate": {value["sampling_rate"]}}}'
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_literal(key)}: {_code(part)}" for key, part in value.items()) + "}"
     return repr(value)

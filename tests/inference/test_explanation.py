@@ -28,6 +28,12 @@ def hide(dialogue, index, modalities):
     return dialogue | {"utterances": utterances}
 
 
+def named_scores(model, processor, dialogue):
+    """Label and scores of each utterance, also of one from which nothing was read, which `predict` leaves out."""
+    encoded = processor.encode(dialogue, return_labels=False)
+    return model.name_scores(model.scores(model.eval().encoded_logits(encoded, processor, 100)))
+
+
 # What it costs.
 
 
@@ -48,7 +54,7 @@ def test_a_fall_is_what_the_record_loses_without_what_is_hidden(family):
     whole = model.predict(dialogue, processor)[0]["utterances"]
 
     def falls(index, modalities):
-        left = model.predict(hide(dialogue, index, modalities), processor)[0]["utterances"]
+        left = named_scores(model, processor, hide(dialogue, index, modalities))
         return [
             one["scores"][one["label"]] - other["scores"][one["label"]] for one, other in zip(whole, left, strict=True)
         ]
@@ -160,7 +166,7 @@ def test_of_a_value_it_is_the_change_whichever_way():
     model, processor = FAMILY_CASES[0].make(dialogues)
     explanation = explain(model, processor, dialogues[0])
     whole, left = (
-        np.array([one["label"] for one in model.predict(record, processor)[0]["utterances"]])
+        np.array([one["label"] for one in named_scores(model, processor, record)])
         for record in (dialogues[0], hide(dialogues[0], 2, MODALITIES))
     )
     assert explanation.scores == pytest.approx(whole, abs=1e-5)
@@ -173,7 +179,7 @@ def test_of_several_values_it_is_the_mean_change():
     model, processor = FAMILY_CASES[0].make(dialogues)
     explanation = explain(model, processor, dialogues[0])
     whole, left = (
-        np.array([list(one["label"].values()) for one in model.predict(record, processor)[0]["utterances"]])
+        np.array([list(one["label"].values()) for one in named_scores(model, processor, record)])
         for record in (dialogues[0], hide(dialogues[0], 2, MODALITIES))
     )
     assert explanation.labels == ["arousal, valence"] * 6

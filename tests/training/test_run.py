@@ -315,7 +315,9 @@ def test_a_preset_tells_apart_as_many_speakers_as_training_and_validation_have(d
 def test_the_test_dialogues_decide_on_nothing(tmp_path, data):
     crowd = Dataset.from_list([make_dialogue(9, speakers=6)])
     small = {"projection_size": 8, "basis_size": 4, "num_hidden_layers": 1, "intermediate_size": 24}
-    with pytest.raises(DialogueError, match="6 speakers"):
+    with pytest.raises(
+        DialogueError, match=r"speaker .* is number 3, and the relation scheme 'speaker_pair' holds 2 speakers"
+    ):
         run_training(
             JoyfulTrainingArguments(str(tmp_path / "out")),
             RunData(data.train, data.validation, crowd),
@@ -399,7 +401,6 @@ def test_a_run_on_other_data_is_not_resumed(tmp_path, data):
     [
         ({"metric_for_best_model": "f2"}, "`metric_for_best_model`: 'f2' is none of .*weighted_f1"),
         ({"metric_for_best_model": "mae"}, "'mae' is none of"),
-        ({"prediction_loss_only": True}, "'weighted_f1' is none of the metrics of this run: loss$"),
         ({"report_to": "wandb"}, "wandb"),
     ],
     ids=str,
