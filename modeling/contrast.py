@@ -144,7 +144,7 @@ def _groups(
         processes = Processes(view1.size(0), together=True)
         gathered = (processes.gather(views[0])[None], processes.gather(views[1])[None])
         is_member = processes.gather(taking_part)[None]
-        return [_Group((views[0][None], views[1][None]), gathered, own, is_member, processes.own.start)]
+        return [_Group((views[0][None], views[1][None]), gathered, own, is_member, processes.first)]
     groups = []
     for block, *rows in zip(layout.blocks, *(layout.split(layout.arrange(view)) for view in views), strict=True):
         unit = (block.pad(rows[0]), block.pad(rows[1]))

@@ -44,6 +44,8 @@ class EmotionPairs:
     """(n, N) bool, pairs of the same emotion."""
     own: slice
     """The utterances of this process."""
+    first: int
+    """The number of the first of them."""
 
     @classmethod
     def of(cls, present: dict[str, Tensor], labels: Tensor, processes: Processes) -> Self:
@@ -55,7 +57,9 @@ class EmotionPairs:
         """
         of_all = processes.gather(labels)
         gathered = {name: processes.gather(here) for name, here in present.items()}
-        return cls(known_emotions(of_all), gathered, same_emotion(of_all)[processes.own], processes.own)
+        return cls(
+            known_emotions(of_all), gathered, same_emotion(of_all)[processes.own], processes.own, processes.first
+        )
 
     def takes_part(self, *modalities: str) -> Tensor:
         """(N,) bool, labelled utterances that have all these modalities."""

@@ -398,7 +398,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             if chosen is None:
                 chosen = hard_negatives(similarities[direction], candidates, draw=self.training)
             else:
-                chosen = chosen + pairs.own.start
+                chosen = chosen + pairs.first
             head = self.matching[direction_name(direction)]
             own = head(fusion.pooled[direction])
             other = head(self.foal_net.fuse_with(direction, streams, fusion, chosen, processes))

@@ -18,12 +18,14 @@ class Processes:
 
     def __init__(self, num_rows: int, together: bool) -> None:
         self.sizes = [num_rows]
-        self.own = slice(0, num_rows)
+        self.own = slice(None)  # without numbers, in which a compiler would see a size that never changes
         """The rows of this process among all of them."""
+        self.first = 0
+        """The number of the first of them."""
         if together and distributed.is_available() and distributed.is_initialized():
             self.sizes = _numbers_of_all(num_rows)
-            first = sum(self.sizes[: distributed.get_rank()])
-            self.own = slice(first, first + num_rows)
+            self.first = sum(self.sizes[: distributed.get_rank()])
+            self.own = slice(self.first, self.first + num_rows)
 
     @property
     def several(self) -> bool:

@@ -126,7 +126,7 @@ def test_another_family_goes_the_whole_way(joyful, files, preset):
 
 def test_another_seed_holds_out_other_dialogues_and_says_so(joyful, files):
     result = joyful(*train_options(files, "out", seed=7))
-    assert "held out of 9 (no --validation-file; seed 7)" in result.out
+    assert "held out of 9 (seed 7)" in result.out
 
 
 def test_parquet_is_read_as_jsonl_is(joyful, files):
@@ -154,7 +154,7 @@ def test_several_emotions_at_once_and_sentiment_train(joyful, files):
 def test_a_finished_run_is_refused_and_left_as_it_was(fails, files, checkpoint):
     before = bytes_of(checkpoint)
     message = fails(*train_options(files, checkpoint))
-    assert message.startswith(f"{checkpoint}: holds a finished run; ")
+    assert message.startswith(f"--output-dir: {checkpoint} holds a finished run; ")
     assert "--overwrite-output-dir" in message
     assert bytes_of(checkpoint) == before
 

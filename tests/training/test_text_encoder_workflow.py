@@ -208,11 +208,6 @@ class TestGradients:
             gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
         assert_same_weights(*gradients)
 
-    def test_there_is_nothing_to_checkpoint_without_an_encoder(self):
-        model = JoyfulForEmotionRecognition(JoyfulConfig(text_dim=3, **SMALL_SETTINGS))
-        with pytest.raises(ValueError, match="does not support"):
-            getattr(model, f"{CHECKPOINTING}_checkpointing_enable")()
-
     def test_mixed_precision(self, make, processor):
         model = make(**UNFROZEN).train()
         with torch.autocast("cpu", torch.bfloat16):
