@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import ModelCard
 
 from ..model_card.card import MARKER, write_card_without_processor, write_model_card
-from ..runs.names import CONFIG_FILES, MODEL_CARD, RUN_SUMMARY
+from ..runs.names import CONFIG_FILES, MODEL_CARD, RUN_SUMMARY, TOKENIZER_FILES
 from .repository import Repository
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def settle_card(folder: Path, repository: Repository, card_of_run: dict[str, Any
                 repository.repo_id,
             )
         return
-    for name in CONFIG_FILES:
+    for name in (*CONFIG_FILES, *TOKENIZER_FILES):  # the card is made of the processor itself
         if not (folder / name).exists() and name in repository.files:
             repository.fetch(name, folder)
     has_model, has_processor = ((folder / name).exists() for name in CONFIG_FILES)

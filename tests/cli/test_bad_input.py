@@ -26,7 +26,7 @@ def broken(name):
     if name == "truncated parquet":
         return "bad.parquet", b"PAR1" + 40 * b"x", "bad.parquet: not a readable Parquet file"
     if name == "unknown kind":
-        return "bad.csv", b"speaker,text\n", "bad.csv: unknown kind of file '.csv'"
+        return "bad.xls", b"speaker,text\n", "bad.xls: unknown kind of file '.xls'"
     if name == "no speaker":
         del dialogue["utterances"][2]["speaker"]
         return "bad.jsonl", json.dumps(dialogue).encode(), "bad.jsonl, line 1, utterances[2]: no speaker"

@@ -126,7 +126,7 @@ class TestWaveforms:
 
     def test_loudness_is_normalised_without_the_padding(self):
         processor = FoalNetProcessor(video_dim=0)
-        loud = {"array": 100 * tone(0.1, 16000)["array"] + 5, "sampling_rate": 16000}
+        loud = {"array": 2 * tone(0.1, 16000)["array"] + 0.5, "sampling_rate": 16000}
         batch = processor(dialogue_of(utterance(audio=loud), utterance(audio=tone(0.2, 16000))))
         for row, length in zip(batch["input_values"], (1600, 3200), strict=True):
             assert row[:length].mean() == pytest.approx(0, abs=1e-5)
