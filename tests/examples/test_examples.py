@@ -190,7 +190,8 @@ def test_the_notebook_trains_scores_and_draws(tmp_path, monkeypatch):
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = "".join(output.text for output in outputs if output.output_type == "stream" and output.name == "stdout")
-    assert [line.split()[:2] for line in printed.splitlines()] == [["epoch", str(epoch)] for epoch in (1, 2, 3)]
+    epochs = [line.split()[1] for line in printed.splitlines() if line.startswith("epoch ")]
+    assert epochs == [f"{epoch}/3" for epoch in (1, 2, 3)]
     shown = [output.data for output in outputs if "data" in output]
     (scores,) = [data["text/plain"] for data in shown if "weighted_f1" in data["text/plain"]]
     assert float(re.search(r"weighted_f1 +(.+)", scores)[1]) > 0.25, "chance is 1/6"
