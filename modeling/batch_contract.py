@@ -154,7 +154,7 @@ def _check_values(
         raise error(f"dialogue_lengths hold {int(dialogue_lengths.min())}; a dialogue has at least 1 utterance")
     if edge_index is not None and edge_index.numel() and int(edge_index.max()) >= num_utterances:
         raise error(f"edge_index names utterance {int(edge_index.max())}, the batch has {num_utterances}")
-    if config.causal and edge_index is not None and bool((edge_index[0] > edge_index[1]).any()):
+    if getattr(config, "causal", False) and edge_index is not None and bool((edge_index[0] > edge_index[1]).any()):
         raise error("the batch has edges from the future, and the model is causal; give the processor window_future=0")
     scheme = f"({config.relation_scheme}, max_speakers={config.max_speakers}); {WAY_OUT}"
     if edge_type is not None and edge_type.numel():

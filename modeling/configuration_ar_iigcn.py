@@ -22,7 +22,7 @@ class ARIIGCNConfig(SpeakerGraphConfig):
             IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512. With one modality there is neither an adversarial
             game nor a contrast across modalities.
         text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `SpeakerGraphConfig`. None, the default, reads text_features.
+            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
         num_relations: follows from the two above, and need not be given.

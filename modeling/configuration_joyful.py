@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
-from .configuration_graph import IEMOCAP_DIMS, SpeakerGraphConfig
+from .configuration_dialogue import IEMOCAP_DIMS
+from .configuration_graph import SpeakerGraphConfig
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
             IEMOCAP's in the paper are taken: 768, 100, 512.
         text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `SpeakerGraphConfig`. None, the default, reads text_features.
+            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
         num_relations: follows from the two above, and need not be given.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from .batch_contract import MODALITIES
-from .configuration_graph import SpeakerGraphConfig
+from .configuration_dialogue import DialogueConfig
 from .dropout import Dropout
 from .reach import ALONE
 
@@ -55,7 +55,7 @@ class ModalityInputs(nn.Module):
         self.absent = LearntVectors(modality_dims) if absent_modality == LEARNT else None
 
     @classmethod
-    def of(cls, config: SpeakerGraphConfig) -> Self:
+    def of(cls, config: DialogueConfig) -> Self:
         """The inputs of a model of this config."""
         return cls(
             config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality

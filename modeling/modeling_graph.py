@@ -45,7 +45,7 @@ from transformers import PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .batch_contract import WAY_OUT, PackedBatch, check_batch, check_labels, check_tokens
-from .configuration_graph import SpeakerGraphConfig
+from .configuration_dialogue import DialogueConfig
 from .inner_encoder import encoder_config, pretrained_model
 from .loss_parts import total, weigh
 from .modeling_base import EmotionRecognitionPreTrainedModel
@@ -86,7 +86,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         encoder = self._text_encoder
         if encoder is None or not encoder.learns:
             return []
-        return [(encoder.encoder, self._graph_config.text_encoder_learning_rate)]
+        return [(encoder.encoder, self._dialogue_config.text_encoder_learning_rate)]
 
     def get_input_embeddings(self) -> Any:
         """The token embeddings of the encoder of text, if there is one."""
@@ -107,16 +107,16 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         if encoder is None:
             return super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
         embeddings = encoder.encoder.resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
-        cast("Any", self._graph_config.text_config).vocab_size = encoder.encoder.config.vocab_size
+        cast("Any", self._dialogue_config.text_config).vocab_size = encoder.encoder.config.vocab_size
         return embeddings
 
     @property
-    def _graph_config(self) -> SpeakerGraphConfig:
-        return cast("SpeakerGraphConfig", self.config)
+    def _dialogue_config(self) -> DialogueConfig:
+        return cast("DialogueConfig", self.config)
 
     @property
     def _text_encoder(self) -> TextEncoder | None:
-        return None if self._graph_config.text_config is None else cast("Any", self.base_model).text_encoder
+        return None if self._dialogue_config.text_config is None else cast("Any", self.base_model).text_encoder
 
     @can_return_tuple
     def forward(
@@ -232,9 +232,9 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             edge_type=batch.edge_type,
             speaker_ids=batch.speaker_ids,
             layout=batch.layout,
-            relation_scheme=self._graph_config.relation_scheme,
-            max_speakers=self._graph_config.max_speakers,
-            causal=self._graph_config.causal,
+            relation_scheme=self._dialogue_config.relation_scheme,
+            max_speakers=self._dialogue_config.max_speakers,
+            causal=getattr(self.config, "causal", False),
         )
 
     def _encode_text(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .chunks import rows_at_a_time
-from .configuration_graph import SpeakerGraphConfig
+from .configuration_dialogue import DialogueConfig
 from .inner_encoder import PretrainedEncoder, build_encoder
 from .reach import ALONE
 
@@ -45,7 +45,7 @@ class TextEncoder(PretrainedEncoder):
         self.freeze()
 
     @classmethod
-    def of(cls, config: SpeakerGraphConfig) -> Self | None:
+    def of(cls, config: DialogueConfig) -> Self | None:
         """The encoder of a model of this config, or None if its text comes as features."""
         if config.text_config is None:
             return None

@@ -1,0 +1,124 @@
+"""The base configuration of the families on the packed batch of dialogues: modalities, encoder of text, speakers."""
+
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from .configuration_base import EmotionRecognitionConfig
+
+# IEMOCAP's features in JOYFUL's paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
+IEMOCAP_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
+
+
+@strict
+class DialogueConfig(EmotionRecognitionConfig):
+    """The base of the configurations of models that read `JoyfulProcessor`'s batch.
+
+    Args:
+        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
+            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
+        text_config: an encoder of text that is a part of the model and reads raw text: a config of transformers
+            (BERT, RoBERTa, ...) or its fields, of BERT unless `model_type` says otherwise. None reads text_features.
+            With it, text_dim is its hidden size. `from_encoders` gives it pretrained weights.
+        text_pooling: `"mean"` over the tokens, Sentence-BERT's recommendation, or `"cls"`, the vector of the first.
+        unfreeze_text_encoder: train the encoder with the rest; otherwise it stays as it is.
+        text_encoder_learning_rate: of the encoder in `JoyfulTrainer`. 1e-4 was the better of two values for MiniLM on
+            MELD's validation dialogues, in two epochs; the other, 2e-5, is that of Sentence-BERT's authors, and suits
+            large encoders better.
+        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
+        relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
+        num_relations: follows from the two above, and need not be given.
+        input_dropout_prob: dropout of the feature vectors.
+        modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
+        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
+            read it, or `"learnt"`, a feature vector of its own for each modality.
+        hidden_dropout_prob: dropout of the hidden layers.
+    """
+
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
+        "relation_scheme": ("speaker_pair", "same_or_other"),
+        "text_pooling": ("mean", "cls"),
+        "absent_modality": ("zeros", "learnt"),
+    }
+    probabilities: ClassVar[tuple[str, ...]] = (
+        *EmotionRecognitionConfig.probabilities,
+        "input_dropout_prob",
+        "modality_dropout_prob",
+        "hidden_dropout_prob",
+    )
+    sizes: ClassVar[tuple[str, ...]] = ("max_speakers",)
+    not_negative: ClassVar[tuple[str, ...]] = ("text_dim", "audio_dim", "visual_dim", "text_encoder_learning_rate")
+    sub_configs_defaults = {"text_config": SubConfigSpec(AutoConfig, model_type="bert", optional=True)}
+
+    text_dim: int = 0
+    audio_dim: int = 0
+    visual_dim: int = 0
+    text_config: dict | PreTrainedConfig | None = None
+    text_pooling: str = "mean"
+    unfreeze_text_encoder: bool = False
+    text_encoder_learning_rate: float | int = 1e-4
+    max_speakers: int = 2
+    relation_scheme: str = "speaker_pair"
+    num_relations: int = 0
+
+    input_dropout_prob: float | int = 0.3
+    modality_dropout_prob: float | int = 0.1
+    absent_modality: str = "zeros"
+    hidden_dropout_prob: float | int = 0.3
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if not (self.text_dim or self.audio_dim or self.visual_dim or self.text_config):
+            for name, dim in IEMOCAP_DIMS.items():
+                setattr(self, name, dim)
+        if not self.num_relations:
+            self.num_relations = self._relations_of_scheme()
+        super().__post_init__(**kwargs)
+        if self.text_config is not None and not self.text_dim:
+            self.text_dim = self._text_encoder_size()
+
+    def _text_encoder_size(self) -> int:
+        return getattr(self.text_config, "hidden_size", 0)
+
+    def _relations_of_scheme(self) -> int:
+        return 2 * self.max_speakers**2 if self.relation_scheme == "speaker_pair" else 4
+
+    @property
+    def modality_dims(self) -> dict[str, int]:
+        """Modality -> size of its feature vectors, only those that are part of the model."""
+        dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
+        return {name: dim for name, dim in dims.items() if dim}
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the representations that are classified, as other libraries ask for it.
+
+        Raises:
+            AttributeError: the family does not say.
+        """
+        raise AttributeError(f"{type(self).__name__} has no hidden_size")
+
+    def validate_text_encoder(self) -> None:
+        """Check that the encoder of text gives vectors of the size that the model reads."""
+        if self.text_config is not None and self.text_dim != self._text_encoder_size():
+            raise ValueError(
+                f"text_dim is {self.text_dim}, the encoder of text_config gives vectors of size "
+                f"{self._text_encoder_size()}; leave text_dim out"
+            )
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
+        """Return this config itself: transformers must neither search nor change the encoder's."""
+        return self
+
+    def validate_relations(self) -> None:
+        """Check that the number of relations is that of the scheme."""
+        expected = self._relations_of_scheme()
+        if self.num_relations != expected:
+            raise ValueError(
+                f"num_relations is {self.num_relations}, but {self.relation_scheme} with "
+                f"max_speakers={self.max_speakers} has {expected}; leave num_relations out"
+            )
+
+
+__all__ = ["IEMOCAP_DIMS", "DialogueConfig"]
