@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling.modeling_sdt import SDTModel as SDTModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
@@ -71,6 +74,9 @@ _MODULES = {
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
+    "SDTConfig": "modeling.configuration_sdt",
+    "SDTForEmotionRecognition": "modeling.modeling_sdt",
+    "SDTModel": "modeling.modeling_sdt",
     "StreamingRecognizer": "inference.streaming",
     "__version__": "version",
     "batch_to_pyg": "processing.pyg",
@@ -115,6 +121,9 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
     "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling_sdt import SDTModel as SDTModel
+    from .modeling_sdt import SDTPreTrainedModel as SDTPreTrainedModel
     from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .outputs import FoalNetOutput as FoalNetOutput
 
@@ -40,6 +44,10 @@ _MODULES = {
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
     "JoyfulPreTrainedModel": "modeling_joyful",
+    "SDTConfig": "configuration_sdt",
+    "SDTForEmotionRecognition": "modeling_sdt",
+    "SDTModel": "modeling_sdt",
+    "SDTPreTrainedModel": "modeling_sdt",
 }
 
 __all__ = [
@@ -57,6 +65,10 @@ __all__ = [
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
+    "SDTPreTrainedModel",
 ]
 
 

@@ -21,6 +21,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    SDTConfig,
+    SDTForEmotionRecognition,
 )
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.modality_inputs import ModalityInputs
@@ -292,6 +294,18 @@ FAMILY_CASES = [
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
+
+_SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
+
+
+def _sdt(**kwargs: Any) -> SDTConfig:
+    return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("sdt-recommended", _sdt, *_SDT),
+]
+"""Published systems that the package trains beside its own families, with the released form where it differs much."""
 
 _TRANSFORMER = {"context_encoder": "transformer", "max_relative_distance": 2}
 _CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
