@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from .model_card.card import write_model_card as write_model_card
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
+    from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
@@ -68,6 +71,9 @@ _MODULES = {
     "FoalNetModel": "modeling.modeling_foal_net",
     "FoalNetOutput": "modeling.outputs",
     "FoalNetProcessor": "processing.processing_foal_net",
+    "GraphSmileConfig": "modeling.configuration_graph_smile",
+    "GraphSmileForEmotionRecognition": "modeling.modeling_graph_smile",
+    "GraphSmileModel": "modeling.modeling_graph_smile",
     "JoyfulConfig": "modeling.configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling.modeling_joyful",
     "JoyfulModel": "modeling.modeling_joyful",
@@ -115,6 +121,9 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetProcessor",
+    "GraphSmileConfig",
+    "GraphSmileForEmotionRecognition",
+    "GraphSmileModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",

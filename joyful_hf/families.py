@@ -293,6 +293,46 @@ for _family in (
         training_defaults={"learning_rate": 1e-4, "per_device_train_batch_size": 16},
     ),
     Family(
+        name="graph-smile",
+        title="GraphSmile",
+        model_type="graph_smile",
+        config=".modeling.configuration_graph_smile:GraphSmileConfig",
+        model=".modeling.modeling_graph_smile:GraphSmileForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins each pair of modalities in a graph whose edges run between the two alone, and learns beside the "
+            "emotions which sentiment an utterance has and whether two utterances differ in it. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Li et al., IEEE TPAMI 2025",
+            arxiv="2407.21536",
+            bibtex="""\
+@article{li-etal-2025-tracing,
+  title   = {Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for Multimodal Emotion
+             Recognition},
+  author  = {Li, Jiang and Wang, Xiaoping and Zeng, Zhigang},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  year    = {2025},
+  doi     = {10.1109/TPAMI.2025.3581236}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="graph_smile",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for a dialogue alone.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-4, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 120},
+                },
+                f"{_STANDARDIZED}, and the optimiser is AdamW without the maximum of past squares. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
         name="sdt",
         title="SDT",
         model_type="sdt",

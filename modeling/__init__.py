@@ -9,6 +9,7 @@ import transformers.models.auto.configuration_auto  # noqa: F401
 if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
     from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
+    from .modeling_graph_smile import GraphSmileModel as GraphSmileModel
+    from .modeling_graph_smile import GraphSmilePreTrainedModel as GraphSmilePreTrainedModel
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
@@ -40,6 +44,10 @@ _MODULES = {
     "FoalNetModel": "modeling_foal_net",
     "FoalNetOutput": "outputs",
     "FoalNetPreTrainedModel": "modeling_foal_net",
+    "GraphSmileConfig": "configuration_graph_smile",
+    "GraphSmileForEmotionRecognition": "modeling_graph_smile",
+    "GraphSmileModel": "modeling_graph_smile",
+    "GraphSmilePreTrainedModel": "modeling_graph_smile",
     "JoyfulConfig": "configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
@@ -61,6 +69,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetPreTrainedModel",
+    "GraphSmileConfig",
+    "GraphSmileForEmotionRecognition",
+    "GraphSmileModel",
+    "GraphSmilePreTrainedModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",

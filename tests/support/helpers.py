@@ -18,6 +18,8 @@ from joyful_hf import (
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    GraphSmileConfig,
+    GraphSmileForEmotionRecognition,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
@@ -302,7 +304,21 @@ def _sdt(**kwargs: Any) -> SDTConfig:
     return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
 
 
+_GRAPH_SMILE_SIZES = {"projection_size": 12, "graph_num_layers": 2, "hidden_dropout_prob": 0.1, "shift_window": 3}
+_GRAPH_SMILE = (GraphSmileForEmotionRecognition, JoyfulProcessor, ("classification", "sentiment", "shift"))
+
+
+def _graph_smile(**kwargs: Any) -> GraphSmileConfig:
+    return GraphSmileConfig(**(_GRAPH_SMILE_SIZES | {"max_distance": 4} | kwargs))
+
+
+def _graph_smile_released(**kwargs: Any) -> GraphSmileConfig:
+    return GraphSmileConfig.released(**(_GRAPH_SMILE_SIZES | {"num_edge_weights": 256} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""
