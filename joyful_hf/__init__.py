@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_m3net import M3NetConfig as M3NetConfig
     from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
+    from .modeling.modeling_m3net import M3NetModel as M3NetModel
     from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
     from .modeling.modeling_sdt import SDTModel as SDTModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
@@ -80,6 +83,9 @@ _MODULES = {
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
+    "M3NetConfig": "modeling.configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
+    "M3NetModel": "modeling.modeling_m3net",
     "SDTConfig": "modeling.configuration_sdt",
     "SDTForEmotionRecognition": "modeling.modeling_sdt",
     "SDTModel": "modeling.modeling_sdt",
@@ -130,6 +136,9 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "M3NetConfig",
+    "M3NetForEmotionRecognition",
+    "M3NetModel",
     "SDTConfig",
     "SDTForEmotionRecognition",
     "SDTModel",

@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 
 from .configuration_dialogue import DialogueConfig, unless_given
 from .sentiment import UNKNOWN, sentiment_of_name
-from .tasks import REGRESSION, task_of
+from .tasks import REGRESSION
 
 
 @strict
@@ -106,7 +106,7 @@ class GraphSmileConfig(DialogueConfig):
         if self.label_sentiments is not None:
             return list(self.label_sentiments)
         names: Any = self.id2label  # index -> name, whatever transformers' annotation says
-        return [sentiment_of_name(names[index]) for index in range(self.num_labels)]
+        return [sentiment_of_name(name) for _, name in sorted(names.items())]
 
     @property
     def hidden_size(self) -> int:
@@ -143,7 +143,7 @@ class GraphSmileConfig(DialogueConfig):
             raise ValueError(f"label_sentiments goes up to {highest}, num_sentiments is {self.num_sentiments}")
         if self.shift_window < 2 and self.shift_window != -1:
             raise ValueError(f"shift_window must be 2 or more, or -1 for the whole dialogue, got {self.shift_window}")
-        if self.num_sentiments and task_of(self).problem_type == REGRESSION and self.num_labels > 1:
+        if self.num_sentiments and self.problem_type == REGRESSION and self.num_labels != 1:
             raise ValueError("several values per utterance have no one sentiment; leave num_sentiments out")
 
     @classmethod

@@ -23,6 +23,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    M3NetConfig,
+    M3NetForEmotionRecognition,
     SDTConfig,
     SDTForEmotionRecognition,
 )
@@ -316,9 +318,24 @@ def _graph_smile_released(**kwargs: Any) -> GraphSmileConfig:
     return GraphSmileConfig.released(**(_GRAPH_SMILE_SIZES | {"num_edge_weights": 256} | kwargs))
 
 
+_M3NET_SIZES = {"projection_size": 8, "graph_hidden_size": 12, "hyper_num_layers": 2, "frequency_num_layers": 2}
+_M3NET = (M3NetForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _m3net(**kwargs: Any) -> M3NetConfig:
+    return M3NetConfig(**(_M3NET_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
+
+
+def _m3net_released(**kwargs: Any) -> M3NetConfig:
+    numbered = {"num_hyperedge_weights": 99, "num_node_weights": 99, "hidden_dropout_prob": 0.1}
+    return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("m3net-recommended", _m3net, *_M3NET),
+    FamilyCase("m3net-released", _m3net_released, *_M3NET),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""
