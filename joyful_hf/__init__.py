@@ -23,13 +23,22 @@ if TYPE_CHECKING:
     from .model_card.card import write_model_card as write_model_card
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_m3net import M3NetConfig as M3NetConfig
+    from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
+    from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
+    from .modeling.modeling_m3net import M3NetModel as M3NetModel
+    from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling.modeling_sdt import SDTModel as SDTModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
@@ -65,12 +74,21 @@ _MODULES = {
     "FoalNetModel": "modeling.modeling_foal_net",
     "FoalNetOutput": "modeling.outputs",
     "FoalNetProcessor": "processing.processing_foal_net",
+    "GraphSmileConfig": "modeling.configuration_graph_smile",
+    "GraphSmileForEmotionRecognition": "modeling.modeling_graph_smile",
+    "GraphSmileModel": "modeling.modeling_graph_smile",
     "JoyfulConfig": "modeling.configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling.modeling_joyful",
     "JoyfulModel": "modeling.modeling_joyful",
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
+    "M3NetConfig": "modeling.configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
+    "M3NetModel": "modeling.modeling_m3net",
+    "SDTConfig": "modeling.configuration_sdt",
+    "SDTForEmotionRecognition": "modeling.modeling_sdt",
+    "SDTModel": "modeling.modeling_sdt",
     "StreamingRecognizer": "inference.streaming",
     "__version__": "version",
     "batch_to_pyg": "processing.pyg",
@@ -109,12 +127,21 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetProcessor",
+    "GraphSmileConfig",
+    "GraphSmileForEmotionRecognition",
+    "GraphSmileModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "M3NetConfig",
+    "M3NetForEmotionRecognition",
+    "M3NetModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
     "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",

@@ -9,16 +9,28 @@ import transformers.models.auto.configuration_auto  # noqa: F401
 if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_m3net import M3NetConfig as M3NetConfig
+    from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
+    from .modeling_graph_smile import GraphSmileModel as GraphSmileModel
+    from .modeling_graph_smile import GraphSmilePreTrainedModel as GraphSmilePreTrainedModel
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
+    from .modeling_m3net import M3NetModel as M3NetModel
+    from .modeling_m3net import M3NetPreTrainedModel as M3NetPreTrainedModel
+    from .modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling_sdt import SDTModel as SDTModel
+    from .modeling_sdt import SDTPreTrainedModel as SDTPreTrainedModel
     from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .outputs import FoalNetOutput as FoalNetOutput
 
@@ -36,10 +48,22 @@ _MODULES = {
     "FoalNetModel": "modeling_foal_net",
     "FoalNetOutput": "outputs",
     "FoalNetPreTrainedModel": "modeling_foal_net",
+    "GraphSmileConfig": "configuration_graph_smile",
+    "GraphSmileForEmotionRecognition": "modeling_graph_smile",
+    "GraphSmileModel": "modeling_graph_smile",
+    "GraphSmilePreTrainedModel": "modeling_graph_smile",
     "JoyfulConfig": "configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
     "JoyfulPreTrainedModel": "modeling_joyful",
+    "M3NetConfig": "configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling_m3net",
+    "M3NetModel": "modeling_m3net",
+    "M3NetPreTrainedModel": "modeling_m3net",
+    "SDTConfig": "configuration_sdt",
+    "SDTForEmotionRecognition": "modeling_sdt",
+    "SDTModel": "modeling_sdt",
+    "SDTPreTrainedModel": "modeling_sdt",
 }
 
 __all__ = [
@@ -53,10 +77,22 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetPreTrainedModel",
+    "GraphSmileConfig",
+    "GraphSmileForEmotionRecognition",
+    "GraphSmileModel",
+    "GraphSmilePreTrainedModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "M3NetConfig",
+    "M3NetForEmotionRecognition",
+    "M3NetModel",
+    "M3NetPreTrainedModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
+    "SDTPreTrainedModel",
 ]
 
 

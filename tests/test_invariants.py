@@ -204,7 +204,7 @@ class TestLoss:
         totals, counts = dict.fromkeys(together, 0.0), dict.fromkeys(together, 0)
         for dialogue in dialogues:
             labelled = sum(utterance["label"] is not None for utterance in dialogue["utterances"])
-            for name, part in run(model, processor([dialogue], return_tensors="pt")).losses.items():
+            for name, part in (run(model, processor([dialogue], return_tensors="pt")).losses or {}).items():
                 count = len(dialogue["utterances"]) if name in unsupervised else labelled
                 totals[name] += count * float(part)
                 counts[name] += count

@@ -18,9 +18,15 @@ from joyful_hf import (
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    GraphSmileConfig,
+    GraphSmileForEmotionRecognition,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    M3NetConfig,
+    M3NetForEmotionRecognition,
+    SDTConfig,
+    SDTForEmotionRecognition,
 )
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.modality_inputs import ModalityInputs
@@ -292,6 +298,47 @@ FAMILY_CASES = [
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
+
+_SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
+
+
+def _sdt(**kwargs: Any) -> SDTConfig:
+    return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+_GRAPH_SMILE_SIZES = {"projection_size": 12, "graph_num_layers": 2, "hidden_dropout_prob": 0.1, "shift_window": 3}
+_GRAPH_SMILE = (GraphSmileForEmotionRecognition, JoyfulProcessor, ("classification", "sentiment", "shift"))
+
+
+def _graph_smile(**kwargs: Any) -> GraphSmileConfig:
+    return GraphSmileConfig(**(_GRAPH_SMILE_SIZES | {"max_distance": 4} | kwargs))
+
+
+def _graph_smile_released(**kwargs: Any) -> GraphSmileConfig:
+    return GraphSmileConfig.released(**(_GRAPH_SMILE_SIZES | {"num_edge_weights": 256} | kwargs))
+
+
+_M3NET_SIZES = {"projection_size": 8, "graph_hidden_size": 12, "hyper_num_layers": 2, "frequency_num_layers": 2}
+_M3NET = (M3NetForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _m3net(**kwargs: Any) -> M3NetConfig:
+    return M3NetConfig(**(_M3NET_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
+
+
+def _m3net_released(**kwargs: Any) -> M3NetConfig:
+    numbered = {"num_hyperedge_weights": 99, "num_node_weights": 99, "hidden_dropout_prob": 0.1}
+    return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
+
+
+RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("m3net-recommended", _m3net, *_M3NET),
+    FamilyCase("m3net-released", _m3net_released, *_M3NET),
+    FamilyCase("sdt-recommended", _sdt, *_SDT),
+]
+"""Published systems that the package trains beside its own families, with the released form where it differs much."""
 
 _TRANSFORMER = {"context_encoder": "transformer", "max_relative_distance": 2}
 _CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
