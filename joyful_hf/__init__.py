@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
+    from .modeling.extractor_loss import M2FNetExtractorLoss as M2FNetExtractorLoss
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
+    from .modeling.modeling_m2fnet import M2FNetModel as M2FNetModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
@@ -71,6 +75,10 @@ _MODULES = {
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
+    "M2FNetConfig": "modeling.configuration_m2fnet",
+    "M2FNetExtractorLoss": "modeling.extractor_loss",
+    "M2FNetForEmotionRecognition": "modeling.modeling_m2fnet",
+    "M2FNetModel": "modeling.modeling_m2fnet",
     "StreamingRecognizer": "inference.streaming",
     "__version__": "version",
     "batch_to_pyg": "processing.pyg",
@@ -83,6 +91,7 @@ _MODULES = {
     "load_dialogues": "data.dialogue_files",
     "load_for_fine_tuning": "training.fine_tuning",
     "load_recordings": "data.recordings",
+    "load_transcript": "transcripts.loading",
     "make_toy_corpus": "toy.corpus",
     "make_toy_frame_corpus": "toy.frames",
     "make_toy_media_corpus": "toy.media",
@@ -90,10 +99,9 @@ _MODULES = {
     "pyg_to_batch": "processing.pyg",
     "register_family": "registration",
     "summarize_dialogues": "processing.summary",
-    "write_model_card": "model_card.card",
-    "load_transcript": "transcripts.loading",
-    "write_predictions": "transcripts.writing",
     "to_frame": "transcripts.writing",
+    "write_model_card": "model_card.card",
+    "write_predictions": "transcripts.writing",
 }
 
 __all__ = [
@@ -115,6 +123,10 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "M2FNetConfig",
+    "M2FNetExtractorLoss",
+    "M2FNetForEmotionRecognition",
+    "M2FNetModel",
     "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",

@@ -62,6 +62,8 @@ class Family:
     tags: tuple[str, ...] = ()
     """Tags on the Hub, in addition to those that every family has."""
     presets: Mapping[str, Preset] = field(default_factory=dict)
+    released: str | None = None
+    """Module of `joyful_hf.released` that converts checkpoints of the authors' code, if they published any."""
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments of `joyful train` that are not those of `JoyfulTrainingArguments`."""
 
@@ -287,6 +289,53 @@ for _family in (
         },
         # The released code's. At the sizes of WavLM and CLIP, JOYFUL's rate is too high.
         training_defaults={"learning_rate": 1e-4, "per_device_train_batch_size": 16},
+    ),
+    Family(
+        name="m2fnet",
+        title="M2FNet",
+        model_type="m2fnet",
+        config=".modeling.configuration_m2fnet:M2FNetConfig",
+        model=".modeling.modeling_m2fnet:M2FNetForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "encodes each modality over the whole dialogue, and lets audio and video decide, in one fusion module "
+            "after the other, which utterances' text belongs together. It does not read who speaks."
+        ),
+        recommended_words="This model has the paper's form at a smaller width, with modalities of one width.",
+        paper=Paper(
+            authors="Chudasama et al., CVPRW 2022",
+            arxiv="2206.02187",
+            bibtex="""\
+@inproceedings{chudasama-etal-2022-m2fnet,
+  title     = {M2FNet: Multi-Modal Fusion Network for Emotion Recognition in Conversation},
+  author    = {Chudasama, Vishal and Kar, Purbayan and Gudmalwar, Ashish and Shah, Nirmesh and Wasnik, Pankaj and
+               Onoe, Naoyuki},
+  booktitle = {CVPR Workshops},
+  year      = {2022}
+}""",
+        ),
+        caveat=(
+            "The authors published no code: where their paper is silent (heads, inner sizes, the width of the "
+            "classifier), the choice is ours. The paper's own features are not part of the model."
+        ),
+        released="m2fnet",
+        # Batches, epochs and the schedule are not in the paper.
+        presets={
+            "paper": Preset(
+                "This model has the paper's form; where the paper is silent, the choice is ours.",
+                {**_NOTHING_ADDED, "learning_rate": 5e-4, "weight_decay": 5e-4},
+                f"{_STANDARDIZED}.",
+            ),
+            "released": Preset(
+                "This model has the form of a public re-implementation, which is not the authors'.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 5e-5, "weight_decay": 0.01, "per_device_train_batch_size": 32},
+                    "early_stopping_patience": 3,
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient.",
+            ),
+        },
     ),
 ):
     FAMILIES[_family.name] = _family

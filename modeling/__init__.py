@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
+    from .modeling_m2fnet import M2FNetModel as M2FNetModel
+    from .modeling_m2fnet import M2FNetPreTrainedModel as M2FNetPreTrainedModel
     from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .outputs import FoalNetOutput as FoalNetOutput
 
@@ -40,6 +44,10 @@ _MODULES = {
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
     "JoyfulPreTrainedModel": "modeling_joyful",
+    "M2FNetConfig": "configuration_m2fnet",
+    "M2FNetForEmotionRecognition": "modeling_m2fnet",
+    "M2FNetModel": "modeling_m2fnet",
+    "M2FNetPreTrainedModel": "modeling_m2fnet",
 }
 
 __all__ = [
@@ -57,6 +65,10 @@ __all__ = [
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "M2FNetConfig",
+    "M2FNetForEmotionRecognition",
+    "M2FNetModel",
+    "M2FNetPreTrainedModel",
 ]
 
 

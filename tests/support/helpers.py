@@ -21,6 +21,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    M2FNetConfig,
+    M2FNetForEmotionRecognition,
 )
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.modality_inputs import ModalityInputs
@@ -292,6 +294,25 @@ FAMILY_CASES = [
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
+
+_M2FNET = (M2FNetForEmotionRecognition, JoyfulProcessor, ("classification",))
+_M2FNET_SIZES = {"num_attention_heads": 2, "intermediate_size": 16, "num_fusion_layers": 2, "hidden_dropout_prob": 0.1}
+
+
+def _m2fnet(**kwargs: Any) -> M2FNetConfig:
+    return M2FNetConfig(**(_M2FNET_SIZES | {"projection_size": 12} | kwargs))
+
+
+def _m2fnet_released(**kwargs: Any) -> M2FNetConfig:
+    sizes = {"num_hidden_layers": 2, "fusion_size": 12, "num_fusion_heads": 2}
+    return M2FNetConfig.released(**(_M2FNET_SIZES | sizes | kwargs))
+
+
+RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
+    FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
+]
+"""Published systems that the package trains beside its own families, with the released form where it differs much."""
 
 _TRANSFORMER = {"context_encoder": "transformer", "max_relative_distance": 2}
 _CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
