@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .modeling.extractor_loss import M2FNetExtractorLoss as M2FNetExtractorLoss
+    from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling.modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
     from .modeling.modeling_m2fnet import M2FNetModel as M2FNetModel
+    from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling.modeling_sdt import SDTModel as SDTModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
@@ -79,6 +82,9 @@ _MODULES = {
     "M2FNetExtractorLoss": "modeling.extractor_loss",
     "M2FNetForEmotionRecognition": "modeling.modeling_m2fnet",
     "M2FNetModel": "modeling.modeling_m2fnet",
+    "SDTConfig": "modeling.configuration_sdt",
+    "SDTForEmotionRecognition": "modeling.modeling_sdt",
+    "SDTModel": "modeling.modeling_sdt",
     "StreamingRecognizer": "inference.streaming",
     "__version__": "version",
     "batch_to_pyg": "processing.pyg",
@@ -127,6 +133,9 @@ __all__ = [
     "M2FNetExtractorLoss",
     "M2FNetForEmotionRecognition",
     "M2FNetModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
     "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
     from .configuration_m2fnet import M2FNetConfig as M2FNetConfig
+    from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
     from .modeling_m2fnet import M2FNetModel as M2FNetModel
     from .modeling_m2fnet import M2FNetPreTrainedModel as M2FNetPreTrainedModel
+    from .modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling_sdt import SDTModel as SDTModel
+    from .modeling_sdt import SDTPreTrainedModel as SDTPreTrainedModel
     from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .outputs import FoalNetOutput as FoalNetOutput
 
@@ -48,6 +52,10 @@ _MODULES = {
     "M2FNetForEmotionRecognition": "modeling_m2fnet",
     "M2FNetModel": "modeling_m2fnet",
     "M2FNetPreTrainedModel": "modeling_m2fnet",
+    "SDTConfig": "configuration_sdt",
+    "SDTForEmotionRecognition": "modeling_sdt",
+    "SDTModel": "modeling_sdt",
+    "SDTPreTrainedModel": "modeling_sdt",
 }
 
 __all__ = [
@@ -69,6 +77,10 @@ __all__ = [
     "M2FNetForEmotionRecognition",
     "M2FNetModel",
     "M2FNetPreTrainedModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
+    "SDTPreTrainedModel",
 ]
 
 

@@ -23,6 +23,8 @@ from joyful_hf import (
     JoyfulProcessor,
     M2FNetConfig,
     M2FNetForEmotionRecognition,
+    SDTConfig,
+    SDTForEmotionRecognition,
 )
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.modality_inputs import ModalityInputs
@@ -308,9 +310,17 @@ def _m2fnet_released(**kwargs: Any) -> M2FNetConfig:
     return M2FNetConfig.released(**(_M2FNET_SIZES | sizes | kwargs))
 
 
+_SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
+
+
+def _sdt(**kwargs: Any) -> SDTConfig:
+    return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
     FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
+    FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""
 
