@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from .model_card.card import write_model_card as write_model_card
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_jmt import JMTConfig as JMTConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
-    from .modeling.extractor_loss import M2FNetExtractorLoss as M2FNetExtractorLoss
     from .modeling.configuration_sdt import SDTConfig as SDTConfig
+    from .modeling.extractor_loss import M2FNetExtractorLoss as M2FNetExtractorLoss
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
+    from .modeling.modeling_jmt import JMTModel as JMTModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling.modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
@@ -72,6 +75,9 @@ _MODULES = {
     "FoalNetModel": "modeling.modeling_foal_net",
     "FoalNetOutput": "modeling.outputs",
     "FoalNetProcessor": "processing.processing_foal_net",
+    "JMTConfig": "modeling.configuration_jmt",
+    "JMTForEmotionRecognition": "modeling.modeling_jmt",
+    "JMTModel": "modeling.modeling_jmt",
     "JoyfulConfig": "modeling.configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling.modeling_joyful",
     "JoyfulModel": "modeling.modeling_joyful",
@@ -123,6 +129,9 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetProcessor",
+    "JMTConfig",
+    "JMTForEmotionRecognition",
+    "JMTModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",

@@ -379,5 +379,42 @@ for _family in (
             )
         },
     ),
+    Family(
+        name="jmt",
+        title="JMT",
+        model_type="jmt",
+        config=".modeling.configuration_jmt:JMTConfig",
+        model=".modeling.modeling_jmt:JMTForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins the modalities to one more stream, lets all streams attend to each other in pairs over the whole "
+            "dialogue, and reads what the pairs gave with a transformer. It was made for valence and arousal in the "
+            "steps of a video, by voice and face; here a step is an utterance. It does not read who speaks."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Waligora et al., CVPRW 2024",
+            arxiv="2403.10488",
+            bibtex="""\
+@inproceedings{waligora-etal-2024-joint,
+  title     = {Joint Multimodal Transformer for Emotion Recognition in the Wild},
+  author    = {Waligora, Paul and others},
+  booktitle = {CVPR Workshops},
+  year      = {2024}
+}""",
+        ),
+        released="jmt",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, in the form of its README.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-3, "weight_decay": 0, "optim": "sgd", "per_device_train_batch_size": 32},
+                },
+                f"{_STANDARDIZED}, dialogues take the place of videos of 16 steps, and SGD has no momentum, but ten "
+                "times the learning rate.",
+            )
+        },
+    ),
 ):
     FAMILIES[_family.name] = _family

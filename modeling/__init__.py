@@ -9,6 +9,7 @@ import transformers.models.auto.configuration_auto  # noqa: F401
 if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_jmt import JMTConfig as JMTConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
     from .configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .configuration_sdt import SDTConfig as SDTConfig
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
+    from .modeling_jmt import JMTModel as JMTModel
+    from .modeling_jmt import JMTPreTrainedModel as JMTPreTrainedModel
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
@@ -44,6 +48,10 @@ _MODULES = {
     "FoalNetModel": "modeling_foal_net",
     "FoalNetOutput": "outputs",
     "FoalNetPreTrainedModel": "modeling_foal_net",
+    "JMTConfig": "configuration_jmt",
+    "JMTForEmotionRecognition": "modeling_jmt",
+    "JMTModel": "modeling_jmt",
+    "JMTPreTrainedModel": "modeling_jmt",
     "JoyfulConfig": "configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
@@ -69,6 +77,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetPreTrainedModel",
+    "JMTConfig",
+    "JMTForEmotionRecognition",
+    "JMTModel",
+    "JMTPreTrainedModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",

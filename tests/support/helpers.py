@@ -18,6 +18,8 @@ from joyful_hf import (
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    JMTConfig,
+    JMTForEmotionRecognition,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
@@ -317,7 +319,21 @@ def _sdt(**kwargs: Any) -> SDTConfig:
     return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
 
 
+_JMT = (JMTForEmotionRecognition, JoyfulProcessor, ("classification",))
+_JMT_SIZES = {"projection_size": 12, "intermediate_size": 16, "classifier_hidden_size": 12}
+
+
+def _jmt(**kwargs: Any) -> JMTConfig:
+    return JMTConfig(**(_JMT_SIZES | {"num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+def _jmt_released(**kwargs: Any) -> JMTConfig:
+    return JMTConfig.released(**(_JMT_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("jmt-recommended", _jmt, *_JMT),
+    FamilyCase("jmt-released", _jmt_released, *_JMT),
     FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
     FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
