@@ -24,17 +24,24 @@ if TYPE_CHECKING:
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
+    from .modeling.configuration_jmt import JMTConfig as JMTConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .modeling.configuration_m3net import M3NetConfig as M3NetConfig
     from .modeling.configuration_sdt import SDTConfig as SDTConfig
+    from .modeling.extractor_loss import M2FNetExtractorLoss as M2FNetExtractorLoss
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling.modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
     from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
+    from .modeling.modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
+    from .modeling.modeling_jmt import JMTModel as JMTModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
+    from .modeling.modeling_m2fnet import M2FNetModel as M2FNetModel
     from .modeling.modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
     from .modeling.modeling_m3net import M3NetModel as M3NetModel
     from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
@@ -77,6 +84,9 @@ _MODULES = {
     "GraphSmileConfig": "modeling.configuration_graph_smile",
     "GraphSmileForEmotionRecognition": "modeling.modeling_graph_smile",
     "GraphSmileModel": "modeling.modeling_graph_smile",
+    "JMTConfig": "modeling.configuration_jmt",
+    "JMTForEmotionRecognition": "modeling.modeling_jmt",
+    "JMTModel": "modeling.modeling_jmt",
     "JoyfulConfig": "modeling.configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling.modeling_joyful",
     "JoyfulModel": "modeling.modeling_joyful",
@@ -86,6 +96,10 @@ _MODULES = {
     "M3NetConfig": "modeling.configuration_m3net",
     "M3NetForEmotionRecognition": "modeling.modeling_m3net",
     "M3NetModel": "modeling.modeling_m3net",
+    "M2FNetConfig": "modeling.configuration_m2fnet",
+    "M2FNetExtractorLoss": "modeling.extractor_loss",
+    "M2FNetForEmotionRecognition": "modeling.modeling_m2fnet",
+    "M2FNetModel": "modeling.modeling_m2fnet",
     "SDTConfig": "modeling.configuration_sdt",
     "SDTForEmotionRecognition": "modeling.modeling_sdt",
     "SDTModel": "modeling.modeling_sdt",
@@ -101,6 +115,7 @@ _MODULES = {
     "load_dialogues": "data.dialogue_files",
     "load_for_fine_tuning": "training.fine_tuning",
     "load_recordings": "data.recordings",
+    "load_transcript": "transcripts.loading",
     "make_toy_corpus": "toy.corpus",
     "make_toy_frame_corpus": "toy.frames",
     "make_toy_media_corpus": "toy.media",
@@ -108,10 +123,9 @@ _MODULES = {
     "pyg_to_batch": "processing.pyg",
     "register_family": "registration",
     "summarize_dialogues": "processing.summary",
-    "write_model_card": "model_card.card",
-    "load_transcript": "transcripts.loading",
-    "write_predictions": "transcripts.writing",
     "to_frame": "transcripts.writing",
+    "write_model_card": "model_card.card",
+    "write_predictions": "transcripts.writing",
 }
 
 __all__ = [
@@ -130,12 +144,19 @@ __all__ = [
     "GraphSmileConfig",
     "GraphSmileForEmotionRecognition",
     "GraphSmileModel",
+    "JMTConfig",
+    "JMTForEmotionRecognition",
+    "JMTModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "M2FNetConfig",
+    "M2FNetExtractorLoss",
+    "M2FNetForEmotionRecognition",
+    "M2FNetModel",
     "M3NetConfig",
     "M3NetForEmotionRecognition",
     "M3NetModel",

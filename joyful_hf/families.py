@@ -333,6 +333,90 @@ for _family in (
         },
     ),
     Family(
+        name="jmt",
+        title="JMT",
+        model_type="jmt",
+        config=".modeling.configuration_jmt:JMTConfig",
+        model=".modeling.modeling_jmt:JMTForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins the modalities to one more stream, lets all streams attend to each other in pairs over the whole "
+            "dialogue, and reads what the pairs gave with a transformer. It was made for valence and arousal in the "
+            "steps of a video, by voice and face; here a step is an utterance. It does not read who speaks."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Waligora et al., CVPRW 2024",
+            arxiv="2403.10488",
+            bibtex="""\
+@inproceedings{waligora-etal-2024-joint,
+  title     = {Joint Multimodal Transformer for Emotion Recognition in the Wild},
+  author    = {Waligora, Paul and others},
+  booktitle = {CVPR Workshops},
+  year      = {2024}
+}""",
+        ),
+        released="jmt",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, in the form of its README.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-3, "weight_decay": 0, "optim": "sgd", "per_device_train_batch_size": 32},
+                },
+                f"{_STANDARDIZED}, dialogues take the place of videos of 16 steps, and SGD has no momentum, but ten "
+                "times the learning rate.",
+            )
+        },
+    ),
+    Family(
+        name="m2fnet",
+        title="M2FNet",
+        model_type="m2fnet",
+        config=".modeling.configuration_m2fnet:M2FNetConfig",
+        model=".modeling.modeling_m2fnet:M2FNetForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "encodes each modality over the whole dialogue, and lets audio and video decide, in one fusion module "
+            "after the other, which utterances' text belongs together. It does not read who speaks."
+        ),
+        recommended_words="This model has the paper's form at a smaller width, with modalities of one width.",
+        paper=Paper(
+            authors="Chudasama et al., CVPRW 2022",
+            arxiv="2206.02187",
+            bibtex="""\
+@inproceedings{chudasama-etal-2022-m2fnet,
+  title     = {M2FNet: Multi-Modal Fusion Network for Emotion Recognition in Conversation},
+  author    = {Chudasama, Vishal and Kar, Purbayan and Gudmalwar, Ashish and Shah, Nirmesh and Wasnik, Pankaj and
+               Onoe, Naoyuki},
+  booktitle = {CVPR Workshops},
+  year      = {2022}
+}""",
+        ),
+        caveat=(
+            "The authors published no code: where their paper is silent (heads, inner sizes, the width of the "
+            "classifier), the choice is ours. The paper's own features are not part of the model."
+        ),
+        released="m2fnet",
+        # Batches, epochs and the schedule are not in the paper.
+        presets={
+            "paper": Preset(
+                "This model has the paper's form; where the paper is silent, the choice is ours.",
+                {**_NOTHING_ADDED, "learning_rate": 5e-4, "weight_decay": 5e-4},
+                f"{_STANDARDIZED}.",
+            ),
+            "released": Preset(
+                "This model has the form of a public re-implementation, which is not the authors'.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 5e-5, "weight_decay": 0.01, "per_device_train_batch_size": 32},
+                    "early_stopping_patience": 3,
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient.",
+            ),
+        },
+    ),
+    Family(
         name="m3net",
         title="M3Net",
         model_type="m3net",

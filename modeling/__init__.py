@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
+    from .configuration_jmt import JMTConfig as JMTConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .configuration_m3net import M3NetConfig as M3NetConfig
     from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
     from .modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
     from .modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling_graph_smile import GraphSmilePreTrainedModel as GraphSmilePreTrainedModel
+    from .modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
+    from .modeling_jmt import JMTModel as JMTModel
+    from .modeling_jmt import JMTPreTrainedModel as JMTPreTrainedModel
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
+    from .modeling_m2fnet import M2FNetModel as M2FNetModel
+    from .modeling_m2fnet import M2FNetPreTrainedModel as M2FNetPreTrainedModel
     from .modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
     from .modeling_m3net import M3NetModel as M3NetModel
     from .modeling_m3net import M3NetPreTrainedModel as M3NetPreTrainedModel
@@ -52,6 +60,10 @@ _MODULES = {
     "GraphSmileForEmotionRecognition": "modeling_graph_smile",
     "GraphSmileModel": "modeling_graph_smile",
     "GraphSmilePreTrainedModel": "modeling_graph_smile",
+    "JMTConfig": "configuration_jmt",
+    "JMTForEmotionRecognition": "modeling_jmt",
+    "JMTModel": "modeling_jmt",
+    "JMTPreTrainedModel": "modeling_jmt",
     "JoyfulConfig": "configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
@@ -60,6 +72,10 @@ _MODULES = {
     "M3NetForEmotionRecognition": "modeling_m3net",
     "M3NetModel": "modeling_m3net",
     "M3NetPreTrainedModel": "modeling_m3net",
+    "M2FNetConfig": "configuration_m2fnet",
+    "M2FNetForEmotionRecognition": "modeling_m2fnet",
+    "M2FNetModel": "modeling_m2fnet",
+    "M2FNetPreTrainedModel": "modeling_m2fnet",
     "SDTConfig": "configuration_sdt",
     "SDTForEmotionRecognition": "modeling_sdt",
     "SDTModel": "modeling_sdt",
@@ -81,10 +97,18 @@ __all__ = [
     "GraphSmileForEmotionRecognition",
     "GraphSmileModel",
     "GraphSmilePreTrainedModel",
+    "JMTConfig",
+    "JMTForEmotionRecognition",
+    "JMTModel",
+    "JMTPreTrainedModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "M2FNetConfig",
+    "M2FNetForEmotionRecognition",
+    "M2FNetModel",
+    "M2FNetPreTrainedModel",
     "M3NetConfig",
     "M3NetForEmotionRecognition",
     "M3NetModel",

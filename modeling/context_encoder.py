@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from .dropout import Dropout
+from .multi_head_attention import Attention
 from .packing import DialogueLayout
 from .reach import ALONE, Reach
 from .recurrence import PackedGRU
@@ -35,15 +36,15 @@ class TransformerLayer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden_size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, rows: Tensor, attention: WholeDialogueAttention | WindowAttention) -> Tensor:
-        """(N, hidden_size) -> (N, hidden_size)."""
+    def forward(self, rows: Tensor, attention: Attention) -> Tensor:
+        """(..., hidden_size) -> (..., hidden_size)."""
         if self.norm_first:
             rows = rows + self._attend(self.attention_norm(rows), attention)
             return rows + self._feed_forward(self.output_norm(rows))
         rows = self.attention_norm(rows + self._attend(rows, attention))
         return self.output_norm(rows + self._feed_forward(rows))
 
-    def _attend(self, rows: Tensor, attention: WholeDialogueAttention | WindowAttention) -> Tensor:
+    def _attend(self, rows: Tensor, attention: Attention) -> Tensor:
         attended = attention(self.query_key_value(rows), self.num_heads, self.dropout)
         return self.dropout(self.attention_output(attended))
 

@@ -66,6 +66,9 @@ class Reach:
 ALONE = Reach()
 """Each utterance is computed on its own."""
 
+WHOLE_DIALOGUE = Reach(math.inf, math.inf)
+"""Every utterance of the dialogue counts."""
+
 UNKNOWN = Reach(math.inf, math.inf, is_known=False)
 """It may be anything."""
 

@@ -20,9 +20,13 @@ from joyful_hf import (
     FoalNetProcessor,
     GraphSmileConfig,
     GraphSmileForEmotionRecognition,
+    JMTConfig,
+    JMTForEmotionRecognition,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    M2FNetConfig,
+    M2FNetForEmotionRecognition,
     M3NetConfig,
     M3NetForEmotionRecognition,
     SDTConfig,
@@ -299,6 +303,19 @@ FAMILY_CASES = [
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
 
+_M2FNET = (M2FNetForEmotionRecognition, JoyfulProcessor, ("classification",))
+_M2FNET_SIZES = {"num_attention_heads": 2, "intermediate_size": 16, "num_fusion_layers": 2, "hidden_dropout_prob": 0.1}
+
+
+def _m2fnet(**kwargs: Any) -> M2FNetConfig:
+    return M2FNetConfig(**(_M2FNET_SIZES | {"projection_size": 12} | kwargs))
+
+
+def _m2fnet_released(**kwargs: Any) -> M2FNetConfig:
+    sizes = {"num_hidden_layers": 2, "fusion_size": 12, "num_fusion_heads": 2}
+    return M2FNetConfig.released(**(_M2FNET_SIZES | sizes | kwargs))
+
+
 _SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
 
 
@@ -331,11 +348,27 @@ def _m3net_released(**kwargs: Any) -> M3NetConfig:
     return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
 
 
+_JMT = (JMTForEmotionRecognition, JoyfulProcessor, ("classification",))
+_JMT_SIZES = {"projection_size": 12, "intermediate_size": 16, "classifier_hidden_size": 12}
+
+
+def _jmt(**kwargs: Any) -> JMTConfig:
+    return JMTConfig(**(_JMT_SIZES | {"num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+def _jmt_released(**kwargs: Any) -> JMTConfig:
+    return JMTConfig.released(**(_JMT_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("m3net-recommended", _m3net, *_M3NET),
     FamilyCase("m3net-released", _m3net_released, *_M3NET),
+    FamilyCase("jmt-recommended", _jmt, *_JMT),
+    FamilyCase("jmt-released", _jmt_released, *_JMT),
+    FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
+    FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""
