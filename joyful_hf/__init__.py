@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from .inference.streaming import StreamingRecognizer as StreamingRecognizer
     from .model_card.card import write_model_card as write_model_card
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
+    from .modeling.configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
+    from .modeling.modeling_dialogue_rnn import DialogueRNNForEmotionRecognition as DialogueRNNForEmotionRecognition
+    from .modeling.modeling_dialogue_rnn import DialogueRNNModel as DialogueRNNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
@@ -57,6 +60,9 @@ _MODULES = {
     "ARIIGCNForEmotionRecognition": "modeling.modeling_ar_iigcn",
     "ARIIGCNModel": "modeling.modeling_ar_iigcn",
     "DialogueError": "processing.dialogue_error",
+    "DialogueRNNConfig": "modeling.configuration_dialogue_rnn",
+    "DialogueRNNForEmotionRecognition": "modeling.modeling_dialogue_rnn",
+    "DialogueRNNModel": "modeling.modeling_dialogue_rnn",
     "EmotionRecognitionOutput": "modeling.outputs",
     "EmotionRecognitionPipeline": "inference.pipeline",
     "Family": "families",
@@ -101,6 +107,9 @@ __all__ = [
     "ARIIGCNForEmotionRecognition",
     "ARIIGCNModel",
     "DialogueError",
+    "DialogueRNNConfig",
+    "DialogueRNNForEmotionRecognition",
+    "DialogueRNNModel",
     "EmotionRecognitionOutput",
     "EmotionRecognitionPipeline",
     "Family",

@@ -62,6 +62,8 @@ class Family:
     tags: tuple[str, ...] = ()
     """Tags on the Hub, in addition to those that every family has."""
     presets: Mapping[str, Preset] = field(default_factory=dict)
+    released: str | None = None
+    """Module of `joyful_hf.released` that converts checkpoints of the authors' code, if they published any."""
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments of `joyful train` that are not those of `JoyfulTrainingArguments`."""
 
@@ -133,6 +135,8 @@ _PUBLISHED_JOYFUL = {
     **{"learning_rate": 3e-5, "weight_decay": 0, "per_device_train_batch_size": 32, "num_train_epochs": 50},
     **_NOTHING_ADDED,
 }
+# Of the rivals: Adam with L2 in the gradient there, which AdamW decouples; a constant rate, and nothing else.
+_CHOSEN_ON_TEST = "There the epoch was chosen on the test set; here it is chosen on validation data."
 _STANDARDIZED = "Unlike there, features are standardized with the statistics of the training data"
 
 FAMILIES: dict[str, Family] = {}
@@ -287,6 +291,45 @@ for _family in (
         },
         # The released code's. At the sizes of WavLM and CLIP, JOYFUL's rate is too high.
         training_defaults={"learning_rate": 1e-4, "per_device_train_batch_size": 16},
+    ),
+    Family(
+        name="dialogue-rnn",
+        title="DialogueRNN",
+        model_type="dialogue_rnn",
+        config=".modeling.configuration_dialogue_rnn:DialogueRNNConfig",
+        model=".modeling.modeling_dialogue_rnn:DialogueRNNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "follows each dialogue with a state of what has been said, a state of each speaker and an emotion that "
+            "arises from it, from the first utterance to the last and back, and lets each utterance look at the "
+            "emotions of all others. joyful_hf built it from what is known of the paper and of the authors' published "
+            "code."
+        ),
+        recommended_words="This model has the authors' form at their sizes for MELD, without dropout on its states.",
+        paper=Paper(
+            authors="Majumder et al., AAAI 2019",
+            arxiv="1811.00405",
+            bibtex="""\
+@inproceedings{majumder-etal-2019-dialoguernn,
+  title     = {{DialogueRNN}: An Attentive {RNN} for Emotion Detection in Conversations},
+  author    = {Majumder, Navonil and Poria, Soujanya and Hazarika, Devamanyu and Mihalcea, Rada and
+               Gelbukh, Alexander and Cambria, Erik},
+  booktitle = {Proceedings of the AAAI Conference on Artificial Intelligence},
+  year      = {2019}
+}""",
+        ),
+        released="dialogue_rnn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 30},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
     ),
 ):
     FAMILIES[_family.name] = _family

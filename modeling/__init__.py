@@ -8,11 +8,15 @@ import transformers.models.auto.configuration_auto  # noqa: F401
 
 if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
+    from .configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
+    from .modeling_dialogue_rnn import DialogueRNNForEmotionRecognition as DialogueRNNForEmotionRecognition
+    from .modeling_dialogue_rnn import DialogueRNNModel as DialogueRNNModel
+    from .modeling_dialogue_rnn import DialogueRNNPreTrainedModel as DialogueRNNPreTrainedModel
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
@@ -30,6 +34,10 @@ _MODULES = {
     "ARIIGCNForEmotionRecognition": "modeling_ar_iigcn",
     "ARIIGCNModel": "modeling_ar_iigcn",
     "ARIIGCNPreTrainedModel": "modeling_ar_iigcn",
+    "DialogueRNNConfig": "configuration_dialogue_rnn",
+    "DialogueRNNForEmotionRecognition": "modeling_dialogue_rnn",
+    "DialogueRNNModel": "modeling_dialogue_rnn",
+    "DialogueRNNPreTrainedModel": "modeling_dialogue_rnn",
     "EmotionRecognitionOutput": "outputs",
     "FoalNetConfig": "configuration_foal_net",
     "FoalNetForEmotionRecognition": "modeling_foal_net",
@@ -47,6 +55,10 @@ __all__ = [
     "ARIIGCNForEmotionRecognition",
     "ARIIGCNModel",
     "ARIIGCNPreTrainedModel",
+    "DialogueRNNConfig",
+    "DialogueRNNForEmotionRecognition",
+    "DialogueRNNModel",
+    "DialogueRNNPreTrainedModel",
     "EmotionRecognitionOutput",
     "FoalNetConfig",
     "FoalNetForEmotionRecognition",

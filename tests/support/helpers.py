@@ -15,6 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from joyful_hf import (
     ARIIGCNConfig,
     ARIIGCNForEmotionRecognition,
+    DialogueRNNConfig,
+    DialogueRNNForEmotionRecognition,
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
@@ -292,6 +294,29 @@ FAMILY_CASES = [
     FamilyCase("foal-net", _foal_net, *_FOAL_NET, modalities=("audio", "visual"), **_OF_UTTERANCES),
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
+
+_DIALOGUE_RNN_SIZES = {"global_size": 8, "party_size": 8, "emotion_size": 6, "classifier_hidden_size": 12}
+_DIALOGUE_RNN = (DialogueRNNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _dialogue_rnn(**kwargs: Any) -> DialogueRNNConfig:
+    return DialogueRNNConfig(**(_DIALOGUE_RNN_SIZES | kwargs))
+
+
+def _dialogue_rnn_released(**kwargs: Any) -> DialogueRNNConfig:
+    return DialogueRNNConfig.released(**(_DIALOGUE_RNN_SIZES | {"listener_state": True} | kwargs))
+
+
+RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("dialogue-rnn-recommended", _dialogue_rnn, *_DIALOGUE_RNN),
+    FamilyCase(
+        "dialogue-rnn-released",
+        _dialogue_rnn_released,
+        *_DIALOGUE_RNN,
+        processor_parameters=JoyfulProcessor.published_parameters,
+    ),
+]
+"""Published systems that the package trains beside its own families, with the released form where it differs much."""
 
 _TRANSFORMER = {"context_encoder": "transformer", "max_relative_distance": 2}
 _CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
