@@ -111,7 +111,7 @@ class DialogueTransformer(nn.Module):
 
 
 class DialogueRecurrence(nn.Module):
-    """Layers of a GRU or an LSTM over the utterances of each dialogue, as `torch.nn.GRU` and `torch.nn.LSTM` have them.
+    """Layers of a GRU or an LSTM over the utterances of each dialogue, stacked as in `torch.nn.GRU`.
 
     Args:
         mode: `"GRU"` or `"LSTM"`.

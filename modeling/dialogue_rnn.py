@@ -14,6 +14,7 @@ from transformers import initialization as init
 
 from .dropout import Dropout
 from .packing import DialogueLayout, inverse
+from .reach import Reach
 from .recurrence import gru_step
 
 CONTEXT_ATTENTIONS = ("general", "simple", "dot", "concat")
@@ -142,33 +143,50 @@ class DialogueRNNCell(nn.Module):
             like.new_zeros(num_dialogues, emotion_size),
         )
 
-    def prepare(self, utterances: Tensor) -> list[Tensor]:
-        """What each step reads of the utterances (N, in_size), as rows of the same order."""
-        cells = [self.global_cell, self.party_cell, *([] if self.listener_cell is None else [self.listener_cell])]
-        return [self.context_attention.prepare(utterances), *(cell.prepare(utterances) for cell in cells)]
+    def prepare(self, utterances: Tensor, speaks: Tensor) -> dict[str, Tensor]:
+        """Name -> rows of what a step reads: the utterances (N, in_size), who speaks, and what is kept of the states.
 
-    def forward(
-        self, prepared: list[Tensor], speaks: Tensor, states: States, memory: Tensor, seen: Tensor | None = None
-    ) -> States:
+        Args:
+            speaks: (N, speakers) bool, True at the speaker of each utterance.
+        """
+        rows = {
+            "speaks": speaks[..., None],
+            "query": self.context_attention.prepare(utterances),
+            "to_global": self.global_cell.prepare(utterances),
+            "to_party": self.party_cell.prepare(utterances),
+        }
+        if self.listener_cell is not None:
+            rows["to_listeners"] = self.listener_cell.prepare(utterances)[:, None]
+        if self.training and self.dropout.p > 0:
+            global_size, party_size, emotion_size = self.sizes
+            sizes = {"global": (global_size,), "party": (party_size,), "emotion": (emotion_size,)}
+            if self.listener_cell is not None:
+                sizes["listeners"] = (speaks.size(1), party_size)
+            for name, size in sizes.items():
+                rows[f"kept_{name}"] = self.dropout(utterances.new_ones(len(utterances), *size))
+        return rows
+
+    def forward(self, step: dict[str, Tensor], states: States, memory: Tensor, seen: Tensor | None = None) -> States:
         """Take one step in b dialogues.
 
         Args:
-            prepared: rows (b, ...) of `prepare`.
-            speaks: (b, speakers) bool, True at the speaker of the utterance.
-            memory: (b, t, global_size), the global states so far.
+            step: rows (b, ...) of `prepare`.
+            memory: (b, t, global_size), the global states so far, g_0 = 0 before the first utterance.
             seen: (t,) bool, which of them are there; all by default.
         """
-        query, to_global, to_party, *to_listeners = prepared
-        speaks = speaks[..., None]
-        before = torch.where(speaks, states.parties, 0).sum(1)
-        global_state = self.dropout(self.global_cell(to_global, before, states.global_state))
-        context, _ = self.context_attention(query, memory, seen)
-        party = self.dropout(self.party_cell(to_party, context, before))
+
+        def keep(name: str, state: Tensor) -> Tensor:
+            return state * step[f"kept_{name}"] if f"kept_{name}" in step else state
+
+        before = torch.where(step["speaks"], states.parties, 0).sum(1)
+        global_state = keep("global", self.global_cell(step["to_global"], before, states.global_state))
+        context, _ = self.context_attention(step["query"], memory, seen)
+        party = keep("party", self.party_cell(step["to_party"], context, before))
         parties = states.parties
         if self.listener_cell is not None:
-            parties = self.dropout(self.listener_cell(to_listeners[0][:, None], party[:, None], parties))
-        parties = torch.where(speaks, party[:, None], parties)
-        return States(global_state, parties, self.dropout(self.emotion_cell(None, party, states.emotion)))
+            parties = keep("listeners", self.listener_cell(step["to_listeners"], party[:, None], parties))
+        parties = torch.where(step["speaks"], party[:, None], parties)
+        return States(global_state, parties, keep("emotion", self.emotion_cell(None, party, states.emotion)))
 
 
 class DialogueRNN(nn.Module):
@@ -176,7 +194,6 @@ class DialogueRNN(nn.Module):
 
     Args:
         backwards: from the last utterance to the first.
-        **sizes: of the cell.
     """
 
     def __init__(self, cell: DialogueRNNCell, backwards: bool = False) -> None:
@@ -184,44 +201,54 @@ class DialogueRNN(nn.Module):
         self.cell = cell
         self.backwards = backwards
 
+    @property
+    def reach(self) -> Reach:
+        """All utterances on one side."""
+        return Reach(future=math.inf) if self.backwards else Reach(past=math.inf)
+
     def forward(self, utterances: Tensor, speaks: Tensor, layout: DialogueLayout) -> Tensor:
         """u (N, in_size), and (N, speakers) bool who speaks -> e (N, emotion_size)."""
-        rows = [*self.cell.prepare(utterances), speaks]
+        rows = self.cell.prepare(utterances, speaks)
         if self.backwards:
-            rows = [row.index_select(0, layout.mirrored) for row in rows]
+            rows = {name: row.index_select(0, layout.mirrored) for name, row in rows.items()}
         emotions = self._scan(rows, layout) if torch.compiler.is_compiling() else self._advance(rows, layout)
         return emotions.index_select(0, layout.mirrored) if self.backwards else emotions
 
-    def _advance(self, rows: list[Tensor], layout: DialogueLayout) -> Tensor:
+    def _advance(self, rows: dict[str, Tensor], layout: DialogueLayout) -> Tensor:
         order, batch_sizes = layout.time_major()
         sizes = batch_sizes.tolist()
-        steps = zip(*(row.index_select(0, order).split(sizes) for row in rows), strict=True)
-        states = self.cell.start(rows[0], sizes[0], rows[-1].size(1))
+        split = {name: row.index_select(0, order).split(sizes) for name, row in rows.items()}
+        states = self.cell.start(rows["to_global"], sizes[0], rows["speaks"].size(1))
         memory, emotions = states.global_state[:, None], []
-        for index, (size, (*prepared, speaks)) in enumerate(zip(sizes, steps, strict=True)):
+        for index, size in enumerate(sizes):
             if size < len(memory):  # the shorter dialogues, which lie behind, are over
                 states, memory = States(*(state[:size] for state in states)), memory[:size]
-            states = self.cell(prepared, speaks, states, memory)
+            states = self.cell({name: steps[index] for name, steps in split.items()}, states, memory)
             now = states.global_state[:, None]
             memory = torch.cat([memory, now], dim=1) if index else now
             emotions.append(states.emotion)
-        return torch.cat(emotions).index_select(0, inverse(order))
+        # The last states are read by none: with them, all parameters have a gradient in dialogues of one utterance too.
+        unread = states.global_state.sum() + states.parties.sum()
+        return torch.cat(emotions).index_select(0, inverse(order)) + 0 * unread
 
-    def _scan(self, rows: list[Tensor], layout: DialogueLayout) -> Tensor:
+    def _scan(self, rows: dict[str, Tensor], layout: DialogueLayout) -> Tensor:
         """The same for a compiler, which knows no lengths: all dialogues are padded, and all memories as long."""
         (block,) = layout.blocks
-        steps = [block.pad(row).transpose(0, 1) for row in rows]
-        place = torch.arange(block.longest, device=rows[0].device)
+        steps = {name: block.pad(row).transpose(0, 1) for name, row in rows.items()}
+        place = torch.arange(block.longest, device=block.mask.device)
 
-        def step(carried: tuple[Tensor, ...], given: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:
-            (*before, memory), (*prepared, speaks, now) = carried, given
-            states = self.cell(prepared, speaks, States(*before), memory, place < now.clamp(min=1))
+        def step(
+            carried: tuple[Tensor, ...], given: tuple[dict[str, Tensor], Tensor]
+        ) -> tuple[tuple[Tensor, ...], Tensor]:
+            (*before, memory), (own, now) = carried, given
+            # The first utterance sees one state, of zeros.
+            states = self.cell(own, States(*before), memory, place < now.clamp(min=1))
             memory = torch.where((place == now)[:, None], states.global_state[:, None], memory)
             return (*states, memory), states.emotion.clone()
 
-        states = self.cell.start(rows[0], len(block.mask), rows[-1].size(1))
-        memory = rows[0].new_zeros(len(block.mask), block.longest, states.global_state.size(1))
-        return block.unpad(scan(step, (*states, memory), (*steps, place))[1].transpose(0, 1))
+        states = self.cell.start(rows["to_global"], len(block.mask), rows["speaks"].size(1))
+        memory = states.global_state.new_zeros(len(block.mask), block.longest, states.global_state.size(1))
+        return block.unpad(scan(step, (*states, memory), (steps, place))[1].transpose(0, 1))
 
 
 def who_speaks(speaker_ids: Tensor, layout: DialogueLayout, max_speakers: int | None) -> Tensor:

@@ -3,10 +3,7 @@
 Majumder, Poria, Hazarika, Mihalcea, Gelbukh, Cambria (AAAI 2019). The recurrence itself is in `dialogue_rnn`.
 """
 
-import math
-
 import torch
-from torch import Tensor, nn
 
 from .batch_contract import PackedBatch
 from .configuration_dialogue_rnn import DialogueRNNConfig
@@ -17,7 +14,7 @@ from .mlp import make_mlp
 from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
-from .reach import Reach, in_sequence
+from .reach import Reach, in_sequence, side_by_side
 from .text_encoder import TextEncoder
 
 
@@ -58,8 +55,8 @@ class DialogueRNNModel(DialogueRNNPreTrainedModel):
     @property
     def reach(self) -> Reach:
         """The whole dialogue; the past alone in one direction and without attention over the emotions."""
-        recurrence = Reach(math.inf, 0 if self.backwards is None else math.inf)
-        return in_sequence(self.text_encoder, self.inputs, recurrence, self.emotion_attention)
+        directions = side_by_side(self.forwards, self.backwards)
+        return in_sequence(self.text_encoder, self.inputs, directions, self.emotion_attention)
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute the emotions of all utterances, each with its context.

@@ -295,7 +295,7 @@ FAMILY_CASES = [
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
 
-_DIALOGUE_RNN_SIZES = {"global_size": 8, "party_size": 8, "emotion_size": 6, "classifier_hidden_size": 12}
+_DIALOGUE_RNN_SIZES = {"global_size": 16, "party_size": 12, "emotion_size": 16, "classifier_hidden_size": 12}
 _DIALOGUE_RNN = (DialogueRNNForEmotionRecognition, JoyfulProcessor, ("classification",))
 
 
