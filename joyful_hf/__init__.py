@@ -22,17 +22,23 @@ if TYPE_CHECKING:
     from .inference.streaming import StreamingRecognizer as StreamingRecognizer
     from .model_card.card import write_model_card as write_model_card
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
+    from .modeling.configuration_dialogue_gcn import DialogueGCNConfig as DialogueGCNConfig
     from .modeling.configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_mmgcn import MMGCNConfig as MMGCNConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
+    from .modeling.modeling_dialogue_gcn import DialogueGCNForEmotionRecognition as DialogueGCNForEmotionRecognition
+    from .modeling.modeling_dialogue_gcn import DialogueGCNModel as DialogueGCNModel
     from .modeling.modeling_dialogue_rnn import DialogueRNNForEmotionRecognition as DialogueRNNForEmotionRecognition
     from .modeling.modeling_dialogue_rnn import DialogueRNNModel as DialogueRNNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_mmgcn import MMGCNForEmotionRecognition as MMGCNForEmotionRecognition
+    from .modeling.modeling_mmgcn import MMGCNModel as MMGCNModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
@@ -60,6 +66,9 @@ _MODULES = {
     "ARIIGCNForEmotionRecognition": "modeling.modeling_ar_iigcn",
     "ARIIGCNModel": "modeling.modeling_ar_iigcn",
     "DialogueError": "processing.dialogue_error",
+    "DialogueGCNConfig": "modeling.configuration_dialogue_gcn",
+    "DialogueGCNForEmotionRecognition": "modeling.modeling_dialogue_gcn",
+    "DialogueGCNModel": "modeling.modeling_dialogue_gcn",
     "DialogueRNNConfig": "modeling.configuration_dialogue_rnn",
     "DialogueRNNForEmotionRecognition": "modeling.modeling_dialogue_rnn",
     "DialogueRNNModel": "modeling.modeling_dialogue_rnn",
@@ -77,6 +86,9 @@ _MODULES = {
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
+    "MMGCNConfig": "modeling.configuration_mmgcn",
+    "MMGCNForEmotionRecognition": "modeling.modeling_mmgcn",
+    "MMGCNModel": "modeling.modeling_mmgcn",
     "StreamingRecognizer": "inference.streaming",
     "__version__": "version",
     "batch_to_pyg": "processing.pyg",
@@ -107,6 +119,9 @@ __all__ = [
     "ARIIGCNForEmotionRecognition",
     "ARIIGCNModel",
     "DialogueError",
+    "DialogueGCNConfig",
+    "DialogueGCNForEmotionRecognition",
+    "DialogueGCNModel",
     "DialogueRNNConfig",
     "DialogueRNNForEmotionRecognition",
     "DialogueRNNModel",
@@ -124,6 +139,9 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "MMGCNConfig",
+    "MMGCNForEmotionRecognition",
+    "MMGCNModel",
     "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",

@@ -8,12 +8,17 @@ import transformers.models.auto.configuration_auto  # noqa: F401
 
 if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
+    from .configuration_dialogue_gcn import DialogueGCNConfig as DialogueGCNConfig
     from .configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_mmgcn import MMGCNConfig as MMGCNConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
+    from .modeling_dialogue_gcn import DialogueGCNForEmotionRecognition as DialogueGCNForEmotionRecognition
+    from .modeling_dialogue_gcn import DialogueGCNModel as DialogueGCNModel
+    from .modeling_dialogue_gcn import DialogueGCNPreTrainedModel as DialogueGCNPreTrainedModel
     from .modeling_dialogue_rnn import DialogueRNNForEmotionRecognition as DialogueRNNForEmotionRecognition
     from .modeling_dialogue_rnn import DialogueRNNModel as DialogueRNNModel
     from .modeling_dialogue_rnn import DialogueRNNPreTrainedModel as DialogueRNNPreTrainedModel
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_mmgcn import MMGCNForEmotionRecognition as MMGCNForEmotionRecognition
+    from .modeling_mmgcn import MMGCNModel as MMGCNModel
+    from .modeling_mmgcn import MMGCNPreTrainedModel as MMGCNPreTrainedModel
     from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .outputs import FoalNetOutput as FoalNetOutput
 
@@ -34,6 +42,10 @@ _MODULES = {
     "ARIIGCNForEmotionRecognition": "modeling_ar_iigcn",
     "ARIIGCNModel": "modeling_ar_iigcn",
     "ARIIGCNPreTrainedModel": "modeling_ar_iigcn",
+    "DialogueGCNConfig": "configuration_dialogue_gcn",
+    "DialogueGCNForEmotionRecognition": "modeling_dialogue_gcn",
+    "DialogueGCNModel": "modeling_dialogue_gcn",
+    "DialogueGCNPreTrainedModel": "modeling_dialogue_gcn",
     "DialogueRNNConfig": "configuration_dialogue_rnn",
     "DialogueRNNForEmotionRecognition": "modeling_dialogue_rnn",
     "DialogueRNNModel": "modeling_dialogue_rnn",
@@ -48,6 +60,10 @@ _MODULES = {
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
     "JoyfulPreTrainedModel": "modeling_joyful",
+    "MMGCNConfig": "configuration_mmgcn",
+    "MMGCNForEmotionRecognition": "modeling_mmgcn",
+    "MMGCNModel": "modeling_mmgcn",
+    "MMGCNPreTrainedModel": "modeling_mmgcn",
 }
 
 __all__ = [
@@ -55,6 +71,10 @@ __all__ = [
     "ARIIGCNForEmotionRecognition",
     "ARIIGCNModel",
     "ARIIGCNPreTrainedModel",
+    "DialogueGCNConfig",
+    "DialogueGCNForEmotionRecognition",
+    "DialogueGCNModel",
+    "DialogueGCNPreTrainedModel",
     "DialogueRNNConfig",
     "DialogueRNNForEmotionRecognition",
     "DialogueRNNModel",
@@ -69,6 +89,10 @@ __all__ = [
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "MMGCNConfig",
+    "MMGCNForEmotionRecognition",
+    "MMGCNModel",
+    "MMGCNPreTrainedModel",
 ]
 
 

@@ -227,7 +227,7 @@ class DialogueRNN(nn.Module):
             now = states.global_state[:, None]
             memory = torch.cat([memory, now], dim=1) if index else now
             emotions.append(states.emotion)
-        # The last states are read by none: with them, all parameters have a gradient in dialogues of one utterance too.
+        # Nothing reads the last states: with them, every parameter has a gradient in single utterances too.
         unread = states.global_state.sum() + states.parties.sum()
         return torch.cat(emotions).index_select(0, inverse(order)) + 0 * unread
 

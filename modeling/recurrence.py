@@ -32,7 +32,7 @@ class PackedRNN(nn.RNNBase):
             state = steps.new_zeros(1 + self.bidirectional, int(batch_sizes[0]), self.hidden_size)
         else:
             state = before[None].to(steps)
-        weights = cast("list[Tensor]", self._flat_weights)
+        weights = [getattr(self, name) for name in cast("list[str]", self._flat_weights_names)]
         settings = (weights, True, 1, 0.0, self.training, self.bidirectional)
         if self.mode == "LSTM":
             return torch._VF.lstm(steps, batch_sizes, (state, state), *settings)[0]

@@ -15,6 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from joyful_hf import (
     ARIIGCNConfig,
     ARIIGCNForEmotionRecognition,
+    DialogueGCNConfig,
+    DialogueGCNForEmotionRecognition,
     DialogueRNNConfig,
     DialogueRNNForEmotionRecognition,
     FoalNetConfig,
@@ -295,6 +297,26 @@ FAMILY_CASES = [
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
 
+_DIALOGUE_GCN_SIZES = {
+    "recurrent_size": 8,
+    "graph_hidden_size": 10,
+    "graph_out_size": 8,
+    "num_bases": 3,
+    "classifier_hidden_size": 12,
+    "hidden_dropout_prob": 0.1,
+}
+_DIALOGUE_GCN = (DialogueGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _dialogue_gcn(**kwargs: Any) -> DialogueGCNConfig:
+    return DialogueGCNConfig(**(_DIALOGUE_GCN_SIZES | {"num_hidden_layers": 1} | kwargs))
+
+
+def _dialogue_gcn_released(**kwargs: Any) -> DialogueGCNConfig:
+    sizes = {"context_encoder": "gru", "max_position": 130}
+    return DialogueGCNConfig.released(**(_DIALOGUE_GCN_SIZES | sizes | kwargs))
+
+
 _DIALOGUE_RNN_SIZES = {"global_size": 16, "party_size": 12, "emotion_size": 16, "classifier_hidden_size": 12}
 _DIALOGUE_RNN = (DialogueRNNForEmotionRecognition, JoyfulProcessor, ("classification",))
 
@@ -308,6 +330,13 @@ def _dialogue_rnn_released(**kwargs: Any) -> DialogueRNNConfig:
 
 
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("dialogue-gcn-recommended", _dialogue_gcn, *_DIALOGUE_GCN),
+    FamilyCase(
+        "dialogue-gcn-released",
+        _dialogue_gcn_released,
+        *_DIALOGUE_GCN,
+        processor_parameters=JoyfulProcessor.published_parameters,
+    ),
     FamilyCase("dialogue-rnn-recommended", _dialogue_rnn, *_DIALOGUE_RNN),
     FamilyCase(
         "dialogue-rnn-released",

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 FOLDER = Path(__file__).resolve().parents[2] / "parity" / "rivals"
 TOLERANCE = 1e-5
@@ -92,6 +92,21 @@ def packed(recording: Recording, dialogue: str, modalities: tuple[str, ...] = ("
         speaker = part["speaker"]
         batch["speaker_ids"] = (speaker.argmax(-1) if speaker.dim() > 1 else speaker).long()
     return batch
+
+
+def modules_outputs(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Any]:
+    """The output of each module of a model, by its name, when the model computes a batch; its own is named ""."""
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str) -> Any:
+        return lambda module, inputs, output: outputs.update({name: output})
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules()]
+    with torch.no_grad():
+        model(**batch)
+    for hook in hooks:
+        hook.remove()
+    return outputs
 
 
 def differences(path: Path) -> Iterator[tuple[str, float, float]]:

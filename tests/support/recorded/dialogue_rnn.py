@@ -1,26 +1,19 @@
 """What DialogueRNN computes at each recorded place."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from joyful_hf import DialogueRNNForEmotionRecognition
 from joyful_hf.released.dialogue_rnn import convert_released_dialogue_rnn_state_dict, released_config
 from tests.support.recorded import Recording, packed
+from tests.support.recorded._batches import Batch, dialogue_names, joined, known_of, log_prob, released_gradients
 
 INPUTS = (r"loss\.(?:class_weights|mask)",)
-Batch = dict[str, Tensor]
-
-
-def known_of(recording: Recording) -> dict[str, Any]:
-    """The sizes of the config that no weight shows."""
-    sizes = {name: recording.config[name] for name in ("text_dim", "audio_dim", "visual_dim")}
-    return sizes | {"max_speakers": recording.config["num_speakers"]}
 
 
 def stages(recording: Recording) -> Iterator[tuple[str, Tensor]]:
@@ -38,33 +31,10 @@ def stages(recording: Recording) -> Iterator[tuple[str, Tensor]]:
     yield from _losses(recording, batches)
 
 
-def dialogue_names(recording: Recording) -> list[str]:
-    """`dialogue0`, `dialogue1`, ..."""
-    return [f"dialogue{index}" for index in range(recording.num_dialogues)]
-
-
-def joined(batches: list[Batch]) -> Batch:
-    """Several packed batches as one."""
-    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def log_prob(model: Any, batch: Batch) -> Tensor:
-    """The log-probabilities of a batch (N, num_labels)."""
-    with torch.no_grad():
-        return model(**batch).logits.log_softmax(-1)
-
-
-def released_gradients(
-    model: Any, state: dict[str, Tensor], convert: Callable[[dict[str, Tensor]], dict[str, Tensor]], batch: Batch
-) -> dict[str, Tensor]:
-    """The loss's gradients at the released weights, through the conversion."""
-    weights = {name: tensor.clone().requires_grad_(tensor.is_floating_point()) for name, tensor in state.items()}
-    functional_call(model, convert(weights), kwargs=batch).loss.backward()
-    return {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
-
-
 def _load(recording: Recording, state: dict[str, Tensor]) -> DialogueRNNForEmotionRecognition:
-    model = DialogueRNNForEmotionRecognition(released_config(state, **known_of(recording))).eval()
+    model = DialogueRNNForEmotionRecognition(
+        released_config(state, **known_of(recording), max_speakers=recording.config["num_speakers"])
+    ).eval()
     model.load_state_dict(convert_released_dialogue_rnn_state_dict(state))
     return model
 
