@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from .modeling.configuration_dialogue_gcn import DialogueGCNConfig as DialogueGCNConfig
     from .modeling.configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling.configuration_mmgcn import MMGCNConfig as MMGCNConfig
+    from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_dialogue_gcn import DialogueGCNForEmotionRecognition as DialogueGCNForEmotionRecognition
@@ -35,10 +37,14 @@ if TYPE_CHECKING:
     from .modeling.modeling_dialogue_rnn import DialogueRNNModel as DialogueRNNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
+    from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling.modeling_mmgcn import MMGCNForEmotionRecognition as MMGCNForEmotionRecognition
     from .modeling.modeling_mmgcn import MMGCNModel as MMGCNModel
+    from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling.modeling_sdt import SDTModel as SDTModel
     from .modeling.outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
@@ -80,6 +86,9 @@ _MODULES = {
     "FoalNetModel": "modeling.modeling_foal_net",
     "FoalNetOutput": "modeling.outputs",
     "FoalNetProcessor": "processing.processing_foal_net",
+    "GraphSmileConfig": "modeling.configuration_graph_smile",
+    "GraphSmileForEmotionRecognition": "modeling.modeling_graph_smile",
+    "GraphSmileModel": "modeling.modeling_graph_smile",
     "JoyfulConfig": "modeling.configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling.modeling_joyful",
     "JoyfulModel": "modeling.modeling_joyful",
@@ -89,6 +98,9 @@ _MODULES = {
     "MMGCNConfig": "modeling.configuration_mmgcn",
     "MMGCNForEmotionRecognition": "modeling.modeling_mmgcn",
     "MMGCNModel": "modeling.modeling_mmgcn",
+    "SDTConfig": "modeling.configuration_sdt",
+    "SDTForEmotionRecognition": "modeling.modeling_sdt",
+    "SDTModel": "modeling.modeling_sdt",
     "StreamingRecognizer": "inference.streaming",
     "__version__": "version",
     "batch_to_pyg": "processing.pyg",
@@ -133,6 +145,9 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetProcessor",
+    "GraphSmileConfig",
+    "GraphSmileForEmotionRecognition",
+    "GraphSmileModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
@@ -142,6 +157,9 @@ __all__ = [
     "MMGCNConfig",
     "MMGCNForEmotionRecognition",
     "MMGCNModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
     "StreamingRecognizer",
     "batch_to_pyg",
     "compute_metrics",

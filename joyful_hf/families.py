@@ -300,9 +300,9 @@ for _family in (
         model=".modeling.modeling_dialogue_gcn:DialogueGCNForEmotionRecognition",
         processor=".processing.processing_joyful:JoyfulProcessor",
         words=(
-            "reads each dialogue with a recurrent network, joins the utterances in a graph whose edges tell who speaks "
-            "to whom and in which order, and convolves over it twice. joyful_hf built it from what is known of the "
-            "paper and of the authors' published code."
+            "reads each dialogue with a recurrent network, joins the utterances in a graph whose edges tell who "
+            "speaks to whom and in which order, and convolves over it twice. joyful_hf built it from what is known of "
+            "the paper and of the authors' published code."
         ),
         recommended_words="This model has the authors' form with its mistakes mended.",
         paper=Paper(
@@ -365,6 +365,86 @@ for _family in (
                     **_NOTHING_ADDED,
                     **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 30},
                     **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="graph-smile",
+        title="GraphSmile",
+        model_type="graph_smile",
+        config=".modeling.configuration_graph_smile:GraphSmileConfig",
+        model=".modeling.modeling_graph_smile:GraphSmileForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins each pair of modalities in a graph whose edges run between the two alone, and learns beside the "
+            "emotions which sentiment an utterance has and whether two utterances differ in it. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Li et al., IEEE TPAMI 2025",
+            arxiv="2407.21536",
+            bibtex="""\
+@article{li-etal-2025-tracing,
+  title   = {Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for Multimodal Emotion
+             Recognition},
+  author  = {Li, Jiang and Wang, Xiaoping and Zeng, Zhigang},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  year    = {2025},
+  doi     = {10.1109/TPAMI.2025.3581236}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="graph_smile",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for a dialogue alone.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-4, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 120},
+                },
+                f"{_STANDARDIZED}, and the optimiser is AdamW without the maximum of past squares. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="sdt",
+        title="SDT",
+        model_type="sdt",
+        config=".modeling.configuration_sdt:SDTConfig",
+        model=".modeling.modeling_sdt:SDTForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "lets each modality attend to itself and to each other over the whole dialogue, joins what it gathers by "
+            "two levels of gates, and lets classifiers of the single modalities learn from the one of all together. "
+            "joyful_hf built it from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Ma et al., IEEE Transactions on Multimedia 2024",
+            arxiv="2310.20494",
+            bibtex="""\
+@article{ma-etal-2024-transformer,
+  title   = {A Transformer-Based Model With Self-Distillation for Multimodal Emotion Recognition in Conversations},
+  author  = {Ma, Hui and Wang, Jian and Lin, Hongfei and Zhang, Bo and Zhang, Yijia and Xu, Bo},
+  journal = {IEEE Transactions on Multimedia},
+  volume  = {26},
+  pages   = {776--788},
+  year    = {2024},
+  doi     = {10.1109/TMM.2023.3271019}
+}""",
+        ),
+        released="sdt",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 150, "class_balance": 1},
                 },
                 f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
             )

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from .configuration_dialogue_gcn import DialogueGCNConfig as DialogueGCNConfig
     from .configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
     from .configuration_mmgcn import MMGCNConfig as MMGCNConfig
+    from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
     from .modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling_ar_iigcn import ARIIGCNPreTrainedModel as ARIIGCNPreTrainedModel
@@ -25,12 +27,18 @@ if TYPE_CHECKING:
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
+    from .modeling_graph_smile import GraphSmileModel as GraphSmileModel
+    from .modeling_graph_smile import GraphSmilePreTrainedModel as GraphSmilePreTrainedModel
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
     from .modeling_mmgcn import MMGCNForEmotionRecognition as MMGCNForEmotionRecognition
     from .modeling_mmgcn import MMGCNModel as MMGCNModel
     from .modeling_mmgcn import MMGCNPreTrainedModel as MMGCNPreTrainedModel
+    from .modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
+    from .modeling_sdt import SDTModel as SDTModel
+    from .modeling_sdt import SDTPreTrainedModel as SDTPreTrainedModel
     from .outputs import EmotionRecognitionOutput as EmotionRecognitionOutput
     from .outputs import FoalNetOutput as FoalNetOutput
 
@@ -56,6 +64,10 @@ _MODULES = {
     "FoalNetModel": "modeling_foal_net",
     "FoalNetOutput": "outputs",
     "FoalNetPreTrainedModel": "modeling_foal_net",
+    "GraphSmileConfig": "configuration_graph_smile",
+    "GraphSmileForEmotionRecognition": "modeling_graph_smile",
+    "GraphSmileModel": "modeling_graph_smile",
+    "GraphSmilePreTrainedModel": "modeling_graph_smile",
     "JoyfulConfig": "configuration_joyful",
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
@@ -64,6 +76,10 @@ _MODULES = {
     "MMGCNForEmotionRecognition": "modeling_mmgcn",
     "MMGCNModel": "modeling_mmgcn",
     "MMGCNPreTrainedModel": "modeling_mmgcn",
+    "SDTConfig": "configuration_sdt",
+    "SDTForEmotionRecognition": "modeling_sdt",
+    "SDTModel": "modeling_sdt",
+    "SDTPreTrainedModel": "modeling_sdt",
 }
 
 __all__ = [
@@ -85,6 +101,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetPreTrainedModel",
+    "GraphSmileConfig",
+    "GraphSmileForEmotionRecognition",
+    "GraphSmileModel",
+    "GraphSmilePreTrainedModel",
     "JoyfulConfig",
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
@@ -93,6 +113,10 @@ __all__ = [
     "MMGCNForEmotionRecognition",
     "MMGCNModel",
     "MMGCNPreTrainedModel",
+    "SDTConfig",
+    "SDTForEmotionRecognition",
+    "SDTModel",
+    "SDTPreTrainedModel",
 ]
 
 

@@ -126,4 +126,9 @@ class DialogueConfig(EmotionRecognitionConfig):
             )
 
 
-__all__ = ["IEMOCAP_DIMS", "DialogueConfig"]
+def unless_given(dims: dict[str, int], overrides: dict[str, Any]) -> dict[str, int]:
+    """The published sizes of the features, for a preset whose caller says nothing of any modality; otherwise none."""
+    return {} if overrides.keys() & {*IEMOCAP_DIMS, "text_config"} else dims
+
+
+__all__ = ["IEMOCAP_DIMS", "DialogueConfig", "unless_given"]

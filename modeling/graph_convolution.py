@@ -55,7 +55,7 @@ class WeightedRelationalConvolution(nn.Module):
 
     def __init__(self, in_size: int, out_size: int, num_relations: int, num_bases: int) -> None:
         super().__init__()
-        self.basis = nn.Parameter(torch.empty(num_bases, in_size, out_size))
+        self.matrices = nn.Parameter(torch.empty(num_bases, in_size, out_size))
         self.coefficients = nn.Parameter(torch.empty(num_relations, num_bases))
         self.root = nn.Parameter(torch.empty(in_size, out_size))
         self.bias = nn.Parameter(torch.empty(out_size))
@@ -64,7 +64,7 @@ class WeightedRelationalConvolution(nn.Module):
     def reset_parameters(self) -> None:
         """Glorot for root and mixed weights, zero for the bias."""
         bound = math.sqrt(6 / (self.root.size(0) + self.root.size(1)))
-        for weight in (self.basis, self.root):
+        for weight in (self.matrices, self.root):
             init.uniform_(weight, -bound, bound)
         init.normal_(self.coefficients, std=self.coefficients.size(1) ** -0.5)
         init.zeros_(self.bias)
@@ -72,7 +72,7 @@ class WeightedRelationalConvolution(nn.Module):
     def forward(self, nodes: Tensor, edge_index: Tensor, edge_type: Tensor, edge_weight: Tensor) -> Tensor:
         """(N, in_size), (2, E), (E,), (E,) -> (N, out_size)."""
         source, target = edge_index
-        weight = (self.coefficients @ self.basis.flatten(1)).view(-1, *self.root.shape)
+        weight = (self.coefficients @ self.matrices.flatten(1)).view(-1, *self.root.shape)
         messages = relational_messages(nodes, weight, source, edge_type) * edge_weight.to(nodes.dtype)[:, None]
         return nodes @ self.root + self.bias + sum_at_targets(messages, target, nodes.size(0))
 

@@ -67,7 +67,7 @@ class DialogueRNNModel(DialogueRNNPreTrainedModel):
         """
         features, _ = self.inputs(batch.features, batch.modality_mask, self.dtype)
         utterances = torch.cat(list(features.values()), dim=-1)
-        speaks = who_speaks(self.speakers(batch), batch.layout, self.config.most_speakers)
+        speaks = who_speaks(self.speaker_ids(batch), batch.layout, self.config.most_speakers)
         directions = [self.forwards, *([] if self.backwards is None else [self.backwards])]
         emotions = torch.cat(
             [self.emotion_dropout(direction(utterances, speaks, batch.layout)) for direction in directions], dim=-1

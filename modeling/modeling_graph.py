@@ -218,7 +218,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         """Compute a batch that fits the model: the equations of the family."""
         raise NotImplementedError(f"{type(self).__name__} has no forward_batch")
 
-    def speakers(self, batch: PackedBatch) -> Tensor:
+    def speaker_ids(self, batch: PackedBatch) -> Tensor:
         """(N,) id of the speaker of each utterance of a batch.
 
         Raises:

@@ -107,7 +107,7 @@ def _names(state: Mapping[str, Tensor]) -> dict[str, str]:
     names = with_weight_and_bias(layers)
     names["edge_att.weight" if is_zhangs else "att_model.scalar.weight"] = "dialogue_gcn.edge_weights.weight"
     names[f"{graph}.conv2.weight"] = _TRANSPOSED
-    convolution = {"basis": "basis", "att": "coefficients", "root": "root", "bias": "bias"}
+    convolution = {"basis": "matrices", "att": "coefficients", "root": "root", "bias": "bias"}
     names |= {f"{graph}.conv1.{old}": f"dialogue_gcn.relational.{new}" for old, new in convolution.items()}
     return names | recurrent_names(_recurrent(state), "dialogue_gcn.context_encoder", _num_layers(state))
 

@@ -22,9 +22,13 @@ from joyful_hf import (
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    GraphSmileConfig,
+    GraphSmileForEmotionRecognition,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    SDTConfig,
+    SDTForEmotionRecognition,
 )
 from joyful_hf.modeling.attention import RelativePositionBias
 from joyful_hf.modeling.modality_inputs import ModalityInputs
@@ -298,7 +302,7 @@ FAMILY_CASES = [
 ]
 
 _DIALOGUE_GCN_SIZES = {
-    "recurrent_size": 8,
+    "recurrent_size": 12,
     "graph_hidden_size": 10,
     "graph_out_size": 8,
     "num_bases": 3,
@@ -313,7 +317,7 @@ def _dialogue_gcn(**kwargs: Any) -> DialogueGCNConfig:
 
 
 def _dialogue_gcn_released(**kwargs: Any) -> DialogueGCNConfig:
-    sizes = {"context_encoder": "gru", "max_position": 130}
+    sizes = {"context_encoder": "gru", "max_position": 130, "nodal_attention": False}
     return DialogueGCNConfig.released(**(_DIALOGUE_GCN_SIZES | sizes | kwargs))
 
 
@@ -327,6 +331,25 @@ def _dialogue_rnn(**kwargs: Any) -> DialogueRNNConfig:
 
 def _dialogue_rnn_released(**kwargs: Any) -> DialogueRNNConfig:
     return DialogueRNNConfig.released(**(_DIALOGUE_RNN_SIZES | {"listener_state": True} | kwargs))
+
+
+_SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
+
+
+def _sdt(**kwargs: Any) -> SDTConfig:
+    return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+_GRAPH_SMILE_SIZES = {"projection_size": 12, "graph_num_layers": 2, "hidden_dropout_prob": 0.1, "shift_window": 3}
+_GRAPH_SMILE = (GraphSmileForEmotionRecognition, JoyfulProcessor, ("classification", "sentiment", "shift"))
+
+
+def _graph_smile(**kwargs: Any) -> GraphSmileConfig:
+    return GraphSmileConfig(**(_GRAPH_SMILE_SIZES | {"max_distance": 4} | kwargs))
+
+
+def _graph_smile_released(**kwargs: Any) -> GraphSmileConfig:
+    return GraphSmileConfig.released(**(_GRAPH_SMILE_SIZES | {"num_edge_weights": 256} | kwargs))
 
 
 RIVAL_CASES: list[FamilyCase] = [
@@ -344,6 +367,9 @@ RIVAL_CASES: list[FamilyCase] = [
         *_DIALOGUE_RNN,
         processor_parameters=JoyfulProcessor.published_parameters,
     ),
+    FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""
 
