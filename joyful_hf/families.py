@@ -293,6 +293,84 @@ for _family in (
         training_defaults={"learning_rate": 1e-4, "per_device_train_batch_size": 16},
     ),
     Family(
+        name="dialogue-gcn",
+        title="DialogueGCN",
+        model_type="dialogue_gcn",
+        config=".modeling.configuration_dialogue_gcn:DialogueGCNConfig",
+        model=".modeling.modeling_dialogue_gcn:DialogueGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "reads each dialogue with a recurrent network, joins the utterances in a graph whose edges tell who "
+            "speaks to whom and in which order, and convolves over it twice. joyful_hf built it from what is known of "
+            "the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended.",
+        paper=Paper(
+            authors="Ghosal et al., EMNLP-IJCNLP 2019",
+            arxiv="1908.11540",
+            bibtex="""\
+@inproceedings{ghosal-etal-2019-dialoguegcn,
+  title     = {{DialogueGCN}: A Graph Convolutional Neural Network for Emotion Recognition in Conversation},
+  author    = {Ghosal, Deepanway and Majumder, Navonil and Poria, Soujanya and Chhaya, Niyati and
+               Gelbukh, Alexander},
+  booktitle = {Proceedings of EMNLP-IJCNLP 2019},
+  year      = {2019}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="dialogue_gcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="dialogue-rnn",
+        title="DialogueRNN",
+        model_type="dialogue_rnn",
+        config=".modeling.configuration_dialogue_rnn:DialogueRNNConfig",
+        model=".modeling.modeling_dialogue_rnn:DialogueRNNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "follows each dialogue with a state of what has been said, a state of each speaker and an emotion that "
+            "arises from it, from the first utterance to the last and back, and lets each utterance look at the "
+            "emotions of all others. joyful_hf built it from what is known of the paper and of the authors' published "
+            "code."
+        ),
+        recommended_words="This model has the authors' form at their sizes for MELD, without dropout on its states.",
+        paper=Paper(
+            authors="Majumder et al., AAAI 2019",
+            arxiv="1811.00405",
+            bibtex="""\
+@inproceedings{majumder-etal-2019-dialoguernn,
+  title     = {{DialogueRNN}: An Attentive {RNN} for Emotion Detection in Conversations},
+  author    = {Majumder, Navonil and Poria, Soujanya and Hazarika, Devamanyu and Mihalcea, Rada and
+               Gelbukh, Alexander and Cambria, Erik},
+  booktitle = {Proceedings of the AAAI Conference on Artificial Intelligence},
+  year      = {2019}
+}""",
+        ),
+        released="dialogue_rnn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 30},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
         name="graph-smile",
         title="GraphSmile",
         model_type="graph_smile",

@@ -15,6 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from joyful_hf import (
     ARIIGCNConfig,
     ARIIGCNForEmotionRecognition,
+    DialogueGCNConfig,
+    DialogueGCNForEmotionRecognition,
+    DialogueRNNConfig,
+    DialogueRNNForEmotionRecognition,
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
@@ -316,6 +320,38 @@ def _m2fnet_released(**kwargs: Any) -> M2FNetConfig:
     return M2FNetConfig.released(**(_M2FNET_SIZES | sizes | kwargs))
 
 
+_DIALOGUE_GCN_SIZES = {
+    "recurrent_size": 12,
+    "graph_hidden_size": 10,
+    "graph_out_size": 8,
+    "num_bases": 3,
+    "classifier_hidden_size": 12,
+    "hidden_dropout_prob": 0.1,
+}
+_DIALOGUE_GCN = (DialogueGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _dialogue_gcn(**kwargs: Any) -> DialogueGCNConfig:
+    return DialogueGCNConfig(**(_DIALOGUE_GCN_SIZES | {"num_hidden_layers": 1} | kwargs))
+
+
+def _dialogue_gcn_released(**kwargs: Any) -> DialogueGCNConfig:
+    sizes = {"context_encoder": "gru", "max_position": 130, "nodal_attention": False}
+    return DialogueGCNConfig.released(**(_DIALOGUE_GCN_SIZES | sizes | kwargs))
+
+
+_DIALOGUE_RNN_SIZES = {"global_size": 16, "party_size": 12, "emotion_size": 16, "classifier_hidden_size": 12}
+_DIALOGUE_RNN = (DialogueRNNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _dialogue_rnn(**kwargs: Any) -> DialogueRNNConfig:
+    return DialogueRNNConfig(**(_DIALOGUE_RNN_SIZES | kwargs))
+
+
+def _dialogue_rnn_released(**kwargs: Any) -> DialogueRNNConfig:
+    return DialogueRNNConfig.released(**(_DIALOGUE_RNN_SIZES | {"listener_state": True} | kwargs))
+
+
 _SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
 
 
@@ -361,6 +397,20 @@ def _jmt_released(**kwargs: Any) -> JMTConfig:
 
 
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("dialogue-gcn-recommended", _dialogue_gcn, *_DIALOGUE_GCN),
+    FamilyCase(
+        "dialogue-gcn-released",
+        _dialogue_gcn_released,
+        *_DIALOGUE_GCN,
+        processor_parameters=JoyfulProcessor.published_parameters,
+    ),
+    FamilyCase("dialogue-rnn-recommended", _dialogue_rnn, *_DIALOGUE_RNN),
+    FamilyCase(
+        "dialogue-rnn-released",
+        _dialogue_rnn_released,
+        *_DIALOGUE_RNN,
+        processor_parameters=JoyfulProcessor.published_parameters,
+    ),
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("m3net-recommended", _m3net, *_M3NET),
