@@ -16,8 +16,9 @@ from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
 from ..evaluation.task import Task, task_of
+from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
-from ..processing import EmotionRecognitionProcessor
+from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
 from .callbacks import EarlyStopping, can_stop_early
@@ -26,6 +27,7 @@ from .resuming import check_same_arguments
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .steps import ExactStepsTrainer
+from .trackers import make_trackers
 from .weight_averaging import WeightAveraging
 
 
@@ -49,7 +51,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         **kwargs: as in `transformers.Trainer`.
 
     Raises:
-        DialogueError: bad dialogues, before the first step.
+        DialogueError: bad dialogues, or a tracker that does not start, before the first step.
         ValueError: arguments that contradict each other or the data.
     """
 
@@ -86,6 +88,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self.evaluated = {}
         if model is not None:
             give_own_config(model)
+        trackers, args.report_to, report_to = make_trackers(args), [], args.report_to
         super().__init__(
             model=model,
             args=args,
@@ -94,9 +97,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             eval_dataset=self._encoded(eval_dataset, whole=True),
             processing_class=processing_class,
             compute_metrics=compute_metrics or self._compute_metrics,
-            callbacks=callbacks,
+            callbacks=[*trackers, *callbacks],
             **kwargs,
         )
+        self.args.report_to = report_to
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
         self.add_callback(self._averaging)
@@ -197,11 +201,12 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         return outcome
 
     def _check_training_data(self) -> None:
-        """Raise a ValueError for arguments with which not one step would be made."""
+        """Refuse arguments with which not one step would be made, or that would do nothing."""
         data, size = self._training_data, self.args.train_batch_size * self.args.world_size
         if self.args.dataloader_drop_last and isinstance(data, EncodedDialogues) and len(data) < size:
-            raise ValueError(
-                f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
+            raise DialogueError(
+                f"`dataloader_drop_last` leaves nothing: {counted(len(data), 'row')} of training data give no full "
+                f"batch of {size}; leave it out, or lower `per_device_train_batch_size`"
             )
         learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
         if self.args.neftune_noise_alpha is not None and not learns_text:
