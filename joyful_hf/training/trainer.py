@@ -86,6 +86,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._confusions: np.ndarray | None = None
         self._evaluated_rows: list[tuple[np.ndarray, np.ndarray]] = []
         self.evaluated = {}
+        self._validations: dict[int | None, Evaluated] = {}  # by step of the training that goes on
         if model is not None:
             give_own_config(model)
         trackers, args.report_to, report_to = make_trackers(args), [], args.report_to
@@ -170,11 +171,14 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         encoded = self._encoded(eval_dataset, whole=True)
         with self._averaging.applied_to(self.model):
             metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
-        if not self.is_in_train:
-            evaluated = self.eval_dataset if encoded is None else encoded
-            self.evaluated[metric_key_prefix] = Evaluated(
-                data=self.summary_of(evaluated), metrics=dict(metrics), confusions=self._confusions
-            )
+        evaluated = Evaluated(
+            data=self.summary_of(self.eval_dataset if encoded is None else encoded),
+            metrics=dict(metrics),
+            confusions=self._confusions,
+        )
+        self.evaluated[metric_key_prefix] = evaluated
+        if self.is_in_train and metric_key_prefix == "eval":
+            self._validations[self.state.global_step] = evaluated
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
         return metrics
@@ -196,9 +200,17 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
+        self._validations = {}
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
-        self.evaluated = {}
+        has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
+        validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
+        self.evaluated = {} if validated is None else {"eval": validated}
         return outcome
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """As in transformers; what was evaluated before it are other weights."""
+        self.evaluated = {}
+        return super().training_step(*args, **kwargs)
 
     def _check_training_data(self) -> None:
         """Refuse arguments with which not one step would be made, or that would do nothing."""
@@ -245,7 +257,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         return temperature
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in transformers; during training with the averaged weights, and a checkpoint keeps the others apart."""
+        """As in transformers, with what is known of the run beside it; during training with the averaged weights.
+
+        A checkpoint keeps the weights of the step apart.
+        """
         with self._averaging.applied_to(self.model):
             super().save_model(output_dir, _internal_call)
         if output_dir is not None and _internal_call and self.args.should_save:
@@ -292,7 +307,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         predictions, label_ids = output.predictions, output.label_ids
         task = self._task
-        is_counted = task.has_classes and not task.several_labels and not self.is_in_train
+        is_counted = task.has_classes and not task.several_labels
         if is_counted and isinstance(predictions, np.ndarray) and label_ids is not None:
             rows, labels = task.labelled_rows(predictions, cast("np.ndarray", label_ids))
             if len(labels):
