@@ -314,6 +314,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         negative_audio_index: Tensor | None = None,
         return_loss: bool = True,
         loss_shares: dict[str, Tensor] | None = None,
+        batch_losses: bool = True,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
     ) -> FoalNetOutput:
@@ -326,6 +327,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
                 (in evaluation mode the most similar one of another emotion).
             negative_audio_index: (B,) whose audio is the hard negative of each utterance's video.
             loss_shares: as in JOYFUL's `forward`; "avel" and "mem" see the utterances of all processes.
+            batch_losses: compute "avel" and "mem", which depend on who shares the batch.
 
         Returns:
             `logits` (B, num_labels); with labels also `loss`: L_ce + L_avel + 0.1 L_mem, and the logits of the
@@ -348,7 +350,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
             return self.complete(output, output_hidden_states, output_attentions)
         check_labels(self.config, labels, output.logits.size(0), self.batch_error)
         losses = {"classification": weigh("classification", self.task_loss(output.logits, labels), loss_shares)}
-        if model.pairs:
+        if model.pairs and batch_losses:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
             processes = Processes(labels.size(0), loss_shares is not None)
             present = {name: stream.present for name, stream in streams.items()}

@@ -41,7 +41,8 @@ class EmotionRecognitionMixin:
 
     batch_loss_parts: tuple[str, ...] = ()
     """Parts of the loss that compare the utterances of a batch with each other, also in evaluation mode: their value
-    depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
+    depends on who shares the batch. `JoyfulTrainer` leaves them out of its evaluations, by `batch_losses=False` in
+    `forward`."""
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
         """Count what each part of the loss, and each metric of the model, is a mean over in this batch.

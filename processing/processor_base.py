@@ -207,6 +207,26 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     # Saving and sharing.
 
+    @classmethod
+    def get_processor_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in transformers, which takes the parameters of any processor, or the defaults where there are none.
+
+        Raises:
+            DialogueError: there are none, or those of another processor; the message names its class.
+        """
+        place = str(pretrained_model_name_or_path)
+        parameters, others = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        if not parameters:
+            raise DialogueError(f"{place}: has no processor_config.json; give the folder or the id of a processor")
+        saved_by = parameters.get("processor_class", cls.__name__)
+        if saved_by not in (kind.__name__ for kind in cls.__mro__):
+            raise DialogueError(
+                f"{place}: its processor is a {saved_by}, not a {cls.__name__}; load it by {saved_by} or AutoProcessor"
+            )
+        return parameters, others
+
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
         """As in transformers; `push_to_hub=True` pushes as the method of that name does."""
         files = super().save_pretrained(os.fspath(save_directory))
