@@ -280,7 +280,7 @@ def open_page(checkpoints: Checkpoints, **options: Any) -> gr.Blocks:
     # System fonts: those of the themes are fetched from the network.
     theme = gr.themes.Default(
         primary_hue="blue", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["monospace"]
-    )
+    ).set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")
     page = make_page(checkpoints)
     page.launch(
         theme=theme,

@@ -5,7 +5,9 @@ A visitor never reads the files of the server: every file that a dialogue names 
 """
 
 import json
+import os
 import re
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +19,7 @@ from joyful_hf.processing.dialogues import Dialogue, as_dialogue_list, dialogue_
 from joyful_hf.processing.media import as_source
 from joyful_hf.transcripts.loading import KNOWN_SUFFIXES, read_transcript
 
+_KEPT_IN = [os.environ[name] for name in ("GRADIO_TEMP_DIR", "HF_HOME") if os.environ.get(name)]
 _FOLDERS = re.compile(r"(?<![\w.:/~-])(?:[A-Za-z]:)?[/\\](?:[^/\\\s:;,'\"()]+[/\\])+")
 
 
@@ -172,4 +175,8 @@ def _refuse_other_files(dialogue: Dialogue, uploaded: Collection[str]) -> None:
 
 def without_folders(message: object) -> str:
     """Return a message on one line, with the names of files and without their folders."""
-    return _FOLDERS.sub("", " ".join(str(message).split()))
+    text = " ".join(str(message).split())
+    for folder in sorted({tempfile.gettempdir(), os.getcwd(), str(Path.home()), *_KEPT_IN}, key=len, reverse=True):
+        if len(folder) > 1:  # below folders that are known, names may hold spaces
+            text = re.sub(re.escape(folder) + r"/(?:[^/:;,'\"]+/)*", "", text)
+    return _FOLDERS.sub("", text)

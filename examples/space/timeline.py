@@ -1,6 +1,7 @@
 """The data of the timeline: what `timeline.js` draws of a prediction and of an explanation, ready to be shown."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, cycle
 from typing import Any
 
 from joyful_hf.inference.explanation import Explanation
@@ -27,24 +28,26 @@ _USUAL = {
 }
 """Where people expect a colour: by the first letters of the emotion."""
 _MOST_INFLUENCES = 6
+_LATE = 600
+"""A recording of which the first words come later than this, in seconds, is shown from there on."""
 
 
 def signs_of(labels: Sequence[str]) -> list[dict[str, str]]:
-    """Return name, colour and shape of each emotion; no two of the first 64 have both in common."""
-    colours: list[str | None] = []
+    """Return name, colour and shape of each emotion: of the first eight both differ, of the first 64 at least one."""
+    usual: list[str | None] = []
     for label in labels:
-        usual = _USUAL.get(label.lower()[:3])
-        colours.append(None if usual in colours else usual)
-    free = [colour for colour in COLOURS if colour not in colours] or list(COLOURS)
-    left = 0
-    for place, colour in enumerate(colours):
-        if colour is None:
-            colours[place] = free[left % len(free)]
-            left += 1
-    return [
-        {"name": label, "colour": str(colour), "shape": SHAPES[(place + place // len(SHAPES)) % len(SHAPES)]}
-        for place, (label, colour) in enumerate(zip(labels, colours, strict=True))
-    ]
+        colour = _USUAL.get(label.lower()[:3])
+        usual.append(None if colour in usual else colour)
+    others = chain([colour for colour in COLOURS if colour not in usual], cycle(COLOURS))
+    signs: list[dict[str, str]] = []
+    taken: set[tuple[str, str]] = set()
+    for place, label in enumerate(labels):
+        colour = usual[place] or next(others)
+        shapes = [SHAPES[(place + step) % len(SHAPES)] for step in range(len(SHAPES))]
+        shape = next((shape for shape in shapes if (colour, shape) not in taken), shapes[0])
+        taken.add((colour, shape))
+        signs.append({"name": label, "colour": colour, "shape": shape})
+    return signs
 
 
 def view_of(prediction: Mapping[str, Any], media: Sequence[Any] = (), media_of: Sequence[int | None] = ()) -> dict:
@@ -60,6 +63,7 @@ def view_of(prediction: Mapping[str, Any], media: Sequence[Any] = (), media_of: 
     rows = make_rows(prediction)
     is_timed = all(row.start is not None and row.end is not None and row.end > row.start for row in rows)
     times = [row.times if is_timed else (float(row.index), row.index + 1.0) for row in rows]
+    first = min(start for start, _ in times)
     speakers = list(dict.fromkeys(row.speaker for row in rows))
     values = [row.label for row in rows if isinstance(row.label, float)]
     signs = signs_of([] if values or _has_values(rows) else score_labels_of(rows))
@@ -72,7 +76,7 @@ def view_of(prediction: Mapping[str, Any], media: Sequence[Any] = (), media_of: 
     largest = max(map(abs, values), default=0.0) or 1.0
     return {
         "timed": is_timed,
-        "begin": min(start for start, _ in times) if is_timed and times[0][0] > 600 else 0.0,
+        "begin": first if first > _LATE else 0.0,
         "end": max(end for _, end in times),
         "speakers": speakers,
         "signs": signs,
