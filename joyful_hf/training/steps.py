@@ -296,4 +296,5 @@ class ExactStepsTrainer(Trainer):
         config = self._unwrapped.config
         task = task_of(config)
         shape, device = task.label_shape(count, len(config.id2label or ())), next(iter(inputs.values())).device
-        return {**inputs, "labels": torch.full(shape, task.unknown_label, device=device)}
+        rest = {key: value for key, value in inputs.items() if key != "label_shares"}
+        return {**rest, "labels": torch.full(shape, task.unknown_label, device=device)}
