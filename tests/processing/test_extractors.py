@@ -18,7 +18,8 @@ from joyful_hf.processing.encoders import split_revision
 from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
 from joyful_hf.processing.feature_extraction import add_features
 from joyful_hf.processing.feature_origin import same_extractor
-from joyful_hf.processing.media import MediaError, get_pictures
+from joyful_hf.processing.media import MediaError
+from joyful_hf.processing.media_pictures import get_pictures
 from joyful_hf.processing.openface_extractor import COLUMNS
 from tests.support.media import (
     RATE,
