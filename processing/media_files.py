@@ -66,16 +66,21 @@ class MediaFile:
             seconds = seconds if frame.time is None else frame.time - self.origin
             yield seconds, frame
 
-    def duration_of(self, stream: Any) -> float:
-        """Return the second at which a stream ends, read from its packets where its header does not tell."""
+    def duration_of(self, stream: Any, needed: float) -> float:
+        """Return the second at which a stream ends.
+
+        It is read from the packets where the header does not tell, or tells of less than is needed: the headers of
+        MP4 files whose pictures come at uneven times can be too short.
+        """
+        found = self.seconds
         if stream.duration is not None:
-            starts_late = (stream.start_time or 0) * stream.time_base - self.origin
-            return float(stream.duration * stream.time_base) + max(0.0, float(starts_late))
-        if self.container.duration is not None:
-            return self.seconds
+            starts_late = float((stream.start_time or 0) * stream.time_base) - self.origin
+            found = float(stream.duration * stream.time_base) + max(0.0, starts_late)
+        if found and needed <= found:
+            return found
         ends = self._packet_ends(stream)
         self.container.seek(0)
-        return max(ends, default=0.0)
+        return max([found, *ends])
 
     def refuse_broken_off(self, stream: Any, end: float) -> None:
         """Raise a MediaError if a stream that ends after so many seconds is shorter than the file says that it is."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .dialogues import Utterance
-from .media import Cut, MediaError, Source, as_source, check_cut, cut_of
+from .media import END_TOLERANCE, Cut, MediaError, Source, as_source, check_cut, cut_of
 from .media_files import MediaFile, Passes, is_far
 from .optional_imports import import_optional
 
@@ -60,7 +60,8 @@ def _walk(file: MediaFile, cuts: Sequence[Cut], num_frames: int) -> Iterator[np.
     stream = file.container.streams.video[0]
     stream.thread_type = "AUTO" if len(cuts) >= _CUTS_FOR_THREADS else "NONE"
     _check_size(stream.codec_context)
-    duration = file.duration_of(stream)
+    latest = max(max(cut.start, (cut.end or 0.0) - END_TOLERANCE) for cut in cuts)
+    duration = file.duration_of(stream, needed=latest)
     shots = [_shot_of(cut, duration, num_frames) for cut in cuts]
     times = sorted(
         (float(time), number) for number, shot in enumerate(shots) if isinstance(shot, _Shot) for time in shot.wanted
