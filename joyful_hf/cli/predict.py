@@ -178,13 +178,15 @@ def _listen(
     return dialogues
 
 
-def _face_id(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DialogueError(
-            f"--faces: {text!r} is no face_id of OpenFace, which are whole numbers from 0 on"
-        ) from None
+def _face_ids(faces: str) -> dict[str, int]:
+    """Parse `Alice=0,Bob=1`: the face_id in OpenFace's file of each speaker."""
+    chosen = parse_pairs("faces", faces, "Alice=0")
+    for name, face in chosen.items():
+        if not face.isdecimal():
+            raise DialogueError(
+                f"--faces: {face!r} of {name} is no face_id of OpenFace, which are whole numbers from 0 on"
+            )
+    return {name: int(face) for name, face in chosen.items()}
 
 
 def _without_transcript(recording: Path) -> str:
