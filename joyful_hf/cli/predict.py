@@ -106,9 +106,7 @@ def predict(
         speakers=speakers,
         channels=None if channels is None else [name.strip() or None for name in channels.split(",")],
         openface=openface,
-        faces=None
-        if faces is None
-        else {n: _face_id(face) for n, face in parse_pairs("faces", faces, "Alice=0").items()},
+        faces=None if faces is None else _face_ids(faces),
         columns=parse_columns(columns),
     )
     if segment or transcribe is not None:
