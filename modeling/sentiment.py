@@ -14,7 +14,7 @@ _NAMES = {
         "contempt anxious worried depressed"
     ),
     NEUTRAL: "neutral neu calm",
-    POSITIVE: "positive happy happiness hap joy joyful excitement excited exc love affection amusement relaxed grateful",
+    POSITIVE: "positive happy happiness hap joy joyful excitement excited exc love affection amusement relaxed",
 }
 _SENTIMENTS = {name: sentiment for sentiment, names in _NAMES.items() for name in names.split()}
 
