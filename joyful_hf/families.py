@@ -1,7 +1,8 @@
 """The table of families: everything that the package knows of a system beyond its configuration, model and processor.
 
 A row is all that a family needs to be trained by command, described by a card, predicted, exported, pushed and loaded
-again; `joyful_hf.register_family` adds one from outside the package.
+again; `joyful_hf.register_family` adds one from outside the package. One file because the rows are a table: whoever
+adds one looks at the others.
 """
 
 from collections.abc import Mapping
@@ -198,6 +199,7 @@ for _family in (
   year      = {2023}
 }""",
         ),
+        released="joyful",
         tags=("graph-neural-network",),
         presets={
             "paper": Preset(
@@ -281,6 +283,7 @@ for _family in (
   doi       = {10.21437/Interspeech.2024-1462}
 }""",
         ),
+        released="foal_net",
         # The code has AdamW at torch's weight decay, and a schedule that it never passes on.
         presets={
             "released": Preset(

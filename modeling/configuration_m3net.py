@@ -70,6 +70,7 @@ class M3NetConfig(DialogueConfig):
     )
     not_negative: ClassVar[tuple[str, ...]] = (*DialogueConfig.not_negative, "focal_gamma")
 
+    relation_scheme: str = "same_or_other"
     input_dropout_prob: float | int = 0.0
     modality_dropout_prob: float | int = 0.0
     text_layers: int = 1
@@ -123,7 +124,7 @@ class M3NetConfig(DialogueConfig):
 
     @classmethod
     def released(cls, **overrides: Any) -> "M3NetConfig":
-        """What the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
+        """The form that the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
 
         Weights belong to numbers in the dialogue and padding is left out, which is the authors' form for a dialogue
         alone and makes prediction independent of the batch; `hyper_weights="batch"` with `reads_padding=True` is

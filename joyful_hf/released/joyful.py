@@ -2,7 +2,6 @@
 
 import logging
 import math
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from ..io.messages import listed
+from ..io.torch_checkpoint import CheckpointError, ReleasedCheckpoint, read_released_checkpoint
 from ..modeling import JoyfulConfig, JoyfulForEmotionRecognition
 from ..processing import JoyfulProcessor
-from .checkpoint import CheckpointError, ReleasedCheckpoint, read_released_checkpoint
+from .convert import NUMBERS_UNKNOWN, check_output, files_of, with_weight_and_bias, write_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,6 @@ _LABELS = {
 }
 _MULTI_LABELS = ["happiness", "sadness", "anger", "surprise", "disgust", "fear"]
 _SPEAKERS = {"iemocap": {"M": 0, "F": 1}, "iemocap_4": {"M": 0, "F": 1}}
-
-_SUFFIXES = {".bin", ".ckpt", ".pkl", ".pt", ".pth"}
 
 
 def convert_released_state_dict(
@@ -208,10 +206,7 @@ def convert_released_checkpoint(
             released checkpoint needs (`UnsafeCheckpointError`), or a part of it is missing or does not fit.
     """
     source, output = Path(source), Path(output)
-    if output.is_file():
-        raise ValueError(f"{output}: is a file; choose a folder")
-    if not overwrite and output.is_dir() and any(output.iterdir()):
-        raise ValueError(f"{output}: is not empty; choose another folder, or give `overwrite` to replace it")
+    check_output(output, overwrite)
     fusion_state, model_state, arguments = _read_parts(source)
     if speaker_to_id is None:
         speaker_to_id = _SPEAKERS.get(arguments.get("dataset", ""))
@@ -228,40 +223,23 @@ def convert_released_checkpoint(
     except (TypeError, ValueError, StrictDataclassError) as error:
         raise CheckpointError(f"{source}: {error}") from None
     if speaker_to_id is None and config.max_speakers > 1:
-        logger.warning(
-            "%s does not say which speaker has which number; the first to speak in a dialogue will be number 0", source
-        )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
-        whole = Path(folder, "checkpoint")
-        model.save_pretrained(whole)
-        processor.save_pretrained(whole)
-        if output.is_dir() and any(output.iterdir()):
-            for file in whole.iterdir():
-                file.replace(output / file.name)
-            return
-        if output.is_dir():
-            output.rmdir()
-        whole.rename(output)
+        logger.warning(NUMBERS_UNKNOWN, source)
+    write_checkpoint(model, processor, output)
 
 
 def _fusion_names() -> dict[str, str]:
-    return _with_weight_and_bias({old: f"joyful.fusion.{new}" for old, new in _FUSION_LAYERS.items()})
+    return with_weight_and_bias({old: f"joyful.fusion.{new}" for old, new in _FUSION_LAYERS.items()})
 
 
 def _model_names(num_layers: int) -> dict[str, str]:
-    names = _with_weight_and_bias(_MODEL_LAYERS) | _MODEL_PARAMETERS
+    names = with_weight_and_bias(_MODEL_LAYERS) | _MODEL_PARAMETERS
     for index in range(num_layers):
         released, ours = f"rnn.transformer_encoder.layers.{index}", f"joyful.context_encoder.layers.{index}"
         layers = {f"{released}.{old}": f"{ours}.{new}" for old, new in _CONTEXT_LAYERS.items()}
-        names |= _with_weight_and_bias(layers)
+        names |= with_weight_and_bias(layers)
         for kind in ("weight", "bias"):
             names[f"{released}.self_attn.in_proj_{kind}"] = f"{ours}.query_key_value.{kind}"
     return names
-
-
-def _with_weight_and_bias(layers: Mapping[str, str]) -> dict[str, str]:
-    return {f"{old}.{kind}": f"{new}.{kind}" for old, new in layers.items() for kind in ("weight", "bias")}
 
 
 def _check_names(part: str, state: Mapping[str, Tensor], expected: Iterable[str]) -> None:
@@ -308,12 +286,7 @@ def _check_shapes(config: JoyfulConfig, renamed: Mapping[str, str], converted: M
 
 def _read_parts(source: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     """Return the fusion network's and the model's state, and the training script's arguments."""
-    files = [source]
-    if source.is_dir():
-        files = sorted(file for file in source.iterdir() if file.suffix in _SUFFIXES)
-        if not files:
-            raise CheckpointError(f"{source}: no checkpoint in this folder ({', '.join(sorted(_SUFFIXES))})")
-    checkpoints = [read_released_checkpoint(file) for file in files]
+    checkpoints = [read_released_checkpoint(file) for file in files_of(source)]
     arguments = {name: value for checkpoint in checkpoints for name, value in checkpoint.arguments.items()}
     fusion_state = _only_part(source, checkpoints, "fuse_in", "fusion network (AutoFusion)")
     model_state = _only_part(source, checkpoints, "gcl.", "model (JOYFUL)")
