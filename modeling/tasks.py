@@ -50,8 +50,13 @@ class Task:
         """
         logits = logits.float()
         weights = None if class_weights is None else logits.new_tensor(class_weights)
-        loss, scale = self._losses(logits, labels, weights, label_smoothing), self._weights(labels, weights)
-        return (loss * scale).sum() / scale.sum().clamp(min=1e-8)
+        return self.mean(self._losses(logits, labels, weights, label_smoothing), labels, class_weights)
+
+    def mean(self, losses: Tensor, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
+        """() mean of the losses of the labelled utterances (N,), as `loss` takes it."""
+        weights = None if class_weights is None else losses.new_tensor(class_weights)
+        scale = self._weights(labels, weights)
+        return (losses * scale).sum() / scale.sum().clamp(min=1e-8)
 
     def count(self, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
         """() what `loss` divides by: how many utterances are labelled, or the sum of their weights."""

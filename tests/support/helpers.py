@@ -27,6 +27,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    MMGCNConfig,
+    MMGCNForEmotionRecognition,
     SDTConfig,
     SDTForEmotionRecognition,
 )
@@ -352,6 +354,18 @@ def _graph_smile_released(**kwargs: Any) -> GraphSmileConfig:
     return GraphSmileConfig.released(**(_GRAPH_SMILE_SIZES | {"num_edge_weights": 256} | kwargs))
 
 
+_MMGCN_SIZES = {"text_projection_size": 10, "recurrent_size": 6, "graph_hidden_size": 8, "hidden_dropout_prob": 0.1}
+_MMGCN = (MMGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _mmgcn(**kwargs: Any) -> MMGCNConfig:
+    return MMGCNConfig(**(_MMGCN_SIZES | {"num_hidden_layers": 1, "graph_num_layers": 2} | kwargs))
+
+
+def _mmgcn_released(**kwargs: Any) -> MMGCNConfig:
+    return MMGCNConfig.released(**(_MMGCN_SIZES | {"graph_num_layers": 3, "modality_vectors": True} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("dialogue-gcn-recommended", _dialogue_gcn, *_DIALOGUE_GCN),
     FamilyCase(
@@ -369,6 +383,8 @@ RIVAL_CASES: list[FamilyCase] = [
     ),
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("mmgcn-recommended", _mmgcn, *_MMGCN),
+    FamilyCase("mmgcn-released", _mmgcn_released, *_MMGCN),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""
