@@ -211,6 +211,17 @@ for _family in (
                 _PUBLISHED_JOYFUL,
                 f"{_STANDARDIZED}, and the learning rate stays constant; there a plateau lowers it.",
             ),
+            "cogmen": Preset(
+                "This model has the form of COGMEN (Joshi et al., NAACL 2022, arXiv 2205.02455), whose network is the "
+                "released one's graph behind a transformer over the joined features, without fusion and contrast.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 55},
+                },
+                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau lowers "
+                "it.",
+            ),
         },
     ),
     Family(

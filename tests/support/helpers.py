@@ -366,7 +366,14 @@ def _mmgcn_released(**kwargs: Any) -> MMGCNConfig:
     return MMGCNConfig.released(**(_MMGCN_SIZES | {"graph_num_layers": 3, "modality_vectors": True} | kwargs))
 
 
+def _cogmen(**kwargs: Any) -> JoyfulConfig:
+    sizes = {"graph_hidden_size": 12, "graph_num_heads": 2, "classifier_highway": True}
+    options = {"classifier_residual": True, "classifier_residual_norm": False}
+    return JoyfulConfig.cogmen(**(_SMALL | sizes | options | {"num_attention_heads": 1} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("cogmen", _cogmen, JoyfulForEmotionRecognition, JoyfulProcessor, ("classification",)),
     FamilyCase("dialogue-gcn-recommended", _dialogue_gcn, *_DIALOGUE_GCN),
     FamilyCase(
         "dialogue-gcn-released",
