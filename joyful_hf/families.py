@@ -219,8 +219,8 @@ for _family in (
                     **{"learning_rate": 1e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
                     **{"num_train_epochs": 55},
                 },
-                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau lowers "
-                "it.",
+                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau "
+                "lowers it.",
             ),
         },
     ),
