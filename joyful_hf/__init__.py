@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_m3net import M3NetConfig as M3NetConfig
     from .modeling.configuration_mmgcn import MMGCNConfig as MMGCNConfig
     from .modeling.configuration_sdt import SDTConfig as SDTConfig
     from .modeling.modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
+    from .modeling.modeling_m3net import M3NetModel as M3NetModel
     from .modeling.modeling_mmgcn import MMGCNForEmotionRecognition as MMGCNForEmotionRecognition
     from .modeling.modeling_mmgcn import MMGCNModel as MMGCNModel
     from .modeling.modeling_sdt import SDTForEmotionRecognition as SDTForEmotionRecognition
@@ -98,6 +101,9 @@ _MODULES = {
     "MMGCNConfig": "modeling.configuration_mmgcn",
     "MMGCNForEmotionRecognition": "modeling.modeling_mmgcn",
     "MMGCNModel": "modeling.modeling_mmgcn",
+    "M3NetConfig": "modeling.configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
+    "M3NetModel": "modeling.modeling_m3net",
     "SDTConfig": "modeling.configuration_sdt",
     "SDTForEmotionRecognition": "modeling.modeling_sdt",
     "SDTModel": "modeling.modeling_sdt",
@@ -154,6 +160,9 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "M3NetConfig",
+    "M3NetForEmotionRecognition",
+    "M3NetModel",
     "MMGCNConfig",
     "MMGCNForEmotionRecognition",
     "MMGCNModel",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
     from .configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_m3net import M3NetConfig as M3NetConfig
     from .configuration_mmgcn import MMGCNConfig as MMGCNConfig
     from .configuration_sdt import SDTConfig as SDTConfig
     from .modeling_ar_iigcn import ARIIGCNForEmotionRecognition as ARIIGCNForEmotionRecognition
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
+    from .modeling_m3net import M3NetModel as M3NetModel
+    from .modeling_m3net import M3NetPreTrainedModel as M3NetPreTrainedModel
     from .modeling_mmgcn import MMGCNForEmotionRecognition as MMGCNForEmotionRecognition
     from .modeling_mmgcn import MMGCNModel as MMGCNModel
     from .modeling_mmgcn import MMGCNPreTrainedModel as MMGCNPreTrainedModel
@@ -76,6 +80,10 @@ _MODULES = {
     "MMGCNForEmotionRecognition": "modeling_mmgcn",
     "MMGCNModel": "modeling_mmgcn",
     "MMGCNPreTrainedModel": "modeling_mmgcn",
+    "M3NetConfig": "configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling_m3net",
+    "M3NetModel": "modeling_m3net",
+    "M3NetPreTrainedModel": "modeling_m3net",
     "SDTConfig": "configuration_sdt",
     "SDTForEmotionRecognition": "modeling_sdt",
     "SDTModel": "modeling_sdt",
@@ -109,6 +117,10 @@ __all__ = [
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "M3NetConfig",
+    "M3NetForEmotionRecognition",
+    "M3NetModel",
+    "M3NetPreTrainedModel",
     "MMGCNConfig",
     "MMGCNForEmotionRecognition",
     "MMGCNModel",

@@ -16,12 +16,13 @@ class PackedBatchNorm(nn.BatchNorm1d):
     """
 
     reach = ALONE
+    without_weight_decay = ("weight",)
 
     def __init__(self, size: int, with_padding: bool = False) -> None:
         super().__init__(size)
         self.with_padding = with_padding
 
-    def forward(self, rows: Tensor, present: Tensor, layout: DialogueLayout) -> Tensor:  # ty: ignore[invalid-method-override]
+    def forward(self, rows: Tensor, present: Tensor, layout: DialogueLayout) -> Tensor:  # ty: ignore[incompatible-method-override]
         """(N, size) and where they are present (N, 1) bool -> (N, size)."""
         if not self.training:
             assert self.running_mean is not None

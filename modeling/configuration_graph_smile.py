@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 
 from .configuration_dialogue import DialogueConfig, unless_given
 from .sentiment import UNKNOWN, sentiment_of_name
-from .tasks import REGRESSION, task_of
+from .tasks import REGRESSION
 
 
 @strict
@@ -74,6 +74,7 @@ class GraphSmileConfig(DialogueConfig):
         "shift_loss_weight",
     )
 
+    relation_scheme: str = "same_or_other"
     input_dropout_prob: float | int = 0.0
     modality_dropout_prob: float | int = 0.0
     text_norm: str = "none"
@@ -106,7 +107,7 @@ class GraphSmileConfig(DialogueConfig):
         if self.label_sentiments is not None:
             return list(self.label_sentiments)
         names: Any = self.id2label  # index -> name, whatever transformers' annotation says
-        return [sentiment_of_name(names[index]) for index in range(self.num_labels)]
+        return [sentiment_of_name(name) for _, name in sorted(names.items())]
 
     @property
     def hidden_size(self) -> int:
@@ -143,12 +144,12 @@ class GraphSmileConfig(DialogueConfig):
             raise ValueError(f"label_sentiments goes up to {highest}, num_sentiments is {self.num_sentiments}")
         if self.shift_window < 2 and self.shift_window != -1:
             raise ValueError(f"shift_window must be 2 or more, or -1 for the whole dialogue, got {self.shift_window}")
-        if self.num_sentiments and task_of(self).problem_type == REGRESSION and self.num_labels > 1:
+        if self.num_sentiments and self.problem_type == REGRESSION and self.num_labels != 1:
             raise ValueError("several values per utterance have no one sentiment; leave num_sentiments out")
 
     @classmethod
     def released(cls, **overrides: Any) -> "GraphSmileConfig":
-        """What the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
+        """The form that the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
 
         The weight of an edge belongs to its number in the dialogue, which is the authors' for a dialogue alone and
         makes prediction independent of the batch; `edge_weights="batch"` is theirs in a batch too.

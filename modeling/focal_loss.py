@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .prediction import EmotionRecognitionMixin
 from .tasks import SINGLE_LABEL
 
 CLASSIFICATION_LOSSES = ("cross_entropy", "focal", "released_focal")
@@ -40,3 +41,15 @@ def check_classification_loss(config: Any) -> None:
             f"classification_loss={config.classification_loss!r} is of single labels without label_smoothing; "
             "choose 'cross_entropy'"
         )
+
+
+class ClassificationLossMixin(EmotionRecognitionMixin):
+    """A model whose config has `classification_loss` and `focal_gamma`. Goes before its other base classes."""
+
+    def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """() loss of the logits (N, num_labels): cross-entropy, or a focal loss."""
+        config = self.config
+        if config.classification_loss == "cross_entropy":
+            return super().task_loss(logits, labels)
+        of_kind = focal_losses if config.classification_loss == "focal" else released_focal_losses
+        return self.task.mean(of_kind(logits, labels, config.focal_gamma), labels, config.class_weights)

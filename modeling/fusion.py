@@ -15,7 +15,7 @@ from .reach import ALONE, Reach, in_sequence, side_by_side
 from .scalar_attention import scalar_attention
 
 RELEASED_ORDER = ("audio", "text", "visual")
-"""Of the joined modalities."""
+"""The order in which released code joins the modalities."""
 
 
 @dataclass

@@ -5,7 +5,8 @@ Multimodal Emotion Recognition" (IEEE TPAMI 2025, arXiv 2407.21536), and what is
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -188,19 +189,24 @@ class GraphSmileModel(GraphSmilePreTrainedModel):
             features["text"] = self.text_norm(features["text"], seen["text"], batch.layout)
         projected = {name: project(features[name]) for name, project in self.projections.items()}
         matrices = DialogueMatrices(batch.layout, batch.edge_index)
-        total, count = 0, 0
-        for (first, second), graph in zip(self.config.pairs(), self.graphs.values(), strict=True):
+        graphs = cast("Iterable[PairGraph]", self.graphs.values())
+        states, shares = [], []
+        for (first, second), graph in zip(self.config.pairs(), graphs, strict=True):
             here = torch.stack([seen[first], seen[second]], dim=1)  # (N, 2, 1)
             pair = torch.where(here, torch.stack([projected[first], projected[second]], dim=1), 0)
             adjacency = graph.adjacency(batch.edge_index, here.squeeze(-1).T, matrices)
-            states = batch.layout.restore(graph(batch.layout.arrange(pair), adjacency, batch.layout))
-            total = total + torch.where(here, functional.leaky_relu(self.fusion(states)), 0).sum(1)
-            count = count + here.sum(1)
+            states.append(batch.layout.restore(graph(batch.layout.arrange(pair), adjacency, batch.layout)))
+            shares.append(here)
         return EmotionRecognitionOutput(
             features=torch.cat(list(features.values()), dim=-1),
             fused=torch.cat(list(projected.values()), dim=-1),
-            graph=total / count.clamp(min=1).to(total.dtype),
+            graph=self.fuse(torch.cat(states, dim=1), torch.cat(shares, dim=1)),
         )
+
+    def fuse(self, states: Tensor, here: Tensor) -> Tensor:
+        """f = mean of lrelu(W_f F + b_f): (N, states, size), of those that are there (N, states, 1) -> (N, size)."""
+        mapped = torch.where(here, functional.leaky_relu(self.fusion(states)), 0)
+        return mapped.sum(1) / here.sum(1).clamp(min=1).to(mapped.dtype)
 
 
 class GraphSmileForEmotionRecognition(SpeakerGraphClassifierMixin, GraphSmilePreTrainedModel):

@@ -14,7 +14,7 @@ from .batch_contract import PackedBatch
 from .configuration_mmgcn import MMGCNConfig
 from .context_encoder import DialogueRecurrence
 from .dropout import Dropout
-from .focal_loss import focal_losses, released_focal_losses
+from .focal_loss import ClassificationLossMixin
 from .modality_graph import GCNIILayer, ModalityGraph
 from .modality_inputs import ModalityInputs, readable
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
@@ -134,7 +134,7 @@ class MMGCNModel(MMGCNPreTrainedModel):
         return nodes
 
 
-class MMGCNForEmotionRecognition(SpeakerGraphClassifierMixin, MMGCNPreTrainedModel):
+class MMGCNForEmotionRecognition(ClassificationLossMixin, SpeakerGraphClassifierMixin, MMGCNPreTrainedModel):
     """MMGCN with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
     def __init__(self, config: MMGCNConfig) -> None:
@@ -144,14 +144,6 @@ class MMGCNForEmotionRecognition(SpeakerGraphClassifierMixin, MMGCNPreTrainedMod
             Dropout(config.hidden_dropout_prob), nn.Linear(config.hidden_size, len(config.id2label or ()))
         )
         self.post_init()
-
-    def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """() loss of the logits (N, num_labels), as `classification_loss` names it."""
-        config = self.config
-        if config.classification_loss == "cross_entropy":
-            return super().task_loss(logits, labels)
-        losses = focal_losses if config.classification_loss == "focal" else released_focal_losses
-        return self.task.mean(losses(logits, labels, config.focal_gamma), labels, config.class_weights)
 
 
 __all__ = ["MMGCNForEmotionRecognition", "MMGCNModel", "MMGCNPreTrainedModel"]

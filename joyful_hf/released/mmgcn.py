@@ -23,23 +23,20 @@ _MODALITIES = "graph_model.modal_embeddings.weight"
 _UNUSED = (r"(att_model|gatedatt)\..*", r"graph_model\.([alv]_fc|feature_fc|final_fc|[alv]_spk_embs)\..*")
 
 
-def convert_released_mmgcn_state_dict(
-    state: Mapping[str, Tensor], with_modality_vectors: bool = False
-) -> dict[str, Tensor]:
-    """Convert released weights to the state dict of `MMGCNForEmotionRecognition(released_config(state))`.
+def convert_released_mmgcn_state_dict(state: Mapping[str, Tensor], **known: Any) -> dict[str, Tensor]:
+    """Convert released weights to the state dict of `MMGCNForEmotionRecognition(released_config(state, **known))`.
 
     Parameters that the released forward pass never uses are left out.
 
     Args:
-        with_modality_vectors: whether the network adds a vector of its modality to each node (`use_modal`); the
-            released code holds these vectors in either case.
+        **known: as for `released_config`.
 
     Raises:
         ValueError: a parameter is missing or unknown; the message names it.
     """
     names = _names(state)
     check_names(_SYSTEM, state, names, _UNUSED)
-    if not with_modality_vectors:
+    if not known.get("modality_vectors"):
         names.pop(_MODALITIES, None)
     return {ours: state[released] for released, ours in names.items()}
 
@@ -48,7 +45,8 @@ def released_config(state: Mapping[str, Tensor], **known: Any) -> MMGCNConfig:
     """Return the config of released weights, read from their shapes.
 
     Args:
-        **known: fields that no shape shows, such as `modality_vectors`.
+        **known: fields that no shape shows, such as `modality_vectors` (`use_modal` of the released script), whose
+            vectors released weights have in either case.
 
     Raises:
         ValueError: a parameter is missing or unknown; the message names it.

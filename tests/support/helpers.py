@@ -27,6 +27,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    M3NetConfig,
+    M3NetForEmotionRecognition,
     MMGCNConfig,
     MMGCNForEmotionRecognition,
     SDTConfig,
@@ -354,6 +356,19 @@ def _graph_smile_released(**kwargs: Any) -> GraphSmileConfig:
     return GraphSmileConfig.released(**(_GRAPH_SMILE_SIZES | {"num_edge_weights": 256} | kwargs))
 
 
+_M3NET_SIZES = {"projection_size": 8, "graph_hidden_size": 12, "hyper_num_layers": 2, "frequency_num_layers": 2}
+_M3NET = (M3NetForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _m3net(**kwargs: Any) -> M3NetConfig:
+    return M3NetConfig(**(_M3NET_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
+
+
+def _m3net_released(**kwargs: Any) -> M3NetConfig:
+    numbered = {"num_hyperedge_weights": 99, "num_node_weights": 99, "hidden_dropout_prob": 0.1}
+    return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
+
+
 _MMGCN_SIZES = {"text_projection_size": 10, "recurrent_size": 6, "graph_hidden_size": 8, "hidden_dropout_prob": 0.1}
 _MMGCN = (MMGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
 
@@ -390,6 +405,8 @@ RIVAL_CASES: list[FamilyCase] = [
     ),
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
+    FamilyCase("m3net-recommended", _m3net, *_M3NET),
+    FamilyCase("m3net-released", _m3net_released, *_M3NET),
     FamilyCase("mmgcn-recommended", _mmgcn, *_MMGCN),
     FamilyCase("mmgcn-released", _mmgcn_released, *_MMGCN),
     FamilyCase("sdt-recommended", _sdt, *_SDT),

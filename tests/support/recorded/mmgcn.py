@@ -35,7 +35,7 @@ def _load(recording: Recording, **settings: Any) -> MMGCNForEmotionRecognition:
     state = recording.state()
     sizes = {"graph_residual": recording.config["residual_alpha"], "graph_decay": recording.config["decay_lambda"]}
     model = MMGCNForEmotionRecognition(released_config(state, **sizes, **settings)).eval()
-    model.load_state_dict(convert_released_mmgcn_state_dict(state, model.config.modality_vectors))
+    model.load_state_dict(convert_released_mmgcn_state_dict(state, **settings))
     return model
 
 
