@@ -213,6 +213,17 @@ for _family in (
                 _PUBLISHED_JOYFUL,
                 f"{_STANDARDIZED}, and the learning rate stays constant; there a plateau lowers it.",
             ),
+            "cogmen": Preset(
+                "This model has the form of COGMEN (Joshi et al., NAACL 2022, arXiv 2205.02455), whose network is the "
+                "released one's graph behind a transformer over the joined features, without fusion and contrast.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 55},
+                },
+                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau "
+                "lowers it.",
+            ),
         },
     ),
     Family(
@@ -531,6 +542,46 @@ for _family in (
                     **_NOTHING_ADDED,
                     **{"learning_rate": 1e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
                     **{"num_train_epochs": 80, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="mmgcn",
+        title="MMGCN",
+        model_type="mmgcn",
+        config=".modeling.configuration_mmgcn:MMGCNConfig",
+        model=".modeling.modeling_mmgcn:MMGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "makes each modality of each utterance a node, joins all utterances within a modality and all modalities "
+            "within an utterance by how alike they are, and convolves over this graph many times. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, and four layers.",
+        paper=Paper(
+            authors="Hu et al., ACL-IJCNLP 2021",
+            arxiv="2107.06779",
+            bibtex="""\
+@inproceedings{hu-etal-2021-mmgcn,
+  title     = {{MMGCN}: Multimodal Fusion via Deep Graph Convolution Network for Emotion Recognition in
+               Conversation},
+  author    = {Hu, Jingwen and Liu, Yuchen and Zhao, Jinming and Jin, Qin},
+  booktitle = {Proceedings of ACL-IJCNLP 2021},
+  pages     = {5666--5675},
+  year      = {2021}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="mmgcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 20, "class_balance": 1},
                 },
                 f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
             )

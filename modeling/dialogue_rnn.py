@@ -21,7 +21,7 @@ CONTEXT_ATTENTIONS = ("general", "simple", "dot", "concat")
 
 
 class States(NamedTuple):
-    """What b dialogues remember of their utterances so far."""
+    """The memory of b dialogues of their utterances so far."""
 
     global_state: Tensor
     """(b, global_size): g_t."""
