@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .model_card.card import write_model_card as write_model_card
     from .modeling.configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_gban import GBANConfig as GBANConfig
     from .modeling.configuration_jmt import JMTConfig as JMTConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
     from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .modeling.modeling_ar_iigcn import ARIIGCNModel as ARIIGCNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_gban import GBANForEmotionRecognition as GBANForEmotionRecognition
+    from .modeling.modeling_gban import GBANModel as GBANModel
     from .modeling.modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
     from .modeling.modeling_jmt import JMTModel as JMTModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
     from .processing.processing_foal_net import FoalNetProcessor as FoalNetProcessor
+    from .processing.processing_gban import GBANProcessor as GBANProcessor
     from .processing.processing_joyful import JoyfulProcessor as JoyfulProcessor
     from .processing.pyg import batch_to_pyg as batch_to_pyg
     from .processing.pyg import pyg_to_batch as pyg_to_batch
@@ -75,6 +79,10 @@ _MODULES = {
     "FoalNetModel": "modeling.modeling_foal_net",
     "FoalNetOutput": "modeling.outputs",
     "FoalNetProcessor": "processing.processing_foal_net",
+    "GBANConfig": "modeling.configuration_gban",
+    "GBANForEmotionRecognition": "modeling.modeling_gban",
+    "GBANProcessor": "processing.processing_gban",
+    "GBANModel": "modeling.modeling_gban",
     "JMTConfig": "modeling.configuration_jmt",
     "JMTForEmotionRecognition": "modeling.modeling_jmt",
     "JMTModel": "modeling.modeling_jmt",
@@ -129,6 +137,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetProcessor",
+    "GBANConfig",
+    "GBANForEmotionRecognition",
+    "GBANModel",
+    "GBANProcessor",
     "JMTConfig",
     "JMTForEmotionRecognition",
     "JMTModel",

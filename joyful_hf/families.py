@@ -139,6 +139,14 @@ _PUBLISHED_JOYFUL = {
 _CHOSEN_ON_TEST = "There the epoch was chosen on the test set; here it is chosen on validation data."
 _STANDARDIZED = "Unlike there, features are standardized with the statistics of the training data"
 
+# Its early stopping looks at each epoch's accuracy.
+_PUBLISHED_GBAN = {
+    **_NOTHING_ADDED,
+    **{"learning_rate": 1e-4, "weight_decay": 0, "adam_beta2": 0.9, "per_device_train_batch_size": 32},
+    **{"num_train_epochs": 100, "max_grad_norm": 5, "early_stopping_patience": 5},
+    "metric_for_best_model": "accuracy",
+}
+
 FAMILIES: dict[str, Family] = {}
 """Name -> family."""
 
@@ -415,6 +423,46 @@ for _family in (
                 "times the learning rate.",
             )
         },
+    ),
+    Family(
+        name="gban",
+        title="GBAN",
+        model_type="gban",
+        config=".modeling.configuration_gban:GBANConfig",
+        model=".modeling.modeling_gban:GBANForEmotionRecognition",
+        processor=".processing.processing_gban:GBANProcessor",
+        words=(
+            "sees one utterance at a time, as frames of speech and as words: each is aligned with the other by "
+            "attention, and gates weigh what the modalities say, aligned and on their own. It does not read the other "
+            "utterances of the dialogue."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended.",
+        paper=Paper(
+            authors="Liu et al., Interspeech 2020",
+            arxiv="2201.06309",
+            bibtex="""\
+@inproceedings{liu-etal-2020-group,
+  title     = {Group Gated Fusion on Attention-Based Bidirectional Alignment for Multimodal Emotion Recognition},
+  author    = {Liu, Pengfei and Li, Kun and Meng, Helen},
+  booktitle = {Proceedings of Interspeech 2020},
+  year      = {2020}
+}""",
+        ),
+        released="gban",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, but padding takes no part.",
+                _PUBLISHED_GBAN,
+                "Word vectors begin at random; there they begin as GloVe's.",
+            ),
+            "paper": Preset(
+                "This model has the paper's alignment in the network of the authors' code.",
+                _PUBLISHED_GBAN,
+                "Word vectors begin at random; there they begin as GloVe's.",
+            ),
+        },
+        # The published batch. The published rate, 1e-4, is for 100 epochs.
+        training_defaults={"learning_rate": 1e-3, "per_device_train_batch_size": 32},
     ),
 ):
     FAMILIES[_family.name] = _family

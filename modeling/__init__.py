@@ -9,6 +9,7 @@ import transformers.models.auto.configuration_auto  # noqa: F401
 if TYPE_CHECKING:
     from .configuration_ar_iigcn import ARIIGCNConfig as ARIIGCNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_gban import GBANConfig as GBANConfig
     from .configuration_jmt import JMTConfig as JMTConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
     from .configuration_m2fnet import M2FNetConfig as M2FNetConfig
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_gban import GBANForEmotionRecognition as GBANForEmotionRecognition
+    from .modeling_gban import GBANModel as GBANModel
+    from .modeling_gban import GBANPreTrainedModel as GBANPreTrainedModel
     from .modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
     from .modeling_jmt import JMTModel as JMTModel
     from .modeling_jmt import JMTPreTrainedModel as JMTPreTrainedModel
@@ -48,6 +52,10 @@ _MODULES = {
     "FoalNetModel": "modeling_foal_net",
     "FoalNetOutput": "outputs",
     "FoalNetPreTrainedModel": "modeling_foal_net",
+    "GBANConfig": "configuration_gban",
+    "GBANForEmotionRecognition": "modeling_gban",
+    "GBANModel": "modeling_gban",
+    "GBANPreTrainedModel": "modeling_gban",
     "JMTConfig": "configuration_jmt",
     "JMTForEmotionRecognition": "modeling_jmt",
     "JMTModel": "modeling_jmt",
@@ -77,6 +85,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetPreTrainedModel",
+    "GBANConfig",
+    "GBANForEmotionRecognition",
+    "GBANModel",
+    "GBANPreTrainedModel",
     "JMTConfig",
     "JMTForEmotionRecognition",
     "JMTModel",

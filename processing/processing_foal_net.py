@@ -1,6 +1,7 @@
 """`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
@@ -140,7 +141,18 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     @property
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
-        return [key for modality, dim in self._streams.items() for key in _keys(modality, dim)] + ["labels"]
+        return [key for modality in self._streams for key in self._keys(modality)] + ["labels"]
+
+    def _keys(self, modality: str) -> tuple[str, str]:
+        """Keys of the batch for a stream and its mask."""
+        if self._streams[modality] is None:
+            return "input_values", "attention_mask"
+        return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
+
+    @property
+    def _limits(self) -> dict[str, str]:
+        """Modality -> the parameter that says how long its sequences may be."""
+        return {"visual": "max_video_frames"}
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
@@ -218,10 +230,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 "%d of %d utterances have audio of more than max_audio_seconds=%g, which was cut",
                 *(cuts.waveforms, len(encoded), self.max_audio_seconds),
             )
-        if cuts.videos:
+        for parameter, count in sorted(cuts.sequences.items()):
             logger.warning(
-                "%d of %d utterances have more than max_video_frames=%d, which were cut",
-                *(cuts.videos, len(encoded), self.max_video_frames),
+                "%d of %d utterances have more than %s=%d, which were cut",
+                *(count, len(encoded), parameter, getattr(self, parameter)),
             )
         warn_of(cuts.failures)
         return encoded
@@ -242,7 +254,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         streams = {}
         for modality, dim in self._streams.items():
             if dim is None:
-                sequence = self._waveform(utterance, place, cuts)
+                sequence = self._encode_raw(utterance, place, cuts)
             else:
                 sequence = get_frames(utterance, modality, dim, place)
                 if sequence is None and modality != "text" and get_medium(utterance, MEDIA_KEYS[modality]) is not None:
@@ -250,14 +262,16 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                         f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"
                     )
-            if modality == "visual" and sequence is not None and len(sequence) > self.max_video_frames:
-                sequence = sequence[: self.max_video_frames]
-                cuts.videos += 1
+            parameter = self._limits.get(modality)
+            if parameter is not None and sequence is not None and len(sequence) > getattr(self, parameter):
+                sequence = sequence[: getattr(self, parameter)]
+                cuts.sequences[parameter] += 1
             if sequence is not None:
                 streams[modality] = sequence
         return streams
 
-    def _waveform(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
+    def _encode_raw(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
+        """The medium that the model itself encodes, here the waveform."""
         read, failure = self.read_media(utterance, place)
         if failure is not None:
             cuts.failures.append(failure)
@@ -295,7 +309,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             sequences, mask = pad_sequences(
                 [example.streams.get(modality) for example in encoded], () if dim is None else (dim,)
             )
-            key, mask_key = _keys(modality, dim)
+            key, mask_key = self._keys(modality)
             batch[key] = sequences
             batch[mask_key] = mask.astype(np.int64) if dim is None else mask
         labels = join_labels([example.labels for example in encoded])
@@ -336,15 +350,9 @@ class Cuts:
     """Counts of utterances longer than the processor reads, and the recordings that could not be read."""
 
     waveforms: int = 0
-    videos: int = 0
+    sequences: Counter[str] = field(default_factory=Counter)
+    """By the parameter that says how long they may be."""
     failures: list[ExtractionFailure] = field(default_factory=list)
-
-
-def _keys(modality: str, dim: int | None) -> tuple[str, str]:
-    """Keys of the batch for a stream and its mask."""
-    if dim is None:
-        return "input_values", "attention_mask"
-    return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
 
 
 def _is_utterance(record: Any) -> bool:

@@ -18,6 +18,9 @@ from joyful_hf import (
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    GBANConfig,
+    GBANForEmotionRecognition,
+    GBANProcessor,
     JMTConfig,
     JMTForEmotionRecognition,
     JoyfulConfig,
@@ -319,6 +322,25 @@ def _sdt(**kwargs: Any) -> SDTConfig:
     return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
 
 
+_GBAN_SIZES = {
+    "frame_filters": [6, 8],
+    "text_filters": 4,
+    "lstm_size": 6,
+    "gate_size": 8,
+    "classifier_hidden_size": 8,
+    "hidden_dropout_prob": 0.1,
+}
+
+
+def _no_words(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
+    """Text takes part where it comes as frames."""
+    return {} if "text_features" in dialogues[0]["utterances"][0] else {"text_dim": 0}
+
+
+def _gban(**kwargs: Any) -> GBANConfig:
+    return GBANConfig(**(_GBAN_SIZES | kwargs))
+
+
 _JMT = (JMTForEmotionRecognition, JoyfulProcessor, ("classification",))
 _JMT_SIZES = {"projection_size": 12, "intermediate_size": 16, "classifier_hidden_size": 12}
 
@@ -332,6 +354,13 @@ def _jmt_released(**kwargs: Any) -> JMTConfig:
 
 
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase(
+        "gban-recommended",
+        _gban,
+        *(GBANForEmotionRecognition, GBANProcessor, ("classification",)),
+        reads_dialogues=False,
+        processor_parameters=_no_words,
+    ),
     FamilyCase("jmt-recommended", _jmt, *_JMT),
     FamilyCase("jmt-released", _jmt_released, *_JMT),
     FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
