@@ -268,8 +268,8 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             outputs.append(output)
             logits.append(paths.mean(0))
             losses.append(dict(output.losses or {}))
-            if batch.labels is not None:
-                losses[-1] |= self._classification_losses(paths, batch.labels)
+            if batch.targets is not None:
+                losses[-1] |= self._classification_losses(paths, batch.targets)
         means = {name: torch.stack([own[name] for own in losses]).mean(0) for name in losses[0]}
         first = outputs[0]
         return EmotionRecognitionOutput(

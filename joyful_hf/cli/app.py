@@ -9,6 +9,7 @@ import typer
 from typer.main import get_command
 
 from ..processing.dialogue_error import DialogueError
+from .compare import compare
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
@@ -39,6 +40,10 @@ _EXAMPLES = {
     ),
     evaluate: "joyful evaluate out --data-file test.jsonl --output-dir scores",
     predict: "joyful predict out --data-file new.jsonl --output-file emotions.jsonl",
+    compare: (
+        "joyful compare joyful ar-iigcn bigru --train-file train.jsonl --validation-file dev.jsonl \\\n"
+        "      --test-file test.jsonl --output-dir comparison"
+    ),
     plot: "joyful plot out --data-file test.jsonl --output-dir pictures",
     prepare: "joyful prepare meld MELD.Raw data/meld",
     extract: (

@@ -29,6 +29,10 @@ Device = Annotated[
     str | None,
     typer.Option(help="Device to run on, such as cuda:1 or cpu.  [default: the machine's accelerator]"),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of data in a table with an utterance per row: speaker=who,label=feeling."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
 
@@ -66,6 +70,19 @@ def given_extractors(text: str | None, audio: str | None, video: str | None) -> 
     """Return the processor's parameters for the extractors that were given."""
     given = {"text_extractor": text, "audio_extractor": audio, "video_extractor": video}
     return {name: extractor for name, extractor in given.items() if extractor is not None}
+
+
+def parse_columns(text: str | None) -> dict[str, str] | None:
+    """Return the columns of `start=begin_s,speaker=who`, or None where none are given."""
+    if text is None:
+        return None
+    columns = {}
+    for part in text.split(","):
+        name, equals, column = part.partition("=")
+        if not equals or not name.strip() or not column.strip():
+            raise DialogueError(f"`columns`: {part.strip()!r} is not of the form start=begin_s")
+        columns[name.strip()] = column.strip()
+    return columns
 
 
 def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:

@@ -17,6 +17,7 @@ from .options import (
     Strict,
     announce,
     hide_bars_in_files,
+    parse_columns,
     refuse_existing,
 )
 
@@ -122,7 +123,7 @@ def _read(
         for option, given in (("speakers", speakers), ("channels", channels)):
             if given is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
-        return load_dialogues(data_file, columns=None if columns is None else _parse_columns(columns))
+        return load_dialogues(data_file, columns=parse_columns(columns))
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
     dialogues, report = read_transcript(
@@ -130,7 +131,7 @@ def _read(
         data_file,
         speakers=speakers,
         channels=names,
-        columns=None if columns is None else _parse_columns(columns),
+        columns=parse_columns(columns),
     )
     print(f"{report}\n")
     return dialogues
@@ -157,16 +158,6 @@ def _listen(
     dialogues, report = transcribe_recording(data_file, model, speakers=speakers, channels=channels)
     print(f"{report}\n")
     return dialogues
-
-
-def _parse_columns(text: str) -> dict[str, str]:
-    columns = {}
-    for part in text.split(","):
-        name, equals, column = part.partition("=")
-        if not equals or not name.strip() or not column.strip():
-            raise DialogueError(f"--columns: {part.strip()!r} is not of the form start=begin_s")
-        columns[name.strip()] = column.strip()
-    return columns
 
 
 def _without_transcript(recording: Path) -> str:

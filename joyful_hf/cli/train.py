@@ -11,6 +11,7 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     DATA_HELP,
     AudioExtractor,
+    Columns,
     NumProc,
     Strict,
     TextExtractor,
@@ -18,6 +19,7 @@ from .options import (
     announce,
     given_extractors,
     hide_bars_in_files,
+    parse_columns,
     print_metrics,
     resumable,
 )
@@ -64,6 +66,7 @@ def train(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    columns: Columns = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
 ) -> None:
@@ -98,7 +101,11 @@ def train(
         word for name, value in family.training_arguments(preset).items() for word in (f"--{name}", str(value))
     ]  # before the user's: of two, the last one counts
     args = parse_training_arguments(["--output_dir", str(output_dir), *defaults, *context.args])
-    data = load_run_data(train_file, validation_file, test_file, args.seed, problem_type=settings.get("problem_type"))
+    data = load_run_data(
+        *(train_file, validation_file, test_file, args.seed),
+        problem_type=settings.get("problem_type"),
+        columns=parse_columns(columns),
+    )
     if args.process_index == 0:
         announce(args.device)
     with resumable():
