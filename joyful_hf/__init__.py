@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_jmt import JMTConfig as JMTConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_lmam import LMAMConfig as LMAMConfig
     from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .modeling.configuration_m3net import M3NetConfig as M3NetConfig
     from .modeling.configuration_mmgcn import MMGCNConfig as MMGCNConfig
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from .modeling.modeling_jmt import JMTModel as JMTModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_lmam import LMAMForEmotionRecognition as LMAMForEmotionRecognition
+    from .modeling.modeling_lmam import LMAMModel as LMAMModel
     from .modeling.modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
     from .modeling.modeling_m2fnet import M2FNetModel as M2FNetModel
     from .modeling.modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
@@ -102,8 +105,8 @@ _MODULES = {
     "FoalNetProcessor": "processing.processing_foal_net",
     "GBANConfig": "modeling.configuration_gban",
     "GBANForEmotionRecognition": "modeling.modeling_gban",
-    "GBANProcessor": "processing.processing_gban",
     "GBANModel": "modeling.modeling_gban",
+    "GBANProcessor": "processing.processing_gban",
     "GraphSmileConfig": "modeling.configuration_graph_smile",
     "GraphSmileForEmotionRecognition": "modeling.modeling_graph_smile",
     "GraphSmileModel": "modeling.modeling_graph_smile",
@@ -116,13 +119,16 @@ _MODULES = {
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
-    "M3NetConfig": "modeling.configuration_m3net",
-    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
-    "M3NetModel": "modeling.modeling_m3net",
+    "LMAMConfig": "modeling.configuration_lmam",
+    "LMAMForEmotionRecognition": "modeling.modeling_lmam",
+    "LMAMModel": "modeling.modeling_lmam",
     "M2FNetConfig": "modeling.configuration_m2fnet",
     "M2FNetExtractorLoss": "modeling.extractor_loss",
     "M2FNetForEmotionRecognition": "modeling.modeling_m2fnet",
     "M2FNetModel": "modeling.modeling_m2fnet",
+    "M3NetConfig": "modeling.configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
+    "M3NetModel": "modeling.modeling_m3net",
     "MMGCNConfig": "modeling.configuration_mmgcn",
     "MMGCNForEmotionRecognition": "modeling.modeling_mmgcn",
     "MMGCNModel": "modeling.modeling_mmgcn",
@@ -189,6 +195,9 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "LMAMConfig",
+    "LMAMForEmotionRecognition",
+    "LMAMModel",
     "M2FNetConfig",
     "M2FNetExtractorLoss",
     "M2FNetForEmotionRecognition",

@@ -621,5 +621,48 @@ for _family in (
         # The published batch. The published rate, 1e-4, is for 100 epochs.
         training_defaults={"learning_rate": 1e-3, "per_device_train_batch_size": 32},
     ),
+    Family(
+        name="lmam",
+        title="LMAM",
+        model_type="lmam",
+        config=".modeling.configuration_lmam:LMAMConfig",
+        model=".modeling.modeling_lmam:LMAMForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "matches each modality with the text of the whole dialogue, by one matrix of low rank for all of them, in "
+            "place of the fusion of a recurrent network. joyful_hf built it from the authors' published code; the "
+            "paper's equations are not known to us."
+        ),
+        recommended_words=(
+            "This model has the authors' form with its mistakes mended, at a smaller width, on a bidirectional LSTM."
+        ),
+        paper=Paper(
+            authors="Shou et al., IEEE Transactions on Affective Computing 2025",
+            arxiv="2306.17799",
+            bibtex="""\
+@article{shou-etal-2025-lmam,
+  title   = {A Low-Rank Matching Attention Based Cross-Modal Feature Fusion Method for Conversational Emotion
+             Recognition},
+  author  = {Shou, Yuntao and Liu, Huan and Cao, Xiangyong and Meng, Deyu and Dong, Bo},
+  journal = {IEEE Transactions on Affective Computing},
+  volume  = {16},
+  number  = {2},
+  year    = {2025}
+}""",
+        ),
+        released="lmam",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, on its LSTM host.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, weight decay is decoupled from the gradient, and the loss leaves padding out. "
+                f"{_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
 ):
     FAMILIES[_family.name] = _family

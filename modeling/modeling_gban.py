@@ -298,6 +298,7 @@ class GBANForEmotionRecognition(EmotionRecognitionMixin, GBANPreTrainedModel):
         text_input_ids: Tensor | None = None,
         text_attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        label_shares: Tensor | None = None,
         return_loss: bool = True,
         loss_shares: dict[str, Tensor] | None = None,
         output_hidden_states: bool | None = None,
@@ -308,6 +309,7 @@ class GBANForEmotionRecognition(EmotionRecognitionMixin, GBANPreTrainedModel):
         Args:
             labels: (B,) int64 with -100 where unknown; (B, num_labels) float32 for several emotions at once and
                 (B,) float32 for regression, with NaN where unknown.
+            label_shares: (B, num_labels), as in JOYFUL's `forward`.
             return_loss: compute the loss where there are labels.
             loss_shares: as in JOYFUL's `forward`.
 
@@ -326,8 +328,8 @@ class GBANForEmotionRecognition(EmotionRecognitionMixin, GBANPreTrainedModel):
         assert output.graph is not None
         output.logits = self.classifier(output.graph)
         if labels is not None and return_loss:
-            check_labels(self.config, labels, output.logits.size(0), self.batch_error)
-            loss = self.task_loss(output.logits, labels)
+            check_labels(self.config, labels, output.logits.size(0), self.batch_error, label_shares)
+            loss = self.task_loss(output.logits, labels if label_shares is None else label_shares)
             output.losses = {"classification": weigh("classification", loss, loss_shares)}
             output.loss = self.weighted_sum(output.losses)
         return self.complete(output, output_hidden_states, output_attentions)

@@ -32,6 +32,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    LMAMConfig,
+    LMAMForEmotionRecognition,
     M2FNetConfig,
     M2FNetForEmotionRecognition,
     M3NetConfig,
@@ -406,6 +408,18 @@ def _m3net_released(**kwargs: Any) -> M3NetConfig:
     return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
 
 
+_LMAM = (LMAMForEmotionRecognition, JoyfulProcessor, ("classification",))
+_LMAM_SIZES = {"projection_size": 12, "global_size": 6, "party_size": 5, "emotion_size": 4, "hidden_dropout_prob": 0.1}
+
+
+def _lmam(**kwargs: Any) -> LMAMConfig:
+    return LMAMConfig(**(_LMAM_SIZES | {"rank": 4, "num_hidden_layers": 1} | kwargs))
+
+
+def _lmam_dialogue_rnn(**kwargs: Any) -> LMAMConfig:
+    return LMAMConfig(**(_LMAM_SIZES | {"host": "dialogue_rnn"} | kwargs))
+
+
 _JMT = (JMTForEmotionRecognition, JoyfulProcessor, ("classification",))
 _JMT_SIZES = {"projection_size": 12, "intermediate_size": 16, "classifier_hidden_size": 12}
 
@@ -446,6 +460,8 @@ RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("m3net-released", _m3net_released, *_M3NET),
     FamilyCase("jmt-recommended", _jmt, *_JMT),
     FamilyCase("jmt-released", _jmt_released, *_JMT),
+    FamilyCase("lmam-recommended", _lmam, *_LMAM),
+    FamilyCase("lmam-dialogue-rnn", _lmam_dialogue_rnn, *_LMAM),
     FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
     FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
