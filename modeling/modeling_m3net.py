@@ -132,7 +132,7 @@ class M3NetModel(M3NetPreTrainedModel):
     def contexts(
         self, features: dict[str, Tensor], available: dict[str, Tensor], batch: PackedBatch
     ) -> dict[str, Tensor]:
-        """h_m = c_m + S[speaker] of each modality, (N, projection_size); the authors' code has S for the text alone."""
+        """h_m = c_m + S[speaker] of each modality, (N, projection_size); the authors' code has S for text alone."""
         contexts = {}
         for name, rows in features.items():
             if name == "text":

@@ -172,7 +172,7 @@ def is_read(encoded: Iterable[Any]) -> list[bool]:
 UNREAD: dict[str, Any] = {"label": None, "scores": {}}
 """The prediction for an utterance from which no modality could be read."""
 # What a reader of a table looks for first.
-_FIRST_KEYS = ("start", "end", "channel", "audio", "video", "speaker", "text")
+_FIRST_KEYS = ("start", "end", "channel", "face", "audio", "video", "speaker", "text")
 
 
 def with_predictions(

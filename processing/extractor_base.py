@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,30 +16,37 @@ Extracted = np.ndarray | DialogueError
 
 
 class FeatureExtractor:
-    """Turns utterances that have a modality into one vector each."""
+    """Turns utterances that have a modality into one vector each: it reads a medium, and encodes it."""
 
     example: Utterance
     """An utterance that can be read."""
 
     def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
-        """Yield one result per utterance, in order; here each utterance is read on its own."""
-        for utterance in utterances:
-            try:
-                yield self.extract(utterance)
-            except DialogueError as error:
-                yield error
-            except (RuntimeError, MemoryError, ValueError, ArithmeticError, LookupError, TypeError) as error:
-                # Out of memory, for one: the vectors of all others are not to be lost with this one.
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                yield DialogueError(f"cannot be encoded ({reason}); `start` and `end` cut out a part of it")
+        """Yield one result per utterance, in order."""
+        for medium in self.read(utterances):
+            yield medium if isinstance(medium, DialogueError) else self._encoded(medium)
 
-    def extract(self, utterance: Utterance) -> np.ndarray:
-        """Return the vector (size,) float32 of one utterance.
+    def read(self, utterances: Sequence[Utterance]) -> Iterator[Any]:
+        """Yield the medium of each utterance, or the error that says why it cannot be read."""
+        raise NotImplementedError
+
+    def encode(self, medium: Any, /) -> np.ndarray:
+        """Return the vector (size,) float32 of a medium.
 
         Raises:
-            DialogueError: its medium cannot be read.
+            DialogueError: there is nothing to encode.
         """
         raise NotImplementedError
+
+    def _encoded(self, medium: Any) -> Extracted:
+        try:
+            return self.encode(medium)
+        except DialogueError as error:
+            return error
+        except (RuntimeError, MemoryError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+            # Out of memory, for one: the vectors of all others are not to be lost with this one.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            return DialogueError(f"cannot be encoded ({reason}); `start` and `end` cut out a part of it")
 
 
 def describe_extractor(extractor: str) -> str:

@@ -1,6 +1,6 @@
 """Features from raw media: fill them in where utterances have text, audio or video and no features yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from .feature_cache import FeatureCache
 from .media import get_medium
 from .media_failures import ExtractionFailure, medium_of
 
+Watch = Callable[[Iterable[Extracted], int, str], Iterable[Extracted]]
+"""Passes results on, of which there are so many, and which are those of a modality."""
+
 
 def needed_extractors(named: Sequence[NamedUtterances], extractors: Mapping[str, str]) -> set[str]:
     """Return the modalities with an extractor that some utterance has as a medium, but not as features."""
@@ -33,6 +36,7 @@ def add_features(
     extractors: Mapping[str, str],
     cache: FeatureCache | None = None,
     device: str | None = None,
+    watch: Watch | None = None,
 ) -> tuple[list[NamedUtterances], list[ExtractionFailure]]:
     """Return copies of the utterances, with features where they have text, audio or video and no features yet.
 
@@ -41,6 +45,7 @@ def add_features(
         extractors: modality -> name of its extractor.
         cache: where vectors are kept and looked for.
         device: device of encoders; by default the machine's accelerator.
+        watch: shows how far the extraction is.
 
     Returns:
         The utterances, and the media that could not be read.
@@ -60,7 +65,7 @@ def add_features(
         if modality not in extractors:
             continue
         todo = [(place, utterance) for place, utterance in everyone if _needs(utterance, modality)]
-        vectors = _extract([utterance for _, utterance in todo], modality, extractors[modality], cache, device)
+        vectors = _extract([utterance for _, utterance in todo], modality, extractors[modality], cache, device, watch)
         for (place, utterance), vector in zip(todo, vectors, strict=True):
             if isinstance(vector, DialogueError):
                 failures.append(ExtractionFailure.of(vector, utterance, modality, place))
@@ -94,13 +99,19 @@ def _needs(utterance: Utterance, modality: str) -> bool:
 
 
 def _extract(
-    utterances: list[Utterance], modality: str, extractor: str, cache: FeatureCache | None, device: str | None
+    utterances: list[Utterance],
+    modality: str,
+    extractor: str,
+    cache: FeatureCache | None,
+    device: str | None,
+    watch: Watch | None,
 ) -> list[Extracted]:
     keys = [cache.key(utterance, modality, extractor) if cache else None for utterance in utterances]
     found: list[Extracted | None] = [cache.get(key) if cache and key else None for key in keys]
     missing = [index for index, vector in enumerate(found) if vector is None]
     if missing:
         extracted = load_extractor(modality, extractor, device)([utterances[index] for index in missing])
+        extracted = extracted if watch is None else watch(extracted, len(missing), modality)
         for index, vector in zip(missing, extracted, strict=True):
             if not isinstance(vector, DialogueError) and not np.isfinite(vector).all():
                 vector = DialogueError(f"{extractor} gives numbers that are not finite")

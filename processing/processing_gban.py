@@ -1,6 +1,6 @@
 """`GBANProcessor`: utterances -> one padded batch of frames of speech, and of words or frames of text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -127,10 +127,13 @@ class GBANProcessor(FoalNetProcessor):
         words = {"vocab_size": NUM_SPECIAL + len(self.vocabulary or ())} if self.reads_words else {}
         return super().model_kwargs() | words
 
-    def _encode_raw(self, utterance: Utterance, place: str, cuts: Cuts) -> np.ndarray | None:
-        """The words of the text."""
-        text = get_text(utterance, place)
-        return None if text is None else word_ids(text, self._numbers)
+    def _encode_raw(
+        self, utterances: Sequence[Utterance], places: Sequence[str], cuts: Cuts
+    ) -> Iterator[np.ndarray | None]:
+        """The words of the text of each utterance."""
+        for utterance, place in zip(utterances, places, strict=True):
+            text = get_text(utterance, place)
+            yield None if text is None else word_ids(text, self._numbers)
 
     def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
         """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""

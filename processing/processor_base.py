@@ -1,7 +1,7 @@
 """The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -131,14 +131,16 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         """Whether `encode` opens recordings, which `read_media` can do before; None where a family does not say."""
         return None
 
-    def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:
-        """Read the recordings of one utterance, so that `encode` has no file to open. Other processes may do it.
+    def read_media(
+        self, utterances: Sequence[Utterance], places: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
+        """Read the recordings of utterances, so that `encode` has no file to open. Other processes may do it.
 
         Args:
-            utterance: its `audio`, `video`, `start` and `end` are enough.
-            place: how messages call the utterance.
+            utterances: their `audio`, `video`, `start`, `end` and `channel` are enough.
+            places: how messages call each of them.
 
-        Returns:
+        Yields:
             Values that replace those of the utterance, and what could not be read: `encode` masks it.
 
         Raises:

@@ -1,5 +1,6 @@
 """Extractors of pictures: statistics of brightness, colour and movement, or the mean of an image encoder."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from transformers import AutoImageProcessor, AutoModel
 
-from .dialogues import Utterance
+from .dialogues import DialogueError, Utterance
 from .encoders import encoder_of
 from .extractor_base import FeatureExtractor
-from .media import MediaError, get_pictures, is_table
+from .media import MediaError, is_table
+from .media_pictures import pictures_of_all
 from .optional_imports import import_optional
 
 NUM_FRAMES = 8
@@ -23,16 +25,18 @@ class VideoExtractor(FeatureExtractor):
 
     example = {"video": np.zeros((1, 64, 64, 3), np.uint8)}
 
-    def extract(self, utterance: Utterance) -> np.ndarray:
-        if is_table(utterance["video"]):
-            raise MediaError(
-                f"{utterance['video']}: is no video; OpenFace's CSV files are for video_extractor='openface'"
-            )
-        return self.encode(get_pictures(utterance, NUM_FRAMES))
+    def read(self, utterances: Sequence[Utterance]) -> Iterator[np.ndarray | DialogueError]:
+        pictures = pictures_of_all([each for each in utterances if not is_table(each["video"])], NUM_FRAMES)
+        for utterance in utterances:
+            yield _no_video(utterance) if is_table(utterance["video"]) else next(pictures)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Turn pictures (pictures, height, width, 3) uint8 into a vector (size,) float32."""
         raise NotImplementedError
+
+
+def _no_video(utterance: Utterance) -> MediaError:
+    return MediaError(f"{utterance['video']}: is no video; OpenFace's CSV files are for video_extractor='openface'")
 
 
 class FrameStatistics(VideoExtractor):

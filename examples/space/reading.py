@@ -18,6 +18,7 @@ from joyful_hf.data.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from joyful_hf.processing.dialogues import Dialogue, as_dialogue_list, dialogue_name, get_utterances
 from joyful_hf.processing.media import as_source
 from joyful_hf.transcripts.loading import KNOWN_SUFFIXES, read_transcript
+from joyful_hf.transcripts.options import TranscriptOptions
 
 _KEPT_IN = [os.environ[name] for name in ("GRADIO_TEMP_DIR", "HF_HOME") if os.environ.get(name)]
 _FOLDERS = re.compile(r"(?<![\w.:/~-])(?:[A-Za-z]:)?[/\\](?:[^/\\\s:;,'\"()]+[/\\])+")
@@ -43,7 +44,7 @@ def read_recording(
         _check_is_there(Path(file))
     channels = (channels or "").strip()
     names = [name.strip() or None for name in channels.split(",")] if channels else None
-    dialogues, report = read_transcript(transcript, recording, speakers=speakers, channels=names)
+    dialogues, report = read_transcript(transcript, recording, TranscriptOptions(speakers=speakers, channels=names))
     if len(dialogues) > 1:
         raise DialogueError(f"{Path(transcript).name}: holds {len(dialogues)} dialogues; give one at a time")
     dialogue = dialogues[0]

@@ -8,10 +8,12 @@ import huggingface_hub
 import pyarrow as pa
 import torch
 from datasets import Dataset, List, Value
+from datasets.utils import tqdm
 
 from ..processing import FEATURE_KEYS, MODALITIES, DialogueError, EmotionRecognitionProcessor, JoyfulProcessor
 from ..processing.devices import choose_device
 from ..processing.dialogues import as_dialogue_list, dialogue_name, get_utterances, name_utterances
+from ..processing.extractor_base import Extracted
 from ..processing.extractors import load_extractor
 from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import add_features
@@ -93,6 +95,8 @@ def extract_features(
             "cache": FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir)),
             "device": device,
             "threads": 1 if num_proc > 1 else None,
+            # One recording of hours is one dialogue: a bar that counts dialogues stands still.
+            "are_watched": num_proc == 1 and len(dataset) <= _DIALOGUES_PER_BATCH,
         },
         # `datasets` does not see it when a media file changes, the feature cache does.
         keep_in_memory=True,
@@ -217,12 +221,14 @@ def _extract_batch(
     cache: FeatureCache,
     device: str,
     threads: int | None,
+    are_watched: bool,
 ) -> dict[str, list[Any]]:
     """Extract one batch of `datasets.map`: columns in, columns out. Threads are given in one of several processes."""
     if threads is not None:
         torch.set_num_threads(threads)  # as in torch's own worker processes: threads do not survive a fork
     dialogues = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
-    filled, failures = add_features(name_utterances(dialogues, positions[0]), extractors, cache, device)
+    named = name_utterances(dialogues, positions[0])
+    filled, failures = add_features(named, extractors, cache, device, _watch if are_watched else None)
     gone = _replaced_media(extractors)
     utterances = [
         [{key: _plain(value) for key, value in utterance.items() if key not in gone} for utterance in of_dialogue]
@@ -239,6 +245,10 @@ def _extract_batch(
         # Those of the whole batch, in its first row.
         _FAILURES: [[vars(failure) for failure in failures], *[[]] * (len(dialogues) - 1)],
     }
+
+
+def _watch(extracted: Iterable[Extracted], count: int, modality: str) -> Iterable[Extracted]:
+    return tqdm(extracted, total=count, desc=f"extracting {modality} features", unit=" utterances", leave=False)
 
 
 def _plain(value: Any) -> Any:

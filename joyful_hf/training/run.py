@@ -93,7 +93,7 @@ def run_training(
         if num_videos and "visual" not in model.config.modality_dims:
             videos = f"the video of {counted(num_videos, 'utterance')} of the training data"
             print(f"note:       {videos} is not read: there are no visual features")
-        if any(example.label_shares is not None for example in trainer.train_dataset.encoded):
+        if isinstance(trainer.train_dataset, EncodedDialogues) and trainer.train_dataset.has_votes:
             print("note:       labels are votes: their shares are learnt, and scores count the class with most votes")
         if departures := family.departures(preset, args.to_dict()):
             print(f"note:       {departures}")
