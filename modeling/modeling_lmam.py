@@ -77,7 +77,8 @@ class LMAMModel(LMAMPreTrainedModel):
         """Compute the matched vectors, and with the DialogueRNN host the emotions beside them.
 
         Returns:
-            `fused` (N, d): E, the memory; `context` (N, d): H, the matched vectors; `graph` (N, d): what is classified.
+            `fused` (N, d): E, the memory; `context` (N, d): H, the matched vectors; `graph` (N, d): what is
+            classified.
         """
         features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
         seen, layout = readable(present, self.config.absent_modality), batch.layout
