@@ -605,7 +605,7 @@ for _family in (
   year      = {2020}
 }""",
         ),
-        released="gban",
+        # Their code saves Keras files, which `joyful convert` does not read.
         presets={
             "released": Preset(
                 "This model computes what the authors' published code does, but padding takes no part.",

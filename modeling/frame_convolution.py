@@ -33,7 +33,7 @@ class FrameConvolution(nn.Conv1d):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # ty: ignore[invalid-method-override]
+    def forward(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:  # ty: ignore[incompatible-method-override]
         """(B, T, in_size) and (B, T) bool, padded at the end -> half as many steps, zeros in the padding."""
         lost = self.kernel_size[0] - 1
         before = 0 if self.whole_windows else lost // 2

@@ -280,7 +280,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     def _encode_raw(
         self, utterances: Sequence[Utterance], places: Sequence[str], cuts: "Cuts"
     ) -> Iterator[np.ndarray | None]:
-        """What the model itself encodes of each utterance, here the waveform."""
+        """The medium of each utterance that the model itself encodes, here the waveform."""
         for read, failure in self.read_media(utterances, places):
             if failure is not None:
                 cuts.failures.append(failure)
