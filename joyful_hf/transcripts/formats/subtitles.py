@@ -6,12 +6,13 @@ WebVTT follows https://www.w3.org/TR/webvtt1/. SRT has no specification and is r
 import html
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...processing.dialogues import DialogueError
 from ..rows import Row
 from ..segments import Segment, Transcript
+from .captions import Cue, timed_words, without_rolling
 from .cues import Emotion, emotion_and_text, emotion_words, is_marked, speaker_and_emotion, speakers_of, without_tags
 
 _CLOCK = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
@@ -26,14 +27,6 @@ _BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _KARAOKE_PAUSE = 0.1
 
 
-@dataclass
-class _Cue:
-    start: float
-    end: float
-    lines: list[str]
-    place: str
-
-
 def read_subtitles(text: str, path: Path) -> Transcript:
     """Read SRT or WebVTT.
 
@@ -41,7 +34,8 @@ def read_subtitles(text: str, path: Path) -> Transcript:
         DialogueError: a time line is malformed; the message names the line.
     """
     is_vtt = text.startswith("WEBVTT")
-    segments = [segment for cue in _cues(text, path, is_vtt) for segment in _segments_of(cue, is_vtt)]
+    cues, repeated = without_rolling(list(_cues(text, path, is_vtt)))
+    segments = [segment for cue in cues for segment in _segments_of(cue, is_vtt)]
     segments = [part for segment in _without_karaoke(segments) for part in _by_line(segment)]
     for segment in segments:
         segment.text = without_tags(segment.text or "", known_only=not is_vtt)
@@ -50,12 +44,13 @@ def read_subtitles(text: str, path: Path) -> Transcript:
     unnamed = [segment for segment in segments if segment.speaker is None]
     for segment, named in zip(unnamed, speakers_of([segment.text or "" for segment in unnamed]), strict=True):
         segment.speaker, segment.text = named
-    return Transcript("WebVTT" if is_vtt else "SRT", segments)
+    left_out = {"repeats of rolling captions": repeated} if repeated else {}
+    return Transcript("WebVTT" if is_vtt else "SRT", segments, left_out=left_out)
 
 
-def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
+def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[Cue]:
     """Yield the cues; an empty line inside the text of a cue does not end it unless another cue begins."""
-    cue: _Cue | None = None
+    cue: Cue | None = None
     count = 0
     is_block = is_vtt  # the header, up to the first empty line
     lines = text.split("\n")
@@ -71,7 +66,7 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
                     f"{place}: {line.strip()!r:.80} is no time line; write 00:01:02.345 --> 00:01:04.500"
                 )
             times = found.groups()
-            cue, is_block = _Cue(_seconds(times[:4]), _seconds(times[4:]), [], place), False
+            cue, is_block = Cue(_seconds(times[:4]), _seconds(times[4:]), [], place), False
         elif not line.strip():
             is_block = False
             if cue is not None:
@@ -84,7 +79,7 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
         yield cue if is_vtt else _without_name(cue, is_vtt)
 
 
-def _without_name(cue: _Cue, is_vtt: bool) -> _Cue:
+def _without_name(cue: Cue, is_vtt: bool) -> Cue:
     """Remove the number or name of the next cue, which follows an empty line."""
     lines = cue.lines
     has_name = len(lines) > 1 and lines[-2] == "" and lines[-1] and (is_vtt or lines[-1].isdigit())
@@ -97,9 +92,12 @@ def _seconds(parts: Sequence[str | None]) -> float:
     return (int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)) + milliseconds / 1000
 
 
-def _segments_of(cue: _Cue, is_vtt: bool) -> Iterator[Segment]:
+def _segments_of(cue: Cue, is_vtt: bool) -> Iterator[Segment]:
     """Yield one segment per voice of a cue, with its tags; several voices speak at once, during the whole cue."""
     text = "\n".join(cue.lines).strip()
+    if is_vtt and not _VOICE.search(text) and (words := timed_words(text, cue.start, cue.end)):
+        yield Segment(cue.start, cue.end, text, words=words, place=cue.place)
+        return
     parts = _VOICE.split(text) if is_vtt else [text]
     before, voices = parts[0], list(zip(parts[1::2], parts[2::2], strict=True))
     if before.strip() or not voices:
