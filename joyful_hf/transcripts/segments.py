@@ -12,6 +12,8 @@ TIME_STEP = 1e-6
 
 # Words without segments are cut into sentences, and at pauses of this many seconds.
 _PAUSE_SECONDS = 0.8
+# No recording is longer; times in milliseconds that are taken for seconds are.
+_LONGEST_SECONDS = 1000 * 3600
 # Chinese and Japanese with their punctuation, Thai, Lao, Burmese and Khmer.
 _UNSPACED = re.compile(
     "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff9f\U00020000-\U0003ffff"
@@ -119,6 +121,11 @@ def check_times(segments: Iterable[Segment], is_in_order: bool) -> None:
         if segment.start is None:
             continue
         start, end = segment.times
+        if max(start, end) > _LONGEST_SECONDS:
+            raise DialogueError(
+                f"{segment.place}: the cue from {start:g} s to {end:g} s lies past {_LONGEST_SECONDS // 3600} hours; "
+                "are these milliseconds?"
+            )
         if start < 0 or end < start - TIME_STEP:
             what = f"ends at {_clock(end)}, before it starts" if start >= 0 else "starts before 0"
             raise DialogueError(f"{segment.place}: the cue at {_clock(start)} {what}; correct its times")

@@ -51,14 +51,15 @@ def read_subtitles(text: str, path: Path) -> Transcript:
 def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[Cue]:
     """Yield the cues; an empty line inside the text of a cue does not end it unless another cue begins."""
     cue: Cue | None = None
-    count = 0
+    count, name = 0, ""
     is_block = is_vtt  # the header, up to the first empty line
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if _LIKE_TIME_LINE.match(line):
             if cue is not None:
-                yield _without_name(cue, is_vtt)
+                yield _without_name(cue, name, is_vtt)
             count += 1
+            name = lines[number - 2].strip() if number > 1 else ""
             place = f"{path}, cue {count} (line {number})"
             found = _TIME_LINE.match(line)
             if not found:
@@ -76,14 +77,18 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[Cue]:
         elif not is_block and cue is not None:
             cue.lines.append(line.strip())
     if cue is not None:
-        yield cue if is_vtt else _without_name(cue, is_vtt)
+        yield cue if is_vtt else _without_name(cue, name, is_vtt)
 
 
-def _without_name(cue: Cue, is_vtt: bool) -> Cue:
-    """Remove the number or name of the next cue, which follows an empty line."""
-    lines = cue.lines
-    has_name = len(lines) > 1 and lines[-2] == "" and lines[-1] and (is_vtt or lines[-1].isdigit())
-    return replace(cue, lines=lines[:-1] if has_name else lines)
+def _without_name(cue: Cue, name: str, is_vtt: bool) -> Cue:
+    """Remove the number or name of the next cue, which follows an empty line.
+
+    In SRT the number of the cue that follows number `name` is known without an empty line, too.
+    """
+    *lines, last = cue.lines or [""]
+    is_after_empty = lines[-1:] == [""] and (is_vtt or last.isdigit())
+    is_next_number = lines and not is_vtt and name.isdecimal() and last == str(int(name) + 1)
+    return replace(cue, lines=lines) if last and (is_after_empty or is_next_number) else cue
 
 
 def _seconds(parts: Sequence[str | None]) -> float:
