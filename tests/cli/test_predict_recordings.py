@@ -68,7 +68,9 @@ def test_speech_is_found_on_the_channel_of_each_speaker(predict):
 
 def test_words_are_recognised_by_a_model(predict, tmp_path):
     whisper = save_whisper(tmp_path / "whisper")
-    utterances, printed = predict("--transcribe", whisper, "--channels", "Agent,Customer")
+    utterances, printed = predict("--transcribe", whisper, "--channels", "Agent,Customer", "--device", "cpu")
+    assert printed.startswith("running on cpu\n")
+    assert printed.count("running on") == 1
     assert [(each["speaker"], each["text"]) for each in utterances] == [
         ("Agent", "hello hello"),
         ("Customer", "hello hello"),
