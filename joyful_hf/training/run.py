@@ -93,7 +93,7 @@ def run_training(
         if num_videos and "visual" not in model.config.modality_dims:
             videos = f"the video of {counted(num_videos, 'utterance')} of the training data"
             print(f"note:       {videos} is not read: there are no visual features")
-        if departures := family.departures(preset, args.to_dict()):
+        if departures := family.departures(preset, args.to_dict(), model.config):
             print(f"note:       {departures}")
         if resume_from:
             print(f"resuming from {resume_from}")
