@@ -82,8 +82,8 @@ class EmotionRecognitionConfig(PreTrainedConfig):
             from transformers import MODEL_MAPPING  # takes seconds, which only a mistake is to cost
 
             if config_class in MODEL_MAPPING:
-                model = MODEL_MAPPING[config_class].__name__
-                way_out = f"load it by {model} (its configuration by {config_class.__name__})"
+                model: Any = MODEL_MAPPING[config_class]
+                way_out = f"load it by {model.__name__} (its configuration by {config_class.__name__})"
         raise ValueError(
             f"{place}: holds a model of type {found!r}, and {cls.__name__} reads {cls.model_type!r} only; {way_out}"
         )

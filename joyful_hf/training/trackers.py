@@ -22,7 +22,17 @@ def make_trackers(args: TrainingArguments) -> list[TrainerCallback]:
         kinds = trainer.get_reporting_integration_callbacks(args.report_to)
     except ValueError as error:
         raise DialogueError(f"`report_to`: {error}") from None
-    return [_guarded(_start(kind, kind, "install it or set it up")) for kind in kinds]
+    return [_guarded(_made(kind)) for kind in kinds]
+
+
+def _made(kind: type[TrainerCallback]) -> TrainerCallback:
+    tracker: Any = kind.__new__(kind)
+    try:
+        _start(tracker.__init__, kind, "install it or set it up")
+    except DialogueError:
+        tracker.__class__ = TrainerCallback  # some have a `__del__`, which would miss what was not set up, and say so
+        raise
+    return tracker
 
 
 def _guarded(tracker: TrainerCallback) -> TrainerCallback:

@@ -231,7 +231,8 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
 
         Afterwards `model.predict` and the pipeline give calibrated scores; labels stay the same. Evaluations made
-        before do not get into the model card: their calibration error belongs to other scores.
+        before do not get into the model card: their calibration error belongs to other scores. On the trainer's
+        `eval_dataset` this is a validation too.
 
         Args:
             eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
@@ -254,6 +255,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
         self.evaluated = {}
+        if eval_dataset is self.eval_dataset and self.compute_metrics is not None:
+            scores = self.compute_metrics(EvalPrediction(output.predictions, output.label_ids))
+            metrics = {**output.metrics, **{f"eval_{name}": score for name, score in scores.items()}}
+            self.evaluated["eval"] = Evaluated(self.summary_of(eval_dataset), metrics, self._confusions)
         return temperature
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
