@@ -47,8 +47,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
         projection_dropout_prob: dropout of the projections into it.
         num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.
         classify_embeddings: give the classifier the aligned embeddings beside the fused streams (released: no). On
-            frames that were computed beforehand, alignment and classifier would otherwise have no parameter in common,
-            and the alignment could change no prediction.
+            frames that were computed beforehand, alignment and classifier would otherwise have no parameter in common:
+            the alignment could change predictions only through the negatives that the matching draws.
         temperature_mode: `"clip"`, a learnable scale exp(s) of at most 100 multiplies the similarities, or
             `"released"`, a learnable number divides them.
         initial_temperature: what divides the similarities at the start: 0.07 for `"clip"`. The released code takes

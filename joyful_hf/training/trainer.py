@@ -21,13 +21,12 @@ from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .callbacks import EarlyStopping, can_stop_early
+from .callbacks import EarlyStopping, can_stop_early, make_trackers
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .steps import ExactStepsTrainer
-from .trackers import make_trackers
 from .weight_averaging import WeightAveraging
 
 
