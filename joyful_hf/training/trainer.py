@@ -21,13 +21,12 @@ from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .callbacks import EarlyStopping, can_stop_early
+from .callbacks import EarlyStopping, can_stop_early, make_trackers
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .steps import ExactStepsTrainer
-from .trackers import make_trackers
 from .weight_averaging import WeightAveraging
 
 
@@ -231,7 +230,8 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
 
         Afterwards `model.predict` and the pipeline give calibrated scores; labels stay the same. Evaluations made
-        before do not get into the model card: their calibration error belongs to other scores.
+        before do not get into the model card: their calibration error belongs to other scores. On the trainer's
+        `eval_dataset` this is a validation too.
 
         Args:
             eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
@@ -254,6 +254,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
         self.evaluated = {}
+        if eval_dataset is self.eval_dataset and self.compute_metrics is not None:
+            scores = self.compute_metrics(EvalPrediction(output.predictions, output.label_ids))
+            metrics = {**output.metrics, **{f"eval_{name}": score for name, score in scores.items()}}
+            self.evaluated["eval"] = Evaluated(self.summary_of(eval_dataset), metrics, self._confusions)
         return temperature
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:

