@@ -20,6 +20,8 @@ from .reach import UNKNOWN, Reach
 logger = logging.getLogger(__name__)
 Output = TypeVar("Output", bound=EmotionRecognitionOutput)
 
+TEMPERATURE = "calibration_temperature"
+"""The name of that field of the config among the weights of an adapter, which has no config."""
 # The widest vector registers; products over unaligned weights round differently in the last bit.
 _ALIGNMENT = 64
 # The arguments of `save_pretrained` that are passed on to the push.
@@ -136,6 +138,13 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
             reset_parameters = getattr(module, "reset_parameters", None)
             if callable(reset_parameters):
                 reset_parameters()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As in torch; an adapter that `JoyfulTrainer` trained has its temperature among its weights."""
+        temperature = state_dict.pop(f"{prefix}{TEMPERATURE}", None)
+        if temperature is not None:
+            self.config.calibration_temperature = float(temperature)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:

@@ -4,7 +4,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan
+from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
 
 
@@ -44,15 +44,28 @@ class PackedGRU(nn.RNNBase):
             getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
 
-        def step(state: Tensor, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            from_input, here = inputs
-            reset, update, new = from_input.chunk(3, dim=-1)
-            state_reset, state_update, state_new = functional.linear(state, weight_hh, bias_hh).chunk(3, dim=-1)
-            update = torch.sigmoid(update + state_update)
-            new = torch.tanh(new + torch.sigmoid(reset + state_reset) * state_new)
-            # Padding leaves the state as it is: 0 before the last utterance, seen from behind.
-            state = torch.where(here, new + update * (state - new), state)
-            return state, state.clone()
-
+        inputs = [functional.linear(steps, weight_ih, bias_ih), real]
+        if suffix:
+            inputs = [tensor.flip(0) for tensor in inputs]
         start = steps.new_zeros(steps.size(1), self.hidden_size)
-        return scan(step, start, (functional.linear(steps, weight_ih, bias_ih), real), reverse=suffix == "_reverse")[1]
+        states = _states(start, inputs, weight_hh, bias_hh)
+        return states.flip(0) if suffix else states
+
+
+def _states(start: Tensor, inputs: list[Tensor], weight: Tensor, bias: Tensor) -> Tensor:
+    """Every state (longest, B, size) after the one at the start (B, size)."""
+    if torch.compiler.is_dynamo_compiling():
+        return scan(lambda state, here: _step(state, *here, weight, bias), start, inputs)[1]
+    # Elsewhere `scan` compiles itself, and forgets by that that no dialogue is empty.
+    return scan_op(_step, [start], inputs, additional_inputs=(weight, bias))[1]
+
+
+def _step(state: Tensor, from_input: Tensor, here: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """The next state (B, size), and the same to be kept; padding leaves it as it is."""
+    reset, update, new = from_input.chunk(3, dim=-1)
+    state_reset, state_update, state_new = functional.linear(state, weight, bias).chunk(3, dim=-1)
+    update = torch.sigmoid(update + state_update)
+    new = torch.tanh(new + torch.sigmoid(reset + state_reset) * state_new)
+    # 0 before the last utterance, seen from behind.
+    state = torch.where(here, new + update * (state - new), state)
+    return state, state.clone()

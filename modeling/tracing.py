@@ -7,7 +7,7 @@ from torch import Tensor
 def as_number(value: Tensor, lowest: int, highest: int) -> int:
     """The value of a () tensor, which lies between two bounds."""
     with torch._dynamo.patch_dynamo_config(capture_scalar_outputs=True):
-        number = int(value.item())
+        number = value.item()
     torch._check(number >= lowest)
     torch._check(number <= highest)
     return number

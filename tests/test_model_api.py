@@ -239,3 +239,33 @@ def test_an_adapter_in_a_frozen_encoder_trains_and_comes_back(tmp_path):
     batch = processor(make_dialogues(), return_tensors="pt")
     loaded = peft.PeftModel.from_pretrained(base, tmp_path).eval()
     assert torch.equal(loaded(**batch).logits, adapted.eval()(**batch).logits)
+
+
+@pytest.mark.parametrize("by_trainer", [True, False], ids=["by-the-trainer", "by-peft"])
+def test_an_adapter_brings_its_calibration_and_its_statistics(tmp_path, by_trainer):
+    """The classifier alone is trained whole; batch normalisation counts on, in layers that learn nothing."""
+    peft = pytest.importorskip("peft")
+    (case,) = (case for case in FAMILY_CASES if case.name == "joyful-released")
+    model, processor = case.make(make_dialogues())
+    base = copy.deepcopy(model)
+    settings = peft.LoraConfig(target_modules=r".*projections.*text", modules_to_save=["classifier"])
+    adapted = peft.get_peft_model(model, settings)
+    args = JoyfulTrainingArguments(
+        str(tmp_path), max_steps=2, eval_strategy="no", load_best_model_at_end=False, save_strategy="no", use_cpu=True
+    )
+    trainer = JoyfulTrainer(adapted, args, train_dataset=make_dialogues(), processing_class=processor)
+    trainer.train()
+    assert trainer.calibrate(make_dialogues((3, 8))) != 1
+    statistics = [name for name, _ in adapted.named_buffers() if name.endswith("running_mean")]
+    assert statistics
+    assert all(not torch.equal(adapted.state_dict()[name], peft_free(base, name)) for name in statistics)
+    save = trainer.save_model if by_trainer else adapted.save_pretrained
+    save(tmp_path / "adapter")
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter")
+    assert loaded.predict(make_dialogues(), processor) == adapted.predict(make_dialogues(), processor)
+    assert loaded.config.calibration_temperature == adapted.config.calibration_temperature
+
+
+def peft_free(model, name: str) -> torch.Tensor:
+    """A tensor of the model below, by its name in the one with an adapter."""
+    return model.state_dict()[name.removeprefix("base_model.model.")]
