@@ -139,12 +139,12 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
             if callable(reset_parameters):
                 reset_parameters()
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """As in torch; an adapter that `JoyfulTrainer` trained has its temperature among its weights."""
         temperature = state_dict.pop(f"{prefix}{TEMPERATURE}", None)
         if temperature is not None:
             self.config.calibration_temperature = float(temperature)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:

@@ -85,7 +85,7 @@ def learn_usual_inputs(
         given = [distances((vector - mean) / std) if mean else 0.0 for vector in _vectors(named, modality, size)]
         learnt[modality] = {"share": len(given) / total}
         if given and mean:
-            learnt[modality]["distance"] = float(np.quantile(given, USUAL))
+            learnt[modality]["distance"] = float(np.quantile(np.array(given), USUAL))
     return learnt
 
 

@@ -1,8 +1,8 @@
 """Inputs that are unlike those of the training set: counted where dialogues are encoded, and told of once.
 
 Probabilities say nothing of it: a network that has seen nothing like its input is often certain. So a processor keeps
-of its training utterances how many had each modality, and how far their vectors lay from the mean (the root mean square
-of the standardised vector, 1 on average): the distance that 99 of 100 do not exceed.
+of its training utterances how many had each modality, and how far their vectors lay from the mean (root mean square of
+the standardised vector, 1 on average): the distance that 99 of 100 do not exceed.
 
 Measured: 0 to 5.5 % of held-out utterances of the same corpus lie farther (MELD, CMU-MOSI, the toy corpus), and 90 to
 100 % where an extractor's numbers are in another order or on another scale. No held-out set is told of, nor one of the

@@ -1,5 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -98,7 +99,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             callbacks=callbacks,
             **kwargs,
         )
-        if self.args.fsdp and not self.is_fsdp_enabled:
+        if (self.args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true") and not self.is_fsdp_enabled:
             raise ValueError(
                 "`fsdp`: accelerate shares weights between accelerators alone, and this run is on "
                 f"{self.args.device.type}; leave `fsdp` out"

@@ -84,7 +84,7 @@ def test_a_program_of_torch_gives_them_too(tmp_path):
 
 
 # The others take long; they share their layers with these.
-PLAIN = ["joyful-paper", "ar-iigcn-recommended", "foal-net"]
+PLAIN = ["joyful-recommended", "ar-iigcn-paper"]
 
 
 @pytest.mark.parametrize(
