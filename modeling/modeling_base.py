@@ -58,6 +58,8 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
     main_input_name = "dialogue_lengths"
     input_modalities = ["text", "audio", "video"]
     supports_gradient_checkpointing = True
+    # Attention over a dialogue is torch's `scaled_dot_product_attention`; an encoder inside decides for itself.
+    _supports_sdpa = True
     batch_error: type[ValueError] = ValueError
     """The error for a batch that does not fit; `joyful_hf` sets its `DialogueError` here."""
     pusher: Callable[..., Any] | None = None
