@@ -123,11 +123,12 @@ class EmotionRecognitionMixin:
         was_training = self.training
         self.eval()
         try:
-            return [
-                prediction
-                for position, batch in _batches(dialogues, limit, _num_utterances)
-                for prediction in self._predict_batch(batch, position, processor, limit)
-            ]
+            with processor.one_notice():
+                return [
+                    prediction
+                    for position, batch in _batches(dialogues, limit, _num_utterances)
+                    for prediction in self._predict_batch(batch, position, processor, limit)
+                ]
         finally:
             self.train(was_training)
 

@@ -1,7 +1,8 @@
 """The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from .extractor_base import OPENSMILE, describe_extractor
 from .known_keys import warn_of_unknown_keys
 from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
 from .media_failures import ExtractionFailure
+from .usual_inputs import InputCounts, warn_of_unusual
 
 
 class EncodedExample:
@@ -85,6 +87,8 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     # No special tokens: the Trainer asks the tokenizer of every processor for them.
     tokenizer: Any = SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
+
+    _counts: InputCounts | None = None
 
     pusher: Callable[..., Any] | None = None
     """Called by `push_to_hub`; `joyful_hf` sets its `push_processor` here. None does as transformers does."""
@@ -319,7 +323,26 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         problem_type = None
         if return_labels:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
-        return self._encode(named, problem_type)
+        encoded = self._encode(named, problem_type)
+        with self.one_notice() as counts:
+            counts.add(encoded, getattr(self, "modality_weights", None))
+        return encoded
+
+    @contextmanager
+    def one_notice(self) -> Generator[InputCounts, None, None]:
+        """Tell at the end of the block, of all that is encoded in it, what is unlike the training set.
+
+        A block inside another one leaves it to that; where there is none, each call of `encode` tells for itself.
+        """
+        if self._counts is not None:
+            yield self._counts
+            return
+        self._counts = InputCounts(getattr(self, "usual_inputs", None) or {})
+        try:
+            yield self._counts
+            warn_of_unusual(self._counts)
+        finally:
+            self._counts = None
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[Any]:
         """Encode checked utterances; without a problem type, labels are left out."""

@@ -1,5 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,7 @@ from .callbacks import EarlyStopping, can_stop_early, make_trackers
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
-from .sharing import Evaluated, SharingTrainer
+from .sharing import Evaluated, SharingTrainer, keep_with_adapter
 from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
@@ -88,6 +89,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._validations: dict[int | None, Evaluated] = {}  # by step of the training that goes on
         if model is not None:
             give_own_config(model)
+            keep_with_adapter(model)
         trackers, args.report_to, report_to = make_trackers(args), [], args.report_to
         super().__init__(
             model=model,
@@ -101,6 +103,11 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             **kwargs,
         )
         self.args.report_to = report_to
+        if (self.args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true") and not self.is_fsdp_enabled:
+            raise ValueError(
+                "`fsdp`: accelerate shares weights between accelerators alone, and this run is on "
+                f"{self.args.device.type}; leave `fsdp` out"
+            )
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
         self.add_callback(self._averaging)
@@ -113,6 +120,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """As in transformers; the new model gets the loss that the arguments ask for."""
         model = super().call_model_init(trial)
         give_own_config(model)
+        keep_with_adapter(model)
         self._set_up_loss(model)
         return model
 
@@ -267,8 +275,13 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """
         with self._averaging.applied_to(self.model):
             super().save_model(output_dir, _internal_call)
-        if output_dir is not None and _internal_call and self.args.should_save:
-            self._averaging.save_step_weights(self.model, Path(output_dir))
+        if output_dir is not None and _internal_call:
+            self._averaging.save_step_weights(self.model, Path(output_dir), self.args.should_save)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """As in transformers, which with FSDP saves the weights here too, and loads a checkpoint from these."""
+        with self._averaging.applied_to(self.model):
+            super()._save_optimizer_and_scheduler(output_dir)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """As in transformers, less the scales, temperatures and vectors that the model's layers leave out of it."""
