@@ -11,20 +11,25 @@ OPENSMILE = "opensmile:"
 """Beginning of the names of openSMILE's feature sets."""
 
 Extracted = np.ndarray | DialogueError
-"""A vector (size,) float32, or the error that says what is wrong with the medium."""
+"""A vector (size,) or frames (T, size) float32, or the error that says what is wrong with the medium."""
 
 
 class FeatureExtractor:
-    """Turns utterances that have a modality into one vector each."""
+    """Turns utterances that have a modality into one vector each, or into a sequence of frames."""
 
     example: Utterance
     """An utterance that can be read."""
 
-    def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
-        """Yield one result per utterance, in order; here each utterance is read on its own."""
+    def __call__(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[Extracted]:
+        """Yield one result per utterance, in order; here each utterance is read on its own.
+
+        Args:
+            frames: whether a result is the sequence of `extract_frames` in place of the vector of `extract`.
+        """
+        extract = self.extract_frames if frames else self.extract
         for utterance in utterances:
             try:
-                yield self.extract(utterance)
+                yield extract(utterance)
             except DialogueError as error:
                 yield error
             except (RuntimeError, MemoryError, ValueError, ArithmeticError, LookupError, TypeError) as error:
@@ -39,6 +44,14 @@ class FeatureExtractor:
             DialogueError: its medium cannot be read.
         """
         raise NotImplementedError
+
+    def extract_frames(self, utterance: Utterance) -> np.ndarray:
+        """Return the frames (T, size) float32 of one utterance, for a model that reads sequences.
+
+        Raises:
+            DialogueError: its medium cannot be read, or the extractor makes vectors alone.
+        """
+        raise DialogueError("is read as one vector by this extractor, which makes no sequences of frames")
 
 
 def describe_extractor(extractor: str) -> str:

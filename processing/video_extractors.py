@@ -16,6 +16,8 @@ from .optional_imports import import_optional
 
 NUM_FRAMES = 8
 """Number of pictures of an utterance, spread evenly over its time."""
+NUM_FRAMES_OF_SEQUENCE = 16
+"""The same where each picture becomes a frame of a sequence."""
 
 
 class VideoExtractor(FeatureExtractor):
@@ -24,14 +26,24 @@ class VideoExtractor(FeatureExtractor):
     example = {"video": np.zeros((1, 64, 64, 3), np.uint8)}
 
     def extract(self, utterance: Utterance) -> np.ndarray:
+        return self.encode(self._pictures(utterance, NUM_FRAMES))
+
+    def extract_frames(self, utterance: Utterance) -> np.ndarray:
+        return self.encode_frames(self._pictures(utterance, NUM_FRAMES_OF_SEQUENCE))
+
+    def _pictures(self, utterance: Utterance, count: int) -> np.ndarray:
         if is_table(utterance["video"]):
             raise MediaError(
                 f"{utterance['video']}: is no video; OpenFace's CSV files are for video_extractor='openface'"
             )
-        return self.encode(get_pictures(utterance, NUM_FRAMES))
+        return get_pictures(utterance, count)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Turn pictures (pictures, height, width, 3) uint8 into a vector (size,) float32."""
+        raise NotImplementedError
+
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+        """Turn each of the pictures (pictures, height, width, 3) uint8 into a frame (pictures, size) float32."""
         raise NotImplementedError
 
 
@@ -40,21 +52,35 @@ class FrameStatistics(VideoExtractor):
 
     Over a grid of 8 x 8 cells, from the top left on: the mean brightness, its standard deviation within the cell, and
     how much a cell's brightness changes from one picture to the next (64 numbers each); and the mean and standard
-    deviation of red, green and blue (6). From 0 to 1.
+    deviation of red, green and blue (6). From 0 to 1. A frame has those of one picture, without changes (134).
     """
 
     _grid = (8, 8)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
-        colours = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
-        grey = colours.mean(1, keepdim=True)
-        brightness = adaptive_avg_pool2d(grey, self._grid)
-        variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
-        change = brightness.diff(dim=0).abs()
-        cells = [brightness.mean(0), variance.clamp(min=0).sqrt().mean(0), change.mean(0)]
+        colours = _colours(pictures)
+        brightness, deviation = self._cells(colours)
+        cells = [brightness.mean(0), deviation.mean(0), brightness.diff(dim=0).abs().mean(0)]
         return torch.cat(
             [*(cell.flatten() for cell in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]
         ).numpy()
+
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+        colours = _colours(pictures)
+        cells = [cell.flatten(1) for cell in self._cells(colours)]
+        return torch.cat([*cells, colours.mean((2, 3)), colours.std((2, 3))], dim=-1).numpy()
+
+    def _cells(self, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and the standard deviation of the brightness of each cell, (pictures, 1, 8, 8)."""
+        grey = colours.mean(1, keepdim=True)
+        brightness = adaptive_avg_pool2d(grey, self._grid)
+        variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
+        return brightness, variance.clamp(min=0).sqrt()
+
+
+def _colours(pictures: np.ndarray) -> Tensor:
+    """Return pictures (pictures, height, width, 3) uint8 as (pictures, 3, height, width) from 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 class ImageEncoder(VideoExtractor):
@@ -73,10 +99,13 @@ class ImageEncoder(VideoExtractor):
         self._inputs: Any = AutoImageProcessor.from_pretrained(name, revision=revision)
         self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
 
-    @torch.inference_mode()
     def encode(self, pictures: np.ndarray) -> np.ndarray:
+        return self.encode_frames(pictures).mean(0)
+
+    @torch.inference_mode()
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
         pixels = self._inputs(list(pictures), return_tensors="pt")["pixel_values"].to(self._model.device)
-        return self._vectors(pixels).mean(0).cpu().numpy()
+        return self._vectors(pixels).cpu().numpy()
 
     def _vectors(self, pixels: Tensor) -> Tensor:
         """Encode pictures (B, channels, height, width) as vectors (B, size)."""

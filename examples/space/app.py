@@ -212,9 +212,11 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str
         raise DialogueError("which checkpoint? Give a folder on this machine or an id on the Hub")
     model, processor = load(checkpoint)
     name = dialogue_name(dialogue, 0)
-    extractors = processor.extractors
     ((_, utterances),), failures = add_features(
-        [(name, get_utterances(dialogue, name))], extractors, device=str(model.device)
+        [(name, get_utterances(dialogue, name))],
+        processor.extractors,
+        device=str(model.device),
+        frames=processor.extracts_frames,
     )
     dialogue = {**dialogue, "utterances": utterances}
     present = np.concatenate([example.present for example in processor.encode(dialogue, return_labels=False)])

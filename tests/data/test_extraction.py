@@ -266,7 +266,8 @@ class TestDataSet:
         no_decoding()
         dataset = Dataset.from_list(raw)
         assert extract(dataset, JoyfulProcessor()).features == dataset.features
-        extracted = Dataset.from_list([{"utterances": [{"speaker": "A", "text": "hm", "text_features": [1.0]}]}])
+        vector = [1.0] * SIZES["text"]
+        extracted = Dataset.from_list([{"utterances": [{"speaker": "A", "text": "hm", "text_features": vector}]}])
         assert extract(extracted, JoyfulProcessor(text_extractor="hashing")).features == extracted.features
         assert capsys.readouterr().out == ""
 
@@ -615,8 +616,8 @@ class TestCommandLine:
                 "text_extractor: 'nobody/nothing' is none of hashing, and no e",
             ),
             (
-                ["--audio-extractor", "logmel", "--model", "foal-net"],
-                "--audio-extractor: the processor of foal-net ha",
+                ["--text-extractor", "hashing", "--model", "foal-net"],
+                "--text-extractor: the processor of foal-net reads no text by an extractor",
             ),
             (
                 ["--audio-extractor", "logmel", "--config-json", '{"audio_extractor": "opensmile:emobase"}'],
