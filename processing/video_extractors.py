@@ -52,7 +52,8 @@ class FrameStatistics(VideoExtractor):
 
     Over a grid of 8 x 8 cells, from the top left on: the mean brightness, its standard deviation within the cell, and
     how much a cell's brightness changes from one picture to the next (64 numbers each); and the mean and standard
-    deviation of red, green and blue (6). From 0 to 1. A frame has those of one picture, without changes (134).
+    deviation of red, green and blue (6). From 0 to 1. A frame has those of one picture, without changes, and the mean
+    and deviation of its brightness as a whole (136).
     """
 
     _grid = (8, 8)
@@ -68,7 +69,9 @@ class FrameStatistics(VideoExtractor):
     def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
         colours = _colours(pictures)
         cells = [cell.flatten(1) for cell in self._cells(colours)]
-        return torch.cat([*cells, colours.mean((2, 3)), colours.std((2, 3))], dim=-1).numpy()
+        grey = colours.mean(1).flatten(1)
+        whole = torch.stack([grey.mean(-1), grey.std(-1)], dim=-1)
+        return torch.cat([*cells, colours.mean((2, 3)), colours.std((2, 3)), whole], dim=-1).numpy()
 
     def _cells(self, colours: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and the standard deviation of the brightness of each cell, (pictures, 1, 8, 8)."""

@@ -96,7 +96,7 @@ def extract_features(
     for modality, extractor in extractors.items():
         load_extractor(modality, extractor, device)  # once, before any process starts, or not at all
     cache = FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir))
-    keeps_media = bool(processor.reads_media)
+    keeps_media = bool(processor.reads_media) and "audio" not in processor.extractors
     extraction = Extraction(extractors, cache, device, processor.extracts_frames, keeps_media)
     made = extract_all(dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features")
     extracted = with_extracted(dataset, extraction, made)
