@@ -314,6 +314,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         negative_audio_index: Tensor | None = None,
         return_loss: bool = True,
         loss_shares: dict[str, Tensor] | None = None,
+        batch_losses: bool = True,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         label_shares: Tensor | None = None,
@@ -327,6 +328,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
                 (in evaluation mode the most similar one of another emotion).
             negative_audio_index: (B,) whose audio is the hard negative of each utterance's video.
             loss_shares: as in JOYFUL's `forward`; "avel" and "mem" see the utterances of all processes.
+            batch_losses: compute "avel" and "mem", which depend on who shares the batch.
             label_shares: (B, num_labels), as in JOYFUL's `forward`.
 
         Returns:
@@ -351,7 +353,7 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         check_labels(self.config, labels, output.logits.size(0), self.batch_error, label_shares)
         classification = self.task_loss(output.logits, labels if label_shares is None else label_shares)
         losses = {"classification": weigh("classification", classification, loss_shares)}
-        if model.pairs:
+        if model.pairs and batch_losses:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
             processes = Processes(labels.size(0), loss_shares is not None)
             present = {name: stream.present for name, stream in streams.items()}

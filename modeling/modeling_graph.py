@@ -190,7 +190,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         if labels is not None and return_loss:
             check_labels(self.config, labels, num_utterances, self.batch_error, label_shares)
         batch = PackedBatch(
-            layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states),
+            layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states, speaker_ids),
             features=features,
             modality_mask=modality_mask,
             speaker_ids=speaker_ids,
@@ -221,6 +221,16 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute a batch that fits the model: the equations of the family."""
         raise NotImplementedError(f"{type(self).__name__} has no forward_batch")
+
+    def speaker_ids(self, batch: PackedBatch) -> Tensor:
+        """(N,) id of the speaker of each utterance of a batch.
+
+        Raises:
+            ValueError: the batch does not say.
+        """
+        if batch.speaker_ids is None:
+            raise self.batch_error(f"the model tells speakers apart: the batch needs speaker_ids; {WAY_OUT}")
+        return batch.speaker_ids
 
     def speaker_graph(self, batch: PackedBatch, nodes: Tensor) -> SpeakerGraph:
         """The graph of a batch, with a row of `nodes` (N, size) at each utterance.

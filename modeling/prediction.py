@@ -41,7 +41,8 @@ class EmotionRecognitionMixin:
 
     batch_loss_parts: tuple[str, ...] = ()
     """Parts of the loss that compare the utterances of a batch with each other, also in evaluation mode: their value
-    depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
+    depends on who shares the batch. `JoyfulTrainer` leaves them out of its evaluations, by `batch_losses=False` in
+    `forward`."""
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
         """Count what each part of the loss, and each metric of the model, is a mean over in this batch.
@@ -171,7 +172,7 @@ def is_read(encoded: Iterable[Any]) -> list[bool]:
 UNREAD: dict[str, Any] = {"label": None, "scores": {}}
 """The prediction for an utterance from which no modality could be read."""
 # What a reader of a table looks for first.
-_FIRST_KEYS = ("start", "end", "channel", "audio", "video", "speaker", "text")
+_FIRST_KEYS = ("start", "end", "channel", "face", "audio", "video", "speaker", "text")
 
 
 def with_predictions(

@@ -1,7 +1,7 @@
 """Extractors of sound: statistics of log-mel bands, energy and pitch, openSMILE, or the mean of a speech encoder."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,12 @@ import torch
 from transformers import AutoFeatureExtractor, AutoModel
 from transformers.audio_utils import mel_filter_bank
 
-from .dialogues import Utterance
+from .dialogues import DialogueError, Utterance
 from .encoders import encoder_of
 from .extractor_base import FeatureExtractor
 from .media import MediaError
 from .optional_imports import import_optional
-from .waveforms import get_waveform
+from .waveforms import waveforms_of_all
 
 SILENCE = 1e-4
 """A recording that never gets louder than this (full scale is 1: -80 dB) is silent."""
@@ -51,31 +51,20 @@ class AudioExtractor(FeatureExtractor):
     def __init__(self, sampling_rate: int) -> None:
         self.sampling_rate = sampling_rate
 
-    def extract(self, utterance: Utterance) -> np.ndarray:
-        return self.encode(self._waveform(utterance))
-
-    def extract_frames(self, utterance: Utterance) -> np.ndarray:
-        return self.encode_frames(self._waveform(utterance))
-
-    def _waveform(self, utterance: Utterance) -> np.ndarray:
-        waveform = get_waveform(utterance, self.sampling_rate)
-        assert waveform is not None, "the caller has looked for it"
-        if np.abs(waveform).max() < SILENCE:
-            raise MediaError("is silent")
-        missing = round(_SHORTEST * self.sampling_rate) - len(waveform)
-        return np.pad(waveform, (0, missing)) if missing > 0 else waveform
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[np.ndarray | DialogueError]:
+        shortest = round(_SHORTEST * self.sampling_rate)
+        for waveform in waveforms_of_all(utterances, self.sampling_rate):
+            assert waveform is not None, "the caller has looked for it"
+            if isinstance(waveform, DialogueError):
+                yield waveform
+            elif np.abs(waveform).max() < SILENCE:
+                yield MediaError("is silent")
+            else:
+                yield np.pad(waveform, (0, max(0, shortest - len(waveform))))
 
     def encode(self, waveform: np.ndarray) -> np.ndarray:
         """Turn a waveform (samples,) into a vector (size,) float32."""
         raise NotImplementedError
-
-    def encode_frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Turn a waveform (samples,) into frames (T, size) float32.
-
-        Raises:
-            MediaError: the extractor makes vectors alone.
-        """
-        raise MediaError("is read as one vector by this extractor, which makes no sequences of frames")
 
 
 class LogMelStatistics(AudioExtractor):

@@ -54,6 +54,8 @@ class FeatureCache:
             digest.update(f"{utterance.get('start')}\0{utterance.get('end')}\0".encode())
             if modality == "audio" and utterance.get("channel") is not None:
                 digest.update(f"channel {utterance['channel']}\0".encode())
+            if modality == "visual" and utterance.get("face") is not None:
+                digest.update(f"face {utterance['face']}\0".encode())
             try:
                 _add_medium(digest, medium)
             except (OSError, ValueError, TypeError, RuntimeError):  # the extractor says what is wrong with it

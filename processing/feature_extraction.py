@@ -22,8 +22,8 @@ from .feature_cache import FeatureCache
 from .media import get_medium
 from .media_failures import ExtractionFailure, medium_of
 
-_BATCH = 64
-"""Utterances whose texts are encoded together."""
+_BATCH = 256
+"""Utterances that are read together: texts in one rectangle, a recording of many in one pass."""
 
 Place = tuple[str, Utterance]
 """How messages call an utterance, and the utterance."""

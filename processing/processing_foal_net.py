@@ -1,7 +1,7 @@
 """`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
@@ -30,7 +30,7 @@ from .processor_base import EmotionRecognitionProcessor, EncodedExample, Modalit
 from .reading import read_dialogues
 from .summary import summarize_dialogues
 from .votes import encode_targets, join_targets
-from .waveforms import Waveform, get_waveform, normalize_loudness
+from .waveforms import Waveform, normalize_loudness, waveforms_of_all
 
 logger = logging.getLogger(__name__)
 
@@ -267,19 +267,23 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         self, name: str, utterances: Sequence[Utterance], problem_type: str | None, cuts: "Cuts"
     ) -> list[EncodedUtterance]:
         targets = encode_targets(utterances, problem_type, self.label2id, name)
+        places = [utterance_name(name, index) for index in range(len(utterances))]
+        waveforms = self._waveforms(utterances, places, cuts) if self.reads_media else [None] * len(utterances)
         return [
             EncodedUtterance(
-                streams=self._encode_streams(utterance, utterance_name(name, index), cuts),
+                streams=self._encode_streams(utterance, place, waveform, cuts),
                 **{key: None if rows is None else rows[index : index + 1] for key, rows in targets.items()},
             )
-            for index, utterance in enumerate(utterances)
+            for index, (utterance, place, waveform) in enumerate(zip(utterances, places, waveforms, strict=True))
         ]
 
-    def _encode_streams(self, utterance: Utterance, place: str, cuts: "Cuts") -> dict[str, np.ndarray]:
+    def _encode_streams(
+        self, utterance: Utterance, place: str, waveform: np.ndarray | None, cuts: "Cuts"
+    ) -> dict[str, np.ndarray]:
         streams = {}
         for modality, dim in self._streams.items():
             if dim is None:
-                sequence = self._waveform(utterance, place, cuts)
+                sequence = waveform
             else:
                 sequence = get_frames(utterance, modality, dim, place)
                 if sequence is None and modality != "text" and get_medium(utterance, MEDIA_KEYS[modality]) is not None:
@@ -294,36 +298,38 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 streams[modality] = sequence
         return streams
 
-    def _waveform(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
-        read, failure = self.read_media(utterance, place)
-        if failure is not None:
-            cuts.failures.append(failure)
-        waveform = read["audio"].samples
-        if waveform is None:
-            return None
-        if len(waveform) > self._longest:
-            waveform = waveform[: self._longest]
-            cuts.waveforms += 1
-        return normalize_loudness(waveform) if self.normalize_audio else waveform
+    def _waveforms(
+        self, utterances: Sequence[Utterance], places: Sequence[str], cuts: "Cuts"
+    ) -> Iterator[np.ndarray | None]:
+        for read, failure in self.read_media(utterances, places):
+            if failure is not None:
+                cuts.failures.append(failure)
+            waveform = read["audio"].samples
+            if waveform is not None and len(waveform) > self._longest:
+                waveform = waveform[: self._longest]
+                cuts.waveforms += 1
+            yield normalize_loudness(waveform) if self.normalize_audio and waveform is not None else waveform
 
     @property
     def _longest(self) -> int:
         """Samples of the longest waveform that is not cut."""
         return max(1, int(self.max_audio_seconds * self.sampling_rate))
 
-    def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:
+    def read_media(
+        self, utterances: Sequence[Utterance], places: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
         """As in the base class: a waveform takes the place of `audio`, at the model's rate."""
-        failure = None
-        try:
-            waveform = get_waveform(utterance, self.sampling_rate)
-        except MediaError as error:
-            waveform, failure = None, ExtractionFailure.of(error, utterance, "audio", place)
-        except DialogueError as error:
-            raise DialogueError(f"{place}: {error}") from None
-        if waveform is not None and len(waveform) > self._longest:
-            # One sample more than is read: `encode` still sees that there was more, and says so.
-            waveform = waveform[: self._longest + 1].copy()
-        return {"audio": Waveform(waveform, self.sampling_rate)}, failure
+        waveforms = waveforms_of_all(utterances, self.sampling_rate)
+        for utterance, place, waveform in zip(utterances, places, waveforms, strict=True):
+            failure = None
+            if isinstance(waveform, MediaError):
+                waveform, failure = None, ExtractionFailure.of(waveform, utterance, "audio", place)
+            elif isinstance(waveform, DialogueError):
+                raise DialogueError(f"{place}: {waveform}")
+            elif waveform is not None and len(waveform) > self._longest:
+                # One sample more than is read: `encode` still sees that there was more, and says so.
+                waveform = waveform[: self._longest + 1].copy()
+            yield {"audio": Waveform(waveform, self.sampling_rate)}, failure
 
     def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
         """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""

@@ -1,7 +1,7 @@
 """The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -165,14 +165,16 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         """Whether `encode` opens recordings, which `read_media` can do before; None where a family does not say."""
         return None
 
-    def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:
-        """Read the recordings of one utterance, so that `encode` has no file to open. Other processes may do it.
+    def read_media(
+        self, utterances: Sequence[Utterance], places: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
+        """Read the recordings of utterances, so that `encode` has no file to open. Other processes may do it.
 
         Args:
-            utterance: its `audio`, `video`, `start` and `end` are enough.
-            place: how messages call the utterance.
+            utterances: their `audio`, `video`, `start`, `end` and `channel` are enough.
+            places: how messages call each of them.
 
-        Returns:
+        Yields:
             Values that replace those of the utterance, and what could not be read: `encode` masks it.
 
         Raises:
@@ -243,6 +245,26 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return inputs
 
     # Saving and sharing.
+
+    @classmethod
+    def get_processor_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in transformers, which takes the parameters of any processor, or the defaults where there are none.
+
+        Raises:
+            DialogueError: there are none, or those of another processor; the message names its class.
+        """
+        place = str(pretrained_model_name_or_path)
+        parameters, others = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        if not parameters:
+            raise DialogueError(f"{place}: has no processor_config.json; give the folder or the id of a processor")
+        saved_by = parameters.get("processor_class", cls.__name__)
+        if saved_by not in (kind.__name__ for kind in cls.__mro__):
+            raise DialogueError(
+                f"{place}: its processor is a {saved_by}, not a {cls.__name__}; load it by {saved_by} or AutoProcessor"
+            )
+        return parameters, others
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
         """As in transformers; `push_to_hub=True` pushes as the method of that name does."""

@@ -1,5 +1,6 @@
 """Extractors of pictures: statistics of brightness, colour and movement, or the mean of an image encoder."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from transformers import AutoImageProcessor, AutoModel
 
-from .dialogues import Utterance
+from .dialogues import DialogueError, Utterance
 from .encoders import encoder_of
 from .extractor_base import FeatureExtractor
-from .media import MediaError, get_pictures, is_table
+from .media import MediaError, is_table
+from .media_pictures import pictures_of_all
 from .optional_imports import import_optional
 
 NUM_FRAMES = 8
@@ -25,18 +27,11 @@ class VideoExtractor(FeatureExtractor):
 
     example = {"video": np.zeros((1, 64, 64, 3), np.uint8)}
 
-    def extract(self, utterance: Utterance) -> np.ndarray:
-        return self.encode(self._pictures(utterance, NUM_FRAMES))
-
-    def extract_frames(self, utterance: Utterance) -> np.ndarray:
-        return self.encode_frames(self._pictures(utterance, NUM_FRAMES_OF_SEQUENCE))
-
-    def _pictures(self, utterance: Utterance, count: int) -> np.ndarray:
-        if is_table(utterance["video"]):
-            raise MediaError(
-                f"{utterance['video']}: is no video; OpenFace's CSV files are for video_extractor='openface'"
-            )
-        return get_pictures(utterance, count)
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[np.ndarray | DialogueError]:
+        count = NUM_FRAMES_OF_SEQUENCE if frames else NUM_FRAMES
+        pictures = pictures_of_all([each for each in utterances if not is_table(each["video"])], count)
+        for utterance in utterances:
+            yield _no_video(utterance) if is_table(utterance["video"]) else next(pictures)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Turn pictures (pictures, height, width, 3) uint8 into a vector (size,) float32."""
@@ -45,6 +40,10 @@ class VideoExtractor(FeatureExtractor):
     def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
         """Turn each of the pictures (pictures, height, width, 3) uint8 into a frame (pictures, size) float32."""
         raise NotImplementedError
+
+
+def _no_video(utterance: Utterance) -> MediaError:
+    return MediaError(f"{utterance['video']}: is no video; OpenFace's CSV files are for video_extractor='openface'")
 
 
 class FrameStatistics(VideoExtractor):
@@ -103,12 +102,15 @@ class ImageEncoder(VideoExtractor):
         self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
-        return self.encode_frames(pictures).mean(0)
+        return self._encode(pictures).mean(0).cpu().numpy()
+
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+        return self._encode(pictures).cpu().numpy()
 
     @torch.inference_mode()
-    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+    def _encode(self, pictures: np.ndarray) -> Tensor:
         pixels = self._inputs(list(pictures), return_tensors="pt")["pixel_values"].to(self._model.device)
-        return self._vectors(pixels).cpu().numpy()
+        return self._vectors(pixels)
 
     def _vectors(self, pixels: Tensor) -> Tensor:
         """Encode pictures (B, channels, height, width) as vectors (B, size)."""

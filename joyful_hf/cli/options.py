@@ -74,15 +74,18 @@ def given_extractors(text: str | None, audio: str | None, video: str | None) -> 
 
 def parse_columns(text: str | None) -> dict[str, str] | None:
     """Return the columns of `start=begin_s,speaker=who`, or None where none are given."""
-    if text is None:
-        return None
-    columns = {}
+    return None if text is None else parse_pairs("columns", text, "start=begin_s")
+
+
+def parse_pairs(parameter: str, text: str, example: str) -> dict[str, str]:
+    """Parse the value of an option that is a list of pairs, such as `start=begin_s,speaker=who`."""
+    pairs = {}
     for part in text.split(","):
-        name, equals, column = part.partition("=")
-        if not equals or not name.strip() or not column.strip():
-            raise DialogueError(f"`columns`: {part.strip()!r} is not of the form start=begin_s")
-        columns[name.strip()] = column.strip()
-    return columns
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise DialogueError(f"`{parameter}`: {part.strip()!r} is not of the form {example}")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:

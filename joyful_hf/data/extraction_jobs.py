@@ -20,7 +20,7 @@ from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import Place, keys_of, read_utterances
 from ..processing.media_failures import ExtractionFailure
 
-_MEDIA = ("speaker", "text", "audio", "video", "start", "end", "channel")
+_MEDIA = ("speaker", "text", "audio", "video", "start", "end", "channel", "face")
 _HERE = True  # in place of features that are there: they need not travel to another process
 
 _Read = Iterator[tuple[dict[str, np.ndarray], list[ExtractionFailure]]]
@@ -110,7 +110,7 @@ def _places(dataset: Dataset) -> Iterator[Place]:
                 yield utterance_name(name, index), utterance
 
 
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 256
 """Utterances whose media are in memory at once in a single process."""
 _MOST_IN_A_CHUNK = 16
 """Utterances that a process gets at once, unless there are few in all."""

@@ -187,6 +187,28 @@ def put_on_recordings(
     return notes
 
 
+def show_faces(
+    utterances: Sequence[Segment], openface: str | Path | None, faces: Mapping[str, int] | None, path: Path
+) -> None:
+    """Make OpenFace's table of the recording the `video` of each utterance, and say whose face is which.
+
+    Raises:
+        DialogueError: there is no such table, `faces` comes without one, or it names somebody who says nothing.
+    """
+    if openface is None:
+        if faces is not None:
+            raise DialogueError("`faces` are those of a CSV file of OpenFace; give the file as `openface`")
+        return
+    if Path(openface).suffix.lower() != ".csv" or not Path(openface).is_file():
+        raise DialogueError(f"{openface}: there is no such CSV file of OpenFace; make it with FaceLandmarkVidMulti")
+    _refuse_unknown(faces or {}, utterances, "faces", path)
+    for utterance in utterances:
+        recording = utterance.extra.get("video")
+        sound = {} if recording is None else {"audio": recording}
+        face = (faces or {}).get(str(utterance.speaker))
+        utterance.extra = utterance.extra | sound | {"video": str(openface)} | ({} if face is None else {"face": face})
+
+
 def _refuse_unknown(names: Iterable[str], utterances: Sequence[Segment], parameter: str, path: Path) -> None:
     known = sorted({str(utterance.speaker) for utterance in utterances})
     for name in names:

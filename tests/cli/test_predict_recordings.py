@@ -1,10 +1,12 @@
 """`joyful predict` on one long recording, with a transcript that is given or made."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor, extract_features, load_transcript
-from tests.support.media import RATE, tone, wav_bytes
+from tests.support.media import RATE, pictures_that_brighten, tone, wav_bytes, write_recording
 from tests.support.speech import save_whisper, say, silence
 
 CUES = "1\n00:00:00,500 --> 00:00:01,500\nAnna: Good morning!\n\n2\n00:00:01,500 --> 00:00:02,400\nBob: Is it?\n"
@@ -98,13 +100,55 @@ def test_without_any_of_them_a_recording_is_refused_with_the_commands_that_make_
         (["--segment", "--speakers", "call.rttm"], "give it as --transcript and leave --segment out"),
         (["--segment", "--channels", "A,B,C"], "--channels names 3 channels, and the recording has 2"),
         (["--speakers", "call.rttm"], "is one long recording"),
+        (["--segment", "--language", "de"], "--segment hears no words"),
+        (["--language", "de"], "--language: is what --transcribe listens for"),
+        (["--transcript", "call.srt", "--faces", "Anna=left"], "--faces: 'left' is no face_id of OpenFace"),
+        (["--transcript", "call.srt", "--faces", "Anna"], "--faces: 'Anna' is not of the form Alice=0"),
+        (["--transcript", "call.srt", "--faces", "Anna=0"], "give the file as --openface"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_options_that_contradict_each_other_are_refused(fails, listener, call, arguments, message):
+    Path("call.srt").write_text(CUES)
     assert message in fails("predict", listener, "--data-file", call, *arguments, "--output-file", "out.csv")
 
 
 def test_speech_is_found_in_recordings_only(fails, listener, files):
     said = fails("predict", listener, "--data-file", files["test"], "--segment", "--output-file", "out.csv")
     assert "is no recording; --segment listens to one recording" in said
+
+
+ODD = {
+    "telephone.wav": {"rate": 8000, "codec": "pcm_alaw"},
+    "studio.wav": {"rate": 96000, "codec": "pcm_s24le"},
+    "cinema.m4a": {"layout": "5.1"},
+    "browser.webm": {"options": {"live": "1"}, "pictures": pictures_that_brighten(24)},
+    "screen.mp4": {"pictures": pictures_that_brighten(4), "shown_at": (0.0, 0.1, 1.8, 2.0)},
+    "late.mp4": {"sound_starts": 0.5, "pictures": pictures_that_brighten(24)},
+    "short.mp4": {"pictures": pictures_that_brighten(10)},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_recordings_of_phones_browsers_and_studios_are_read_whole(joyful, listener, tmp_path, name):
+    settings = {"rate": 48000} | ODD[name]
+    sound = tone(2.6 - settings.get("sound_starts", 0), rate=settings["rate"])
+    sound = np.repeat(sound[:, None], 6, axis=1) if settings.get("layout") else sound
+    recording = write_recording(tmp_path / name, sound, **settings)
+    (tmp_path / "call.srt").write_text(CUES)
+    arguments = [
+        "--data-file",
+        recording,
+        "--transcript",
+        tmp_path / "call.srt",
+        "--output-file",
+        tmp_path / "out.srt",
+    ]
+    result = joyful("predict", listener, *arguments, "--strict")
+    assert result.status == 0, result.err
+    assert "2 with audio" in result.out.replace("audio 2", "2 with audio") or "audio" in result.out
+    (dialogue,) = load_transcript(tmp_path / "out.srt")
+    assert [(each["speaker"], each["start"], each["end"]) for each in dialogue["utterances"]] == [
+        ("Anna", 0.5, 1.5),
+        ("Bob", 1.5, 2.4),
+    ]

@@ -357,7 +357,7 @@ class TestDataSet:
 
     def test_an_extractor_that_did_not_make_the_features_is_refused(self, extract):
         utterance = {"speaker": "A", "text": "hm", "text_features": [1.0, 2.0]}
-        with pytest.raises(DialogueError, match="has text_features of size 2 already, and .* 512 numbers"):
+        with pytest.raises(DialogueError, match=r"has text_features of size 2 already, and .* 512 numbers"):
             extract([{"utterances": [utterance]}], JoyfulProcessor(text_extractor="hashing"))
 
     def test_features_that_it_made_itself_are_no_news(self, raw, extract, caplog):
