@@ -93,6 +93,7 @@ def predict(
 
     from ..checkpoints import load_checkpoint
     from ..data.extraction import extract_for
+    from ..data.media_names import name_media
     from ..processing.devices import choose_device
     from ..transcripts.options import TranscriptOptions
     from ..transcripts.summary import summary_table
@@ -116,9 +117,10 @@ def predict(
     model, processor = load_checkpoint(checkpoint, chosen)
     if transcribe is None:  # which has said so already
         announce(chosen)
-    dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
-    shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
+    extracted = extract_for(processor, dialogues, num_proc, strict, chosen)
+    shown = tqdm(extracted, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
+    name_media(predictions, dialogues)
     for file in output_file:
         write_predictions(predictions, file, overwrite=overwrite)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)

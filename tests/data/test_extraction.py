@@ -669,6 +669,7 @@ class TestCommandLine:
         (found,) = map(json.loads, Path("found.jsonl").read_text().splitlines())
         assert found["dialogue_id"] == "monday"
         assert [one["speaker"] for one in found["utterances"]] == ["Ross", "Rachel", "Ross"]
+        assert [one["video"] for one in found["utterances"]] == ["1_Ross.mp4", "2_Rachel.mp4", "3_Ross.mp4"]
         labels = [one["label"] for one in found["utterances"]]
         assert set(labels[:2]) <= {"joy", "sadness"}
         assert labels[2] is None, "nothing of it could be read"
