@@ -26,7 +26,7 @@ _BATCH = 256
 """Utterances that are read together: texts in one rectangle, a recording of many in one pass."""
 
 Place = tuple[str, Utterance]
-"""How messages call an utterance, and the utterance."""
+"""The name of an utterance in messages, and the utterance."""
 
 
 def keys_of(frames: bool) -> dict[str, str]:
@@ -72,7 +72,7 @@ def add_features(
     filled = [
         (name, [with_values(utterance, next(values)[0]) for utterance in utterances]) for name, utterances in named
     ]
-    return filled, [failure for _, failures in read for failure in failures]
+    return list(filled), [failure for _, failures in read for failure in failures]
 
 
 def read_utterances(

@@ -22,6 +22,7 @@ from .options import (
     given_extractors,
     hide_bars_in_files,
     parse_columns,
+    read_data,
     refuse_existing,
 )
 
@@ -58,7 +59,6 @@ def extract(
             "there is no extractor; give `text_extractor`, `audio_extractor`, `video_extractor` or `checkpoint`"
         )
 
-    from ..data.dialogue_files import load_dialogues
     from ..data.extraction import extract_features
     from ..data.jsonl import write_dialogues
     from ..processing.devices import choose_device
@@ -66,7 +66,7 @@ def extract(
     hide_bars_in_files()
     chosen = choose_device(device)
     processor = processor_with(extractors, checkpoint, frames)
-    dialogues = load_dialogues(data_file, columns=parse_columns(columns))
+    dialogues = read_data(data_file, parse_columns(columns))
     announce(chosen)
     dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:

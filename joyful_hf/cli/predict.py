@@ -18,6 +18,7 @@ from .options import (
     hide_bars_in_files,
     parse_columns,
     parse_pairs,
+    read_data,
     refuse_existing,
 )
 
@@ -131,7 +132,6 @@ def predict(
 
 def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions", language: str | None) -> Any:
     """Read dialogues, or one recording with its transcript."""
-    from ..data.dialogue_files import load_dialogues
     from ..data.recordings import is_recording
     from ..transcripts.loading import read_transcript
 
@@ -143,7 +143,7 @@ def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions",
         for option in ("speakers", "channels", "openface", "faces"):
             if getattr(options, option) is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
-        return load_dialogues(data_file, columns=options.columns)
+        return read_data(data_file, options.columns)
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
     dialogues, report = read_transcript(transcript, data_file, options)

@@ -28,7 +28,7 @@ _Read = Iterator[tuple[dict[str, np.ndarray], list[ExtractionFailure]]]
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is made of each utterance, and how."""
+    """The extractors of a run, and all that they need to know."""
 
     extractors: Mapping[str, str]
     """Modality -> name of its extractor."""
@@ -52,7 +52,7 @@ class Extraction:
 
 @dataclass
 class Extracted:
-    """What was made of a data set."""
+    """The features that were made of a data set."""
 
     features: dict[str, list[np.ndarray | None]]
     """Key -> the new features of each utterance, None where there are none."""
@@ -191,7 +191,7 @@ def _lengths_of(dialogues: Any) -> list[int]:
 
 def _makers(dataset: Dataset, extractors: Mapping[str, str]) -> list[dict[str, str | None]]:
     named = dataset["extractors"] if "extractors" in dataset.features else [None] * len(dataset)
-    return [dict.fromkeys(MODALITIES) | (own or {}) | extractors for own in named]
+    return [{**dict.fromkeys(MODALITIES), **(own or {}), **extractors} for own in named]
 
 
 def _filled(given: Any, made: Sequence[np.ndarray | None], kind: Any) -> Any:

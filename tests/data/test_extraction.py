@@ -404,8 +404,8 @@ class TestDataSet:
         with pytest.raises(DialogueError) as caught:
             extract([failing], JoyfulProcessor(**EXTRACTORS), strict=True)
         message = str(caught.value)
-        assert message.startswith("dialogue 'd1', utterances[1]: audio: ")
-        assert message.endswith("(6 media cannot be read in all)")
+        assert message.startswith("dialogue 'd1', utterances[2]: audio: "), "a video without sound was read"
+        assert message.endswith("(4 media cannot be read in all)")
 
     def test_what_was_extracted_once_is_found_again(self, raw, extract, no_decoding):
         processor = JoyfulProcessor(audio_extractor="logmel", video_extractor="frame-statistics")
