@@ -19,12 +19,11 @@ from .dialogues import (
     most_speakers,
     name_utterances,
 )
-from .extractors import check_extractor, pinned
-from .feature_extraction import add_features, needed_extractors, refuse_raw_media
+from .extractors import check_extractor
+from .feature_extraction import refuse_raw_media
 from .feature_origin import check_origin, extractors_of
 from .fitting import infer_parameters, learn_statistics, learn_usual_inputs, learn_weights
 from .graph import check_speaker_ids, describe_graph, num_relations
-from .media_failures import warn_of
 from .modality_weights import check_weights, describe_weights
 from .packing_dialogues import EncodedDialogue, encode_modalities, encode_speakers, join_dialogues, pack_dialogues
 from .processor_base import EmotionRecognitionProcessor
@@ -154,12 +153,6 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return {modality: size for modality, size in sizes.items() if size}
 
     @property
-    def extractors(self) -> dict[str, str]:
-        """As in the base class."""
-        named = {modality: getattr(self, key) for modality, key in EXTRACTOR_KEYS.items()}
-        return {modality: extractor for modality, extractor in named.items() if extractor is not None}
-
-    @property
     def reads_media(self) -> bool:
         """As in the base class: extractors do, for which there is `extract_features`."""
         return False
@@ -274,16 +267,6 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         self.usual_inputs = learn_usual_inputs(named, self.dims, self.feature_statistics)
         return self
 
-    def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
-        """Add to the Hub ids of these extractors the commits that they stand for today, where there is none yet.
-
-        Raises:
-            DialogueError: there is no such extractor.
-        """
-        for modality in modalities:
-            if modality in self.extractors:
-                setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
-
     def _extracted(self, dialogues: Sequence[Dialogue], modalities: Collection[str]) -> Sequence[Dialogue]:
         """Return the dialogues with features of these modalities in place of raw media."""
         if not self.extractors:
@@ -292,30 +275,6 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return [
             {**dialogue, "utterances": utterances} for dialogue, (_, utterances) in zip(dialogues, filled, strict=True)
         ]
-
-    def _with_features(
-        self, named: Sequence[NamedUtterances], modalities: Collection[str]
-    ) -> Sequence[NamedUtterances]:
-        """Return the utterances with features of these modalities where they have raw media; warn of what fails."""
-        needed = needed_extractors(named, self.extractors) & set(modalities)
-        if not needed:
-            return named
-        self.pin_extractors(needed)
-        filled, failures = add_features(named, {modality: self.extractors[modality] for modality in needed})
-        warn_of(failures)
-        return filled
-
-    def encode(
-        self, dialogues: Dialogue | Iterable[Dialogue], return_labels: bool = True, first_position: int = 0
-    ) -> list[EncodedDialogue]:
-        """As in every processor; raw media are read where there are extractors.
-
-        Raises:
-            DialogueError: bad input, or features of another extractor than this processor's.
-        """
-        dialogue_list = as_dialogue_list(dialogues)
-        check_origin(dialogue_list, self.extractors, first_position)
-        return super().encode(dialogue_list, return_labels, first_position)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
         named = self._with_features(named, self._vector_sizes)

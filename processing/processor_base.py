@@ -1,7 +1,7 @@
 """The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +12,25 @@ import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
 from .dialogues import (
+    EXTRACTOR_KEYS,
     FEATURE_KEYS,
     MEDIA_KEYS,
+    MODALITIES,
     Dialogue,
     DialogueError,
     NamedUtterances,
     Utterance,
+    as_dialogue_list,
     get_utterances,
-    iterate_dialogues,
     name_utterances,
 )
 from .extractor_base import OPENSMILE, describe_extractor
+from .extractors import pinned
+from .feature_extraction import add_features, needed_extractors
+from .feature_origin import check_origin
 from .known_keys import warn_of_unknown_keys
 from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
-from .media_failures import ExtractionFailure
+from .media_failures import ExtractionFailure, warn_of
 from .usual_inputs import InputCounts, warn_of_unusual
 
 
@@ -128,7 +133,36 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     @property
     def extractors(self) -> dict[str, str]:
         """Modality -> name of the extractor that makes its features from raw media, where there is one."""
-        return {}
+        named = {modality: getattr(self, key, None) for modality, key in EXTRACTOR_KEYS.items()}
+        return {modality: extractor for modality, extractor in named.items() if extractor is not None}
+
+    @property
+    def extracts_frames(self) -> bool:
+        """Whether extractors make sequences of frames, not one vector per utterance."""
+        return False
+
+    def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
+        """Add to the Hub ids of these extractors the commits that they stand for today, where there is none yet.
+
+        Raises:
+            DialogueError: there is no such extractor.
+        """
+        for modality in modalities:
+            if modality in self.extractors:
+                setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
+
+    def _with_features(
+        self, named: Sequence[NamedUtterances], modalities: Collection[str]
+    ) -> Sequence[NamedUtterances]:
+        """Return the utterances with features of these modalities where they have raw media; warn of what fails."""
+        needed = needed_extractors(named, self.extractors, self.extracts_frames) & set(modalities)
+        if not needed:
+            return named
+        self.pin_extractors(needed)
+        extractors = {modality: self.extractors[modality] for modality in needed}
+        filled, failures = add_features(named, extractors, frames=self.extracts_frames)
+        warn_of(failures)
+        return filled
 
     @property
     def reads_media(self) -> bool | None:
@@ -313,8 +347,13 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
         Returns:
             A list of `EncodedExample`, which hold the utterances in their order.
+
+        Raises:
+            DialogueError: bad input, or features of another extractor than this processor's.
         """
-        return self.encode_named(name_utterances(iterate_dialogues(dialogues), first_position), return_labels)
+        dialogue_list = as_dialogue_list(dialogues)
+        check_origin(dialogue_list, self.extractors, first_position)
+        return self.encode_named(name_utterances(dialogue_list, first_position), return_labels)
 
     def encode_named(self, named: Sequence[NamedUtterances], return_labels: bool) -> list[Any]:
         """Encode utterances that have been checked, each dialogue's after the name that messages call it by."""

@@ -410,3 +410,23 @@ def test_an_adapter_brings_its_calibration_and_its_statistics(tmp_path, by_train
 def peft_free(model, name: str) -> torch.Tensor:
     """A tensor of the model below, by its name in the one with an adapter."""
     return model.state_dict()[name.removeprefix("base_model.model.")]
+
+
+class TestVotes:
+    def test_a_unanimous_vote_is_learnt_as_the_label_is(self, family):
+        dialogues = make_dialogues()
+        model, processor = family.make(dialogues)
+        for utterance in (utterance for dialogue in dialogues for utterance in dialogue["utterances"]):
+            utterance["label"] = utterance["label"] and {utterance["label"]: 3}
+        of_votes = processor(dialogues, return_tensors="pt")
+        of_labels = processor(make_dialogues(), return_tensors="pt")
+        assert torch.equal(of_votes["labels"], of_labels["labels"])
+        first, second = gradients(model, of_votes), gradients(model, of_labels)
+        for name, gradient in first.items():
+            torch.testing.assert_close(gradient, second[name], rtol=1e-4, atol=1e-6)
+
+    def test_shares_that_do_not_fit_are_refused(self, made):
+        model, batch = made
+        batch["label_shares"] = torch.ones(3, 2)
+        with pytest.raises(ValueError, match=r"label_shares have shape \(3, 2\)"):
+            model(**batch)
