@@ -1,7 +1,8 @@
 """The table of families: everything that the package knows of a system beyond its configuration, model and processor.
 
 A row is all that a family needs to be trained by command, described by a card, predicted, exported, pushed and loaded
-again; `joyful_hf.register_family` adds one from outside the package.
+again; `joyful_hf.register_family` adds one from outside the package. One file because the rows are a table: whoever
+adds one looks at the others.
 """
 
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ class Family:
     tags: tuple[str, ...] = ()
     """Tags on the Hub, in addition to those that every family has."""
     presets: Mapping[str, Preset] = field(default_factory=dict)
+    released: str | None = None
+    """Module of `joyful_hf.released` that converts checkpoints of the authors' code, if they published any."""
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments of `joyful train` that are not those of `JoyfulTrainingArguments`."""
 
@@ -133,6 +136,8 @@ _PUBLISHED_JOYFUL = {
     **{"learning_rate": 3e-5, "weight_decay": 0, "per_device_train_batch_size": 32, "num_train_epochs": 50},
     **_NOTHING_ADDED,
 }
+# Of the rivals: Adam with L2 in the gradient there, which AdamW decouples; a constant rate, and nothing else.
+_CHOSEN_ON_TEST = "There the epoch was chosen on the test set; here it is chosen on validation data."
 _STANDARDIZED = "Unlike there, features are standardized with the statistics of the training data"
 
 FAMILIES: dict[str, Family] = {}
@@ -194,6 +199,7 @@ for _family in (
   year      = {2023}
 }""",
         ),
+        released="joyful",
         tags=("graph-neural-network",),
         presets={
             "paper": Preset(
@@ -206,6 +212,17 @@ for _family in (
                 "paper's: modalities are fused by auto-encoders, and the contrast is between the graph and its views.",
                 _PUBLISHED_JOYFUL,
                 f"{_STANDARDIZED}, and the learning rate stays constant; there a plateau lowers it.",
+            ),
+            "cogmen": Preset(
+                "This model has the form of COGMEN (Joshi et al., NAACL 2022, arXiv 2205.02455), whose network is the "
+                "released one's graph behind a transformer over the joined features, without fusion and contrast.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 55},
+                },
+                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau "
+                "lowers it.",
             ),
         },
     ),
@@ -277,6 +294,7 @@ for _family in (
   doi       = {10.21437/Interspeech.2024-1462}
 }""",
         ),
+        released="foal_net",
         # The code has AdamW at torch's weight decay, and a schedule that it never passes on.
         presets={
             "released": Preset(
@@ -287,6 +305,327 @@ for _family in (
         },
         # The released code's. At the sizes of WavLM and CLIP, JOYFUL's rate is too high.
         training_defaults={"learning_rate": 1e-4, "per_device_train_batch_size": 16},
+    ),
+    Family(
+        name="dialogue-gcn",
+        title="DialogueGCN",
+        model_type="dialogue_gcn",
+        config=".modeling.configuration_dialogue_gcn:DialogueGCNConfig",
+        model=".modeling.modeling_dialogue_gcn:DialogueGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "reads each dialogue with a recurrent network, joins the utterances in a graph whose edges tell who "
+            "speaks to whom and in which order, and convolves over it twice. joyful_hf built it from what is known of "
+            "the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended.",
+        paper=Paper(
+            authors="Ghosal et al., EMNLP-IJCNLP 2019",
+            arxiv="1908.11540",
+            bibtex="""\
+@inproceedings{ghosal-etal-2019-dialoguegcn,
+  title     = {{DialogueGCN}: A Graph Convolutional Neural Network for Emotion Recognition in Conversation},
+  author    = {Ghosal, Deepanway and Majumder, Navonil and Poria, Soujanya and Chhaya, Niyati and
+               Gelbukh, Alexander},
+  booktitle = {Proceedings of EMNLP-IJCNLP 2019},
+  year      = {2019}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="dialogue_gcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="dialogue-rnn",
+        title="DialogueRNN",
+        model_type="dialogue_rnn",
+        config=".modeling.configuration_dialogue_rnn:DialogueRNNConfig",
+        model=".modeling.modeling_dialogue_rnn:DialogueRNNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "follows each dialogue with a state of what has been said, a state of each speaker and an emotion that "
+            "arises from it, from the first utterance to the last and back, and lets each utterance look at the "
+            "emotions of all others. joyful_hf built it from what is known of the paper and of the authors' published "
+            "code."
+        ),
+        recommended_words="This model has the authors' form at their sizes for MELD, without dropout on its states.",
+        paper=Paper(
+            authors="Majumder et al., AAAI 2019",
+            arxiv="1811.00405",
+            bibtex="""\
+@inproceedings{majumder-etal-2019-dialoguernn,
+  title     = {{DialogueRNN}: An Attentive {RNN} for Emotion Detection in Conversations},
+  author    = {Majumder, Navonil and Poria, Soujanya and Hazarika, Devamanyu and Mihalcea, Rada and
+               Gelbukh, Alexander and Cambria, Erik},
+  booktitle = {Proceedings of the AAAI Conference on Artificial Intelligence},
+  year      = {2019}
+}""",
+        ),
+        released="dialogue_rnn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 30},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="graph-smile",
+        title="GraphSmile",
+        model_type="graph_smile",
+        config=".modeling.configuration_graph_smile:GraphSmileConfig",
+        model=".modeling.modeling_graph_smile:GraphSmileForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins each pair of modalities in a graph whose edges run between the two alone, and learns beside the "
+            "emotions which sentiment an utterance has and whether two utterances differ in it. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Li et al., IEEE TPAMI 2025",
+            arxiv="2407.21536",
+            bibtex="""\
+@article{li-etal-2025-tracing,
+  title   = {Tracing Intricate Cues in Dialogue: Joint Graph Structure and Sentiment Dynamics for Multimodal Emotion
+             Recognition},
+  author  = {Li, Jiang and Wang, Xiaoping and Zeng, Zhigang},
+  journal = {IEEE Transactions on Pattern Analysis and Machine Intelligence},
+  year    = {2025},
+  doi     = {10.1109/TPAMI.2025.3581236}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="graph_smile",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for a dialogue alone.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-4, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 120},
+                },
+                f"{_STANDARDIZED}, and the optimiser is AdamW without the maximum of past squares. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="jmt",
+        title="JMT",
+        model_type="jmt",
+        config=".modeling.configuration_jmt:JMTConfig",
+        model=".modeling.modeling_jmt:JMTForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins the modalities to one more stream, lets all streams attend to each other in pairs over the whole "
+            "dialogue, and reads what the pairs gave with a transformer. It was made for valence and arousal in the "
+            "steps of a video, by voice and face; here a step is an utterance. It does not read who speaks."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Waligora et al., CVPRW 2024",
+            arxiv="2403.10488",
+            bibtex="""\
+@inproceedings{waligora-etal-2024-joint,
+  title     = {Joint Multimodal Transformer for Emotion Recognition in the Wild},
+  author    = {Waligora, Paul and others},
+  booktitle = {CVPR Workshops},
+  year      = {2024}
+}""",
+        ),
+        released="jmt",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, in the form of its README.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-3, "weight_decay": 0, "optim": "sgd", "per_device_train_batch_size": 32},
+                },
+                f"{_STANDARDIZED}, dialogues take the place of videos of 16 steps, and SGD has no momentum, but ten "
+                "times the learning rate.",
+            )
+        },
+    ),
+    Family(
+        name="m2fnet",
+        title="M2FNet",
+        model_type="m2fnet",
+        config=".modeling.configuration_m2fnet:M2FNetConfig",
+        model=".modeling.modeling_m2fnet:M2FNetForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "encodes each modality over the whole dialogue, and lets audio and video decide, in one fusion module "
+            "after the other, which utterances' text belongs together. It does not read who speaks."
+        ),
+        recommended_words="This model has the paper's form at a smaller width, with modalities of one width.",
+        paper=Paper(
+            authors="Chudasama et al., CVPRW 2022",
+            arxiv="2206.02187",
+            bibtex="""\
+@inproceedings{chudasama-etal-2022-m2fnet,
+  title     = {M2FNet: Multi-Modal Fusion Network for Emotion Recognition in Conversation},
+  author    = {Chudasama, Vishal and Kar, Purbayan and Gudmalwar, Ashish and Shah, Nirmesh and Wasnik, Pankaj and
+               Onoe, Naoyuki},
+  booktitle = {CVPR Workshops},
+  year      = {2022}
+}""",
+        ),
+        caveat=(
+            "The authors published no code: where their paper is silent (heads, inner sizes, the width of the "
+            "classifier), the choice is ours. The paper's own features are not part of the model."
+        ),
+        released="m2fnet",
+        # Batches, epochs and the schedule are not in the paper.
+        presets={
+            "paper": Preset(
+                "This model has the paper's form; where the paper is silent, the choice is ours.",
+                {**_NOTHING_ADDED, "learning_rate": 5e-4, "weight_decay": 5e-4},
+                f"{_STANDARDIZED}.",
+            ),
+            "released": Preset(
+                "This model has the form of a public re-implementation, which is not the authors'.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 5e-5, "weight_decay": 0.01, "per_device_train_batch_size": 32},
+                    "early_stopping_patience": 3,
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient.",
+            ),
+        },
+    ),
+    Family(
+        name="m3net",
+        title="M3Net",
+        model_type="m3net",
+        config=".modeling.configuration_m3net:M3NetConfig",
+        model=".modeling.modeling_m3net:M3NetForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins the modalities of all utterances in two graphs: a hypergraph, whose edges hold a modality's whole "
+            "context or an utterance's modalities, and one that takes the sum of a node's neighbours or the "
+            "difference to them. joyful_hf built it from the paper and what is known of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Chen et al., CVPR 2023",
+            bibtex="""\
+@inproceedings{chen-etal-2023-multivariate,
+  title     = {Multivariate, Multi-Frequency and Multimodal: Rethinking Graph Neural Networks for Emotion Recognition
+               in Conversation},
+  author    = {Chen, Feiyu and Shao, Jie and Zhu, Shuyuan and Shen, Heng Tao},
+  booktitle = {Proceedings of CVPR 2023},
+  pages     = {10761--10770},
+  year      = {2023}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="m3net",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for a dialogue alone.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 80, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="mmgcn",
+        title="MMGCN",
+        model_type="mmgcn",
+        config=".modeling.configuration_mmgcn:MMGCNConfig",
+        model=".modeling.modeling_mmgcn:MMGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "makes each modality of each utterance a node, joins all utterances within a modality and all modalities "
+            "within an utterance by how alike they are, and convolves over this graph many times. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, and four layers.",
+        paper=Paper(
+            authors="Hu et al., ACL-IJCNLP 2021",
+            arxiv="2107.06779",
+            bibtex="""\
+@inproceedings{hu-etal-2021-mmgcn,
+  title     = {{MMGCN}: Multimodal Fusion via Deep Graph Convolution Network for Emotion Recognition in
+               Conversation},
+  author    = {Hu, Jingwen and Liu, Yuchen and Zhao, Jinming and Jin, Qin},
+  booktitle = {Proceedings of ACL-IJCNLP 2021},
+  pages     = {5666--5675},
+  year      = {2021}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="mmgcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 20, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="sdt",
+        title="SDT",
+        model_type="sdt",
+        config=".modeling.configuration_sdt:SDTConfig",
+        model=".modeling.modeling_sdt:SDTForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "lets each modality attend to itself and to each other over the whole dialogue, joins what it gathers by "
+            "two levels of gates, and lets classifiers of the single modalities learn from the one of all together. "
+            "joyful_hf built it from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Ma et al., IEEE Transactions on Multimedia 2024",
+            arxiv="2310.20494",
+            bibtex="""\
+@article{ma-etal-2024-transformer,
+  title   = {A Transformer-Based Model With Self-Distillation for Multimodal Emotion Recognition in Conversations},
+  author  = {Ma, Hui and Wang, Jian and Lin, Hongfei and Zhang, Bo and Zhang, Yijia and Xu, Bo},
+  journal = {IEEE Transactions on Multimedia},
+  volume  = {26},
+  pages   = {776--788},
+  year    = {2024},
+  doi     = {10.1109/TMM.2023.3271019}
+}""",
+        ),
+        released="sdt",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 150, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
     ),
 ):
     FAMILIES[_family.name] = _family

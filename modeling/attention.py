@@ -44,22 +44,37 @@ class WholeDialogueAttention:
     """Every utterance sees all of its dialogue, or its past and itself. Made once per batch, used by every layer.
 
     Between `begin` and `end` the rows lie in the order of the layout's blocks.
+
+    Args:
+        keys: (N, 1) bool in the order of the batch, the utterances that are seen; all by default. Where a dialogue has
+            none, its utterances gather zeros.
     """
 
     def __init__(
-        self, layout: DialogueLayout, position_bias: RelativePositionBias | None, causal: bool = False
+        self,
+        layout: DialogueLayout,
+        position_bias: RelativePositionBias | None = None,
+        causal: bool = False,
+        keys: Tensor | None = None,
     ) -> None:
         self.layout = layout
-        self.biases = []
-        for block in layout.blocks:
+        self.biases, self.has_keys = [], []
+        shown = [None] * len(layout.blocks) if keys is None else layout.split(layout.arrange(keys))
+        for block, own in zip(layout.blocks, shown, strict=True):
             position = torch.arange(block.longest, device=block.mask.device)
             seen = block.mask[:, None, None, :]
+            has_keys = None
+            if own is not None:
+                given = block.pad(own).view(seen.shape)
+                has_keys = given.any(-1, keepdim=True)
+                seen = given | ~has_keys  # a softmax over none is NaN
             if causal:
                 seen = seen & (position[None, :] <= position[:, None])
             bias = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, -math.inf)
             if position_bias is not None:
                 bias = bias + position_bias(position[None, :] - position[:, None])
             self.biases.append(bias.expand(-1, -1, block.longest, -1))
+            self.has_keys.append(has_keys)
 
     def begin(self, rows: Tensor) -> Tensor:
         """(N, size) rows in the order of the batch -> as the layers get them."""
@@ -72,9 +87,12 @@ class WholeDialogueAttention:
     def __call__(self, query_key_value: Tensor, num_heads: int, dropout: Dropout) -> Tensor:
         """(N, 3 * size) queries, keys and values -> (N, size)."""
         parts = []
-        for block, bias, own in zip(self.layout.blocks, self.biases, self.layout.split(query_key_value), strict=True):
+        split = self.layout.split(query_key_value)
+        for block, bias, has_keys, own in zip(self.layout.blocks, self.biases, self.has_keys, split, strict=True):
             heads = block.pad(own).unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
             attended = attend(*heads.unbind(0), bias, dropout)
+            if has_keys is not None:
+                attended = torch.where(has_keys, attended, 0)
             parts.append(block.unpad(attended.transpose(1, 2).flatten(2)))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 

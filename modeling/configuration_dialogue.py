@@ -91,6 +91,11 @@ class DialogueConfig(EmotionRecognitionConfig):
         return {name: dim for name, dim in dims.items() if dim}
 
     @property
+    def most_speakers(self) -> int | None:
+        """Most speakers in a dialogue; None with a relation scheme that takes any number."""
+        return self.max_speakers if self.relation_scheme == "speaker_pair" else None
+
+    @property
     def hidden_size(self) -> int:
         """Width of the representations that are classified, as other libraries ask for it.
 
@@ -121,4 +126,9 @@ class DialogueConfig(EmotionRecognitionConfig):
             )
 
 
-__all__ = ["IEMOCAP_DIMS", "DialogueConfig"]
+def unless_given(dims: dict[str, int], overrides: dict[str, Any]) -> dict[str, int]:
+    """The published sizes of the features, for a preset whose caller says nothing of any modality; otherwise none."""
+    return {} if overrides.keys() & {*IEMOCAP_DIMS, "text_config"} else dims
+
+
+__all__ = ["IEMOCAP_DIMS", "DialogueConfig", "unless_given"]

@@ -50,7 +50,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
             `"released"`, a learnable number divides them.
         initial_temperature: what divides the similarities at the start: 0.07 for `"clip"`. The released code takes
             CLIP's *logarithm of the scale* for the divisor, log(1 / 0.07) = 2.66.
-        avel_normalize: average over the utterances of the same emotion, not sum (paper and released: sum).
+        avel_normalize: average over the utterances of the same emotion. The released code sums, so that the loss and
+            its gradient grow with the number of them in a batch; the paper's formula is not known to us.
         avel_loss_weight: weight of the alignment loss (1.0); 0 switches it off.
         mem_loss_weight: weight of the matching loss (0.1); 0 switches it off.
         class_weights: weight of each class in the classification loss.
@@ -102,7 +103,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
 
     temperature_mode: str = "clip"
     initial_temperature: float | int | None = None
-    avel_normalize: bool = False
+    avel_normalize: bool = True
     avel_loss_weight: float | int = 1.0
     mem_loss_weight: float | int = 0.1
 
@@ -155,7 +156,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
     @classmethod
     def released(cls, **overrides: Any) -> Self:
         """The network of the authors' code; every field can be overridden."""
-        return cls.with_defaults({"temperature_mode": "released"}, overrides)
+        return cls.with_defaults({"temperature_mode": "released", "avel_normalize": False}, overrides)
 
 
 __all__ = ["FoalNetConfig"]

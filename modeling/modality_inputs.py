@@ -1,5 +1,6 @@
 """The features that a model reads, with a stand-in for absent modalities and some of them hidden in training."""
 
+import math
 from typing import Self
 
 import torch
@@ -92,6 +93,22 @@ def silence_absent(rows: Tensor, present: Tensor, absent_modality: str) -> Tenso
     A learnt vector stands in for an absent modality in order to be read: its rows stay.
     """
     return rows if absent_modality == LEARNT else torch.where(present, rows, 0)
+
+
+def readable(present: dict[str, Tensor], absent_modality: str) -> dict[str, Tensor]:
+    """Modality -> (N, 1) bool: the utterances whose rows others may read, all of them with learnt stand-ins."""
+    if absent_modality != LEARNT:
+        return present
+    return {name: torch.ones_like(here) for name, here in present.items()}
+
+
+def softmax_over_modalities(scores: Tensor, seen: Tensor) -> Tensor:
+    """Softmax over the modalities of scores (modalities, N, ...), of those that are seen (modalities, N, 1) bool.
+
+    An utterance without any has equal weights.
+    """
+    allowed = seen | ~seen.any(0)
+    return scores.float().masked_fill(~allowed, -math.inf).softmax(0).to(scores.dtype)
 
 
 def drop_modalities(present: dict[str, Tensor], rate: float) -> dict[str, Tensor]:

@@ -314,8 +314,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         negative_audio_index: Tensor | None = None,
         return_loss: bool = True,
         loss_shares: dict[str, Tensor] | None = None,
+        batch_losses: bool = True,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        label_shares: Tensor | None = None,
     ) -> FoalNetOutput:
         """As `FoalNetModel.forward`, with labels and logits.
 
@@ -326,6 +328,8 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
                 (in evaluation mode the most similar one of another emotion).
             negative_audio_index: (B,) whose audio is the hard negative of each utterance's video.
             loss_shares: as in JOYFUL's `forward`; "avel" and "mem" see the utterances of all processes.
+            batch_losses: compute "avel" and "mem", which depend on who shares the batch.
+            label_shares: (B, num_labels), as in JOYFUL's `forward`.
 
         Returns:
             `logits` (B, num_labels); with labels also `loss`: L_ce + L_avel + 0.1 L_mem, and the logits of the
@@ -346,9 +350,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         output.logits = self.classifier(output.fused)
         if labels is None or not return_loss:
             return self.complete(output, output_hidden_states, output_attentions)
-        check_labels(self.config, labels, output.logits.size(0), self.batch_error)
-        losses = {"classification": weigh("classification", self.task_loss(output.logits, labels), loss_shares)}
-        if model.pairs:
+        check_labels(self.config, labels, output.logits.size(0), self.batch_error, label_shares)
+        classification = self.task_loss(output.logits, labels if label_shares is None else label_shares)
+        losses = {"classification": weigh("classification", classification, loss_shares)}
+        if model.pairs and batch_losses:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
             processes = Processes(labels.size(0), loss_shares is not None)
             present = {name: stream.present for name, stream in streams.items()}

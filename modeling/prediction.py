@@ -41,7 +41,8 @@ class EmotionRecognitionMixin:
 
     batch_loss_parts: tuple[str, ...] = ()
     """Parts of the loss that compare the utterances of a batch with each other, also in evaluation mode: their value
-    depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
+    depends on who shares the batch. `JoyfulTrainer` leaves them out of its evaluations, by `batch_losses=False` in
+    `forward`."""
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
         """Count what each part of the loss, and each metric of the model, is a mean over in this batch.
@@ -59,13 +60,17 @@ class EmotionRecognitionMixin:
         """
         del across_processes
         counts = dict.fromkeys(self.loss_weights(), num_utterances(batch))
-        labels = batch.get("labels")
+        labels = batch.get("label_shares", batch.get("labels"))
         if labels is None:
             return counts | {"classification": torch.zeros_like(counts["classification"])}
         return counts | {"classification": self.task.count(labels, self.config.class_weights)}
 
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config."""
+        """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config.
+
+        Args:
+            labels: the labels, or shares of votes in their place, as `Task.loss` takes them.
+        """
         config = self.config
         return self.task.loss(logits, labels, config.class_weights, config.label_smoothing)
 
@@ -143,7 +148,8 @@ class EmotionRecognitionMixin:
         """Outputs without losses, one per batch of what `processor.encode` gave, in the mode the model is in."""
         for _, examples in _batches(encoded, utterances_per_batch, len):
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
-            batch.pop("labels", None)
+            for key in ("labels", "label_shares"):
+                batch.pop(key, None)
             with torch.inference_mode():
                 output = self(**batch, return_loss=False, return_dict=True)
             yield output

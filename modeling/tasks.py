@@ -1,5 +1,6 @@
 """The task that a model learns: one of several emotions per utterance, any number of them, or values."""
 
+import math
 from typing import Any
 
 import torch
@@ -23,6 +24,11 @@ class Task:
         del num_labels
         return (num_utterances,)
 
+    def known_where(self, labels: Tensor, kept: Tensor) -> Tensor:
+        """The labels of the utterances that are kept (N,) bool, the others' unknown."""
+        unknown = math.nan if labels.is_floating_point() else IGNORED_LABEL
+        return labels.masked_fill(~kept.view(-1, *[1] * (labels.dim() - 1)), unknown)
+
     def contrast_labels(self, labels: Tensor) -> Tensor:
         """The labels by which `emotion_pairs` finds the utterances that share an emotion."""
         return labels
@@ -38,14 +44,21 @@ class Task:
 
         Args:
             logits: (N, num_labels).
-            labels: of `label_shape`; -100 marks an unknown integer, NaN an unknown float.
+            labels: of `label_shape`; -100 marks an unknown integer, NaN an unknown float. For single labels also
+                (N, num_labels) float32, the share of each class in the votes of several annotators, all 0 where
+                unknown.
             class_weights: one weight per class, for classification; the mean over single labels is then weighted too.
             label_smoothing: share of the target spread over all classes, for single labels.
         """
         logits = logits.float()
         weights = None if class_weights is None else logits.new_tensor(class_weights)
-        loss, scale = self._losses(logits, labels, weights, label_smoothing), self._weights(labels, weights)
-        return (loss * scale).sum() / scale.sum().clamp(min=1e-8)
+        return self.mean(self._losses(logits, labels, weights, label_smoothing), labels, class_weights)
+
+    def mean(self, losses: Tensor, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
+        """() mean of the losses of the labelled utterances (N,), as `loss` takes it."""
+        weights = None if class_weights is None else losses.new_tensor(class_weights)
+        scale = self._weights(labels, weights)
+        return (losses * scale).sum() / scale.sum().clamp(min=1e-8)
 
     def count(self, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
         """() what `loss` divides by: how many utterances are labelled, or the sum of their weights."""
@@ -53,6 +66,10 @@ class Task:
             None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=labels.device)
         )
         return self._weights(labels, weights).sum()
+
+    def divergence(self, logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
+        """(N,) how far the logits of each utterance are from others: KL(target || logits), both divided first."""
+        raise NotImplementedError
 
     def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         """The loss of each utterance (N,), anything where the label is unknown."""
@@ -72,15 +89,29 @@ class Task:
 
 
 class SingleLabelTask(Task):
-    """One emotion per utterance: labels (N,) int64, cross-entropy (JOYFUL's Eq. 14), softmax."""
+    """One emotion per utterance: labels (N,) int64, cross-entropy (JOYFUL's Eq. 14), softmax.
+
+    Where annotators disagree, the cross-entropy is that of their shares (N, num_labels), which are not one-hot.
+    """
 
     problem_type = SINGLE_LABEL
 
+    def divergence(self, logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
+        """KL of the softmax."""
+        log_target, log_given = ((part.float() / temperature).log_softmax(-1) for part in (target, logits))
+        return (log_target.exp() * (log_target - log_given)).sum(-1)
+
     def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
-        target = labels.clamp(min=0)
-        return functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+        if labels.is_floating_point():
+            weighted = labels if class_weights is None else labels * class_weights
+            labels = weighted / weighted.sum(-1, keepdim=True).clamp(min=1e-8)
+        else:
+            labels = labels.clamp(min=0)
+        return functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
 
     def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        if labels.is_floating_point():
+            return (labels if class_weights is None else labels * class_weights).sum(-1)
         known = labels != IGNORED_LABEL
         return known.float() if class_weights is None else known * class_weights[labels.clamp(min=0)]
 
@@ -101,6 +132,13 @@ class MultiLabelTask(Task):
     def label_shape(self, num_utterances: int, num_labels: int) -> tuple[int, ...]:
         """One column per emotion."""
         return (num_utterances, num_labels)
+
+    def divergence(self, logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
+        """Mean KL of the emotions' sigmoids."""
+        target, logits = target.float() / temperature, logits.float() / temperature
+        present = target.sigmoid() * (functional.logsigmoid(target) - functional.logsigmoid(logits))
+        absent = (-target).sigmoid() * (functional.logsigmoid(-target) - functional.logsigmoid(-logits))
+        return (present + absent).mean(-1)
 
     def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         loss = functional.binary_cross_entropy_with_logits(
@@ -141,6 +179,11 @@ class RegressionTask(Task):
         places = 2 ** torch.arange(labels.size(1), device=labels.device)
         quadrants = ((labels < 0) * places).sum(-1)
         return quadrants.masked_fill(labels.isnan().any(-1), IGNORED_LABEL)
+
+    def divergence(self, logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
+        """Mean square of the values' differences: values have no temperature."""
+        del temperature
+        return (logits.float() - target.float()).square().mean(-1)
 
     def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
         if labels.dim() == 2:

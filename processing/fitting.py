@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError, NamedUtterances, get_features, utterance_name
-from .labels import REGRESSION, get_label, label_values
+from .labels import IGNORED_LABEL, REGRESSION, get_label, label_values, majority_index
 from .modality_weights import measure_modality_weights
 from .packing_dialogues import encode_features
 from .standardization import feature_statistics
@@ -86,6 +86,9 @@ def learn_weights(
 
     def label_of(utterance: Any, place: str) -> Any:
         label = get_label(utterance)
+        if label is not None and problem_type != REGRESSION and isinstance(label, Mapping):
+            majority = majority_index(label, label2id, place)
+            return None if majority == IGNORED_LABEL else majority
         if label is None or problem_type != REGRESSION:
             return label
         values = label_values(label, label2id, place)

@@ -8,9 +8,9 @@ import numpy as np
 
 from .dialogues import FEATURE_KEYS, MODALITIES, TOKEN_KEYS, DialogueError, Utterance, get_features, utterance_name
 from .graph import relation_ids, window_edges
-from .labels import join_labels
 from .processor_base import EncodedExample
 from .tokens import Tokens
+from .votes import join_targets
 
 
 @dataclass
@@ -25,6 +25,8 @@ class EncodedDialogue(EncodedExample):
     """(n,) int64."""
     labels: np.ndarray | None
     """As `labels` of the batch, or None where no label was asked for."""
+    label_shares: np.ndarray | None = None
+    """As in the base class."""
     tokens: Tokens | None = None
     """The tokens of each utterance's text, if the processor has a tokenizer."""
 
@@ -149,10 +151,7 @@ def pack_dialogues(
     batch["speaker_ids"] = speaker_ids
     batch["edge_index"] = edge_index
     batch["edge_type"] = relation_ids(edge_index, speaker_ids, relation_scheme, max_speakers)
-    labels = join_labels([dialogue.labels for dialogue in encoded])
-    if labels is not None:
-        batch["labels"] = labels
-    return batch
+    return batch | join_targets(encoded)
 
 
 def _joined_features(encoded: Sequence[EncodedDialogue]) -> dict[str, np.ndarray]:

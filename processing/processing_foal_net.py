@@ -20,11 +20,11 @@ from .dialogues import (
     utterance_name,
 )
 from .frames import get_frames, pad_sequences
-from .labels import encode_labels, join_labels
 from .media import MediaError, get_medium
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
 from .summary import summarize_dialogues
+from .votes import encode_targets, join_targets
 from .waveforms import Waveform, normalize_loudness, waveforms_of_all
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class EncodedUtterance(EncodedExample):
     """Modality -> (samples,) of a waveform or (frames, dim), for the modalities that the utterance has."""
     labels: np.ndarray | None
     """(1,) or (1, num_labels), or None where no label was asked for."""
+    label_shares: np.ndarray | None = None
+    """As in the base class, (1, num_labels)."""
 
     def __len__(self) -> int:
         return 1
@@ -190,7 +192,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         In this order, the model's: `input_values` (B, samples) and `attention_mask` (B, samples), or
         `audio_frames` (B, T_a, audio_dim) and `audio_frame_mask` (B, T_a); `video_frames` (B, T_v, video_dim) and
         `video_frame_mask` (B, T_v); `text_frames` and `text_frame_mask`; and `labels` if any utterance has one.
-        Masks are 1 where there is something.
+        Masks are 1 where there is something. Labels that are votes also give `label_shares` (B, num_labels).
 
         Args:
             dialogues: records with `utterances`, see the README, or the utterances themselves.
@@ -229,13 +231,13 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     def _encode_dialogue(
         self, name: str, utterances: Sequence[Utterance], problem_type: str | None, cuts: "Cuts"
     ) -> list[EncodedUtterance]:
-        labels = encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None
+        targets = encode_targets(utterances, problem_type, self.label2id, name)
         places = [utterance_name(name, index) for index in range(len(utterances))]
         waveforms = self._waveforms(utterances, places, cuts) if self.reads_media else [None] * len(utterances)
         return [
             EncodedUtterance(
                 streams=self._encode_streams(utterance, place, waveform, cuts),
-                labels=None if labels is None else labels[index : index + 1],
+                **{key: None if rows is None else rows[index : index + 1] for key, rows in targets.items()},
             )
             for index, (utterance, place, waveform) in enumerate(zip(utterances, places, waveforms, strict=True))
         ]
@@ -304,9 +306,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             key, mask_key = _keys(modality, dim)
             batch[key] = sequences
             batch[mask_key] = mask.astype(np.int64) if dim is None else mask
-        labels = join_labels([example.labels for example in encoded])
-        if labels is not None:
-            batch["labels"] = labels
+        batch |= join_targets(encoded)
         return BatchFeature(batch, tensor_type=return_tensors)
 
     # Words for people.

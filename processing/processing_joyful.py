@@ -25,7 +25,6 @@ from .feature_extraction import add_features, needed_extractors, refuse_raw_medi
 from .feature_origin import check_origin, extractors_of
 from .fitting import infer_parameters, learn_statistics, learn_weights
 from .graph import check_speaker_ids, describe_graph, num_relations
-from .labels import encode_labels
 from .media_failures import warn_of
 from .modality_weights import check_weights, describe_weights
 from .packing_dialogues import EncodedDialogue, encode_features, encode_speakers, join_dialogues, pack_dialogues
@@ -34,6 +33,7 @@ from .reading import read_dialogues
 from .standardization import check_statistics
 from .summary import summarize_dialogues
 from .tokens import DEFAULT_MAX_LENGTH, tokenize
+from .votes import encode_targets
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
@@ -350,8 +350,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             features=features,
             modality_mask=modality_mask,
             speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, self._most_speakers),
-            labels=encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None,
             tokens=tokens,
+            **encode_targets(utterances, problem_type, self.label2id, name),
         )
 
     def pack(self, encoded: Sequence[EncodedDialogue], return_tensors: str | None = None) -> BatchFeature:
@@ -360,7 +360,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         With N utterances, E edges and B dialogues, its keys are in this order: `dialogue_lengths` (B,); with a
         tokenizer `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
         `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
-        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); and `labels` if any utterance has one.
+        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); `labels` if any utterance has one; `label_shares` (N,
+        num_labels) if labels are votes.
         """
         batch = pack_dialogues(
             encoded,

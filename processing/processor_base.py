@@ -32,6 +32,8 @@ class EncodedExample:
 
     labels: np.ndarray | None
     """Label of each utterance, as `labels` of the batch, or None where no label was asked for."""
+    label_shares: np.ndarray | None = None
+    """(utterances, num_labels) share of the votes for each class, where labels are votes of several annotators."""
 
     def __len__(self) -> int:
         """Number of utterances."""
@@ -49,7 +51,8 @@ class EncodedExample:
     @property
     def has_labels(self) -> bool:
         """Whether at least one label is known."""
-        return self.labels is not None and bool(known_labels(self.labels).any())
+        has_votes = self.label_shares is not None and bool(self.label_shares.any())
+        return has_votes or (self.labels is not None and bool(known_labels(self.labels).any()))
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
             several values, such as valence and arousal.
         problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
-            name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
+            name, and the rest is single-label, as are votes. Whole numbers are classes unless it says `"regression"`.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -208,6 +211,26 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         return inputs
 
     # Saving and sharing.
+
+    @classmethod
+    def get_processor_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in transformers, which takes the parameters of any processor, or the defaults where there are none.
+
+        Raises:
+            DialogueError: there are none, or those of another processor; the message names its class.
+        """
+        place = str(pretrained_model_name_or_path)
+        parameters, others = super().get_processor_dict(pretrained_model_name_or_path, **kwargs)
+        if not parameters:
+            raise DialogueError(f"{place}: has no processor_config.json; give the folder or the id of a processor")
+        saved_by = parameters.get("processor_class", cls.__name__)
+        if saved_by not in (kind.__name__ for kind in cls.__mro__):
+            raise DialogueError(
+                f"{place}: its processor is a {saved_by}, not a {cls.__name__}; load it by {saved_by} or AutoProcessor"
+            )
+        return parameters, others
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> Any:
         """As in transformers; `push_to_hub=True` pushes as the method of that name does."""

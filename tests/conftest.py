@@ -22,7 +22,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from tests.support.helpers import FAMILY_CASES, make_dialogues
+from tests.support.helpers import FAMILY_CASES, RIVAL_CASES, make_dialogues
 
 torch.set_num_threads(1)
 
@@ -66,9 +66,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
-@pytest.fixture(params=FAMILY_CASES, ids=lambda case: case.name)
+@pytest.fixture(params=[*FAMILY_CASES, *RIVAL_CASES], ids=lambda case: case.name)
 def family(request):
-    """Every family in each of its forms: a test that asks for it runs once per row of `FAMILY_CASES`."""
+    """Every family in each of its forms: a test that asks for it runs once per row of the two tables."""
+    return request.param
+
+
+@pytest.fixture(
+    params=[*FAMILY_CASES, *(case for case in RIVAL_CASES if case.name.endswith("-recommended"))],
+    ids=lambda case: case.name,
+)
+def compiled_family(request):
+    """The same for what takes many seconds per form: of the rivals, the recommended one."""
     return request.param
 
 

@@ -11,6 +11,7 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     DATA_HELP,
     AudioExtractor,
+    Columns,
     Device,
     NumProc,
     Overwrite,
@@ -20,6 +21,7 @@ from .options import (
     announce,
     given_extractors,
     hide_bars_in_files,
+    parse_columns,
     refuse_existing,
 )
 
@@ -33,6 +35,7 @@ def extract(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    columns: Columns = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -59,7 +62,7 @@ def extract(
     hide_bars_in_files()
     chosen = choose_device(device)
     processor = processor_with(extractors, checkpoint)
-    dialogues = load_dialogues(data_file)
+    dialogues = load_dialogues(data_file, columns=parse_columns(columns))
     announce(chosen)
     dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:

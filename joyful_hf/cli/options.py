@@ -1,5 +1,6 @@
 """Options that several commands share, and their handling of files, progress bars and interruptions."""
 
+import json
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -29,12 +30,31 @@ Device = Annotated[
     str | None,
     typer.Option(help="Device to run on, such as cuda:1 or cpu.  [default: the machine's accelerator]"),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of data in a table with an utterance per row: speaker=who,label=feeling."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
 
 def example(command: str) -> str:
     """Return the text below a command's help: one line to try."""
     return f"\b\nExample:\n  {command}"  # \b: the help keeps the lines as they are
+
+
+def parse_settings(config_json: str) -> dict[str, Any]:
+    """Read the settings of a model that an option has as JSON.
+
+    Raises:
+        DialogueError: it is no JSON object.
+    """
+    try:
+        settings = json.loads(config_json)
+    except json.JSONDecodeError as error:
+        raise DialogueError(f"`config_json` is not valid JSON ({error})") from None
+    if not isinstance(settings, dict):
+        raise DialogueError("`config_json` must be an object, as in '{\"graph_num_layers\": 2}'")
+    return settings
 
 
 def hide_bars_in_files() -> None:
@@ -66,6 +86,22 @@ def given_extractors(text: str | None, audio: str | None, video: str | None) -> 
     """Return the processor's parameters for the extractors that were given."""
     given = {"text_extractor": text, "audio_extractor": audio, "video_extractor": video}
     return {name: extractor for name, extractor in given.items() if extractor is not None}
+
+
+def parse_columns(text: str | None) -> dict[str, str] | None:
+    """Return the columns of `start=begin_s,speaker=who`, or None where none are given."""
+    return None if text is None else parse_pairs("columns", text, "start=begin_s")
+
+
+def parse_pairs(parameter: str, text: str, example: str) -> dict[str, str]:
+    """Parse the value of an option that is a list of pairs, such as `start=begin_s,speaker=who`."""
+    pairs = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise DialogueError(f"`{parameter}`: {part.strip()!r} is not of the form {example}")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:

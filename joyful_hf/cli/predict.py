@@ -16,6 +16,8 @@ from .options import (
     Strict,
     announce,
     hide_bars_in_files,
+    parse_columns,
+    parse_pairs,
     refuse_existing,
 )
 
@@ -110,8 +112,8 @@ def predict(
         speakers=speakers,
         channels=None if channels is None else [name.strip() or None for name in channels.split(",")],
         openface=openface,
-        faces=None if faces is None else {name: _face_id(face) for name, face in _pairs("faces", faces, "Alice=0")},
-        columns=None if columns is None else dict(_pairs("columns", columns, "start=begin_s")),
+        faces=None if faces is None else _face_ids(faces),
+        columns=parse_columns(columns),
         tiers=None if tiers is None else [name.strip() for name in tiers.split(",")],
         encoding=encoding,
     )
@@ -183,24 +185,15 @@ def _listen(
     return dialogues
 
 
-def _pairs(option: str, text: str, example: str) -> list[tuple[str, str]]:
-    """Parse the value of an option that is a list of pairs, such as `start=begin_s,end=end_s`."""
-    pairs = []
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.rpartition("="))
-        if not equals or not name or not value:
-            raise DialogueError(f"--{option}: {part.strip()!r} is not of the form {example}")
-        pairs.append((name, value))
-    return pairs
-
-
-def _face_id(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DialogueError(
-            f"--faces: {text!r} is no face_id of OpenFace, which are whole numbers from 0 on"
-        ) from None
+def _face_ids(faces: str) -> dict[str, int]:
+    """Parse `Alice=0,Bob=1`: the face_id in OpenFace's file of each speaker."""
+    chosen = parse_pairs("faces", faces, "Alice=0")
+    for name, face in chosen.items():
+        if not face.isdecimal():
+            raise DialogueError(
+                f"--faces: {face!r} of {name} is no face_id of OpenFace, which are whole numbers from 0 on"
+            )
+    return {name: int(face) for name, face in chosen.items()}
 
 
 def _without_transcript(recording: Path) -> str:

@@ -1,6 +1,5 @@
 """`joyful train`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     DATA_HELP,
     AudioExtractor,
+    Columns,
     NumProc,
     Strict,
     TextExtractor,
@@ -18,6 +18,8 @@ from .options import (
     announce,
     given_extractors,
     hide_bars_in_files,
+    parse_columns,
+    parse_settings,
     print_metrics,
     resumable,
 )
@@ -64,6 +66,7 @@ def train(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    columns: Columns = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
 ) -> None:
@@ -73,7 +76,7 @@ def train(
     """
     own_options = [option for parameter in context.command.params for option in parameter.opts]
     refuse_unknown_options(context.args, own_options)
-    settings = _parse_settings(config_json)
+    settings = parse_settings(config_json)
     extractors = given_extractors(text_extractor, audio_extractor, video_extractor)
     if from_checkpoint is None:
         family = family_named(model or _DEFAULT_FAMILY)
@@ -98,7 +101,11 @@ def train(
         word for name, value in family.training_arguments(preset).items() for word in (f"--{name}", str(value))
     ]  # before the user's: of two, the last one counts
     args = parse_training_arguments(["--output_dir", str(output_dir), *defaults, *context.args])
-    data = load_run_data(train_file, validation_file, test_file, args.seed, problem_type=settings.get("problem_type"))
+    data = load_run_data(
+        *(train_file, validation_file, test_file, args.seed),
+        problem_type=settings.get("problem_type"),
+        columns=parse_columns(columns),
+    )
     if args.process_index == 0:
         announce(args.device)
     with resumable():
@@ -122,16 +129,6 @@ def train(
     if args.process_index == 0:
         print_metrics(metrics)
         print(f"checkpoint and results: {output_dir}")
-
-
-def _parse_settings(config_json: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(config_json)
-    except json.JSONDecodeError as error:
-        raise DialogueError(f"`config_json` is not valid JSON ({error})") from None
-    if not isinstance(settings, dict):
-        raise DialogueError("`config_json` must be an object, as in '{\"graph_num_layers\": 2}'")
-    return settings
 
 
 def _refuse_beside_checkpoint(given: dict[str, Any]) -> None:

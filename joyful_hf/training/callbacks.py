@@ -1,10 +1,9 @@
-"""Callbacks that print what a training run does, stop it early, and tell of trackers that do not start."""
+"""Callbacks that print what a training run does, and stop it early."""
 
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterable, Sized
-from functools import partial
+from collections.abc import Sized
 from typing import Any
 
 from tqdm import tqdm
@@ -20,11 +19,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..io.messages import counted
-from ..processing import DialogueError
 from ..runs.names import metric_key
-
-# Where the callbacks of `report_to` come from.
-_TRACKERS = "transformers.integrations"
 
 
 class EpochLines(TrainerCallback):
@@ -147,26 +142,6 @@ def print_nothing(trainer: Trainer) -> None:
         trainer.remove_callback(callback)
     # Two checkpoints within a second, as small data gives, make transformers doubt the clock of the file system.
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
-
-
-def guard_trackers(callbacks: Iterable[TrainerCallback]) -> None:
-    """Let the trackers in `report_to` that fail when training begins end it with one line.
-
-    Raises:
-        DialogueError: when training begins; a tracker does not start.
-    """
-    for callback in callbacks:
-        if type(callback).__module__.startswith(_TRACKERS):
-            name = type(callback).__name__.removesuffix("Callback").lower()
-            callback.on_train_begin = partial(_begin_tracking, callback.on_train_begin, name)
-
-
-def _begin_tracking(on_train_begin: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
-    try:
-        return on_train_begin(*args, **kwargs)
-    except Exception as error:  # each tracker has errors of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DialogueError(f"`report_to`: {name} does not start ({reason}); log in to it, or leave it out") from error
 
 
 class EarlyStopping(EarlyStoppingCallback):

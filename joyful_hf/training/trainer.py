@@ -16,8 +16,9 @@ from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
 from ..evaluation.task import Task, task_of
+from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
-from ..processing import EmotionRecognitionProcessor
+from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
 from .callbacks import EarlyStopping, can_stop_early
@@ -26,6 +27,7 @@ from .resuming import check_same_arguments
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer
 from .steps import ExactStepsTrainer
+from .trackers import make_trackers
 from .weight_averaging import WeightAveraging
 
 
@@ -49,7 +51,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         **kwargs: as in `transformers.Trainer`.
 
     Raises:
-        DialogueError: bad dialogues, before the first step.
+        DialogueError: bad dialogues, or a tracker that does not start, before the first step.
         ValueError: arguments that contradict each other or the data.
     """
 
@@ -84,8 +86,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._confusions: np.ndarray | None = None
         self._evaluated_rows: list[tuple[np.ndarray, np.ndarray]] = []
         self.evaluated = {}
+        self._validations: dict[int | None, Evaluated] = {}  # by step of the training that goes on
         if model is not None:
             give_own_config(model)
+        trackers, args.report_to, report_to = make_trackers(args), [], args.report_to
         super().__init__(
             model=model,
             args=args,
@@ -94,9 +98,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             eval_dataset=self._encoded(eval_dataset, whole=True),
             processing_class=processing_class,
             compute_metrics=compute_metrics or self._compute_metrics,
-            callbacks=callbacks,
+            callbacks=[*trackers, *callbacks],
             **kwargs,
         )
+        self.args.report_to = report_to
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
         self.add_callback(self._averaging)
@@ -166,11 +171,14 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         encoded = self._encoded(eval_dataset, whole=True)
         with self._averaging.applied_to(self.model):
             metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
-        if not self.is_in_train:
-            evaluated = self.eval_dataset if encoded is None else encoded
-            self.evaluated[metric_key_prefix] = Evaluated(
-                data=self.summary_of(evaluated), metrics=dict(metrics), confusions=self._confusions
-            )
+        evaluated = Evaluated(
+            data=self.summary_of(self.eval_dataset if encoded is None else encoded),
+            metrics=dict(metrics),
+            confusions=self._confusions,
+        )
+        self.evaluated[metric_key_prefix] = evaluated
+        if self.is_in_train and metric_key_prefix == "eval":
+            self._validations[self.state.global_step] = evaluated
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
         return metrics
@@ -192,16 +200,25 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
+        self._validations = {}
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
-        self.evaluated = {}
+        has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
+        validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
+        self.evaluated = {} if validated is None else {"eval": validated}
         return outcome
 
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """As in transformers; what was evaluated before it are other weights."""
+        self.evaluated = {}
+        return super().training_step(*args, **kwargs)
+
     def _check_training_data(self) -> None:
-        """Raise a ValueError for arguments with which not one step would be made."""
+        """Refuse arguments with which not one step would be made, or that would do nothing."""
         data, size = self._training_data, self.args.train_batch_size * self.args.world_size
         if self.args.dataloader_drop_last and isinstance(data, EncodedDialogues) and len(data) < size:
-            raise ValueError(
-                f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
+            raise DialogueError(
+                f"`dataloader_drop_last` leaves nothing: {counted(len(data), 'row')} of training data give no full "
+                f"batch of {size}; leave it out, or lower `per_device_train_batch_size`"
             )
         learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
         if self.args.neftune_noise_alpha is not None and not learns_text:
@@ -240,7 +257,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         return temperature
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in transformers; during training with the averaged weights, and a checkpoint keeps the others apart."""
+        """As in transformers, with what is known of the run beside it; during training with the averaged weights.
+
+        A checkpoint keeps the weights of the step apart.
+        """
         with self._averaging.applied_to(self.model):
             super().save_model(output_dir, _internal_call)
         if output_dir is not None and _internal_call and self.args.should_save:
@@ -287,7 +307,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         predictions, label_ids = output.predictions, output.label_ids
         task = self._task
-        is_counted = task.has_classes and not task.several_labels and not self.is_in_train
+        is_counted = task.has_classes and not task.several_labels
         if is_counted and isinstance(predictions, np.ndarray) and label_ids is not None:
             rows, labels = task.labelled_rows(predictions, cast("np.ndarray", label_ids))
             if len(labels):
