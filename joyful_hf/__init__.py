@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from .modeling.configuration_dialogue_gcn import DialogueGCNConfig as DialogueGCNConfig
     from .modeling.configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .modeling.configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .modeling.configuration_gban import GBANConfig as GBANConfig
     from .modeling.configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .modeling.configuration_jmt import JMTConfig as JMTConfig
     from .modeling.configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .modeling.configuration_lmam import LMAMConfig as LMAMConfig
     from .modeling.configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .modeling.configuration_m3net import M3NetConfig as M3NetConfig
     from .modeling.configuration_mmgcn import MMGCNConfig as MMGCNConfig
@@ -41,12 +43,16 @@ if TYPE_CHECKING:
     from .modeling.modeling_dialogue_rnn import DialogueRNNModel as DialogueRNNModel
     from .modeling.modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling.modeling_foal_net import FoalNetModel as FoalNetModel
+    from .modeling.modeling_gban import GBANForEmotionRecognition as GBANForEmotionRecognition
+    from .modeling.modeling_gban import GBANModel as GBANModel
     from .modeling.modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
     from .modeling.modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling.modeling_jmt import JMTForEmotionRecognition as JMTForEmotionRecognition
     from .modeling.modeling_jmt import JMTModel as JMTModel
     from .modeling.modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling.modeling_joyful import JoyfulModel as JoyfulModel
+    from .modeling.modeling_lmam import LMAMForEmotionRecognition as LMAMForEmotionRecognition
+    from .modeling.modeling_lmam import LMAMModel as LMAMModel
     from .modeling.modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
     from .modeling.modeling_m2fnet import M2FNetModel as M2FNetModel
     from .modeling.modeling_m3net import M3NetForEmotionRecognition as M3NetForEmotionRecognition
@@ -59,6 +65,7 @@ if TYPE_CHECKING:
     from .modeling.outputs import FoalNetOutput as FoalNetOutput
     from .processing.dialogue_error import DialogueError as DialogueError
     from .processing.processing_foal_net import FoalNetProcessor as FoalNetProcessor
+    from .processing.processing_gban import GBANProcessor as GBANProcessor
     from .processing.processing_joyful import JoyfulProcessor as JoyfulProcessor
     from .processing.pyg import batch_to_pyg as batch_to_pyg
     from .processing.pyg import pyg_to_batch as pyg_to_batch
@@ -96,6 +103,10 @@ _MODULES = {
     "FoalNetModel": "modeling.modeling_foal_net",
     "FoalNetOutput": "modeling.outputs",
     "FoalNetProcessor": "processing.processing_foal_net",
+    "GBANConfig": "modeling.configuration_gban",
+    "GBANForEmotionRecognition": "modeling.modeling_gban",
+    "GBANModel": "modeling.modeling_gban",
+    "GBANProcessor": "processing.processing_gban",
     "GraphSmileConfig": "modeling.configuration_graph_smile",
     "GraphSmileForEmotionRecognition": "modeling.modeling_graph_smile",
     "GraphSmileModel": "modeling.modeling_graph_smile",
@@ -108,13 +119,16 @@ _MODULES = {
     "JoyfulProcessor": "processing.processing_joyful",
     "JoyfulTrainer": "training.trainer",
     "JoyfulTrainingArguments": "training.arguments",
-    "M3NetConfig": "modeling.configuration_m3net",
-    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
-    "M3NetModel": "modeling.modeling_m3net",
+    "LMAMConfig": "modeling.configuration_lmam",
+    "LMAMForEmotionRecognition": "modeling.modeling_lmam",
+    "LMAMModel": "modeling.modeling_lmam",
     "M2FNetConfig": "modeling.configuration_m2fnet",
     "M2FNetExtractorLoss": "modeling.extractor_loss",
     "M2FNetForEmotionRecognition": "modeling.modeling_m2fnet",
     "M2FNetModel": "modeling.modeling_m2fnet",
+    "M3NetConfig": "modeling.configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling.modeling_m3net",
+    "M3NetModel": "modeling.modeling_m3net",
     "MMGCNConfig": "modeling.configuration_mmgcn",
     "MMGCNForEmotionRecognition": "modeling.modeling_mmgcn",
     "MMGCNModel": "modeling.modeling_mmgcn",
@@ -165,6 +179,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetProcessor",
+    "GBANConfig",
+    "GBANForEmotionRecognition",
+    "GBANModel",
+    "GBANProcessor",
     "GraphSmileConfig",
     "GraphSmileForEmotionRecognition",
     "GraphSmileModel",
@@ -177,6 +195,9 @@ __all__ = [
     "JoyfulProcessor",
     "JoyfulTrainer",
     "JoyfulTrainingArguments",
+    "LMAMConfig",
+    "LMAMForEmotionRecognition",
+    "LMAMModel",
     "M2FNetConfig",
     "M2FNetExtractorLoss",
     "M2FNetForEmotionRecognition",

@@ -140,6 +140,14 @@ _PUBLISHED_JOYFUL = {
 _CHOSEN_ON_TEST = "There the epoch was chosen on the test set; here it is chosen on validation data."
 _STANDARDIZED = "Unlike there, features are standardized with the statistics of the training data"
 
+# Its early stopping looks at each epoch's accuracy.
+_PUBLISHED_GBAN = {
+    **_NOTHING_ADDED,
+    **{"learning_rate": 1e-4, "weight_decay": 0, "adam_beta2": 0.9, "per_device_train_batch_size": 32},
+    **{"num_train_epochs": 100, "max_grad_norm": 5, "early_stopping_patience": 5},
+    "metric_for_best_model": "accuracy",
+}
+
 FAMILIES: dict[str, Family] = {}
 """Name -> family."""
 
@@ -624,6 +632,89 @@ for _family in (
                     **{"num_train_epochs": 150, "class_balance": 1},
                 },
                 f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="gban",
+        title="GBAN",
+        model_type="gban",
+        config=".modeling.configuration_gban:GBANConfig",
+        model=".modeling.modeling_gban:GBANForEmotionRecognition",
+        processor=".processing.processing_gban:GBANProcessor",
+        words=(
+            "sees one utterance at a time, as frames of speech and as words: each is aligned with the other by "
+            "attention, and gates weigh what the modalities say, aligned and on their own. It does not read the other "
+            "utterances of the dialogue."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended.",
+        paper=Paper(
+            authors="Liu et al., Interspeech 2020",
+            arxiv="2201.06309",
+            bibtex="""\
+@inproceedings{liu-etal-2020-group,
+  title     = {Group Gated Fusion on Attention-Based Bidirectional Alignment for Multimodal Emotion Recognition},
+  author    = {Liu, Pengfei and Li, Kun and Meng, Helen},
+  booktitle = {Proceedings of Interspeech 2020},
+  year      = {2020}
+}""",
+        ),
+        # Their code saves Keras files, which `joyful convert` does not read.
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, but padding takes no part.",
+                _PUBLISHED_GBAN,
+                "Word vectors begin at random; there they begin as GloVe's.",
+            ),
+            "paper": Preset(
+                "This model has the paper's alignment in the network of the authors' code.",
+                _PUBLISHED_GBAN,
+                "Word vectors begin at random; there they begin as GloVe's.",
+            ),
+        },
+        # The published batch. The published rate, 1e-4, is for 100 epochs.
+        training_defaults={"learning_rate": 1e-3, "per_device_train_batch_size": 32},
+    ),
+    Family(
+        name="lmam",
+        title="LMAM",
+        model_type="lmam",
+        config=".modeling.configuration_lmam:LMAMConfig",
+        model=".modeling.modeling_lmam:LMAMForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "matches each modality with the text of the whole dialogue, by one matrix of low rank for all of them, in "
+            "place of the fusion of a recurrent network. joyful_hf built it from the authors' published code; the "
+            "paper's equations are not known to us."
+        ),
+        recommended_words=(
+            "This model has the authors' form with its mistakes mended, at a smaller width, on a bidirectional LSTM."
+        ),
+        paper=Paper(
+            authors="Shou et al., IEEE Transactions on Affective Computing 2025",
+            arxiv="2306.17799",
+            bibtex="""\
+@article{shou-etal-2025-lmam,
+  title   = {A Low-Rank Matching Attention Based Cross-Modal Feature Fusion Method for Conversational Emotion
+             Recognition},
+  author  = {Shou, Yuntao and Liu, Huan and Cao, Xiangyong and Meng, Deyu and Dong, Bo},
+  journal = {IEEE Transactions on Affective Computing},
+  volume  = {16},
+  number  = {2},
+  year    = {2025}
+}""",
+        ),
+        released="lmam",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, on its LSTM host.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, weight decay is decoupled from the gradient, and the loss leaves padding out. "
+                f"{_CHOSEN_ON_TEST}",
             )
         },
     ),

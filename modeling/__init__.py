@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from .configuration_dialogue_gcn import DialogueGCNConfig as DialogueGCNConfig
     from .configuration_dialogue_rnn import DialogueRNNConfig as DialogueRNNConfig
     from .configuration_foal_net import FoalNetConfig as FoalNetConfig
+    from .configuration_gban import GBANConfig as GBANConfig
     from .configuration_graph_smile import GraphSmileConfig as GraphSmileConfig
     from .configuration_jmt import JMTConfig as JMTConfig
     from .configuration_joyful import JoyfulConfig as JoyfulConfig
+    from .configuration_lmam import LMAMConfig as LMAMConfig
     from .configuration_m2fnet import M2FNetConfig as M2FNetConfig
     from .configuration_m3net import M3NetConfig as M3NetConfig
     from .configuration_mmgcn import MMGCNConfig as MMGCNConfig
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from .modeling_foal_net import FoalNetForEmotionRecognition as FoalNetForEmotionRecognition
     from .modeling_foal_net import FoalNetModel as FoalNetModel
     from .modeling_foal_net import FoalNetPreTrainedModel as FoalNetPreTrainedModel
+    from .modeling_gban import GBANForEmotionRecognition as GBANForEmotionRecognition
+    from .modeling_gban import GBANModel as GBANModel
+    from .modeling_gban import GBANPreTrainedModel as GBANPreTrainedModel
     from .modeling_graph_smile import GraphSmileForEmotionRecognition as GraphSmileForEmotionRecognition
     from .modeling_graph_smile import GraphSmileModel as GraphSmileModel
     from .modeling_graph_smile import GraphSmilePreTrainedModel as GraphSmilePreTrainedModel
@@ -39,6 +44,9 @@ if TYPE_CHECKING:
     from .modeling_joyful import JoyfulForEmotionRecognition as JoyfulForEmotionRecognition
     from .modeling_joyful import JoyfulModel as JoyfulModel
     from .modeling_joyful import JoyfulPreTrainedModel as JoyfulPreTrainedModel
+    from .modeling_lmam import LMAMForEmotionRecognition as LMAMForEmotionRecognition
+    from .modeling_lmam import LMAMModel as LMAMModel
+    from .modeling_lmam import LMAMPreTrainedModel as LMAMPreTrainedModel
     from .modeling_m2fnet import M2FNetForEmotionRecognition as M2FNetForEmotionRecognition
     from .modeling_m2fnet import M2FNetModel as M2FNetModel
     from .modeling_m2fnet import M2FNetPreTrainedModel as M2FNetPreTrainedModel
@@ -76,6 +84,10 @@ _MODULES = {
     "FoalNetModel": "modeling_foal_net",
     "FoalNetOutput": "outputs",
     "FoalNetPreTrainedModel": "modeling_foal_net",
+    "GBANConfig": "configuration_gban",
+    "GBANForEmotionRecognition": "modeling_gban",
+    "GBANModel": "modeling_gban",
+    "GBANPreTrainedModel": "modeling_gban",
     "GraphSmileConfig": "configuration_graph_smile",
     "GraphSmileForEmotionRecognition": "modeling_graph_smile",
     "GraphSmileModel": "modeling_graph_smile",
@@ -88,14 +100,18 @@ _MODULES = {
     "JoyfulForEmotionRecognition": "modeling_joyful",
     "JoyfulModel": "modeling_joyful",
     "JoyfulPreTrainedModel": "modeling_joyful",
-    "M3NetConfig": "configuration_m3net",
-    "M3NetForEmotionRecognition": "modeling_m3net",
-    "M3NetModel": "modeling_m3net",
-    "M3NetPreTrainedModel": "modeling_m3net",
+    "LMAMConfig": "configuration_lmam",
+    "LMAMForEmotionRecognition": "modeling_lmam",
+    "LMAMModel": "modeling_lmam",
+    "LMAMPreTrainedModel": "modeling_lmam",
     "M2FNetConfig": "configuration_m2fnet",
     "M2FNetForEmotionRecognition": "modeling_m2fnet",
     "M2FNetModel": "modeling_m2fnet",
     "M2FNetPreTrainedModel": "modeling_m2fnet",
+    "M3NetConfig": "configuration_m3net",
+    "M3NetForEmotionRecognition": "modeling_m3net",
+    "M3NetModel": "modeling_m3net",
+    "M3NetPreTrainedModel": "modeling_m3net",
     "MMGCNConfig": "configuration_mmgcn",
     "MMGCNForEmotionRecognition": "modeling_mmgcn",
     "MMGCNModel": "modeling_mmgcn",
@@ -125,6 +141,10 @@ __all__ = [
     "FoalNetModel",
     "FoalNetOutput",
     "FoalNetPreTrainedModel",
+    "GBANConfig",
+    "GBANForEmotionRecognition",
+    "GBANModel",
+    "GBANPreTrainedModel",
     "GraphSmileConfig",
     "GraphSmileForEmotionRecognition",
     "GraphSmileModel",
@@ -137,6 +157,10 @@ __all__ = [
     "JoyfulForEmotionRecognition",
     "JoyfulModel",
     "JoyfulPreTrainedModel",
+    "LMAMConfig",
+    "LMAMForEmotionRecognition",
+    "LMAMModel",
+    "LMAMPreTrainedModel",
     "M2FNetConfig",
     "M2FNetForEmotionRecognition",
     "M2FNetModel",

@@ -1,6 +1,7 @@
 """`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
@@ -142,7 +143,18 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     @property
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
-        return [key for modality, dim in self._streams.items() for key in _keys(modality, dim)] + ["labels"]
+        return [key for modality in self._streams for key in self._keys(modality)] + ["labels"]
+
+    def _keys(self, modality: str) -> tuple[str, str]:
+        """Keys of the batch for a stream and its mask."""
+        if self._streams[modality] is None:
+            return "input_values", "attention_mask"
+        return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
+
+    @property
+    def _limits(self) -> dict[str, str]:
+        """Modality -> the parameter that says how long its sequences may be."""
+        return {"visual": "max_video_frames"}
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
@@ -220,10 +232,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 "%d of %d utterances have audio of more than max_audio_seconds=%g, which was cut",
                 *(cuts.waveforms, len(encoded), self.max_audio_seconds),
             )
-        if cuts.videos:
+        for parameter, count in sorted(cuts.sequences.items()):
             logger.warning(
-                "%d of %d utterances have more than max_video_frames=%d, which were cut",
-                *(cuts.videos, len(encoded), self.max_video_frames),
+                "%d of %d utterances have more than %s=%d, which were cut",
+                *(count, len(encoded), parameter, getattr(self, parameter)),
             )
         warn_of(cuts.failures)
         return encoded
@@ -233,22 +245,23 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     ) -> list[EncodedUtterance]:
         targets = encode_targets(utterances, problem_type, self.label2id, name)
         places = [utterance_name(name, index) for index in range(len(utterances))]
-        waveforms = self._waveforms(utterances, places, cuts) if self.reads_media else [None] * len(utterances)
+        encodes = None in self.dims.values()
+        media = self._encode_raw(utterances, places, cuts) if encodes else [None] * len(utterances)
         return [
             EncodedUtterance(
-                streams=self._encode_streams(utterance, place, waveform, cuts),
+                streams=self._encode_streams(utterance, place, raw, cuts),
                 **{key: None if rows is None else rows[index : index + 1] for key, rows in targets.items()},
             )
-            for index, (utterance, place, waveform) in enumerate(zip(utterances, places, waveforms, strict=True))
+            for index, (utterance, place, raw) in enumerate(zip(utterances, places, media, strict=True))
         ]
 
     def _encode_streams(
-        self, utterance: Utterance, place: str, waveform: np.ndarray | None, cuts: "Cuts"
+        self, utterance: Utterance, place: str, raw: np.ndarray | None, cuts: "Cuts"
     ) -> dict[str, np.ndarray]:
         streams = {}
         for modality, dim in self._streams.items():
             if dim is None:
-                sequence = waveform
+                sequence = raw
             else:
                 sequence = get_frames(utterance, modality, dim, place)
                 if sequence is None and modality != "text" and get_medium(utterance, MEDIA_KEYS[modality]) is not None:
@@ -256,16 +269,18 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                         f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"
                     )
-            if modality == "visual" and sequence is not None and len(sequence) > self.max_video_frames:
-                sequence = sequence[: self.max_video_frames]
-                cuts.videos += 1
+            parameter = self._limits.get(modality)
+            if parameter is not None and sequence is not None and len(sequence) > getattr(self, parameter):
+                sequence = sequence[: getattr(self, parameter)]
+                cuts.sequences[parameter] += 1
             if sequence is not None:
                 streams[modality] = sequence
         return streams
 
-    def _waveforms(
+    def _encode_raw(
         self, utterances: Sequence[Utterance], places: Sequence[str], cuts: "Cuts"
     ) -> Iterator[np.ndarray | None]:
+        """The medium of each utterance that the model itself encodes, here the waveform."""
         for read, failure in self.read_media(utterances, places):
             if failure is not None:
                 cuts.failures.append(failure)
@@ -303,7 +318,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             sequences, mask = pad_sequences(
                 [example.streams.get(modality) for example in encoded], () if dim is None else (dim,)
             )
-            key, mask_key = _keys(modality, dim)
+            key, mask_key = self._keys(modality)
             batch[key] = sequences
             batch[mask_key] = mask.astype(np.int64) if dim is None else mask
         batch |= join_targets(encoded)
@@ -342,15 +357,9 @@ class Cuts:
     """Counts of utterances longer than the processor reads, and the recordings that could not be read."""
 
     waveforms: int = 0
-    videos: int = 0
+    sequences: Counter[str] = field(default_factory=Counter)
+    """By the parameter that says how long they may be."""
     failures: list[ExtractionFailure] = field(default_factory=list)
-
-
-def _keys(modality: str, dim: int | None) -> tuple[str, str]:
-    """Keys of the batch for a stream and its mask."""
-    if dim is None:
-        return "input_values", "attention_mask"
-    return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
 
 
 def _is_utterance(record: Any) -> bool:

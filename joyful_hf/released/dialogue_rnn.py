@@ -34,7 +34,7 @@ def convert_released_dialogue_rnn_state_dict(state: Mapping[str, Tensor]) -> dic
                 converted[f"{ours}.{part}"] = state[f"{name}.{part}"]
     for released, ours in _DIRECTIONS.items():
         below = {key.removeprefix(f"{released}."): value for key, value in state.items() if key.startswith(released)}
-        converted |= {f"dialogue_rnn.{ours}.{name}": value for name, value in _convert_cell(below)}
+        converted |= {f"dialogue_rnn.{ours}.{name}": value for name, value in convert_cell(below)}
     return converted
 
 
@@ -117,7 +117,7 @@ def _names(state: Mapping[str, Tensor]) -> set[str]:
     return names
 
 
-def _convert_cell(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def convert_cell(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Split the input of each GRU into the utterance's part, which comes first, and the rest."""
     in_size = state["p_cell.weight_ih"].size(1) - state["g_cell.weight_hh"].size(1)
     for released, ours in (_CELLS | _EMOTION_CELL).items():

@@ -22,6 +22,9 @@ from joyful_hf import (
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    GBANConfig,
+    GBANForEmotionRecognition,
+    GBANProcessor,
     GraphSmileConfig,
     GraphSmileForEmotionRecognition,
     JMTConfig,
@@ -29,6 +32,8 @@ from joyful_hf import (
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    LMAMConfig,
+    LMAMForEmotionRecognition,
     M2FNetConfig,
     M2FNetForEmotionRecognition,
     M3NetConfig,
@@ -361,6 +366,25 @@ def _sdt(**kwargs: Any) -> SDTConfig:
     return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
 
 
+_GBAN_SIZES = {
+    "frame_filters": [6, 8],
+    "text_filters": 4,
+    "lstm_size": 6,
+    "gate_size": 8,
+    "classifier_hidden_size": 8,
+    "hidden_dropout_prob": 0.1,
+}
+
+
+def _no_words(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
+    """Text takes part where it comes as frames."""
+    return {} if "text_features" in dialogues[0]["utterances"][0] else {"text_dim": 0}
+
+
+def _gban(**kwargs: Any) -> GBANConfig:
+    return GBANConfig(**(_GBAN_SIZES | kwargs))
+
+
 _GRAPH_SMILE_SIZES = {"projection_size": 12, "graph_num_layers": 2, "hidden_dropout_prob": 0.1, "shift_window": 3}
 _GRAPH_SMILE = (GraphSmileForEmotionRecognition, JoyfulProcessor, ("classification", "sentiment", "shift"))
 
@@ -384,6 +408,18 @@ def _m3net(**kwargs: Any) -> M3NetConfig:
 def _m3net_released(**kwargs: Any) -> M3NetConfig:
     numbered = {"num_hyperedge_weights": 99, "num_node_weights": 99, "hidden_dropout_prob": 0.1}
     return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
+
+
+_LMAM = (LMAMForEmotionRecognition, JoyfulProcessor, ("classification",))
+_LMAM_SIZES = {"projection_size": 12, "global_size": 6, "party_size": 5, "emotion_size": 4, "hidden_dropout_prob": 0.1}
+
+
+def _lmam(**kwargs: Any) -> LMAMConfig:
+    return LMAMConfig(**(_LMAM_SIZES | {"rank": 4, "num_hidden_layers": 1} | kwargs))
+
+
+def _lmam_dialogue_rnn(**kwargs: Any) -> LMAMConfig:
+    return LMAMConfig(**(_LMAM_SIZES | {"host": "dialogue_rnn"} | kwargs))
 
 
 _JMT = (JMTForEmotionRecognition, JoyfulProcessor, ("classification",))
@@ -418,6 +454,13 @@ def _cogmen(**kwargs: Any) -> JoyfulConfig:
 
 RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("cogmen", _cogmen, JoyfulForEmotionRecognition, JoyfulProcessor, ("classification",)),
+    FamilyCase(
+        "gban-recommended",
+        _gban,
+        *(GBANForEmotionRecognition, GBANProcessor, ("classification",)),
+        reads_dialogues=False,
+        processor_parameters=_no_words,
+    ),
     FamilyCase("dialogue-gcn-recommended", _dialogue_gcn, *_DIALOGUE_GCN),
     FamilyCase(
         "dialogue-gcn-released",
@@ -438,6 +481,8 @@ RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("m3net-released", _m3net_released, *_M3NET),
     FamilyCase("jmt-recommended", _jmt, *_JMT),
     FamilyCase("jmt-released", _jmt_released, *_JMT),
+    FamilyCase("lmam-recommended", _lmam, *_LMAM),
+    FamilyCase("lmam-dialogue-rnn", _lmam_dialogue_rnn, *_LMAM),
     FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
     FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
     FamilyCase("mmgcn-recommended", _mmgcn, *_MMGCN),
