@@ -1,7 +1,8 @@
 """The table of families: everything that the package knows of a system beyond its configuration, model and processor.
 
 A row is all that a family needs to be trained by command, described by a card, predicted, exported, pushed and loaded
-again; `joyful_hf.register_family` adds one from outside the package.
+again; `joyful_hf.register_family` adds one from outside the package. One file because the rows are a table: whoever
+adds one looks at the others.
 """
 
 from collections.abc import Mapping
@@ -206,6 +207,7 @@ for _family in (
   year      = {2023}
 }""",
         ),
+        released="joyful",
         tags=("graph-neural-network",),
         presets={
             "paper": Preset(
@@ -218,6 +220,17 @@ for _family in (
                 "paper's: modalities are fused by auto-encoders, and the contrast is between the graph and its views.",
                 _PUBLISHED_JOYFUL,
                 f"{_STANDARDIZED}, and the learning rate stays constant; there a plateau lowers it.",
+            ),
+            "cogmen": Preset(
+                "This model has the form of COGMEN (Joshi et al., NAACL 2022, arXiv 2205.02455), whose network is the "
+                "released one's graph behind a transformer over the joined features, without fusion and contrast.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 55},
+                },
+                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau "
+                "lowers it.",
             ),
         },
     ),
@@ -289,6 +302,7 @@ for _family in (
   doi       = {10.21437/Interspeech.2024-1462}
 }""",
         ),
+        released="foal_net",
         # The code has AdamW at torch's weight decay, and a schedule that it never passes on.
         presets={
             "released": Preset(
@@ -536,6 +550,46 @@ for _family in (
                     **_NOTHING_ADDED,
                     **{"learning_rate": 1e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
                     **{"num_train_epochs": 80, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="mmgcn",
+        title="MMGCN",
+        model_type="mmgcn",
+        config=".modeling.configuration_mmgcn:MMGCNConfig",
+        model=".modeling.modeling_mmgcn:MMGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "makes each modality of each utterance a node, joins all utterances within a modality and all modalities "
+            "within an utterance by how alike they are, and convolves over this graph many times. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, and four layers.",
+        paper=Paper(
+            authors="Hu et al., ACL-IJCNLP 2021",
+            arxiv="2107.06779",
+            bibtex="""\
+@inproceedings{hu-etal-2021-mmgcn,
+  title     = {{MMGCN}: Multimodal Fusion via Deep Graph Convolution Network for Emotion Recognition in
+               Conversation},
+  author    = {Hu, Jingwen and Liu, Yuchen and Zhao, Jinming and Jin, Qin},
+  booktitle = {Proceedings of ACL-IJCNLP 2021},
+  pages     = {5666--5675},
+  year      = {2021}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="mmgcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 20, "class_balance": 1},
                 },
                 f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
             )

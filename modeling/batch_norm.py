@@ -16,6 +16,7 @@ class PackedBatchNorm(nn.BatchNorm1d):
     """
 
     reach = ALONE
+    without_weight_decay = ("weight",)
 
     def __init__(self, size: int, with_padding: bool = False) -> None:
         super().__init__(size)

@@ -74,6 +74,7 @@ class GraphSmileConfig(DialogueConfig):
         "shift_loss_weight",
     )
 
+    relation_scheme: str = "same_or_other"
     input_dropout_prob: float | int = 0.0
     modality_dropout_prob: float | int = 0.0
     text_norm: str = "none"
@@ -148,7 +149,7 @@ class GraphSmileConfig(DialogueConfig):
 
     @classmethod
     def released(cls, **overrides: Any) -> "GraphSmileConfig":
-        """What the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
+        """The form that the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
 
         The weight of an edge belongs to its number in the dialogue, which is the authors' for a dialogue alone and
         makes prediction independent of the batch; `edge_weights="batch"` is theirs in a batch too.

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 
 from .configuration_dialogue import DialogueConfig, unless_given
-from .tasks import SINGLE_LABEL
+from .focal_loss import CLASSIFICATION_LOSSES, check_classification_loss
 
 
 @strict
@@ -61,7 +61,7 @@ class M3NetConfig(DialogueConfig):
         "text_norm": ("none", "batch", "padded_batch"),
         "speakers": ("all", "text"),
         "hyper_weights": ("kind", "dialogue", "batch"),
-        "classification_loss": ("cross_entropy", "focal", "released_focal"),
+        "classification_loss": CLASSIFICATION_LOSSES,
     }
     sizes: ClassVar[tuple[str, ...]] = (
         *DialogueConfig.sizes,
@@ -70,6 +70,7 @@ class M3NetConfig(DialogueConfig):
     )
     not_negative: ClassVar[tuple[str, ...]] = (*DialogueConfig.not_negative, "focal_gamma")
 
+    relation_scheme: str = "same_or_other"
     input_dropout_prob: float | int = 0.0
     modality_dropout_prob: float | int = 0.0
     text_layers: int = 1
@@ -113,17 +114,11 @@ class M3NetConfig(DialogueConfig):
 
     def validate_focus(self) -> None:
         """Check that a focal loss is asked for where there is one."""
-        if self.classification_loss == "cross_entropy":
-            return
-        if self.problem_type not in (None, SINGLE_LABEL) or self.label_smoothing:
-            raise ValueError(
-                f"classification_loss={self.classification_loss!r} is of single labels without label_smoothing; "
-                "choose 'cross_entropy'"
-            )
+        check_classification_loss(self)
 
     @classmethod
     def released(cls, **overrides: Any) -> "M3NetConfig":
-        """What the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
+        """The form that the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
 
         Weights belong to numbers in the dialogue and padding is left out, which is the authors' form for a dialogue
         alone and makes prediction independent of the batch; `hyper_weights="batch"` with `reads_padding=True` is

@@ -55,6 +55,7 @@ class SDTConfig(DialogueConfig):
     )
     above_zero: ClassVar[tuple[str, ...]] = (*DialogueConfig.above_zero, "distillation_temperature")
 
+    relation_scheme: str = "same_or_other"
     input_dropout_prob: float | int = 0.0
     modality_dropout_prob: float | int = 0.0
     projection_size: int = 128
@@ -81,7 +82,7 @@ class SDTConfig(DialogueConfig):
 
     @classmethod
     def released(cls, **overrides: Any) -> "SDTConfig":
-        """What the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
+        """The form that the authors' code computes for IEMOCAP, at its sizes. Every field can be overridden.
 
         For MELD: `unimodal_gate="identity"`, `distillation_temperature=8`, and its own sizes and speakers.
         """

@@ -21,7 +21,7 @@ CONTEXT_ATTENTIONS = ("general", "simple", "dot", "concat")
 
 
 class States(NamedTuple):
-    """What b dialogues remember of their utterances so far."""
+    """The memory of b dialogues of their utterances so far."""
 
     global_state: Tensor
     """(b, global_size): g_t."""
@@ -87,7 +87,7 @@ class ContextAttention(nn.Module):
         return self.transform(utterances) if self.kind in ("general", "concat") else utterances
 
     def forward(self, query: Tensor, memory: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What is asked with (b, ...), and states (b, t, global_size) -> c_t (b, global_size), its weights (b, t).
+        """Attend: what is asked with (b, ...), and states (b, t, global_size) -> c_t (b, global_size), its weights (b, t).
 
         Args:
             seen: (t,) bool, the states that are there; all by default.

@@ -215,6 +215,8 @@ class GraphSmileForEmotionRecognition(SpeakerGraphClassifierMixin, GraphSmilePre
     The loss is the sum of the three times their weights, which may be learnt: L_i / (2 s_i^2) + log(1 + s_i^2).
     """
 
+    reach = SpeakerGraphClassifierMixin.reach  # the losses change nothing of it
+
     def __init__(self, config: GraphSmileConfig) -> None:
         super().__init__(config)
         self.graph_smile = GraphSmileModel(config)

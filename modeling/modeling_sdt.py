@@ -162,6 +162,8 @@ class SDTForEmotionRecognition(SpeakerGraphClassifierMixin, SDTPreTrainedModel):
     each a mean over the utterances that have the student's modality.
     """
 
+    reach = SpeakerGraphClassifierMixin.reach  # the losses change nothing of it
+
     def __init__(self, config: SDTConfig) -> None:
         super().__init__(config)
         num_labels = len(config.id2label or ())

@@ -13,8 +13,8 @@ _NAMES = {
         "negative sad sadness anger angry ang fear fearful fea disgust disgusted dis frustration frustrated fru "
         "contempt anxious worried depressed"
     ),
-    NEUTRAL: "neutral neu",
-    POSITIVE: "positive happy happiness hap joy joyful excitement excited exc love amusement relaxed grateful",
+    NEUTRAL: "neutral neu calm",
+    POSITIVE: "positive happy happiness hap joy joyful excitement excited exc love affection amusement relaxed",
 }
 _SENTIMENTS = {name: sentiment for sentiment, names in _NAMES.items() for name in names.split()}
 

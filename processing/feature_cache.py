@@ -16,7 +16,7 @@ from .media import as_source, audio_of
 logger = logging.getLogger(__name__)
 
 # Part of every name: a new number forgets the vectors of a version that read media in another way.
-_READING = 2
+_READING = 3
 
 
 class FeatureCache:

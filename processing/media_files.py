@@ -57,14 +57,15 @@ class MediaFile:
         """The duration in the header, or 0."""
         return (self.container.duration or 0) / MICROSECONDS
 
-    def frames(self, stream: Any, start: float) -> Iterator[tuple[float, Any]]:
-        """Yield the frames of a stream from before `start` on, each after its time in seconds since the beginning."""
+    def frames(self, stream: Any, start: float) -> Iterator[tuple[float | None, Any]]:
+        """Yield the frames of a stream from before `start` on, each after its time in seconds since the beginning.
+
+        The time is None where the file does not tell.
+        """
         if start > _PREROLL:
             self.container.seek(round((start - _PREROLL + self.origin) * MICROSECONDS))
-        seconds = 0.0
         for frame in self.container.decode(stream):
-            seconds = seconds if frame.time is None else frame.time - self.origin
-            yield seconds, frame
+            yield None if frame.time is None else frame.time - self.origin, frame
 
     def duration_of(self, stream: Any, needed: float) -> float:
         """Return the second at which a stream ends.

@@ -1,9 +1,12 @@
 """The pictures of recordings, decoded: some of each utterance, spread evenly over its time."""
 
 import struct
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from operator import itemgetter
+from typing import Any, Self
 
 import numpy as np
 
@@ -40,17 +43,29 @@ def _passes(cuts: Sequence[Cut], num_frames: int) -> Passes:
     return Passes(cuts, partial(_walk, num_frames=num_frames))
 
 
+@dataclass
 class _Shot:
     """The pictures of one cut, as they are found."""
 
-    def __init__(self, wanted: np.ndarray) -> None:
-        self.wanted = wanted
-        """Seconds (num_frames,)."""
-        self.frames: list[Any] = []
+    wanted: np.ndarray
+    """Seconds (num_frames,)."""
+    frames: list[Any] = field(default_factory=list)
+    error: MediaError | None = None
+
+    @classmethod
+    def of(cls, cut: Cut, duration: float, num_frames: int) -> Self:
+        """Make the shot of a cut of a video of so many seconds."""
+        try:
+            if cut.start > 0 or cut.end is not None:
+                check_cut(cut.start, cut.end, duration)
+        except MediaError as error:
+            return cls(np.zeros(0), error=error)
+        last = duration if cut.end is None else min(cut.end, duration)
+        return cls(cut.start + (np.arange(num_frames) + 0.5) / num_frames * (last - cut.start))
 
     @property
-    def is_whole(self) -> bool:
-        return len(self.frames) == len(self.wanted)
+    def is_done(self) -> bool:
+        return self.error is not None or len(self.frames) == len(self.wanted)
 
 
 def _walk(file: MediaFile, cuts: Sequence[Cut], num_frames: int) -> Iterator[np.ndarray | MediaError]:
@@ -62,38 +77,27 @@ def _walk(file: MediaFile, cuts: Sequence[Cut], num_frames: int) -> Iterator[np.
     _check_size(stream.codec_context)
     latest = max(max(cut.start, (cut.end or 0.0) - END_TOLERANCE) for cut in cuts)
     duration = file.duration_of(stream, needed=latest)
-    shots = [_shot_of(cut, duration, num_frames) for cut in cuts]
-    times = sorted(
-        (float(time), number) for number, shot in enumerate(shots) if isinstance(shot, _Shot) for time in shot.wanted
-    )
+    shots = deque(_Shot.of(cut, duration, num_frames) for cut in cuts)
+    times = sorted(((time, shot) for shot in shots for time in shot.wanted), key=itemgetter(0))
     convert = import_optional("av.video.reformatter", "media", "decoding video").VideoReformatter().reformat
     reel = _Reel(file, stream)
-    yielded = 0
-    for time, number in times:
-        while yielded < len(shots) and not isinstance(shot := shots[yielded], _Shot):
-            yield shot
-            yielded += 1
-        picture = reel.seen_at(time)
-        shot = shots[number]
-        if isinstance(picture, MediaError):
-            shots[number] = picture
-        elif isinstance(shot, _Shot):
-            shot.frames.append(picture)
-        while yielded < len(shots) and isinstance(shot := shots[yielded], _Shot) and shot.is_whole:
-            yield _pictures(shot.frames, convert)
-            shot.frames.clear()
-            yielded += 1
-    yield from (shot for shot in shots[yielded:] if not isinstance(shot, _Shot))
+    for time, shot in times:
+        try:
+            shot.frames.append(reel.seen_at(time))
+        except MediaError as error:
+            shot.error = error
+        while shots and shots[0].is_done:
+            yield _finished(shots.popleft(), convert)
+    yield from (_finished(shot, convert) for shot in shots)
 
 
-def _shot_of(cut: Cut, duration: float, num_frames: int) -> "_Shot | MediaError":
-    try:
-        if cut.start > 0 or cut.end is not None:
-            check_cut(cut.start, cut.end, duration)
-    except MediaError as error:
-        return error
-    last = duration if cut.end is None else min(cut.end, duration)
-    return _Shot(cut.start + (np.arange(num_frames) + 0.5) / num_frames * (last - cut.start))
+def _finished(shot: _Shot, convert: Any) -> np.ndarray | MediaError:
+    """Bring frames to RGB, to the size of the first one, and upright: (frames, height, width, 3) uint8."""
+    if shot.error is not None:
+        return shot.error
+    frames, shot.frames = shot.frames, []  # pictures that were passed on take no more memory
+    form = {"width": frames[0].width, "height": frames[0].height, "format": "rgb24"}
+    return np.stack([_upright(convert(frame, **form).to_ndarray(), frame) for frame in frames])
 
 
 class _Reel:
@@ -101,12 +105,16 @@ class _Reel:
 
     def __init__(self, file: MediaFile, stream: Any) -> None:
         self._file, self._stream = file, stream
-        self._frames: Iterator[tuple[float, Any]] | None = None
+        self._frames: Iterator[tuple[float | None, Any]] | None = None
         self._shown: tuple[float, Any] | None = None
         self._next: tuple[float, Any] | None = None
 
-    def seen_at(self, seconds: float) -> Any | MediaError:
-        """Return the frame that is seen at a time, which is not before that of the last call."""
+    def seen_at(self, seconds: float) -> Any:
+        """Return the frame that is seen at a time, which is not before that of the last call.
+
+        Raises:
+            MediaError: there are no pictures, or they break off before.
+        """
         if self._frames is None or (self._next is not None and is_far(seconds, self._next[0])):
             self._frames = self._file.frames(self._stream, seconds)
             self._shown = self._next = None
@@ -114,23 +122,21 @@ class _Reel:
         while self._next is not None and (self._shown is None or self._next[0] <= seconds):
             self._advance()
         if self._shown is None:
-            return MediaError("there are no pictures")
+            raise MediaError("there are no pictures")
         begins, frame = self._shown
         ends = begins + float((frame.duration or 0) * (frame.time_base or 0))
         if self._next is None and seconds > ends:
-            try:
-                self._file.refuse_broken_off(self._stream, ends)
-            except MediaError as error:
-                return error
+            self._file.refuse_broken_off(self._stream, ends)
         return frame
 
     def _advance(self) -> None:
         assert self._frames is not None, "a pass has begun"
-        self._shown, self._next = self._next, next(self._frames, None)
-        if self._shown is None and self._next is None:
-            return
-        if self._next is not None:
-            _check_size(self._next[1])
+        seconds, frame = next(self._frames, (None, None))
+        self._shown, self._next = self._next, None
+        if frame is not None:
+            _check_size(frame)
+            before = 0.0 if self._shown is None else self._shown[0]
+            self._next = before if seconds is None else seconds, frame
 
 
 def _check_size(picture: Any) -> None:
@@ -138,12 +144,6 @@ def _check_size(picture: Any) -> None:
         raise MediaError(
             f"pictures of {picture.width} x {picture.height} points, and {_MOST_POINTS} points are the most"
         )
-
-
-def _pictures(frames: Sequence[Any], convert: Any) -> np.ndarray:
-    """Bring frames to RGB, to the size of the first one, and upright: (frames, height, width, 3) uint8."""
-    form = {"width": frames[0].width, "height": frames[0].height, "format": "rgb24"}
-    return np.stack([_upright(convert(frame, **form).to_ndarray(), frame) for frame in frames])
 
 
 def _upright(picture: np.ndarray, frame: Any) -> np.ndarray:

@@ -74,7 +74,7 @@ class _Track:
         self._file, self._stream = file, stream
         self._to_floats = load_av().AudioResampler(format="fltp")
         self._channels = stream.codec_context.layout.nb_channels
-        self._frames: Iterator[tuple[float, Any]] | None = None
+        self._frames: Iterator[tuple[float | None, Any]] | None = None
         self._pieces: deque[tuple[float, np.ndarray]] = deque()
         self._position = 0.0
         """The second up to which the track is decoded."""
@@ -109,12 +109,12 @@ class _Track:
     def _decode(self, start: float) -> None:
         """Decode one frame, and keep it unless it ends before `start`."""
         assert self._frames is not None, "a cut has begun"
-        seconds, frame = next(self._frames, (0.0, None))
+        seconds, frame = next(self._frames, (None, None))
         if frame is None:
             self._is_over = True
             return
-        is_next = self._is_heard and abs(seconds - self._position) < _JITTER
-        self._position = self._position if is_next else seconds
+        if seconds is not None and not (self._is_heard and abs(seconds - self._position) < _JITTER):
+            self._position = seconds
         self._is_heard = True
         for part in self._to_floats.resample(frame):
             piece = self._position, part.to_ndarray()

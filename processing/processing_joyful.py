@@ -360,8 +360,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         With N utterances, E edges and B dialogues, its keys are in this order: `dialogue_lengths` (B,); with a
         tokenizer `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
         `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
-        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); `labels` if any utterance has one; `label_shares` (N,
-        num_labels) if labels are votes.
+        `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); `labels` if any utterance has one; `label_shares`
+        (N, num_labels) if labels are votes.
         """
         batch = pack_dialogues(
             encoded,

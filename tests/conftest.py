@@ -72,6 +72,15 @@ def family(request):
     return request.param
 
 
+@pytest.fixture(
+    params=[*FAMILY_CASES, *(case for case in RIVAL_CASES if case.name.endswith("-recommended"))],
+    ids=lambda case: case.name,
+)
+def compiled_family(request):
+    """The same for what takes many seconds per form: of the rivals, the recommended one."""
+    return request.param
+
+
 @pytest.fixture
 def dialogues():
     """Four random dialogues of 5, 9, 1 and 23 utterances, two speakers, all modalities, four emotions."""

@@ -351,8 +351,8 @@ class TestPrecisionAndCompilation:
         assert_trained(model, output)
 
     @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
-    def test_compiled_without_a_break_and_once_for_all_sizes(self, family, training):
-        model, processor = family.make(make_dialogues())
+    def test_compiled_without_a_break_and_once_for_all_sizes(self, compiled_family, training):
+        model, processor = compiled_family.make(make_dialogues())
         compiled = torch.compile(model.train(training), backend="eager", fullgraph=True, dynamic=True)
         for again, lengths in enumerate([(5, 9, 2, 1), (4, 7, 3, 6, 5)]):
             batch = processor(make_dialogues(lengths), return_tensors="pt")

@@ -9,6 +9,7 @@ was found.
 
 import argparse
 import html
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,11 +111,14 @@ def answer(checkpoints: Checkpoints, read: Callable[..., Any], chosen: str, *giv
                 yield shown(working(step))
             else:
                 recognised, read_of = step
-                notes = [*read_of, *notes]
+                notes = [f"{chosen}: {read_of[0]}", *read_of[1:], *notes]
         assert recognised is not None
         files, file_of = files_of(recognised.dialogue)
-        media = [gr.FileData(path=file).model_dump() for file in files]
-        view = view_of(recognised.prediction, media, file_of)
+        # As text: Gradio watches every part of an object, and a long recording has a great many.
+        view = {
+            "text": json.dumps(view_of(recognised.prediction, file_of)),
+            "media": [gr.FileData(path=file).model_dump() for file in files],
+        }
         with TemporaryDirectory() as folder:
             downloads = write_downloads(recognised.prediction, Path(folder))
             yield shown(right(notes), recognised, view, downloads)  # gradio copies the files here
@@ -256,7 +260,13 @@ def make_page(checkpoints: Checkpoints) -> gr.Blocks:
             (recognise_clips, read_clips, [clips]),
         ):
             # The old results go at once, also while others are served first.
-            button.click(lambda: shown(working(Step("Waiting for a free place", 0.0))), None, found, queue=False).then(
+            button.click(
+                lambda: shown(working(Step("Waiting for a free place", 0.0))),
+                None,
+                found,
+                queue=False,
+                show_progress="hidden",
+            ).then(
                 partial(answer, checkpoints, read),
                 [model, *given],
                 found,

@@ -25,9 +25,10 @@ function clock(seconds, decimals = 0) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-function draw(view) {
+function draw(value) {
   element.replaceChildren();
-  if (!view) return;
+  if (!value) return;
+  const view = JSON.parse(value.text), media = value.media;
   const {utterances, signs, speakers, begin, end} = view;
   const length = end - begin;
   const place = seconds => `${100 * (seconds - begin) / length}%`;
@@ -53,8 +54,9 @@ function draw(view) {
       title: `${speakers[one.speaker]}: ${one.label} ${one.score}`,
       "aria-label": `${index + 1}, ${timeOf(one)} ${speakers[one.speaker]}: ${one.label} ${one.score}`,
     }, sign(one.sign), make("span", {}, one.label));
-    box.style.left = place(one.start);
-    box.style.width = `${100 * (one.end - one.start) / length}%`;
+    const gap = view.timed ? 0 : 2;  // pixels on either side of turns that touch each other
+    box.style.left = `calc(${place(one.start)} + ${gap}px)`;
+    box.style.width = `calc(${100 * (one.end - one.start) / length}% - ${2 * gap}px)`;
     lanes[one.speaker].append(box);
     return box;
   });
@@ -106,8 +108,8 @@ function draw(view) {
   }
 
   // The player: the recording, or the clip of the chosen utterance.
-  const isVideo = view.media.some(file => /\.(mp4|m4v|webm|mov|mkv|ogv)$/i.test(file.path));
-  const player = view.media.length
+  const isVideo = media.some(file => /\.(mp4|m4v|webm|mov|mkv|ogv)$/i.test(file.path));
+  const player = media.length
     ? make(isVideo ? "video" : "audio", {controls: "", preload: "metadata", playsinline: ""}) : null;
   const unplayable = make("p.note", {hidden: ""});
   let loaded = null, isOurs = false;
@@ -116,7 +118,7 @@ function draw(view) {
     if (loaded === medium) return;
     loaded = medium;
     unplayable.hidden = true;
-    player.src = view.media[medium].url;
+    player.src = media[medium].url;
   }
 
   function play(index) {
@@ -224,7 +226,8 @@ function draw(view) {
   }
 
   // The table.
-  const columns = ["#", ...(view.timed ? ["Time"] : []), "Speaker", "Text", "Emotion", "Score"];
+  const columns = {"#": "narrow", ...(view.timed ? {Time: "middle"} : {}), Speaker: "wide", Text: "rest", Emotion: "wide",
+    Score: "narrow"};
   const lines = utterances.map((one, index) => {
     const line = make("tr", {"data-index": index, tabindex: "-1"}, make("td.index", {}, String(index + 1)));
     if (view.timed) line.append(make("td.time", {}, clock(one.start, 1)));
@@ -233,7 +236,8 @@ function draw(view) {
     return line;
   });
   const body = make("tbody", {}, ...lines);
-  const table = make("table", {}, make("thead", {}, make("tr", {}, ...columns.map(name => make("th", {}, name)))), body);
+  const table = make("table", {}, make("thead", {}, make("tr", {},
+    ...Object.entries(columns).map(([name, width]) => make(`th.${width}`, {}, name)))), body);
   const tableBox = make("div.lines", {tabindex: "0", "aria-label": "All utterances"}, table);
 
   function choose(index) {
@@ -252,7 +256,9 @@ function draw(view) {
     // Each in its own frame: the page itself stays where it is.
     const left = box.offsetLeft, right = left + box.offsetWidth, seen = scroller.scrollLeft;
     if (left < seen || right > seen + scroller.clientWidth) {
-      scroller.scrollTo({left: (left + right - scroller.clientWidth) / 2, behavior: "smooth"});
+      const wanted = (left + right - scroller.clientWidth) / 2;
+      const isNear = Math.abs(wanted - seen) < 2 * scroller.clientWidth;
+      scroller.scrollTo({left: wanted, behavior: isNear ? "smooth" : "instant"});
     }
     const top = line.offsetTop - table.tHead.offsetHeight, bottom = line.offsetTop + line.offsetHeight;
     if (top < tableBox.scrollTop) tableBox.scrollTop = top;

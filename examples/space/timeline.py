@@ -50,15 +50,14 @@ def signs_of(labels: Sequence[str]) -> list[dict[str, str]]:
     return signs
 
 
-def view_of(prediction: Mapping[str, Any], media: Sequence[Any] = (), media_of: Sequence[int | None] = ()) -> dict:
+def view_of(prediction: Mapping[str, Any], media_of: Sequence[int | None] = ()) -> dict[str, Any]:
     """Return what the timeline shows of a dialogue.
 
     It is in real time if all utterances have `start` and `end`, and otherwise gives each of them the same width.
 
     Args:
         prediction: the dialogue as `model.predict` returns it.
-        media: the files that can be played, as the page gets them.
-        media_of: index in `media` of the file in which each utterance is heard; None where there is none.
+        media_of: number of the file in which each utterance is heard; None where there is none.
     """
     rows = make_rows(prediction)
     is_timed = all(row.start is not None and row.end is not None and row.end > row.start for row in rows)
@@ -80,7 +79,6 @@ def view_of(prediction: Mapping[str, Any], media: Sequence[Any] = (), media_of: 
         "end": max(end for _, end in times),
         "speakers": speakers,
         "signs": signs,
-        "media": list(media),
         "utterances": [
             {
                 "speaker": speakers.index(row.speaker),

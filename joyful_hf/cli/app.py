@@ -20,6 +20,7 @@ from .plot import plot
 from .predict import predict
 from .prepare import prepare
 from .push import push
+from .threads import settle_threads
 from .train import train
 from .training_options import TrainCommand, training_option_names
 
@@ -81,6 +82,7 @@ def joyful(
 
 def main() -> None:
     """Run the command line. Bad input ends with one line on standard error and exit status 2."""
+    settle_threads()
     arguments = [with_dashes(argument) for argument in sys.argv[1:]]
     if not arguments:
         app(["--help"], prog_name="joyful", standalone_mode=False)

@@ -1,5 +1,6 @@
 """Options that several commands share, and their handling of files, progress bars and interruptions."""
 
+import json
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -39,6 +40,21 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output fil
 def example(command: str) -> str:
     """Return the text below a command's help: one line to try."""
     return f"\b\nExample:\n  {command}"  # \b: the help keeps the lines as they are
+
+
+def parse_settings(config_json: str) -> dict[str, Any]:
+    """Read the settings of a model that an option has as JSON.
+
+    Raises:
+        DialogueError: it is no JSON object.
+    """
+    try:
+        settings = json.loads(config_json)
+    except json.JSONDecodeError as error:
+        raise DialogueError(f"`config_json` is not valid JSON ({error})") from None
+    if not isinstance(settings, dict):
+        raise DialogueError("`config_json` must be an object, as in '{\"graph_num_layers\": 2}'")
+    return settings
 
 
 def hide_bars_in_files() -> None:

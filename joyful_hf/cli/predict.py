@@ -65,6 +65,12 @@ def predict(
     columns: Annotated[
         str | None, typer.Option(help="Columns of a transcript or of data in a table: start=begin_s,speaker=who.")
     ] = None,
+    tiers: Annotated[
+        str | None, typer.Option(help="Tiers of a TextGrid or .eaf to read: Anna,Bob.  [default: one per speaker]")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a transcript, such as cp1251.  [default: it is detected]")
+    ] = None,
     segment: Annotated[
         bool, typer.Option("--segment", help="Without a transcript: find the speech in the recording, by silero-vad.")
     ] = False,
@@ -106,10 +112,10 @@ def predict(
         speakers=speakers,
         channels=None if channels is None else [name.strip() or None for name in channels.split(",")],
         openface=openface,
-        faces=None
-        if faces is None
-        else {n: _face_id(face) for n, face in parse_pairs("faces", faces, "Alice=0").items()},
+        faces=None if faces is None else _face_ids(faces),
         columns=parse_columns(columns),
+        tiers=None if tiers is None else [name.strip() for name in tiers.split(",")],
+        encoding=encoding,
     )
     if segment or transcribe is not None:
         dialogues = _listen(data_file, transcript, options, transcribe, language, chosen)
@@ -140,7 +146,7 @@ def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions",
     if transcript is None:
         if is_recording(data_file):
             raise DialogueError(_without_transcript(Path(data_file)))
-        for option in ("speakers", "channels", "openface", "faces"):
+        for option in ("speakers", "channels", "openface", "faces", "tiers", "encoding"):
             if getattr(options, option) is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
         return load_dialogues(data_file, columns=options.columns)
@@ -164,7 +170,8 @@ def _listen(
     from ..transcripts.speech import transcribe_recording
 
     option = "--segment" if model is None else "--transcribe"
-    for name, given in (("transcript", transcript), ("columns", options.columns)):
+    of_files = {name: getattr(options, name) for name in ("columns", "tiers", "encoding")}
+    for name, given in {"transcript": transcript, **of_files}.items():
         if given is not None:
             raise DialogueError(f"{option}: makes a transcript itself; leave --{name} out")
     if model is None and language is not None:

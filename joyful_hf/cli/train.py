@@ -1,6 +1,5 @@
 """`joyful train`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from .options import (
     given_extractors,
     hide_bars_in_files,
     parse_columns,
+    parse_settings,
     print_metrics,
     resumable,
 )
@@ -76,7 +76,7 @@ def train(
     """
     own_options = [option for parameter in context.command.params for option in parameter.opts]
     refuse_unknown_options(context.args, own_options)
-    settings = _parse_settings(config_json)
+    settings = parse_settings(config_json)
     extractors = given_extractors(text_extractor, audio_extractor, video_extractor)
     if from_checkpoint is None:
         family = family_named(model or _DEFAULT_FAMILY)
@@ -129,16 +129,6 @@ def train(
     if args.process_index == 0:
         print_metrics(metrics)
         print(f"checkpoint and results: {output_dir}")
-
-
-def _parse_settings(config_json: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(config_json)
-    except json.JSONDecodeError as error:
-        raise DialogueError(f"`config_json` is not valid JSON ({error})") from None
-    if not isinstance(settings, dict):
-        raise DialogueError("`config_json` must be an object, as in '{\"graph_num_layers\": 2}'")
-    return settings
 
 
 def _refuse_beside_checkpoint(given: dict[str, Any]) -> None:

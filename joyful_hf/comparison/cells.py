@@ -37,7 +37,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained, on what, with which seed."""
+    """The model, corpus, modalities, seed and fold of one training."""
 
     corpus: CorpusSource
     entrant: Entrant
@@ -55,7 +55,7 @@ class Cell:
 
     @property
     def group(self) -> tuple[str, str, str]:
-        """What the cells of all seeds and folds share: corpus, model, modalities."""
+        """Corpus, model and modalities: what the cells of all seeds and folds share."""
         return self.corpus.name, self.entrant.name, self.modality_name
 
     @property
@@ -71,7 +71,7 @@ class Cell:
 
 @dataclass
 class Outcome:
-    """What became of a cell."""
+    """The result of a cell."""
 
     validation: dict[str, float]
     """Metrics of the chosen checkpoint."""
@@ -83,14 +83,14 @@ class Outcome:
     """(dialogues,) positions of the test dialogues among the scored ones of the corpus."""
     parameters: int
     seconds: float
-    """Of the whole cell."""
+    """Duration of the whole cell."""
     seconds_per_epoch: float | None = None
     peak_memory: float | None = None
     """MiB."""
     test_selected: float | None = None
     """The best main test score of any validated epoch, where that was asked for."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """What a search has chosen."""
+    """The settings that a search has chosen."""
 
 
 def run_cell(corpus: Corpus, cell: Cell) -> Outcome:

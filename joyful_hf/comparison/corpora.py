@@ -26,7 +26,7 @@ class CorpusSource:
     """Where a corpus comes from, and how it is divided: all that another process needs to read it."""
 
     name: str
-    """What tables call it; one of `TOYS` without files is made by the package."""
+    """The name in tables; one of `TOYS` without files is made by the package."""
     train_file: str | None = None
     validation_file: str | None = None
     """None: each seed and fold holds out its own tenth of the training dialogues."""
@@ -60,7 +60,7 @@ class Corpus:
     group_key: str | None = None
     name: str = "corpus"
     best: dict[str, float] = field(default_factory=dict)
-    """What the best possible decisions reach, where it is known."""
+    """The scores of the best possible decisions, where they are known."""
 
     def __post_init__(self) -> None:
         if self.test is not None:

@@ -80,7 +80,7 @@ class FinishedCells:
 
 @dataclass(frozen=True)
 class Row:
-    """What all seeds of one model on one corpus have reached."""
+    """The results of all seeds of one model on one corpus."""
 
     name: str
     modalities: str
@@ -93,7 +93,7 @@ class Row:
     counts: np.ndarray
     """(seeds, dialogues, ...) as `dialogue_counts` makes them."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """What the trials have chosen."""
+    """The settings that the trials have chosen."""
 
     @property
     def title(self) -> str:
@@ -123,7 +123,7 @@ class CorpusResult:
     num_utterances: int
     rows: list[Row]
     best: dict[str, float]
-    """What the best possible decisions reach, where it is known."""
+    """The scores of the best possible decisions, where they are known."""
     num_trials: int = 0
 
     @property

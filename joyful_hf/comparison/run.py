@@ -41,7 +41,7 @@ REPORT = "comparison"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison consists of."""
+    """The parts of a comparison."""
 
     sources: Sequence[CorpusSource]
     entrants: Sequence[Entrant]

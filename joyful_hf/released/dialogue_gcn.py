@@ -19,6 +19,8 @@ _AUTHORS = {
 _ZHANGS = {"clf.lin1": "classifier.0", "clf.lin2": "classifier.3"}
 # Registered by the released code and never used by its forward pass.
 _UNUSED = (r"att_model\.(att|matchatt|simpleatt)\..*", r"clf\.(emotion_att|loss|nll_loss)\..*")
+# The windows of the released training script are 10 on both sides.
+PROCESSOR_SETTINGS = {"window_past": 10, "window_future": 10}
 _TRANSPOSED = "dialogue_gcn.neighbours.neighbours.weight"
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..io.messages import listed
+from ..modeling import FoalNetConfig
+from .convert import check_names, size
 
 # Released layer of the cross-attention -> ours.
 _ATTENTION_LAYERS = {"w_q": "query", "w_k": "key", "w_v": "value", "w_concat": "output", "ln": "norm"}
@@ -41,15 +43,33 @@ def convert_released_foalnet_state_dict(
         ValueError: a parameter is missing or unknown; the message names it.
     """
     renamed = _names(_num_layers(state))
-    given = set(state) - {"temp"}
-    if missing := sorted(renamed.keys() - given):
-        raise ValueError(f"this is not a released Foal-Net: it lacks {listed(missing)}")
-    if unknown := sorted(given - renamed.keys()):
-        raise ValueError(f"this is not a released Foal-Net, which has no parameters {listed(unknown)}")
+    check_names("Foal-Net", state, renamed, ("temp",))
     converted = {ours: state[released] for released, ours in renamed.items()}
     divisor = state.get("temp")
     converted[_TEMPERATURE] = torch.tensor([temperature]) if divisor is None else divisor.reshape(1)
     return converted
+
+
+def released_config(state: Mapping[str, Tensor], **known: Any) -> FoalNetConfig:
+    """Return the config of released weights without the audio encoder, read from their shapes.
+
+    Args:
+        **known: fields that weights do not show, such as `num_attention_heads`.
+
+    Raises:
+        ValueError: a parameter is missing or unknown; the message names it.
+    """
+    check_names("Foal-Net", state, _names(_num_layers(state)), ("temp",))
+    sizes: dict[str, Any] = {
+        f"{stream}_dim": size(state, f"{stream}_project.linear1.weight", 1) for stream in ("audio", "video")
+    }
+    sizes |= {
+        "projection_size": size(state, "audio_project.linear1.weight", 0),
+        "num_hidden_layers": _num_layers(state),
+    }
+    if not known.keys() & {"num_labels", "id2label"}:
+        sizes["num_labels"] = size(state, "cls_head.weight", 0)
+    return FoalNetConfig.released(**(sizes | known))
 
 
 def _num_layers(state: Mapping[str, Tensor]) -> int:

@@ -13,6 +13,9 @@ _MODALITIES = {"t": "text", "v": "visual", "a": "audio"}
 _PAIRS = {"tv": "text_visual", "ta": "text_audio", "va": "visual_audio"}
 # Three of four norms of the text, and a template that is copied into each layer.
 _UNUSED = (r"batchnorms_t\.[123]\.\w+", r"hetergconv_\w\w\.fc_layer\.0\.(weight|bias)", r".*\.num_batches_tracked")
+# The published windows for IEMOCAP, which the weights do not tell.
+PROCESSOR_SETTINGS = {"window_past": 17, "window_future": 17}
+READS_SPEAKERS = False
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
 

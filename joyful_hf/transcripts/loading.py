@@ -14,12 +14,21 @@ from ..processing.dialogues import DialogueError
 from .formats.elan import read_elan
 from .formats.labels import LABEL_LINE, read_labels
 from .formats.rttm import read_rttm
-from .formats.services import is_assembly, is_aws, is_deepgram, read_assembly, read_aws, read_deepgram
+from .formats.services import (
+    is_assembly,
+    is_aws,
+    is_aws_call,
+    is_deepgram,
+    read_assembly,
+    read_aws,
+    read_aws_call,
+    read_deepgram,
+)
 from .formats.subtitles import read_subtitles
 from .formats.tables import read_parquet_table, read_table
 from .formats.text import parse_json, read_text
 from .formats.textgrid import read_textgrid
-from .formats.whisper import is_whisper, read_whisper
+from .formats.whisper import is_chunks, is_whisper, is_whisper_cpp, read_chunks, read_whisper, read_whisper_cpp
 from .options import DEFAULTS, TranscriptOptions
 from .recording import Media, name_channels, put_on_recordings, show_faces
 from .report import TranscriptReport
@@ -220,8 +229,11 @@ def _read_json(text: str, path: Path) -> Transcript:
     data = parse_json(text, path)
     known: dict[Callable[[Any], bool], Callable[[Any, Path], Transcript]] = {
         is_whisper: read_whisper,
+        is_whisper_cpp: read_whisper_cpp,
+        is_chunks: read_chunks,
         is_deepgram: read_deepgram,
         is_aws: read_aws,
+        is_aws_call: read_aws_call,
         is_assembly: read_assembly,
     }
     for is_such, read in known.items():
@@ -230,8 +242,8 @@ def _read_json(text: str, path: Path) -> Transcript:
     keys = f" (its keys: {', '.join(map(str, data))})" if isinstance(data, Mapping) else ""
     hint = "; dialogues are read with `load_dialogues`" if isinstance(data, Mapping) and "speaker" in text else ""
     raise DialogueError(
-        f"{path}: JSON of no known tool{keys[:200]}; known are whisper, whisperX, AssemblyAI, Deepgram and AWS "
-        f"Transcribe{hint}"
+        f"{path}: JSON of no known tool{keys[:200]}; known are whisper, whisperX, whisper.cpp, "
+        f"transformers, AssemblyAI, Deepgram and AWS Transcribe{hint}"
     )
 
 

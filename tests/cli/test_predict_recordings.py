@@ -1,11 +1,13 @@
 """`joyful predict` on one long recording, with a transcript that is given or made."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor, extract_features, load_transcript
+from joyful_hf.transcripts.writing import OUTPUT_SUFFIXES
 from tests.support.media import RATE, pictures_that_brighten, tone, wav_bytes, write_recording
 from tests.support.speech import save_whisper, say, silence
 
@@ -66,7 +68,9 @@ def test_speech_is_found_on_the_channel_of_each_speaker(predict):
 
 def test_words_are_recognised_by_a_model(predict, tmp_path):
     whisper = save_whisper(tmp_path / "whisper")
-    utterances, printed = predict("--transcribe", whisper, "--channels", "Agent,Customer")
+    utterances, printed = predict("--transcribe", whisper, "--channels", "Agent,Customer", "--device", "cpu")
+    assert printed.startswith("running on cpu\n")
+    assert printed.count("running on") == 1
     assert [(each["speaker"], each["text"]) for each in utterances] == [
         ("Agent", "hello hello"),
         ("Customer", "hello hello"),
@@ -152,3 +156,37 @@ def test_recordings_of_phones_browsers_and_studios_are_read_whole(joyful, listen
         ("Anna", 0.5, 1.5),
         ("Bob", 1.5, 2.4),
     ]
+
+
+def test_one_command_writes_every_kind_of_output_with_the_same_rows(joyful, listener, call):
+    words = [
+        {"word": word, "start": 0.531 + 0.3 * index, "end": 0.831 + 0.3 * index, "speaker": f"SPEAKER_0{index // 4}"}
+        for index, word in enumerate(["well", "good", "morning", "all", "yes", "it", "is", "fine"])
+    ]
+    segment = {"start": 0.531, "end": 2.931, "text": " well good morning all yes it is fine", "words": words}
+    Path("call.json").write_text(json.dumps({"segments": [segment], "language": "en"}))
+    files = [f"out{suffix}" for suffix in OUTPUT_SUFFIXES]
+    arguments = [part for file in files for part in ("--output-file", file)]
+    result = joyful("predict", listener, "--data-file", call, "--transcript", "call.json", *arguments)
+    assert result.status == 0, result.err
+    for file in files:
+        if file == "out.jsonl":
+            utterances = json.loads(Path(file).read_text())["utterances"]
+        else:
+            (dialogue,) = load_transcript(file)
+            utterances = dialogue["utterances"]
+        assert [(each["speaker"], each["start"], each["end"], each["text"]) for each in utterances] == [
+            ("SPEAKER_00", 0.531, 1.731, "well good morning all"),
+            ("SPEAKER_01", 1.731, 2.931, "yes it is fine"),
+        ], file
+        assert {each["label"] for each in utterances} <= {"joy", "anger", "neutral"}
+
+
+def test_tiers_and_an_encoding_can_be_named(predict, tmp_path):
+    tiers = [("Анна", 0.5, 1.5, "Доброе утро!"), ("notes", 1.5, 2.4, "a door")]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "4", "<exists>", "2"]
+    for name, start, end, text in tiers:
+        lines += ['"IntervalTier"', f'"{name}"', "0", "4", "1", str(start), str(end), f'"{text}"']
+    (tmp_path / "call.TextGrid").write_text("\n".join(lines), encoding="cp1251")
+    utterances, _ = predict(*("--transcript", tmp_path / "call.TextGrid", "--tiers", "Анна", "--encoding", "cp1251"))
+    assert [(each["speaker"], each["text"]) for each in utterances] == [("Анна", "Доброе утро!")]

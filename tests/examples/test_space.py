@@ -226,9 +226,9 @@ def test_a_run_hides_the_old_results_first_tells_how_far_it_is_and_ends_in_new_o
     assert not any(step.results or step.view or step.state for step in steps)
     assert all("<progress" in step.message for step in steps)
     assert last.results
-    view = last.view
+    view = json.loads(last.view["text"])
     assert view["timed"]
-    (file,) = view["media"]
+    (file,) = last.view["media"]
     assert file["path"] == str(demo.recording)
     cues = load_transcript(demo.transcript)[0]["utterances"]
     expected = demo.predicted(load_transcript(demo.transcript, demo.recording))
@@ -280,7 +280,7 @@ def test_a_broken_clip_is_named_and_the_rest_is_read(space, demo, checkpoints, t
     assert f"{broken.name} cannot be read" in last.message
     assert f"utterance {number} is used without audio" in last.message
     expected = demo.predicted(load_recordings(tmp_path))
-    assert [utterance["label"] for utterance in last.view["utterances"]] == expected
+    assert [utterance["label"] for utterance in json.loads(last.view["text"])["utterances"]] == expected
 
 
 def test_an_error_stands_alone_and_names_no_folder(space, demo, checkpoints, tmp_path):

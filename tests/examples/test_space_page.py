@@ -34,7 +34,8 @@ CONTRASTS = """() => {
     return rgba(colour)[3] === 255 || !element.parentElement ? colour : ground(element.parentElement);
   };
   const found = {};
-  for (const element of document.querySelectorAll("#recognise-recording, #introduction *, #consent *, .hint *, #message *, #timeline *")) {
+  const parts = "#recognise-recording, #introduction *, #consent *, .hint *, #message *, #timeline *";
+  for (const element of document.querySelectorAll(parts)) {
     const text = [...element.childNodes].filter(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
     if (!text.length || !element.offsetParent) continue;
     const [one, other] = [light(getComputedStyle(element).color), light(ground(element))];

@@ -22,7 +22,7 @@ from joyful_hf import (
 )
 from joyful_hf.families import FAMILIES
 from joyful_hf.hub.remote_code import LICENSE_FILE, add_code
-from tests.support.helpers import FAMILY_CASES, make_dialogues, without_modality
+from tests.support.helpers import FAMILY_CASES, RIVAL_CASES, make_dialogues, without_modality
 from tests.support.remote_code_run import outputs_of
 from tests.training.test_foal_net_workflow import waveform_dialogues
 
@@ -80,7 +80,7 @@ def link_installed(names, folder):
 def elsewhere(tmp_path_factory, encoders):
     """Checkpoint -> what it says here, and what an interpreter makes of it that has transformers and torch alone."""
     root = tmp_path_factory.mktemp("elsewhere")
-    made = {case.name: (*case.make(DIALOGUES), DIALOGUES) for case in FAMILY_CASES}
+    made = {case.name: (*case.make(DIALOGUES), DIALOGUES) for case in [*FAMILY_CASES, *RIVAL_CASES]}
     made |= {name: with_media(name, encoders) for name in WITH_MEDIA}
     here = {}
     for name, (model, processor, dialogues) in made.items():

@@ -18,9 +18,9 @@ FORMATS = [".pt2", ".onnx"]
 WINDOWED = {"context_encoder": "transformer", "context_window": 3}
 
 
-def test_the_logits_are_the_models(tmp_path, family):
+def test_the_logits_are_the_models(tmp_path, compiled_family):
     """ONNX is made of what torch exports, so that both are held here."""
-    assert_exports(*family.make(make_dialogues()), tmp_path, ".onnx")
+    assert_exports(*compiled_family.make(make_dialogues()), tmp_path, ".onnx")
 
 
 def test_a_program_of_torch_gives_them_too(tmp_path):

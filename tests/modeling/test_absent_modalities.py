@@ -11,6 +11,7 @@ from joyful_hf import JoyfulForEmotionRecognition
 from joyful_hf.processing import MODALITIES
 from tests.support.helpers import (
     FAMILY_CASES,
+    RIVAL_CASES,
     hide_modalities,
     make_dialogues,
     tell_absence,
@@ -26,7 +27,7 @@ from tests.test_invariants import (
 # The families that read one vector a modality, with a learnt one where it is absent.
 LEARNT_CASES = [
     replace(case, make_config=lambda make=case.make_config, **kwargs: make(**({"absent_modality": "learnt"} | kwargs)))
-    for case in FAMILY_CASES
+    for case in [*FAMILY_CASES, *RIVAL_CASES]
     if case.reads_dialogues
 ]
 each_learnt = pytest.mark.parametrize("case", LEARNT_CASES, ids=lambda case: case.name)

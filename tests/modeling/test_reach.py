@@ -9,7 +9,7 @@ from torch import nn
 from joyful_hf import JoyfulForEmotionRecognition, StreamingRecognizer
 from joyful_hf.modeling.context_encoder import DialogueGRU, DialogueTransformer
 from joyful_hf.modeling.reach import ALONE, UNKNOWN, Reach, in_sequence, reach_of, side_by_side
-from tests.support.helpers import CAUSAL_CASES, FAMILY_CASES, make_causal, make_dialogue, make_dialogues
+from tests.support.helpers import CAUSAL_CASES, FAMILY_CASES, RIVAL_CASES, make_causal, make_dialogue, make_dialogues
 from tests.test_invariants import run
 
 STATE = Reach(carries_state=True)
@@ -45,7 +45,7 @@ class TestStatements:
         assert reach.future == 0
         assert not (moved(model, processor, 20) & outside(reach, 20)).any()
 
-    @pytest.mark.parametrize("family", FAMILY_CASES, ids=lambda family: family.name)
+    @pytest.mark.parametrize("family", [*FAMILY_CASES, *RIVAL_CASES], ids=lambda family: family.name)
     def test_of_any_model_nothing_outside_moves_its_logits(self, family):
         window = {"window_past": 2, "window_future": 1} if family.reads_dialogues else {}
         fields = {"context_encoder": "transformer", "context_window": 1, "generator": "mlp"}

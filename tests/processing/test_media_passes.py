@@ -91,6 +91,15 @@ class TestOnePass:
         *_, last = of_all([utterances[1], utterances[3] | bad[0]])
         assert "meeting.mkv: 'start' (9 s) is past the end of the recording" in str(last)
 
+    def test_a_bad_cut_inside_a_long_one_costs_no_second_pass(self, meeting, decoded, kind):
+        of_all, of_one = READERS[kind]
+        long, _, short = utterances = cut_out(meeting, [(0.0, 3.9), (0.5, 9.0), (1.0, 2.0)])
+        found = list(of_all(utterances))
+        assert decoded["files"] == 1
+        assert "'end' (9 s) is past the end of the recording" in str(found[1])
+        np.testing.assert_array_equal(found[0], of_one(long))
+        np.testing.assert_array_equal(found[2], of_one(short))
+
     def test_files_that_alternate_stay_open_and_too_many_are_opened_again(self, tmp_path, decoded, kind, monkeypatch):
         of_all, _ = READERS[kind]
         names = ("alice.mkv", "bob.mkv", "carol.mkv")
@@ -129,3 +138,12 @@ def test_a_recording_that_breaks_off_fails_where_it_does(tmp_path):
     assert [len(each) for each in heard] == [RATE] * 3
     assert "half.wav: breaks off after 2.00 of 4.00 s" in str(lost)
     assert "half.wav: " in str(later)
+
+
+def test_sound_whose_file_tells_no_times_is_cut_by_its_length(monkeypatch):
+    frames = MediaFile.frames
+    monkeypatch.setattr(MediaFile, "frames", lambda *given: ((None, frame) for _, frame in frames(*given)))
+    sound = np.concatenate([tone(0.4, 200 + 100 * step) for step in range(4)])
+    utterances = [{"audio": wav_bytes(sound), "start": 0.2, "end": 0.6}]
+    (found,) = waveforms_of_all(utterances, RATE)
+    np.testing.assert_allclose(found, sound[round(0.2 * RATE) : round(0.6 * RATE)], atol=1e-4)

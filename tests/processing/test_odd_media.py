@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from joyful_hf import JoyfulProcessor, extract_features
 from joyful_hf.processing.media import MediaError
 from joyful_hf.processing.media_pictures import decode_frames
 from joyful_hf.processing.media_sound import MOST_RATE, decode_audio
@@ -97,6 +98,14 @@ class TestDamageAndMalice:
             get_waveform({"audio": of_rate(rate)}, RATE)
         with pytest.raises(MediaError, match=f"a sampling rate of {rate} Hz, expected one from 2000 to 768000 Hz"):
             get_waveform({"audio": {"array": [0.1] * 100, "sampling_rate": rate}}, RATE)
+
+    def test_a_damaged_file_is_masked_and_the_others_are_read(self, tmp_path):
+        (tmp_path / "damaged.wav").write_bytes(of_rate(1))
+        good = str(write_recording(tmp_path / "good.wav", tone(0.5, rate=48000)))
+        utterances = [{"speaker": "A", "audio": audio} for audio in (good, str(tmp_path / "damaged.wav"), good)]
+        processor = JoyfulProcessor(audio_extractor="logmel")
+        (found,) = extract_features([{"utterances": utterances}], processor, cache_dir=tmp_path, verbose=False)
+        assert [each["audio_features"] is None for each in found["utterances"]] == [False, True, False]
 
     def test_a_sound_of_hours_in_a_few_bytes_is_refused_with_a_way_out(self, tmp_path, monkeypatch):
         monkeypatch.setattr("joyful_hf.processing.media_sound._MOST_SAMPLES", 4 * 48000)

@@ -23,7 +23,7 @@ from torch_geometric.nn import RGCNConv, TransformerConv
 
 from joyful_hf import JoyfulForEmotionRecognition, JoyfulProcessor, convert_released_state_dict
 from joyful_hf.io.restricted_pickle import StandIn
-from joyful_hf.released.checkpoint import CheckpointError, UnsafeCheckpointError, read_released_checkpoint
+from joyful_hf.io.torch_checkpoint import CheckpointError, UnsafeCheckpointError, read_released_checkpoint
 from joyful_hf.released.joyful import convert_released_checkpoint, released_config_of
 
 PARITY = load_file(Path(__file__).parents[1] / "parity" / "joyful_tiny.safetensors")
@@ -303,7 +303,7 @@ def text(value: str) -> bytes:
 def test_a_name_that_stands_for_a_dangerous_function_does_nothing(tmp_path):
     """`getattr` belongs to torch-geometric's layers, but what is read is a stand-in for it: it finds no attribute."""
     data = b"\x80\x02}" + text("modules") + call("__builtin__ getattr", b"cjoyful\nutils\n", text("__class__")) + b"s."
-    with mock.patch("joyful_hf.released.checkpoint._Reader._state_of") as walked:
+    with mock.patch("joyful_hf.io.torch_checkpoint._Reader._state_of") as walked:
         assert not read_released_checkpoint(write_archive(tmp_path / "a.pt", data)).states
     assert not walked.called
 

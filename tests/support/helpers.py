@@ -38,6 +38,8 @@ from joyful_hf import (
     M2FNetForEmotionRecognition,
     M3NetConfig,
     M3NetForEmotionRecognition,
+    MMGCNConfig,
+    MMGCNForEmotionRecognition,
     SDTConfig,
     SDTForEmotionRecognition,
 )
@@ -432,7 +434,26 @@ def _jmt_released(**kwargs: Any) -> JMTConfig:
     return JMTConfig.released(**(_JMT_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
 
 
+_MMGCN_SIZES = {"text_projection_size": 10, "recurrent_size": 6, "graph_hidden_size": 8, "hidden_dropout_prob": 0.1}
+_MMGCN = (MMGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _mmgcn(**kwargs: Any) -> MMGCNConfig:
+    return MMGCNConfig(**(_MMGCN_SIZES | {"num_hidden_layers": 1, "graph_num_layers": 2} | kwargs))
+
+
+def _mmgcn_released(**kwargs: Any) -> MMGCNConfig:
+    return MMGCNConfig.released(**(_MMGCN_SIZES | {"graph_num_layers": 3, "modality_vectors": True} | kwargs))
+
+
+def _cogmen(**kwargs: Any) -> JoyfulConfig:
+    sizes = {"graph_hidden_size": 12, "graph_num_heads": 2, "classifier_highway": True}
+    options = {"classifier_residual": True, "classifier_residual_norm": False}
+    return JoyfulConfig.cogmen(**(_SMALL | sizes | options | {"num_attention_heads": 1} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("cogmen", _cogmen, JoyfulForEmotionRecognition, JoyfulProcessor, ("classification",)),
     FamilyCase(
         "gban-recommended",
         _gban,
@@ -464,6 +485,8 @@ RIVAL_CASES: list[FamilyCase] = [
     FamilyCase("lmam-dialogue-rnn", _lmam_dialogue_rnn, *_LMAM),
     FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
     FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
+    FamilyCase("mmgcn-recommended", _mmgcn, *_MMGCN),
+    FamilyCase("mmgcn-released", _mmgcn_released, *_MMGCN),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""

@@ -15,7 +15,7 @@ from joyful_hf.modeling.packing import DialogueLayout
 from joyful_hf.modeling.sentiment import shifts
 from joyful_hf.processing.graph import window_edges
 from joyful_hf.released.graph_smile import convert_released_graph_smile_state_dict, released_config
-from tests.support.recorded import Recording, modules_outputs, packed
+from tests.support.recorded import Recording, below, modules_outputs, packed
 
 INPUTS = (r"labels_sentiment",)
 _SHORT = {"text": "t", "audio": "a", "visual": "v"}
@@ -35,15 +35,12 @@ def stages(recording: Recording) -> Iterator[tuple[str, Tensor]]:
     together = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0] if name != "edge_index"}
     together["edge_index"] = _edges(together["dialogue_lengths"].tolist(), past, future)
 
-    def recorded(prefix: str, found: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-        return ((name, ours) for part, ours in found.items() if (name := f"{prefix}.{part}") in recording.tensors)
-
     model = _model(recording, edge_weights="dialogue")
     for index, batch in enumerate(batches):
-        yield from recorded(f"dialogue{index}", _stages(model, batch) | _edge_stages(model, batch))
+        yield from below(f"dialogue{index}", _stages(model, batch) | _edge_stages(model, batch))
     released = _model(recording, edge_weights="batch")
-    yield from recorded("batch", _logits_and_losses(released, together) | _edge_stages(released, together))
-    yield from recorded("train", _in_training(released, together))
+    yield from below("batch", _logits_and_losses(released, together) | _edge_stages(released, together))
+    yield from below("train", _in_training(released, together))
     mended = _model(recording, edge_weights="offset")
     for index, batch in enumerate(batches):
         yield f"ones.dialogue{index}.logits", modules_outputs(mended, _of_model(batch))[""].logits

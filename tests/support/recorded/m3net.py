@@ -11,7 +11,7 @@ from joyful_hf.modeling.frequency_graph import FrequencyGraph
 from joyful_hf.modeling.hypergraph import NumberedHyperWeights
 from joyful_hf.modeling.packing import DialogueLayout
 from joyful_hf.released.m3net import convert_released_m3net_state_dict, released_config
-from tests.support.recorded import Recording, modules_outputs, packed
+from tests.support.recorded import Recording, below, modules_outputs, packed
 
 INPUTS = (r"text[0-3]", r"loss\.class_weights")
 # Sums of some dozen terms of size 36: float32 has 7 digits.
@@ -28,22 +28,19 @@ def stages(recording: Recording) -> Iterator[tuple[str, Tensor]]:
         batches.append(batch | {"text_features": torch.cat(layers, dim=-1)})
     together = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
-    def recorded(prefix: str, found: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-        return ((name, ours) for part, ours in found.items() if (name := f"{prefix}.{part}") in recording.tensors)
-
     model, mended = _model(recording, hyper_weights="dialogue"), _model(recording, hyper_weights="kind")
     weights = recording.tensors["loss.class_weights"].tolist()
     for index, batch in enumerate(batches):
         found = _stages(model, batch) | _edges(batch) | _losses(model, batch, weights)
-        yield from recorded(f"dialogue{index}", found)
+        yield from below(f"dialogue{index}", found)
         yield f"ones.dialogue{index}.log_prob", modules_outputs(mended, batch)[""].logits.log_softmax(-1)
     padded = _model(recording, hyper_weights="batch", reads_padding=True)
-    yield from recorded("batch", _losses(padded, together, weights) | _edges(together))
+    yield from below("batch", _losses(padded, together, weights) | _edges(together))
     padded.config.class_weights = weights
     before = {name: tensor.clone() for name, tensor in padded.state_dict().items()}
     for loss in ("cross_entropy", "released_focal"):
         padded.load_state_dict(before)
-        yield from recorded("train", _of_loss(padded.train(), together, loss, weights))
+        yield from below("train", _of_loss(padded.train(), together, loss, weights))
     for letter, norm in zip("abcd", padded.m3net.text_context.norms, strict=True):
         yield f"train.running_mean_after.{letter}", norm.running_mean
         yield f"train.running_var_after.{letter}", norm.running_var

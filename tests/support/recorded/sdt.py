@@ -7,7 +7,7 @@ from torch import Tensor
 
 from joyful_hf import SDTForEmotionRecognition
 from joyful_hf.released.sdt import convert_released_sdt_state_dict, released_config
-from tests.support.recorded import Recording, modules_outputs, packed
+from tests.support.recorded import Recording, below, modules_outputs, packed
 
 INPUTS = (r"loss\.class_weights",)
 _SHORT = {"text": "t", "audio": "a", "visual": "v"}
@@ -22,10 +22,9 @@ def stages(recording: Recording) -> Iterator[tuple[str, Tensor]]:
     weights = recording.tensors["loss.class_weights"].tolist()
     batches = [packed(recording, f"dialogue{index}") for index in range(recording.num_dialogues)]
     for index, batch in enumerate(batches):
-        yield from ((f"dialogue{index}.{name}", ours) for name, ours in _stages(model, batch))
-        yield from ((f"dialogue{index}.{name}", ours) for name, ours in _losses(model, batch, weights))
+        yield from below(f"dialogue{index}", dict(_stages(model, batch)) | dict(_losses(model, batch, weights)))
     together = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    yield from ((f"batch.{name}", ours) for name, ours in _losses(model, together, weights))
+    yield from below("batch", dict(_losses(model, together, weights)))
 
 
 def _short(pair: str) -> str:

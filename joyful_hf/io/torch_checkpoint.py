@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..io.restricted_pickle import (
+from .restricted_pickle import (
     RestrictedUnpickler,
     StandIn,
     UnsafePickleError,
