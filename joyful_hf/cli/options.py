@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,7 +104,7 @@ def parse_pairs(parameter: str, text: str, example: str) -> dict[str, str]:
     return pairs
 
 
-def read_data(data_file: str, columns: dict[str, str] | None) -> Any:
+def read_data(data_file: str, columns: Mapping[str, str] | None) -> Any:
     """Read dialogues as `load_dialogues` does, and the recordings of a folder with the transcripts beside them."""
     from ..data.dialogue_files import is_folder_of_recordings, load_dialogues
     from ..transcripts.folders import find_transcripts, read_folder
