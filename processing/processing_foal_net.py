@@ -1,4 +1,7 @@
-"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
+"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames.
+
+One file because streams, examples and padding follow each other: none of them is used elsewhere.
+"""
 
 import logging
 from collections import Counter
