@@ -101,8 +101,8 @@ def warn_of_unusual(counts: InputCounts) -> None:
     absent, far = counts.absences(), counts.far_away()
     if absent or far:
         logger.warning(
-            "unlike the training data: %s; %sscores are no measure of certainty there: check them on labelled dialogues "
-            "of this kind, or fine-tune on some",
+            "unlike the training data: %s; %sscores are no measure of certainty there: check them on labelled "
+            "dialogues of this kind, or fine-tune on some",
             "; ".join(absent + far),
             "other recordings, another extractor or another scale do this, and " if far else "",
         )
