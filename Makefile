@@ -26,7 +26,7 @@ demo: $(INSTALLED)  ## make toy recordings, train on them, test, save, load back
 
 space: $(INSTALLED)  ## show the Space in a browser, with the demo's checkpoint (made first where there is none)
 	@test -f $(DEMO_OUTPUT)/model/train_results.json || $(MAKE) --no-print-directory demo
-	@$(BIN)/python examples/space/app.py $(DEMO_OUTPUT)/model
+	@$(BIN)/python examples/space/app.py --any-checkpoint $(DEMO_OUTPUT)/model
 
 test: $(INSTALLED)  ## run the tests, except the slow ones
 	@$(PYTEST) -m "not slow"

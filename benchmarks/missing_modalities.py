@@ -24,11 +24,11 @@ from datasets import Dataset
 from transformers.utils import logging
 
 from benchmarks.accuracy.cell import settings_fingerprint, trained
-from benchmarks.accuracy.corpus import Corpus, load_toy_corpus
 from benchmarks.accuracy.results import Results
 from benchmarks.accuracy.tables import deviation, markdown_table, spread
 from benchmarks.accuracy.variants import Variant
 from joyful_hf import DialogueError, JoyfulTrainer
+from joyful_hf.comparison.corpora import Corpus, CorpusSource, read_corpus
 from joyful_hf.evaluation.missing_modalities import DRAWS, score_missing
 
 MODEL = "joyful"
@@ -75,9 +75,9 @@ def run_missing_cells(output: Path, variants: Sequence[str], seeds: int) -> Cell
     Raises:
         DialogueError: the results belong to another corpus.
     """
-    corpus, best = load_toy_corpus("toy", None)
+    corpus = read_corpus(CorpusSource("toy"))
     results = Results(output)
-    results.set_corpus(corpus, best)
+    results.set_corpus(corpus)
     cells: dict[str, list[dict[str, Any]]] = {}
     for name in variants:
         settings = settings_fingerprint(MODEL, VARIANTS[name], TRAINING)
@@ -93,7 +93,7 @@ def run_missing_cells(output: Path, variants: Sequence[str], seeds: int) -> Cell
 def run_cell(corpus: Corpus, variant: Variant, seed: int) -> dict[str, Any]:
     """Train one variant with one seed; return the scores of `validation` and `test`, and `seconds`."""
     start = time.perf_counter()
-    (split,) = corpus.splits(seed)
+    split = corpus.split(seed)
     with trained(corpus, MODEL, variant, seed, split, TRAINING) as trainer:
         cell: dict[str, Any] = {
             "validation": _scores(trainer, split.data.validation),

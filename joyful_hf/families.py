@@ -36,7 +36,9 @@ class Preset:
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """The recipe of this form: training arguments, where the caller does not give others."""
     departures: str = ""
-    """The sentence that a card has of what differs from what was published, and is no training argument."""
+    """The sentence that a card has of what differs from what was published in any case."""
+    departing_fields: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    """Field of the configuration -> its published value, and the sentence of a card where the model has another."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,12 @@ class Family:
         of_preset = self.presets[preset].training_defaults if preset is not None and preset in self.presets else {}
         return {**self.training_defaults, **of_preset}
 
-    def departures(self, preset: str | None, arguments: Mapping[str, Any]) -> str:
-        """Say in what a training differs from that of a published form; "" without one.
+    def departures(self, preset: str | None, arguments: Mapping[str, Any], config: Any) -> str:
+        """Say in what a model and its training differ from a published form; "" without one.
 
         Args:
             arguments: the training arguments of the run.
+            config: configuration of the model.
         """
         if preset is None or preset not in self.presets:
             return ""
@@ -112,7 +115,9 @@ class Family:
             for name, value in recipe.items()
             if name in arguments and arguments[name] != value
         ]
-        sentences = [self.presets[preset].departures, f"It was trained with {', '.join(others)}." if others else ""]
+        form = self.presets[preset]
+        fields = [words for name, (value, words) in form.departing_fields.items() if getattr(config, name) != value]
+        sentences = [form.departures, *fields, f"It was trained with {', '.join(others)}." if others else ""]
         return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -139,6 +144,14 @@ _PUBLISHED_JOYFUL = {
 # Of the rivals: Adam with L2 in the gradient there, which AdamW decouples; a constant rate, and nothing else.
 _CHOSEN_ON_TEST = "There the epoch was chosen on the test set; here it is chosen on validation data."
 _STANDARDIZED = "Unlike there, features are standardized with the statistics of the training data"
+
+# Its early stopping looks at each epoch's accuracy.
+_PUBLISHED_GBAN = {
+    **_NOTHING_ADDED,
+    **{"learning_rate": 1e-4, "weight_decay": 0, "adam_beta2": 0.9, "per_device_train_batch_size": 32},
+    **{"num_train_epochs": 100, "max_grad_norm": 5, "early_stopping_patience": 5},
+    "metric_for_best_model": "accuracy",
+}
 
 FAMILIES: dict[str, Family] = {}
 """Name -> family."""
@@ -206,12 +219,34 @@ for _family in (
                 "This model has the paper's form; where the paper is silent, the choice is ours.",
                 _PUBLISHED_JOYFUL,
                 f"{_STANDARDIZED}, and the number of epochs and the size of batches are the published code's.",
+                {
+                    "fusion_loss_reduction": (
+                        "sum",
+                        "Its fusion loss is a mean over the dimensions, where the paper prints sums.",
+                    ),
+                    "feature_mask_rescale": (
+                        False,
+                        "What feature masking leaves of a view is scaled up, of which the paper says nothing.",
+                    ),
+                },
             ),
             "released": Preset(
                 "This model has the form of the authors' published code with its mistakes mended, which is not the "
                 "paper's: modalities are fused by auto-encoders, and the contrast is between the graph and its views.",
                 _PUBLISHED_JOYFUL,
-                f"{_STANDARDIZED}, and the learning rate stays constant; there a plateau lowers it.",
+                f"{_STANDARDIZED}, the learning rate stays constant, where a plateau lowers it there, and the fusion "
+                "loss is a mean over utterances, where it is a sum over those of a dialogue there.",
+            ),
+            "cogmen": Preset(
+                "This model has the form of COGMEN (Joshi et al., NAACL 2022, arXiv 2205.02455), whose network is the "
+                "released one's graph behind a transformer over the joined features, without fusion and contrast.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 55},
+                },
+                f"{_STANDARDIZED}, padding takes no part, and the learning rate stays constant; there a plateau "
+                "lowers it.",
             ),
         },
     ),
@@ -296,6 +331,84 @@ for _family in (
         training_defaults={"learning_rate": 1e-4, "per_device_train_batch_size": 16},
     ),
     Family(
+        name="dialogue-gcn",
+        title="DialogueGCN",
+        model_type="dialogue_gcn",
+        config=".modeling.configuration_dialogue_gcn:DialogueGCNConfig",
+        model=".modeling.modeling_dialogue_gcn:DialogueGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "reads each dialogue with a recurrent network, joins the utterances in a graph whose edges tell who "
+            "speaks to whom and in which order, and convolves over it twice. joyful_hf built it from what is known of "
+            "the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended.",
+        paper=Paper(
+            authors="Ghosal et al., EMNLP-IJCNLP 2019",
+            arxiv="1908.11540",
+            bibtex="""\
+@inproceedings{ghosal-etal-2019-dialoguegcn,
+  title     = {{DialogueGCN}: A Graph Convolutional Neural Network for Emotion Recognition in Conversation},
+  author    = {Ghosal, Deepanway and Majumder, Navonil and Poria, Soujanya and Chhaya, Niyati and
+               Gelbukh, Alexander},
+  booktitle = {Proceedings of EMNLP-IJCNLP 2019},
+  year      = {2019}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="dialogue_gcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 0, "per_device_train_batch_size": 32},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="dialogue-rnn",
+        title="DialogueRNN",
+        model_type="dialogue_rnn",
+        config=".modeling.configuration_dialogue_rnn:DialogueRNNConfig",
+        model=".modeling.modeling_dialogue_rnn:DialogueRNNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "follows each dialogue with a state of what has been said, a state of each speaker and an emotion that "
+            "arises from it, from the first utterance to the last and back, and lets each utterance look at the "
+            "emotions of all others. joyful_hf built it from what is known of the paper and of the authors' published "
+            "code."
+        ),
+        recommended_words="This model has the authors' form at their sizes for MELD, without dropout on its states.",
+        paper=Paper(
+            authors="Majumder et al., AAAI 2019",
+            arxiv="1811.00405",
+            bibtex="""\
+@inproceedings{majumder-etal-2019-dialoguernn,
+  title     = {{DialogueRNN}: An Attentive {RNN} for Emotion Detection in Conversations},
+  author    = {Majumder, Navonil and Poria, Soujanya and Hazarika, Devamanyu and Mihalcea, Rada and
+               Gelbukh, Alexander and Cambria, Erik},
+  booktitle = {Proceedings of the AAAI Conference on Artificial Intelligence},
+  year      = {2019}
+}""",
+        ),
+        released="dialogue_rnn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 1e-5, "per_device_train_batch_size": 30},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
         name="graph-smile",
         title="GraphSmile",
         model_type="graph_smile",
@@ -333,6 +446,90 @@ for _family in (
                 },
                 f"{_STANDARDIZED}, and the optimiser is AdamW without the maximum of past squares. {_CHOSEN_ON_TEST}",
             )
+        },
+    ),
+    Family(
+        name="jmt",
+        title="JMT",
+        model_type="jmt",
+        config=".modeling.configuration_jmt:JMTConfig",
+        model=".modeling.modeling_jmt:JMTForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "joins the modalities to one more stream, lets all streams attend to each other in pairs over the whole "
+            "dialogue, and reads what the pairs gave with a transformer. It was made for valence and arousal in the "
+            "steps of a video, by voice and face; here a step is an utterance. It does not read who speaks."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, at a smaller width.",
+        paper=Paper(
+            authors="Waligora et al., CVPRW 2024",
+            arxiv="2403.10488",
+            bibtex="""\
+@inproceedings{waligora-etal-2024-joint,
+  title     = {Joint Multimodal Transformer for Emotion Recognition in the Wild},
+  author    = {Waligora, Paul and others},
+  booktitle = {CVPR Workshops},
+  year      = {2024}
+}""",
+        ),
+        released="jmt",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, in the form of its README.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-3, "weight_decay": 0, "optim": "sgd", "per_device_train_batch_size": 32},
+                },
+                f"{_STANDARDIZED}, dialogues take the place of videos of 16 steps, and SGD has no momentum, but ten "
+                "times the learning rate.",
+            )
+        },
+    ),
+    Family(
+        name="m2fnet",
+        title="M2FNet",
+        model_type="m2fnet",
+        config=".modeling.configuration_m2fnet:M2FNetConfig",
+        model=".modeling.modeling_m2fnet:M2FNetForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "encodes each modality over the whole dialogue, and lets audio and video decide, in one fusion module "
+            "after the other, which utterances' text belongs together. It does not read who speaks."
+        ),
+        recommended_words="This model has the paper's form at a smaller width, with modalities of one width.",
+        paper=Paper(
+            authors="Chudasama et al., CVPRW 2022",
+            arxiv="2206.02187",
+            bibtex="""\
+@inproceedings{chudasama-etal-2022-m2fnet,
+  title     = {M2FNet: Multi-Modal Fusion Network for Emotion Recognition in Conversation},
+  author    = {Chudasama, Vishal and Kar, Purbayan and Gudmalwar, Ashish and Shah, Nirmesh and Wasnik, Pankaj and
+               Onoe, Naoyuki},
+  booktitle = {CVPR Workshops},
+  year      = {2022}
+}""",
+        ),
+        caveat=(
+            "The authors published no code: where their paper is silent (heads, inner sizes, the width of the "
+            "classifier), the choice is ours. The paper's own features are not part of the model."
+        ),
+        released="m2fnet",
+        # Batches, epochs and the schedule are not in the paper.
+        presets={
+            "paper": Preset(
+                "This model has the paper's form; where the paper is silent, the choice is ours.",
+                {**_NOTHING_ADDED, "learning_rate": 5e-4, "weight_decay": 5e-4},
+                f"{_STANDARDIZED}.",
+            ),
+            "released": Preset(
+                "This model has the form of a public re-implementation, which is not the authors'.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 5e-5, "weight_decay": 0.01, "per_device_train_batch_size": 32},
+                    "early_stopping_patience": 3,
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient.",
+            ),
         },
     ),
     Family(
@@ -375,6 +572,46 @@ for _family in (
         },
     ),
     Family(
+        name="mmgcn",
+        title="MMGCN",
+        model_type="mmgcn",
+        config=".modeling.configuration_mmgcn:MMGCNConfig",
+        model=".modeling.modeling_mmgcn:MMGCNForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "makes each modality of each utterance a node, joins all utterances within a modality and all modalities "
+            "within an utterance by how alike they are, and convolves over this graph many times. joyful_hf built it "
+            "from what is known of the paper and of the authors' published code."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended, and four layers.",
+        paper=Paper(
+            authors="Hu et al., ACL-IJCNLP 2021",
+            arxiv="2107.06779",
+            bibtex="""\
+@inproceedings{hu-etal-2021-mmgcn,
+  title     = {{MMGCN}: Multimodal Fusion via Deep Graph Convolution Network for Emotion Recognition in
+               Conversation},
+  author    = {Hu, Jingwen and Liu, Yuchen and Zhao, Jinming and Jin, Qin},
+  booktitle = {Proceedings of ACL-IJCNLP 2021},
+  pages     = {5666--5675},
+  year      = {2021}
+}""",
+        ),
+        tags=("graph-neural-network",),
+        released="mmgcn",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does for IEMOCAP.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 3e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 20, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
         name="sdt",
         title="SDT",
         model_type="sdt",
@@ -411,6 +648,89 @@ for _family in (
                     **{"num_train_epochs": 150, "class_balance": 1},
                 },
                 f"{_STANDARDIZED}, and weight decay is decoupled from the gradient. {_CHOSEN_ON_TEST}",
+            )
+        },
+    ),
+    Family(
+        name="gban",
+        title="GBAN",
+        model_type="gban",
+        config=".modeling.configuration_gban:GBANConfig",
+        model=".modeling.modeling_gban:GBANForEmotionRecognition",
+        processor=".processing.processing_gban:GBANProcessor",
+        words=(
+            "sees one utterance at a time, as frames of speech and as words: each is aligned with the other by "
+            "attention, and gates weigh what the modalities say, aligned and on their own. It does not read the other "
+            "utterances of the dialogue."
+        ),
+        recommended_words="This model has the authors' form with its mistakes mended.",
+        paper=Paper(
+            authors="Liu et al., Interspeech 2020",
+            arxiv="2201.06309",
+            bibtex="""\
+@inproceedings{liu-etal-2020-group,
+  title     = {Group Gated Fusion on Attention-Based Bidirectional Alignment for Multimodal Emotion Recognition},
+  author    = {Liu, Pengfei and Li, Kun and Meng, Helen},
+  booktitle = {Proceedings of Interspeech 2020},
+  year      = {2020}
+}""",
+        ),
+        # Their code saves Keras files, which `joyful convert` does not read.
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, but padding takes no part.",
+                _PUBLISHED_GBAN,
+                "Word vectors begin at random; there they begin as GloVe's.",
+            ),
+            "paper": Preset(
+                "This model has the paper's alignment in the network of the authors' code.",
+                _PUBLISHED_GBAN,
+                "Word vectors begin at random; there they begin as GloVe's.",
+            ),
+        },
+        # The published batch. The published rate, 1e-4, is for 100 epochs.
+        training_defaults={"learning_rate": 1e-3, "per_device_train_batch_size": 32},
+    ),
+    Family(
+        name="lmam",
+        title="LMAM",
+        model_type="lmam",
+        config=".modeling.configuration_lmam:LMAMConfig",
+        model=".modeling.modeling_lmam:LMAMForEmotionRecognition",
+        processor=".processing.processing_joyful:JoyfulProcessor",
+        words=(
+            "matches each modality with the text of the whole dialogue, by one matrix of low rank for all of them, in "
+            "place of the fusion of a recurrent network. joyful_hf built it from the authors' published code; the "
+            "paper's equations are not known to us."
+        ),
+        recommended_words=(
+            "This model has the authors' form with its mistakes mended, at a smaller width, on a bidirectional LSTM."
+        ),
+        paper=Paper(
+            authors="Shou et al., IEEE Transactions on Affective Computing 2025",
+            arxiv="2306.17799",
+            bibtex="""\
+@article{shou-etal-2025-lmam,
+  title   = {A Low-Rank Matching Attention Based Cross-Modal Feature Fusion Method for Conversational Emotion
+             Recognition},
+  author  = {Shou, Yuntao and Liu, Huan and Cao, Xiangyong and Meng, Deyu and Dong, Bo},
+  journal = {IEEE Transactions on Affective Computing},
+  volume  = {16},
+  number  = {2},
+  year    = {2025}
+}""",
+        ),
+        released="lmam",
+        presets={
+            "released": Preset(
+                "This model computes what the authors' published code does, on its LSTM host.",
+                {
+                    **_NOTHING_ADDED,
+                    **{"learning_rate": 1e-4, "weight_decay": 3e-5, "per_device_train_batch_size": 16},
+                    **{"num_train_epochs": 60, "class_balance": 1},
+                },
+                f"{_STANDARDIZED}, weight decay is decoupled from the gradient, and the loss leaves padding out. "
+                f"{_CHOSEN_ON_TEST}",
             )
         },
     ),

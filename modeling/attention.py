@@ -53,7 +53,7 @@ class WholeDialogueAttention:
     def __init__(
         self,
         layout: DialogueLayout,
-        position_bias: RelativePositionBias | None,
+        position_bias: RelativePositionBias | None = None,
         causal: bool = False,
         keys: Tensor | None = None,
     ) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 
 from .packing import DialogueLayout
-from .tasks import task_of
+from .tasks import SINGLE_LABEL, TASKS, task_of
 
 MODALITIES = ("text", "audio", "visual")
 
@@ -36,6 +36,13 @@ class PackedBatch:
     output_edge_attention: bool
     loss_shares: dict[str, Tensor] | None = None
     """As in the model's `forward`."""
+    label_shares: Tensor | None = None
+    """As in the model's `forward`."""
+
+    @property
+    def targets(self) -> Tensor | None:
+        """The labels that the classifier learns: the shares of the votes, where there are any."""
+        return self.labels if self.labels is None or self.label_shares is None else self.label_shares
 
 
 def check_batch(
@@ -93,7 +100,11 @@ def check_batch(
 
 
 def check_labels(
-    config: PreTrainedConfig, labels: Tensor, num_utterances: int, error: type[ValueError] = ValueError
+    config: PreTrainedConfig,
+    labels: Tensor,
+    num_utterances: int,
+    error: type[ValueError] = ValueError,
+    label_shares: Tensor | None = None,
 ) -> None:
     """Compare the labels of a batch with the config, as `check_batch` does with the rest.
 
@@ -105,6 +116,9 @@ def check_labels(
     shape = task.label_shape(num_utterances, num_labels)
     if labels.shape != shape:
         raise error(f"labels have shape {tuple(labels.shape)}, {task.problem_type} of this batch needs {shape}")
+    if label_shares is not None and (task is not TASKS[SINGLE_LABEL] or label_shares.shape != (*shape, num_labels)):
+        wanted = f"{(num_utterances, num_labels)} with single labels"
+        raise error(f"label_shares have shape {tuple(label_shares.shape)}, {task.problem_type}; they are {wanted}")
     if labels.device.type == "cpu" and not torch.compiler.is_compiling() and not labels.is_floating_point():
         highest = int(labels.max())
         if highest >= num_labels:

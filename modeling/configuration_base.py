@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, ClassVar, Self
 
 from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 
 from .tasks import REGRESSION, SINGLE_LABEL, TASKS
 
@@ -57,12 +57,45 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As in transformers, which reads the configuration of another system with a warning.
+
+        Raises:
+            ValueError: it belongs to another system; the message names the class that loads it.
+        """
+        config_dict, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        cls._check_model_type(config_dict, str(pretrained_model_name_or_path))
+        return config_dict, unused
+
+    @classmethod
+    def _check_model_type(cls, config_dict: dict[str, Any], place: str) -> None:
+        found = config_dict.get("model_type", cls.model_type)
+        if found == cls.model_type:
+            return
+        way_out = "load it by the class that saved it"
+        if found in CONFIG_MAPPING:
+            config_class = CONFIG_MAPPING[found]
+            if issubclass(cls, config_class):
+                return
+            from transformers import MODEL_MAPPING  # takes seconds, which only a mistake is to cost
+
+            if config_class in MODEL_MAPPING:
+                model: Any = MODEL_MAPPING[config_class]
+                way_out = f"load it by {model.__name__} (its configuration by {config_class.__name__})"
+        raise ValueError(
+            f"{place}: holds a model of type {found!r}, and {cls.__name__} reads {cls.model_type!r} only; {way_out}"
+        )
+
+    @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """As in transformers. With other labels, what training has learnt of the stored ones is forgotten.
 
         `from_pretrained(checkpoint, num_labels=3, ignore_mismatched_sizes=True)`, or with `id2label`, is how users of
         transformers fine-tune on other labels: class weights and temperature belong to the labels there were.
         """
+        cls._check_model_type(config_dict, "the configuration")
         kept = dict(config_dict)
         if _has_other_labels(kept, kwargs):
             for name in ("class_weights", "calibration_temperature", "set_by_training"):

@@ -91,6 +91,11 @@ class DialogueConfig(EmotionRecognitionConfig):
         return {name: dim for name, dim in dims.items() if dim}
 
     @property
+    def most_speakers(self) -> int | None:
+        """Most speakers in a dialogue; None with a relation scheme that takes any number."""
+        return self.max_speakers if self.relation_scheme == "speaker_pair" else None
+
+    @property
     def hidden_size(self) -> int:
         """Width of the representations that are classified, as other libraries ask for it.
 

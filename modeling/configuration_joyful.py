@@ -1,4 +1,4 @@
-"""`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL as presets."""
+"""`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL, and COGMEN, as presets."""
 
 import logging
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
 
 CHOICES = SpeakerGraphConfig.choices | {
-    "fusion": ("contextual_basis", "autoencoder"),
+    "fusion": ("contextual_basis", "autoencoder", "join"),
     "context_encoder": ("transformer", "gru"),
     "graph_encoder": ("aggregate_combine", "relational"),
     "feature_mask_unit": ("dimension", "element"),
@@ -42,6 +42,8 @@ _PUBLISHED: dict[str, Any] = {
     "fusion_loss_reduction": "mean",
     "classifier_hidden_size": None,
     "classifier_residual": False,
+    "classifier_residual_norm": True,
+    "classifier_highway": False,
     "plain_path_size": 0,
     "modality_dropout_prob": 0.0,
     "num_members": 1,
@@ -67,7 +69,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
         num_relations: follows from the two above, and need not be given.
-        fusion: `"contextual_basis"` (the paper's two branches) or `"autoencoder"` (the released code's).
+        fusion: `"contextual_basis"` (the paper's two branches), `"autoencoder"` (the released code's) or `"join"`
+            (COGMEN's: the features side by side).
         fusion_branches: which of `"contextual"` (B1) and `"specific"` (B2) the paper's fusion has; an empty list
             joins the plain features (Table 6, "w/o MF").
         contextual_size: width of each modality in the contextual branch; None keeps the modality's own size, as
@@ -115,17 +118,20 @@ class JoyfulConfig(SpeakerGraphConfig):
         contrastive_temperature: 1 in the paper, 0.2 in the released code.
         contrast_exclude_self: leave the anchor out of the intra-view negatives. The paper's text does, its
             Eq. 12 and the released code do not.
-        fusion_loss_weight: alpha (paper: 0.06; released: 0.05), of L_mf as `fusion_loss_reduction` takes it.
+        fusion_loss_weight: alpha (paper: 0.06; released: 0.05), of L_mf as `fusion_loss_reduction` takes it: the mean
+            over the utterances of a training step.
         fusion_loss_reduction: `"mean"` over the dimensions of each squared distance in L_mf, so that alpha weighs the
             same at every size, or `"sum"`, Eqs. 1, 2 and 7 as they are printed: at IEMOCAP's sizes a sum is 1380 times
-            the mean. The released code sums over the dimensions and over the utterances of a dialogue besides; neither
-            form has that. In the same measurement with one seed, the sum gave a weighted F1 of 0.252 where the mean
-            gave 0.438. The targets of the reconstruction keep their gradient, as in the released code: without it
-            weighted F1 was 0.437.
+            the mean. In the same measurement with one seed, the sum gave a weighted F1 of 0.252 where the mean gave
+            0.438. The released code has the mean, and sums over the utterances of a dialogue, which no form does: a
+            weight that many times as large as a dialogue has utterances comes to the same. The targets of the
+            reconstruction keep their gradient, as in the released code: without it weighted F1 was 0.437.
         contrastive_loss_weight: beta (paper: 0.3 for IEMOCAP and MELD, 0.1 for MOSEI); 0 switches the contrast
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
         classifier_residual: give the classifier the graph's input beside its output.
+        classifier_residual_norm: normalise that input first. COGMEN's `concat_gin_gout` does not.
+        classifier_highway: a highway layer in front of the classifier, COGMEN's `use_highway`.
         plain_path_size: hidden layer of a second classifier that sees only the plain features, so that nothing in
             them is lost in context and graph; the logits are the mean of both. 0 leaves it out (paper and released).
         plain_path_dropout_prob: dropout of that hidden layer.
@@ -224,6 +230,8 @@ class JoyfulConfig(SpeakerGraphConfig):
     contrastive_loss_weight: float | int = 0.1
     classifier_hidden_size: int | None = None
     classifier_residual: bool = True
+    classifier_residual_norm: bool = True
+    classifier_highway: bool = False
     plain_path_size: int = 256
     plain_path_dropout_prob: float | int = 0.5
     path_loss_weight: float | int = 0.5
@@ -240,6 +248,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         dims = self.modality_dims
         if self.fusion == "autoencoder":
             width = 2 * self.bottleneck_size
+        elif self.fusion == "join":
+            width = sum(dims.values())
         else:
             widths = {
                 "contextual": sum(self.contextual_size or dim for dim in dims.values()),
@@ -272,7 +282,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         divisor up to 10, with a warning if that is 1.
 
         L_mf is a mean over dimensions, which makes alpha weaker than Eqs. 1, 2 and 7 as they are printed;
-        `fusion_loss_reduction="sum"` is the literal form.
+        `fusion_loss_reduction="sum"` is the literal form. The targets of the reconstructions keep their gradient, and
+        `feature_mask_rescale` is on: `JoyfulConfig` says at both what that was measured to do.
         """
         config: dict[str, Any] = {
             "fusion": "contextual_basis",
@@ -329,6 +340,30 @@ class JoyfulConfig(SpeakerGraphConfig):
             "contrastive_temperature": 0.2,
             "fusion_loss_weight": 0.05,
             "contrastive_loss_weight": 0.2,
+        }
+        return cls.with_defaults(_PUBLISHED | config, overrides)
+
+    @classmethod
+    def cogmen(cls, **overrides: Any) -> "JoyfulConfig":
+        """COGMEN (Joshi et al., NAACL 2022), whose network is JOYFUL's released graph behind features side by side.
+
+        Every field can be overridden: `classifier_residual=True, classifier_residual_norm=False` is its option
+        `concat_gin_gout`, `classifier_highway=True` its `use_highway`. The number of heads is the first from 7 to 14
+        that divides the features' width, or 1. Padding takes no part, unlike in the authors' code, and in its graphs
+        `wp` and `wf` are the processor's `window_future` and `window_past`, 5 each.
+        """
+        width = _contextual_width(overrides | {"contextual_size": None})
+        config: dict[str, Any] = {
+            "fusion": "join",
+            "num_hidden_layers": 2,
+            "num_attention_heads": next((heads for heads in range(7, 15) if width % heads == 0), 1),
+            "hidden_dropout_prob": 0.5,
+            "graph_encoder": "relational",
+            "graph_hidden_size": 100,
+            "graph_num_heads": 1,
+            "contrast": "anchor_to_views",
+            "fusion_loss_weight": 0.0,
+            "contrastive_loss_weight": 0.0,
         }
         return cls.with_defaults(_PUBLISHED | config, overrides)
 

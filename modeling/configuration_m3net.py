@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 
 from .configuration_dialogue import DialogueConfig, unless_given
-from .tasks import SINGLE_LABEL
+from .focal_loss import CLASSIFICATION_LOSSES, check_classification_loss
 
 
 @strict
@@ -61,7 +61,7 @@ class M3NetConfig(DialogueConfig):
         "text_norm": ("none", "batch", "padded_batch"),
         "speakers": ("all", "text"),
         "hyper_weights": ("kind", "dialogue", "batch"),
-        "classification_loss": ("cross_entropy", "focal", "released_focal"),
+        "classification_loss": CLASSIFICATION_LOSSES,
     }
     sizes: ClassVar[tuple[str, ...]] = (
         *DialogueConfig.sizes,
@@ -114,13 +114,7 @@ class M3NetConfig(DialogueConfig):
 
     def validate_focus(self) -> None:
         """Check that a focal loss is asked for where there is one."""
-        if self.classification_loss == "cross_entropy":
-            return
-        if self.problem_type not in (None, SINGLE_LABEL) or self.label_smoothing:
-            raise ValueError(
-                f"classification_loss={self.classification_loss!r} is of single labels without label_smoothing; "
-                "choose 'cross_entropy'"
-            )
+        check_classification_loss(self)
 
     @classmethod
     def released(cls, **overrides: Any) -> "M3NetConfig":

@@ -1,4 +1,4 @@
-"""A dialogue's utterances in their context: a transformer or a GRU, both on packed rows."""
+"""A dialogue's utterances in their context: a transformer, a GRU or an LSTM, all on packed rows."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from .attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from .dropout import Dropout
-from .packing import DialogueLayout
+from .multi_head_attention import Attention
+from .packing import DialogueLayout, inverse
 from .reach import ALONE, Reach
-from .recurrence import PackedGRU
+from .recurrence import PackedGRU, PackedRNN
 
 
 class TransformerLayer(nn.Module):
@@ -35,15 +36,15 @@ class TransformerLayer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden_size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, rows: Tensor, attention: WholeDialogueAttention | WindowAttention) -> Tensor:
-        """(N, hidden_size) -> (N, hidden_size)."""
+    def forward(self, rows: Tensor, attention: Attention) -> Tensor:
+        """(..., hidden_size) -> (..., hidden_size)."""
         if self.norm_first:
             rows = rows + self._attend(self.attention_norm(rows), attention)
             return rows + self._feed_forward(self.output_norm(rows))
         rows = self.attention_norm(rows + self._attend(rows, attention))
         return self.output_norm(rows + self._feed_forward(rows))
 
-    def _attend(self, rows: Tensor, attention: WholeDialogueAttention | WindowAttention) -> Tensor:
+    def _attend(self, rows: Tensor, attention: Attention) -> Tensor:
         attended = attention(self.query_key_value(rows), self.num_heads, self.dropout)
         return self.dropout(self.attention_output(attended))
 
@@ -110,8 +111,62 @@ class DialogueTransformer(nn.Module):
         return self.final_norm(attention.end(rows))
 
 
-class DialogueGRU(nn.Module):
-    """GRU layers over the utterances of each dialogue.
+class DialogueRecurrence(nn.Module):
+    """Layers of a GRU or an LSTM over the utterances of each dialogue, stacked as in `torch.nn.GRU`.
+
+    Args:
+        mode: `"GRU"` or `"LSTM"`.
+        hidden_size: of each direction.
+        dropout: between the layers.
+        causal: only from the first utterance to the last, instead of in both directions.
+    """
+
+    def __init__(
+        self, mode: str, input_size: int, hidden_size: int, num_layers: int, dropout: float, causal: bool = False
+    ) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size if causal else 2 * hidden_size
+        sizes = [input_size, *[self.hidden_size] * (num_layers - 1)][:num_layers]
+        self.layers = nn.ModuleList(PackedRNN(mode, size, hidden_size, bidirectional=not causal) for size in sizes)
+        self.causal = causal
+        self.dropout = Dropout(dropout)
+
+    def between(self, index: int, steps: Tensor) -> Tensor:
+        """The input of a layer: what the one before it gave, with dropout."""
+        return self.dropout(steps) if index else steps
+
+    @property
+    def reach(self) -> Reach:
+        """The whole dialogue; with `causal` all of the past, which a state of a GRU stands for."""
+        if not len(self.layers):
+            return ALONE
+        if not self.causal:
+            return Reach(math.inf, math.inf)
+        carried = all(layer.mode == "GRU" for layer in cast("Iterable[PackedRNN]", self.layers))
+        return Reach(carries_state=True) if carried else Reach(math.inf)
+
+    def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
+        """(N, input_size) -> (N, hidden_size)."""
+        layers = cast("Iterable[PackedRNN]", self.layers)
+        if torch.compiler.is_compiling() and layout.recurrent_states is None:
+            (block,) = layout.blocks
+            steps = block.pad(rows).transpose(0, 1)
+            for index, layer in enumerate(layers):
+                steps = layer.scan(self.between(index, steps), block.mask.T[..., None])
+            return block.unpad(steps.transpose(0, 1))
+        order, batch_sizes = layout.time_major()
+        steps = rows.index_select(0, order)
+        states = layout.recurrent_states if self.reach.carries_state else None
+        for index, layer in enumerate(layers):
+            before = None if states is None else states.get(layer)
+            steps = layer(self.between(index, steps), batch_sizes, before)
+            if states is not None:
+                states[layer] = steps
+        return steps.index_select(0, inverse(order))
+
+
+class DialogueGRU(DialogueRecurrence):
+    """GRU layers of the width of their input, each with dropout in front of it.
 
     Args:
         hidden_size: of input and output; each of two directions has half of it.
@@ -119,35 +174,12 @@ class DialogueGRU(nn.Module):
     """
 
     def __init__(self, hidden_size: int, num_layers: int, dropout: float, causal: bool = False) -> None:
-        super().__init__()
         if hidden_size % 2 and not causal:
             raise ValueError(f"a GRU of two directions needs an even width, got {hidden_size}; set contextual_size")
+        super().__init__("GRU", hidden_size, hidden_size, 0, dropout, causal)
+        self.hidden_size = hidden_size
         self.layers = nn.ModuleList(PackedGRU(hidden_size, bidirectional=not causal) for _ in range(num_layers))
-        self.causal = causal
-        self.dropout = Dropout(dropout)
 
-    @property
-    def reach(self) -> Reach:
-        """The whole dialogue; with `causal` a state of each layer stands for all of the past."""
-        if not len(self.layers):
-            return ALONE
-        return Reach(carries_state=True) if self.causal else Reach(math.inf, math.inf)
-
-    def forward(self, rows: Tensor, layout: DialogueLayout) -> Tensor:
-        """(N, hidden_size) -> (N, hidden_size)."""
-        if torch.compiler.is_compiling() and layout.recurrent_states is None:
-            (block,) = layout.blocks
-            steps = block.pad(rows).transpose(0, 1)
-            for layer in cast("Iterable[PackedGRU]", self.layers):
-                steps = layer.scan(self.dropout(steps), block.mask.T[..., None])
-            return block.unpad(steps.transpose(0, 1))
-        order, batch_sizes = layout.time_major()
-        steps = rows.index_select(0, order)
-        states = layout.recurrent_states if self.causal else None
-        for layer in self.layers:
-            before = None if states is None else states.get(layer)
-            steps = layer(self.dropout(steps), batch_sizes, before)
-            if states is not None:
-                states[layer] = steps
-        place = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
-        return steps.index_select(0, place)
+    def between(self, index: int, steps: Tensor) -> Tensor:
+        """The input of a layer, with dropout."""
+        return self.dropout(steps)

@@ -1,4 +1,4 @@
-"""Joint modality fusion: the paper's contextual and specific branches, and the released auto-encoders."""
+"""Joint modality fusion: the paper's contextual and specific branches, the released auto-encoders, COGMEN's join."""
 
 import math
 from dataclasses import dataclass
@@ -13,6 +13,9 @@ from .modality_inputs import ZEROS, silence_absent
 from .packing import DialogueLayout
 from .reach import ALONE, Reach, in_sequence, side_by_side
 from .scalar_attention import scalar_attention
+
+RELEASED_ORDER = ("audio", "text", "visual")
+"""The order in which released code joins the modalities."""
 
 
 @dataclass
@@ -101,8 +104,10 @@ def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float, redu
     weighted = contextual.float()
     weight = torch.ones_like(weighted[:, :1])
     step = 1
+    # Under a compiler the number of doublings is the same for batches of all sizes.
+    longest = math.inf if torch.compiler.is_compiling() and rate > 0 else layout.num_utterances
     # After k doublings each row holds its 2^k last utterances; older ones no longer count in float32.
-    while step < layout.num_utterances and rate * step < 17:
+    while step < longest and rate * step < 17:
         decay = math.exp(-rate * step)
         weighted = weighted + decay * layout.shift(weighted, step)
         weight = weight + decay * layout.shift(weight, step)
@@ -233,8 +238,7 @@ class AutoencoderFusion(nn.Module):
         return_loss: bool = True,
     ) -> FusionOutput:
         """Modality -> (N, dim), modality -> (N, 1) bool. `layout` is not needed: utterances stand alone."""
-        # The released order of the joined modalities.
-        names = [name for name in ("audio", "text", "visual") if name in self.dims]
+        names = [name for name in RELEASED_ORDER if name in self.dims]
         attended = []
         for name in names:
             projected = self.projections[name](features[name])
@@ -252,6 +256,27 @@ class AutoencoderFusion(nn.Module):
         of_features = reconstruction_loss(self.global_decoder(global_code), joined, real, reduction)
         of_attended = reconstruction_loss(self.inter_decoder(inter_code), attended_all, real_projected, reduction)
         return FusionOutput(fused, of_features + of_attended)
+
+
+class JoinFusion(nn.Module):
+    """COGMEN's fusion: the features side by side, in the order audio, text, visual; nothing to learn."""
+
+    reach = ALONE
+
+    def __init__(self, config: JoyfulConfig) -> None:
+        super().__init__()
+        self.hidden_size = sum(config.modality_dims.values())
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        present: dict[str, Tensor],
+        layout: DialogueLayout,
+        return_loss: bool = True,
+    ) -> FusionOutput:
+        """Modality -> (N, dim). Nothing else is needed."""
+        del present, layout, return_loss
+        return FusionOutput(torch.cat([features[name] for name in RELEASED_ORDER if name in features], -1), None)
 
 
 def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> DialogueGRU | DialogueTransformer:

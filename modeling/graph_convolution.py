@@ -41,10 +41,59 @@ class RelationalGraphConvolution(nn.Module):
         neighbourhood = target * relations + edge_type
         ones = torch.ones_like(edge_type, dtype=torch.float32)
         share = 1 / sum_at_targets(ones, neighbourhood, num_nodes * relations)[neighbourhood]
-        transformed = nodes @ self.weight.transpose(0, 1).flatten(1)  # (N, relations * out_size)
-        rows = transformed.view(num_nodes * relations, -1)
-        messages = rows.index_select(0, source * relations + edge_type) * share.to(rows.dtype)[:, None]
-        return nodes @ self.root + self.bias + sum_at_targets(messages, target, num_nodes)
+        messages = relational_messages(nodes, self.weight, source, edge_type)
+        received = sum_at_targets(messages * share.to(messages.dtype)[:, None], target, num_nodes)
+        return nodes @ self.root + self.bias + received
+
+
+class WeightedRelationalConvolution(nn.Module):
+    """DialogueGCN's R-GCN: x_i' = W_0 x_i + b + sum over edges j -> i of a_ij W_r x_j, with W_r = sum_k c_rk B_k.
+
+    Args:
+        num_bases: K, the number of matrices B_k that all relations are mixed of.
+    """
+
+    def __init__(self, in_size: int, out_size: int, num_relations: int, num_bases: int) -> None:
+        super().__init__()
+        self.matrices = nn.Parameter(torch.empty(num_bases, in_size, out_size))
+        self.coefficients = nn.Parameter(torch.empty(num_relations, num_bases))
+        self.root = nn.Parameter(torch.empty(in_size, out_size))
+        self.bias = nn.Parameter(torch.empty(out_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot for root and mixed weights, zero for the bias."""
+        bound = math.sqrt(6 / (self.root.size(0) + self.root.size(1)))
+        for weight in (self.matrices, self.root):
+            init.uniform_(weight, -bound, bound)
+        init.normal_(self.coefficients, std=self.coefficients.size(1) ** -0.5)
+        init.zeros_(self.bias)
+
+    def forward(self, nodes: Tensor, edge_index: Tensor, edge_type: Tensor, edge_weight: Tensor) -> Tensor:
+        """(N, in_size), (2, E), (E,), (E,) -> (N, out_size)."""
+        source, target = edge_index
+        weight = (self.coefficients @ self.matrices.flatten(1)).view(-1, *self.root.shape)
+        messages = relational_messages(nodes, weight, source, edge_type) * edge_weight.to(nodes.dtype)[:, None]
+        return nodes @ self.root + self.bias + sum_at_targets(messages, target, nodes.size(0))
+
+
+class NeighbourConvolution(nn.Module):
+    """DialogueGCN's second layer: x_i' = W_0 x_i + b + the sum or the mean of W x_j over the edges j -> i."""
+
+    def __init__(self, in_size: int, out_size: int, mean: bool) -> None:
+        super().__init__()
+        self.own = nn.Linear(in_size, out_size)
+        self.neighbours = nn.Linear(in_size, out_size, bias=False)
+        self.mean = mean
+
+    def forward(self, nodes: Tensor, edge_index: Tensor) -> Tensor:
+        """(N, in_size), (2, E) -> (N, out_size)."""
+        source, target = edge_index
+        received = sum_at_targets(nodes.index_select(0, source), target, nodes.size(0))
+        if self.mean:
+            degree = sum_at_targets(torch.ones_like(target, dtype=torch.float32), target, nodes.size(0))
+            received = received / degree.clamp(min=1).to(nodes.dtype)[:, None]
+        return self.own(nodes) + self.neighbours(received)
 
 
 class GraphAttention(nn.Module):
@@ -96,3 +145,10 @@ class AggregateCombine(nn.Module):
         messages = self.aggregate(nodes).index_select(0, source)
         received = sum_at_targets(messages, target, num_nodes) / degree.clamp(min=1).to(nodes.dtype)[:, None]
         return torch.relu(self.combine(torch.cat([nodes, received.to(nodes.dtype)], dim=-1)))
+
+
+def relational_messages(nodes: Tensor, weight: Tensor, source: Tensor, edge_type: Tensor) -> Tensor:
+    """W_r x_j of each edge (E, out_size), for nodes (N, in_size) and weights (relations, in_size, out_size)."""
+    relations = weight.size(0)
+    transformed = nodes @ weight.transpose(0, 1).flatten(1)  # (N, relations * out_size)
+    return transformed.view(nodes.size(0) * relations, -1).index_select(0, source * relations + edge_type)

@@ -72,7 +72,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         self.pairs = list(combinations(names, 2))
         self.directions: list[Direction] = list(permutations(names, 2)) if self.pairs else [(names[0], names[0])]
         self.hidden_sizes = {direction: dims[direction[0]] for direction in self.directions}
-        self.hidden_size = sum(self.hidden_sizes.values())
+        self.hidden_size = config.hidden_size
         self.audio_encoder: AudioEncoder | None = None
         if config.audio_config is not None:
             self.audio_encoder = AudioEncoder(config.audio_config, config.freeze_feature_encoder)
@@ -142,8 +142,11 @@ class FoalNetModel(FoalNetPreTrainedModel):
 
     def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
         """The output of `forward`, made of both."""
+        classified = list(fusion.pooled.values())
+        if self.config.classify_embeddings:
+            classified += [embedding.to(self.dtype) for embedding in embeddings.values()]
         return FoalNetOutput(
-            fused=torch.cat(list(fusion.pooled.values()), dim=-1),
+            fused=torch.cat(classified, dim=-1),
             audio_embedding=embeddings.get("audio"),
             video_embedding=embeddings.get("video"),
             text_embedding=embeddings.get("text"),
@@ -314,8 +317,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         negative_audio_index: Tensor | None = None,
         return_loss: bool = True,
         loss_shares: dict[str, Tensor] | None = None,
+        batch_losses: bool = True,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        label_shares: Tensor | None = None,
     ) -> FoalNetOutput:
         """As `FoalNetModel.forward`, with labels and logits.
 
@@ -326,6 +331,8 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
                 (in evaluation mode the most similar one of another emotion).
             negative_audio_index: (B,) whose audio is the hard negative of each utterance's video.
             loss_shares: as in JOYFUL's `forward`; "avel" and "mem" see the utterances of all processes.
+            batch_losses: compute "avel" and "mem", which depend on who shares the batch.
+            label_shares: (B, num_labels), as in JOYFUL's `forward`.
 
         Returns:
             `logits` (B, num_labels); with labels also `loss`: L_ce + L_avel + 0.1 L_mem, and the logits of the
@@ -346,9 +353,10 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         output.logits = self.classifier(output.fused)
         if labels is None or not return_loss:
             return self.complete(output, output_hidden_states, output_attentions)
-        check_labels(self.config, labels, output.logits.size(0), self.batch_error)
-        losses = {"classification": weigh("classification", self.task_loss(output.logits, labels), loss_shares)}
-        if model.pairs:
+        check_labels(self.config, labels, output.logits.size(0), self.batch_error, label_shares)
+        classification = self.task_loss(output.logits, labels if label_shares is None else label_shares)
+        losses = {"classification": weigh("classification", classification, loss_shares)}
+        if model.pairs and batch_losses:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
             processes = Processes(labels.size(0), loss_shares is not None)
             present = {name: stream.present for name, stream in streams.items()}

@@ -138,6 +138,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         loss_shares: dict[str, Tensor] | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
+        label_shares: Tensor | None = None,
     ) -> EmotionRecognitionOutput:
         """Compute a packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -161,6 +162,8 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
                 the batches add up to the step's, and contrasts over a batch see the utterances of all processes.
             output_hidden_states: return `hidden_states`, the vectors of each stage; the config's word by default.
             output_attentions: return `attentions`, the graph attention's weights; the config's word by default.
+            label_shares: (N, num_labels) float32 share of each class in the votes of several annotators, all 0 where
+                there are none; the classifier learns them in place of `labels`, the majorities.
 
         `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
 
@@ -185,9 +188,9 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             error=self.batch_error,
         )
         if labels is not None and return_loss:
-            check_labels(self.config, labels, num_utterances, self.batch_error)
+            check_labels(self.config, labels, num_utterances, self.batch_error, label_shares)
         batch = PackedBatch(
-            layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states),
+            layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states, speaker_ids),
             features=features,
             modality_mask=modality_mask,
             speaker_ids=speaker_ids,
@@ -197,6 +200,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             return_loss=return_loss,
             output_edge_attention=output_edge_attention or self.wants_attentions(output_attentions),
             loss_shares=loss_shares,
+            label_shares=label_shares,
         )
         output = self._with_loss(self.forward_batch(batch), loss_shares)
         return self.complete(output, output_hidden_states, output_attentions)
@@ -217,6 +221,16 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute a batch that fits the model: the equations of the family."""
         raise NotImplementedError(f"{type(self).__name__} has no forward_batch")
+
+    def speaker_ids(self, batch: PackedBatch) -> Tensor:
+        """(N,) id of the speaker of each utterance of a batch.
+
+        Raises:
+            ValueError: the batch does not say.
+        """
+        if batch.speaker_ids is None:
+            raise self.batch_error(f"the model tells speakers apart: the batch needs speaker_ids; {WAY_OUT}")
+        return batch.speaker_ids
 
     def speaker_graph(self, batch: PackedBatch, nodes: Tensor) -> SpeakerGraph:
         """The graph of a batch, with a row of `nodes` (N, size) at each utterance.
@@ -268,8 +282,8 @@ class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
         """Compute what the bare model returns, the logits and, with labels, the loss."""
         output = self.base_model.forward_batch(batch)
         output.logits = self.classifier(output.graph)
-        if batch.labels is not None:
-            output.losses = {"classification": self.task_loss(output.logits, batch.labels)} | (output.losses or {})
+        if batch.targets is not None:
+            output.losses = {"classification": self.task_loss(output.logits, batch.targets)} | (output.losses or {})
         return output
 
 

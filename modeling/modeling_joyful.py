@@ -20,9 +20,9 @@ from .augmentation import (
 from .batch_contract import PackedBatch
 from .configuration_joyful import JoyfulConfig
 from .contrast import info_nce_loss, view_to_view_loss
-from .fusion import AutoencoderFusion, ContextualBasisFusion, make_context_encoder
+from .fusion import AutoencoderFusion, ContextualBasisFusion, JoinFusion, make_context_encoder
 from .graph_encoder import make_graph_encoder
-from .mlp import make_mlp
+from .mlp import Highway, make_mlp
 from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
@@ -51,13 +51,11 @@ class JoyfulModel(JoyfulPreTrainedModel):
         super().__init__(config)
         self.text_encoder = TextEncoder.of(config) if with_text_encoder else None
         self.inputs = ModalityInputs.of(config)
-        self.fusion: AutoencoderFusion | ContextualBasisFusion
+        fusions = {"autoencoder": AutoencoderFusion, "contextual_basis": ContextualBasisFusion, "join": JoinFusion}
+        self.fusion: AutoencoderFusion | ContextualBasisFusion | JoinFusion = fusions[config.fusion](config)
         self.context_encoder: nn.Module | None = None
-        if config.fusion == "autoencoder":
-            self.fusion = AutoencoderFusion(config)
+        if config.fusion != "contextual_basis":  # whose contextual branch holds one
             self.context_encoder = make_context_encoder(config, self.fusion.hidden_size)
-        else:
-            self.fusion = ContextualBasisFusion(config)
         size = self.fusion.hidden_size
         self.graph_projection: nn.Linear | None = None
         if config.graph_encoder == "relational" and config.graph_hidden_size:
@@ -184,10 +182,12 @@ class JoyfulClassifier(nn.Module):
     def __init__(self, config: JoyfulConfig, model: JoyfulModel) -> None:
         super().__init__()
         size = model.hidden_size
-        self.context_norm: nn.LayerNorm | None = None
+        self.context_norm: nn.Module | None = None
         if config.classifier_residual:
-            self.context_norm = nn.LayerNorm(model.context_size)
+            norm = nn.LayerNorm if config.classifier_residual_norm else nn.Identity
+            self.context_norm = norm(model.context_size)
             size += model.context_size
+        self.highway = Highway(size) if config.classifier_highway else nn.Identity()
         hidden_size = config.classifier_hidden_size or config.graph_hidden_size or 100
         num_labels = len(config.id2label or ())
         self.graph_path = make_mlp(size, hidden_size, num_labels, config.hidden_dropout_prob)
@@ -201,7 +201,7 @@ class JoyfulClassifier(nn.Module):
         """Representations (N, size) of each stage -> (paths, N, num_labels) logits of each path."""
         if self.context_norm is not None:
             graph = torch.cat([graph, self.context_norm(context)], dim=-1)
-        paths = [self.graph_path(graph)]
+        paths = [self.graph_path(self.highway(graph))]
         if self.plain_path is not None:
             paths.append(self.plain_path(features))
         return torch.stack(paths)
@@ -268,8 +268,8 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             outputs.append(output)
             logits.append(paths.mean(0))
             losses.append(dict(output.losses or {}))
-            if batch.labels is not None:
-                losses[-1] |= self._classification_losses(paths, batch.labels)
+            if batch.targets is not None:
+                losses[-1] |= self._classification_losses(paths, batch.targets)
         means = {name: torch.stack([own[name] for own in losses]).mean(0) for name in losses[0]}
         first = outputs[0]
         return EmotionRecognitionOutput(

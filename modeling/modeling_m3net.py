@@ -16,6 +16,7 @@ from .batch_norm import PackedBatchNorm
 from .configuration_m3net import M3NetConfig
 from .context_encoder import DialogueGRU
 from .dropout import Dropout
+from .focal_loss import ClassificationLossMixin
 from .frequency_graph import FrequencyGraph, FrequencyLayer
 from .hypergraph import HyperConvolution, NumberedHyperWeights, WeightsOfKinds
 from .modality_inputs import ModalityInputs, readable
@@ -149,7 +150,7 @@ class M3NetModel(M3NetPreTrainedModel):
         return contexts
 
 
-class M3NetForEmotionRecognition(SpeakerGraphClassifierMixin, M3NetPreTrainedModel):
+class M3NetForEmotionRecognition(ClassificationLossMixin, SpeakerGraphClassifierMixin, M3NetPreTrainedModel):
     """M3Net with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
     def __init__(self, config: M3NetConfig) -> None:
@@ -161,22 +162,6 @@ class M3NetForEmotionRecognition(SpeakerGraphClassifierMixin, M3NetPreTrainedMod
             nn.Linear(self.m3net.hidden_size, len(config.id2label or ())),
         )
         self.post_init()
-
-    def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """() loss of the logits (N, num_labels): cross-entropy, or a focal loss."""
-        if self.config.classification_loss == "cross_entropy":
-            return super().task_loss(logits, labels)
-        log_prob = logits.float().log_softmax(-1)
-        target = labels.clamp(min=0)[:, None]
-        gamma = self.config.focal_gamma
-        if self.config.classification_loss == "focal":
-            of_target = log_prob.gather(1, target).squeeze(1)
-            losses = -((1 - of_target.exp()) ** gamma) * of_target
-        else:
-            # log p in the place of p, and a term for each wrong class, which raises its probability.
-            is_target = torch.zeros_like(log_prob).scatter(1, target, 1)
-            losses = (-((1 - is_target * log_prob) ** gamma) * log_prob).mean(-1)
-        return self.task.mean(losses, labels, self.config.class_weights)
 
 
 __all__ = ["M3NetForEmotionRecognition", "M3NetModel", "M3NetPreTrainedModel"]

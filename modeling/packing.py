@@ -51,6 +51,7 @@ class DialogueLayout:
         num_utterances: N, the sum of the lengths, known from the features' shape without asking the device.
         recurrent_states: for a piece of one dialogue, the state (1, size) of each recurrent layer of a causal model
             before the first row, which the layer replaces by its states after each row (N, size).
+        speaker_ids: (N,) int64, for layers that keep a state of each speaker.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class DialogueLayout:
         dialogue_lengths: Tensor,
         num_utterances: int,
         recurrent_states: dict[nn.Module, Tensor] | None = None,
+        speaker_ids: Tensor | None = None,
     ) -> None:
         self.lengths = dialogue_lengths
+        self.speaker_ids = speaker_ids
         self.recurrent_states = recurrent_states
         self.num_dialogues = dialogue_lengths.size(0)
         self.num_utterances = num_utterances
@@ -72,7 +75,7 @@ class DialogueLayout:
         """(N,) index of each row's dialogue."""
         self.position = rows - self.starts[self.dialogue]
         """(N,) position of each row in its dialogue."""
-        self._host_lengths: Tensor | None = None
+        self._host_numbers: Tensor | None = None
         self._longest: int | None = None
         self._blocks: list[DialogueBlock] | None = None
 
@@ -83,11 +86,26 @@ class DialogueLayout:
         return first, first + self.lengths[dialogue] - 1
 
     @property
+    def mirrored(self) -> Tensor:
+        """(N,) the row at which each row lies when its dialogue is turned round; doing it twice changes nothing."""
+        return self.starts[self.dialogue] + self.lengths[self.dialogue] - 1 - self.position
+
+    @property
     def host_lengths(self) -> Tensor:
-        """(B,) the lengths on the CPU: the only value that a batch may read back from the device, if needed."""
-        if self._host_lengths is None:
-            self._host_lengths = self.lengths.cpu()
-        return self._host_lengths
+        """(B,) the lengths on the CPU."""
+        return self._on_host()[: self.num_dialogues]
+
+    @property
+    def highest_speaker(self) -> int:
+        """The highest of the speakers' ids in the batch."""
+        return int(self._on_host()[self.num_dialogues])
+
+    def _on_host(self) -> Tensor:
+        """(B,) or (B + 1,) lengths and highest speaker id on the CPU: all that a batch may read back, at once."""
+        if self._host_numbers is None:
+            numbers = [self.lengths] if self.speaker_ids is None else [self.lengths, self.speaker_ids.max()[None]]
+            self._host_numbers = torch.cat(numbers).cpu()
+        return self._host_numbers
 
     @property
     def longest(self) -> int:
@@ -137,9 +155,7 @@ class DialogueLayout:
         """Undo `arrange`."""
         if len(self.blocks) == 1:
             return rows
-        order = self._block_order()
-        place = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
-        return rows.index_select(0, place)
+        return rows.index_select(0, inverse(self._block_order()))
 
     def _block_order(self) -> Tensor:
         return torch.cat([block.rows for block in self.blocks])
@@ -167,6 +183,11 @@ class DialogueLayout:
         shifted = functional.pad(rows, (0, 0) * (rows.dim() - 1) + (steps, 0))[: self.num_utterances]
         before = (self.position >= steps).view(-1, *[1] * (rows.dim() - 1))
         return torch.where(before, shifted, torch.zeros_like(shifted))
+
+
+def inverse(order: Tensor) -> Tensor:
+    """The place of each row in an order (N,): `rows[order][inverse(order)]` are the rows again."""
+    return torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
 
 
 def similar_lengths(lengths: Tensor) -> list[Tensor]:

@@ -41,7 +41,8 @@ class EmotionRecognitionMixin:
 
     batch_loss_parts: tuple[str, ...] = ()
     """Parts of the loss that compare the utterances of a batch with each other, also in evaluation mode: their value
-    depends on who shares the batch, and `JoyfulTrainer` leaves them out of its evaluations."""
+    depends on who shares the batch. `JoyfulTrainer` leaves them out of its evaluations, by `batch_losses=False` in
+    `forward`."""
 
     def loss_counts(self, batch: Mapping[str, Tensor], across_processes: bool = False) -> dict[str, Tensor]:
         """Count what each part of the loss, and each metric of the model, is a mean over in this batch.
@@ -59,13 +60,17 @@ class EmotionRecognitionMixin:
         """
         del across_processes
         counts = dict.fromkeys(self.loss_weights(), num_utterances(batch))
-        labels = batch.get("labels")
+        labels = batch.get("label_shares", batch.get("labels"))
         if labels is None:
             return counts | {"classification": torch.zeros_like(counts["classification"])}
         return counts | {"classification": self.task.count(labels, self.config.class_weights)}
 
     def task_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config."""
+        """() loss of the logits (N, num_labels), with the class weights and the label smoothing of the config.
+
+        Args:
+            labels: the labels, or shares of votes in their place, as `Task.loss` takes them.
+        """
         config = self.config
         return self.task.loss(logits, labels, config.class_weights, config.label_smoothing)
 
@@ -118,11 +123,12 @@ class EmotionRecognitionMixin:
         was_training = self.training
         self.eval()
         try:
-            return [
-                prediction
-                for position, batch in _batches(dialogues, limit, _num_utterances)
-                for prediction in self._predict_batch(batch, position, processor, limit)
-            ]
+            with processor.one_notice():
+                return [
+                    prediction
+                    for position, batch in _batches(dialogues, limit, _num_utterances)
+                    for prediction in self._predict_batch(batch, position, processor, limit)
+                ]
         finally:
             self.train(was_training)
 
@@ -143,7 +149,8 @@ class EmotionRecognitionMixin:
         """Outputs without losses, one per batch of what `processor.encode` gave, in the mode the model is in."""
         for _, examples in _batches(encoded, utterances_per_batch, len):
             batch = processor.pack(examples, return_tensors="pt").to(self.device)
-            batch.pop("labels", None)
+            for key in ("labels", "label_shares"):
+                batch.pop(key, None)
             with torch.inference_mode():
                 output = self(**batch, return_loss=False, return_dict=True)
             yield output
@@ -166,7 +173,7 @@ def is_read(encoded: Iterable[Any]) -> list[bool]:
 UNREAD: dict[str, Any] = {"label": None, "scores": {}}
 """The prediction for an utterance from which no modality could be read."""
 # What a reader of a table looks for first.
-_FIRST_KEYS = ("start", "end", "channel", "audio", "video", "speaker", "text")
+_FIRST_KEYS = ("start", "end", "channel", "face", "audio", "video", "speaker", "text")
 
 
 def with_predictions(
@@ -199,6 +206,8 @@ def _kept(utterance: Mapping[str, Any]) -> dict[str, Any]:
             path = medium.get("path") if isinstance(medium, Mapping) else medium
             values[key] = Path(path).name if isinstance(path, str | Path) else None  # nobody else has this folder
     true_label = values.pop("label", None)
+    if isinstance(true_label, Mapping):  # a table has every name in every row
+        true_label = {name: value for name, value in true_label.items() if value is not None} or None
     is_known = true_label is not None and not (isinstance(true_label, float) and true_label != true_label)
     kept = {key: value for key, value in values.items() if _is_scalar(value) and key != "scores"}
     return kept | ({"true_label": true_label} if is_known else {})

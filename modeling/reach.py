@@ -66,6 +66,9 @@ class Reach:
 ALONE = Reach()
 """Each utterance is computed on its own."""
 
+WHOLE_DIALOGUE = Reach(math.inf, math.inf)
+"""Every utterance of the dialogue counts."""
+
 UNKNOWN = Reach(math.inf, math.inf, is_known=False)
 """It may be anything."""
 
@@ -73,8 +76,10 @@ UNKNOWN = Reach(math.inf, math.inf, is_known=False)
 def reach_of(module: Any) -> Reach:
     """Return the reach that a layer or a model states, or `UNKNOWN` if it states none.
 
-    A subclass that replaces the computation and not the statement has stated nothing.
+    A subclass that replaces the computation and not the statement has stated nothing. What `torch.compile` returns
+    computes what the module in it does.
     """
+    module = getattr(module, "_orig_mod", module)
     if isinstance(module, _ROW_BY_ROW):
         return ALONE
     if isinstance(module, nn.Sequential):

@@ -1,24 +1,29 @@
-"""A GRU in one direction or both, on a packed sequence, and as a scan under a compiler or in an export."""
+"""GRUs and LSTMs in one direction or both, on packed sequences, and as a scan under a compiler or in an export."""
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan
+from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
 
 
-class PackedGRU(nn.RNNBase):
-    """`torch.nn.GRU(size, size)`, or `torch.nn.GRU(size, size // 2, bidirectional=True)`, with its parameters.
+class PackedRNN(nn.RNNBase):
+    """One layer of `torch.nn.GRU` or `torch.nn.LSTM`, with its parameters.
 
-    Not that class itself: `torch.compile` refuses to trace one.
+    Not those classes themselves: `torch.compile` refuses to trace one.
+
+    Args:
+        mode: `"GRU"` or `"LSTM"`.
+        hidden_size: of each direction.
     """
 
-    def __init__(self, size: int, bidirectional: bool = True) -> None:
-        super().__init__("GRU", size, size // 2 if bidirectional else size, bidirectional=bidirectional)
+    def __init__(self, mode: str, input_size: int, hidden_size: int, bidirectional: bool = True) -> None:
+        super().__init__(mode, input_size, hidden_size, bidirectional=bidirectional)
 
     def forward(self, steps: Tensor, batch_sizes: Tensor, before: Tensor | None = None) -> Tensor:
-        """(N, size) of a `PackedSequence`, time-major, and its batch sizes (longest,) on the CPU -> (N, size).
+        """(N, input_size) of a `PackedSequence`, time-major, and its batch sizes (longest,) on the CPU -> (N, size).
 
         Args:
             before: (dialogues, size) state of a GRU of one direction before the first utterances; zeros by default.
@@ -28,9 +33,11 @@ class PackedGRU(nn.RNNBase):
             state = steps.new_zeros(1 + self.bidirectional, int(batch_sizes[0]), self.hidden_size)
         else:
             state = before[None].to(steps)
-        weights = cast("list[Tensor]", self._flat_weights)
-        packed = torch._VF.gru(steps, batch_sizes, state, weights, True, 1, 0.0, self.training, self.bidirectional)
-        return packed[0]
+        weights = [getattr(self, name) for name in cast("list[str]", self._flat_weights_names)]
+        settings = (weights, True, 1, 0.0, self.training, self.bidirectional)
+        if self.mode == "LSTM":
+            return torch._VF.lstm(steps, batch_sizes, (state, state), *settings)[0]
+        return torch._VF.gru(steps, batch_sizes, state, *settings)[0]
 
     def scan(self, steps: Tensor, real: Tensor) -> Tensor:
         """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances."""
@@ -44,15 +51,62 @@ class PackedGRU(nn.RNNBase):
             getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
 
-        def step(state: Tensor, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            from_input, here = inputs
-            reset, update, new = from_input.chunk(3, dim=-1)
-            state_reset, state_update, state_new = functional.linear(state, weight_hh, bias_hh).chunk(3, dim=-1)
-            update = torch.sigmoid(update + state_update)
-            new = torch.tanh(new + torch.sigmoid(reset + state_reset) * state_new)
-            # Padding leaves the state as it is: 0 before the last utterance, seen from behind.
-            state = torch.where(here, new + update * (state - new), state)
-            return state, state.clone()
-
+        inputs = [functional.linear(steps, weight_ih, bias_ih), real]
+        if suffix:
+            inputs = [tensor.flip(0) for tensor in inputs]
         start = steps.new_zeros(steps.size(1), self.hidden_size)
-        return scan(step, start, (functional.linear(steps, weight_ih, bias_ih), real), reverse=suffix == "_reverse")[1]
+        if self.mode == "LSTM":
+            outputs = _outputs(_lstm_scan_step, [start, start.clone()], inputs, weight_hh, bias_hh)
+        else:
+            outputs = _outputs(_gru_scan_step, [start], inputs, weight_hh, bias_hh)
+        return outputs.flip(0) if suffix else outputs
+
+
+class PackedGRU(PackedRNN):
+    """A GRU of the width of its input: `GRU(size, size)`, or `GRU(size, size // 2, bidirectional=True)`."""
+
+    def __init__(self, size: int, bidirectional: bool = True) -> None:
+        super().__init__("GRU", size, size // 2 if bidirectional else size, bidirectional)
+
+
+def gru_step(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
+    """The next state (..., size) of a GRU, from what its two linear layers (..., 3 * size) make of input and state."""
+    reset, update, new = from_input.chunk(3, dim=-1)
+    state_reset, state_update, state_new = from_state.chunk(3, dim=-1)
+    update = torch.sigmoid(update + state_update)
+    new = torch.tanh(new + torch.sigmoid(reset + state_reset) * state_new)
+    return new + update * (state - new)
+
+
+def _outputs(
+    step: Callable[..., tuple[Tensor, ...]], start: list[Tensor], inputs: list[Tensor], weight: Tensor, bias: Tensor
+) -> Tensor:
+    """Every output (longest, B, size) after the states at the start (B, size)."""
+    if torch.compiler.is_dynamo_compiling():
+
+        def combine(states: list[Tensor], here: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+            *after, output = step(*states, *here, weight, bias)
+            return after, output
+
+        return scan(combine, start, inputs)[1]
+    # Elsewhere `scan` compiles itself, and forgets by that that no dialogue is empty.
+    return scan_op(step, start, inputs, additional_inputs=(weight, bias))[-1]
+
+
+def _gru_scan_step(
+    state: Tensor, from_input: Tensor, here: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The next state (B, size), and the same to be kept."""
+    # Padding leaves the state as it is: 0 before the last utterance, seen from behind.
+    state = torch.where(here, gru_step(from_input, functional.linear(state, weight, bias), state), state)
+    return state, state.clone()
+
+
+def _lstm_scan_step(
+    hidden: Tensor, cell: Tensor, from_input: Tensor, here: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The next states (B, size), and the hidden one to be kept; padding leaves them as they are."""
+    into, forget, new, out = (from_input + functional.linear(hidden, weight, bias)).chunk(4, dim=-1)
+    changed = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(new)
+    hidden = torch.where(here, torch.sigmoid(out) * torch.tanh(changed), hidden)
+    return hidden, torch.where(here, changed, cell), hidden.clone()

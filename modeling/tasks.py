@@ -44,7 +44,9 @@ class Task:
 
         Args:
             logits: (N, num_labels).
-            labels: of `label_shape`; -100 marks an unknown integer, NaN an unknown float.
+            labels: of `label_shape`; -100 marks an unknown integer, NaN an unknown float. For single labels also
+                (N, num_labels) float32, the share of each class in the votes of several annotators, all 0 where
+                unknown.
             class_weights: one weight per class, for classification; the mean over single labels is then weighted too.
             label_smoothing: share of the target spread over all classes, for single labels.
         """
@@ -87,7 +89,10 @@ class Task:
 
 
 class SingleLabelTask(Task):
-    """One emotion per utterance: labels (N,) int64, cross-entropy (JOYFUL's Eq. 14), softmax."""
+    """One emotion per utterance: labels (N,) int64, cross-entropy (JOYFUL's Eq. 14), softmax.
+
+    Where annotators disagree, the cross-entropy is that of their shares (N, num_labels), which are not one-hot.
+    """
 
     problem_type = SINGLE_LABEL
 
@@ -97,10 +102,16 @@ class SingleLabelTask(Task):
         return (log_target.exp() * (log_target - log_given)).sum(-1)
 
     def _losses(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None, label_smoothing: float) -> Tensor:
-        target = labels.clamp(min=0)
-        return functional.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+        if labels.is_floating_point():
+            weighted = labels if class_weights is None else labels * class_weights
+            labels = weighted / weighted.sum(-1, keepdim=True).clamp(min=1e-8)
+        else:
+            labels = labels.clamp(min=0)
+        return functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
 
     def _weights(self, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        if labels.is_floating_point():
+            return (labels if class_weights is None else labels * class_weights).sum(-1)
         known = labels != IGNORED_LABEL
         return known.float() if class_weights is None else known * class_weights[labels.clamp(min=0)]
 

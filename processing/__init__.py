@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .packing_dialogues import EncodedDialogue as EncodedDialogue
     from .processing_foal_net import EncodedUtterance as EncodedUtterance
     from .processing_foal_net import FoalNetProcessor as FoalNetProcessor
+    from .processing_gban import GBANProcessor as GBANProcessor
     from .processing_joyful import JoyfulProcessor as JoyfulProcessor
     from .processor_base import EmotionRecognitionProcessor as EmotionRecognitionProcessor
     from .processor_base import EncodedExample as EncodedExample
@@ -36,6 +37,7 @@ _MODULES = {
     "EncodedExample": "processor_base",
     "EncodedUtterance": "processing_foal_net",
     "FoalNetProcessor": "processing_foal_net",
+    "GBANProcessor": "processing_gban",
     "JoyfulProcessor": "processing_joyful",
     "batch_to_pyg": "pyg",
     "num_relations": "graph",
@@ -55,6 +57,7 @@ __all__ = [
     "EncodedExample",
     "EncodedUtterance",
     "FoalNetProcessor",
+    "GBANProcessor",
     "JoyfulProcessor",
     "batch_to_pyg",
     "num_relations",

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError, NamedUtterances, get_features, utterance_name
-from .labels import REGRESSION, get_label, label_values
+from .labels import IGNORED_LABEL, REGRESSION, get_label, label_values, majority_index
 from .modality_weights import measure_modality_weights
 from .packing_dialogues import encode_features
 from .standardization import feature_statistics
 from .summary import DialogueSummary
+from .usual_inputs import USUAL, distances
 
 
 def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +65,30 @@ def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Iter
                 yield vector
 
 
+def learn_usual_inputs(
+    named: Sequence[NamedUtterances], dims: Mapping[str, int | None], statistics: Mapping[str, Any] | None
+) -> dict[str, dict[str, float]]:
+    """Learn how many utterances have each modality, and how far their vectors usually lie from the mean.
+
+    Args:
+        dims: modality -> size of its vectors; None for text that is read as tokens.
+        statistics: as from `learn_statistics`; without them, distances mean nothing.
+    """
+    total = sum(len(utterances) for _, utterances in named)
+    learnt = {}
+    for modality, size in dims.items():
+        if size is None:
+            count = sum(bool(utterance.get("text")) for _, utterances in named for utterance in utterances)
+            learnt[modality] = {"share": count / total}
+            continue
+        mean, std = ((statistics or {}).get(modality, {}).get(name) for name in ("mean", "std"))
+        given = [distances((vector - mean) / std) if mean else 0.0 for vector in _vectors(named, modality, size)]
+        learnt[modality] = {"share": len(given) / total}
+        if given and mean:
+            learnt[modality]["distance"] = float(np.quantile(np.array(given), USUAL))
+    return learnt
+
+
 def learn_weights(
     named: Sequence[NamedUtterances],
     sizes: Mapping[str, int],
@@ -86,6 +111,9 @@ def learn_weights(
 
     def label_of(utterance: Any, place: str) -> Any:
         label = get_label(utterance)
+        if label is not None and problem_type != REGRESSION and isinstance(label, Mapping):
+            majority = majority_index(label, label2id, place)
+            return None if majority == IGNORED_LABEL else majority
         if label is None or problem_type != REGRESSION:
             return label
         values = label_values(label, label2id, place)

@@ -9,7 +9,7 @@ from .dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS, TOKEN_KEYS, Utteran
 
 KNOWN_KEYS = frozenset(
     {
-        *("speaker", "label", "start", "end", "channel", "utterance_id", "scores", "true_label"),
+        *("speaker", "label", "start", "end", "channel", "face", "utterance_id", "scores", "true_label"),
         *(*MEDIA_KEYS.values(), *FEATURE_KEYS.values(), *FRAME_KEYS.values(), *TOKEN_KEYS),
     }
 )

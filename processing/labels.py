@@ -1,4 +1,4 @@
-"""Labels of utterances: strings, ints, lists of them, or values -> arrays with a mark for 'unknown'.
+"""Labels of utterances: strings, ints, lists of them, votes, or values -> arrays with a mark for 'unknown'.
 
 One rule says what is unknown, whatever the form of the labels: a missing key, None, NaN, -100, and a text that is
 empty, blank or "-100". The number -1 is no such mark: it is a sentiment where labels are values, and refused where
@@ -6,7 +6,7 @@ they are classes. (`load_dialogues` reads the -1 of a `ClassLabel` as None, sinc
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -29,10 +29,12 @@ _PROBLEM_TYPE_OF_KIND = {
     "list": MULTI_LABEL,
     "float": REGRESSION,
     "vector": REGRESSION,
-    "named values": REGRESSION,
 }
-# Kinds of which the second holds the values of the first too: JSON writes 1 for 1.0.
-_WIDENED = {("int", "float"), ("counts", "named values")}
+# How far from 1 the shares of votes may add up to: 0.33 three times.
+_ROUNDING = 0.02
+# Dimensions of emotion: numbers under these names are no votes.
+_DIMENSIONS = {"valence", "arousal", "dominance", "activation", "pleasure", "power", "expectation", "intensity"}
+_DIMENSIONS |= {"sentiment", "v", "a", "d"}
 
 
 def get_label(utterance: Utterance) -> Any:
@@ -58,12 +60,48 @@ def _is_unknown(label: Any) -> bool:
     return label is None or (isinstance(label, Real) and (label == IGNORED_LABEL or math.isnan(label)))
 
 
+class _NumbersByName:
+    """Tells votes from values, where labels are numbers by name, from one label after the other."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._given: Counter[str] = Counter()
+        self._are_whole = self._are_shares = self._are_positive = True
+        self._has_zero = False
+
+    def add(self, label: Mapping[str, Any]) -> None:
+        """Take in one known label."""
+        self._count += 1
+        self._given.update(label.keys())
+        self._are_whole &= all(map(_is_int, label.values()))
+        self._are_positive &= all(value >= 0 for value in label.values())
+        self._are_shares &= abs(sum(label.values()) - 1) <= _ROUNDING
+        self._has_zero |= any(value == 0 for value in label.values())
+
+    def problem_type(self, first_place: str) -> str:
+        """Return the task of these labels: votes are single labels.
+
+        Raises:
+            DialogueError: they may be either.
+        """
+        are_values = len(self._given) == 1 or {name.casefold() for name in self._given} <= _DIMENSIONS
+        if are_values or not self._are_positive or not (self._are_whole or self._are_shares):
+            return REGRESSION
+        if self._are_shares or self._has_zero or any(count < self._count for count in self._given.values()):
+            return SINGLE_LABEL
+        raise DialogueError(
+            f"{first_place}: the labels are whole numbers by name; set problem_type='{SINGLE_LABEL}' if they are the "
+            f"votes of annotators, or '{REGRESSION}' if they are values such as valence and arousal"
+        )
+
+
 class LabelKinds:
     """Infers the task from one label after the other. Ints among floats are floats; any other mixture is refused."""
 
     def __init__(self) -> None:
         self._kind: str | None = None
         self._first_place = ""
+        self._by_name = _NumbersByName()
 
     @property
     def has_any(self) -> bool:
@@ -77,12 +115,8 @@ class LabelKinds:
         Raises:
             DialogueError: labels are whole numbers by name, which may be values or the counts of votes.
         """
-        if self._kind == "counts":
-            raise DialogueError(
-                f"{self._first_place}: the labels are whole numbers by name; set problem_type='regression' if they "
-                "are values such as valence and arousal. Votes of several annotators are not read: give the label "
-                "that most of them chose"
-            )
+        if self._kind == "numbers by name":
+            return self._by_name.problem_type(self._first_place)
         return None if self._kind is None else _PROBLEM_TYPE_OF_KIND[self._kind]
 
     def add(self, label: Any, place: str) -> None:
@@ -92,14 +126,16 @@ class LabelKinds:
             DialogueError: it is no label at all, or of another kind than the first one.
         """
         kind = _kind_of(label, place)
+        if kind == "numbers by name":
+            self._by_name.add(label)
         if self._kind is None:
             self._kind, self._first_place = kind, place
-        elif {self._kind, kind} in map(set, _WIDENED):
-            self._kind = next(wide for narrow, wide in _WIDENED if narrow in (self._kind, kind))
+        elif {self._kind, kind} == {"int", "float"}:  # JSON writes 1 for 1.0
+            self._kind = "float"
         elif self._kind != kind:
             raise DialogueError(
                 f"{place}: label {label!r} is of another kind than that of {self._first_place}; "
-                "labels are all strings, all ints, all lists, or all floats"
+                "labels are all strings, all ints, all lists, all floats, or all numbers by name"
             )
 
 
@@ -111,10 +147,10 @@ def _kind_of(label: Any, place: str) -> str:
     if _is_number(label):
         return "float"
     if isinstance(label, Mapping) and all(map(_is_number, label.values())):
-        return "counts" if all(map(_is_int, label.values())) else "named values"
+        return "numbers by name"
     if isinstance(label, Sequence) and not isinstance(label, bytes):
         return "vector" if any(_is_number(part) and not _is_int(part) for part in label) else "list"
-    hint = "; values by name are numbers" if isinstance(label, Mapping) else ""
+    hint = "; votes and values by name are numbers" if isinstance(label, Mapping) else ""
     raise DialogueError(
         f"{place}: a label must be a string, an int, a list of them, or a float, got {type(label).__name__} {label!r}"
         f"{hint}"
@@ -176,15 +212,43 @@ def label_index(label: Any, label2id: Mapping[str, int] | None, place: str) -> i
     raise DialogueError(f"{place}: a label must be a string or an int, got {type(label).__name__} {label!r}")
 
 
+def vote_shares(label: Mapping[str, Any], place: str) -> dict[str, float]:
+    """Return the share of the votes that each class has, without the classes that have none.
+
+    Args:
+        label: class -> how many annotators chose it, or their share.
+
+    Raises:
+        DialogueError: a vote that is negative or infinite.
+    """
+    votes = {name: _as_value(votes, place) for name, votes in label.items() if votes != 0}
+    if any(count < 0 for count in votes.values()):
+        raise DialogueError(f"{place}: the votes {label!r} hold a negative number; votes are counts or shares")
+    total = sum(votes.values())
+    return {name: count / total for name, count in votes.items()}
+
+
+def majority_index(label: Mapping[str, Any], label2id: Mapping[str, int] | None, place: str) -> int:
+    """Return the index of the class with most votes, or -100 if several have as many, or none has any.
+
+    Raises:
+        DialogueError: a class that `label2id` does not know, or a bad vote.
+    """
+    shares = vote_shares(label, place)
+    share_of = {label_index(name, label2id, place): share for name, share in shares.items()}
+    first = [index for index, share in share_of.items() if share == max(shares.values())]
+    return first[0] if len(first) == 1 else IGNORED_LABEL
+
+
 def encode_labels(
     utterances: Sequence[Utterance], problem_type: str, label2id: Mapping[str, int] | None, name: str
 ) -> np.ndarray:
     """Encode the labels of one dialogue's utterances.
 
     Returns:
-        (num_utterances,) int64 with -100 where unknown; for multi-label (num_utterances, num_labels) float32, and for
-        regression (num_utterances,) float32, or (num_utterances, num_labels) where `label2id` names several values and
-        labels are no single numbers, with NaN where unknown.
+        (num_utterances,) int64 with -100 where unknown, or where votes have no majority; for multi-label
+        (num_utterances, num_labels) float32, and for regression (num_utterances,) float32, or (num_utterances,
+        num_labels) where `label2id` names several values and labels are no single numbers, with NaN where unknown.
 
     Raises:
         DialogueError: an unknown label, or a label of another kind than `problem_type`.
@@ -215,7 +279,8 @@ def encode_labels(
             values = label_values(label, names, place)
             labels[index] = values if labels.ndim == 2 else values[0]
         else:
-            labels[index] = label_index(label, label2id, place)
+            voted = isinstance(label, Mapping)
+            labels[index] = (majority_index if voted else label_index)(label, label2id, place)
     return labels
 
 

@@ -1,13 +1,15 @@
 """The extractor of OpenFace's CSV files: mean and deviation over time of gaze, pose and action units."""
 
 import io
+from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from .dialogues import Utterance
 from .extractor_base import FeatureExtractor
-from .media import MediaError, as_source, check_cut, cut_of
+from .media import MediaError, Source, as_source, check_cut, cut_of, medium_name
 from .optional_imports import import_optional
 
 _ACTION_UNITS = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26", "45")
@@ -24,21 +26,38 @@ LEAST_CONFIDENCE = 0.5
 """Confidence of a frame that counts; OpenFace must have called it a success, too."""
 
 
+_MOST_TABLES = 4
+
+
 class OpenFaceStatistics(FeatureExtractor):
     """98 statistics of OpenFace 2's output for a video: the mean and the standard deviation of each of `COLUMNS`.
 
     `video` is the path of the CSV file, or its bytes. Frames without success, or of a lower confidence than
-    `LEAST_CONFIDENCE`, do not count; of several faces, the one that is seen longest does.
+    `LEAST_CONFIDENCE`, do not count. Of several faces, the one counts whose `face_id` is the utterance's `face`;
+    without it, the one that is seen longest, and of several that are seen as long, the one that OpenFace is surest of.
     """
 
-    def extract(self, utterance: Utterance) -> np.ndarray:
-        source = as_source(utterance["video"])
-        if source is None:
-            raise MediaError("'video' must be the path of an OpenFace CSV file")
-        try:
-            return _statistics(_read(source), *cut_of(utterance))
-        except MediaError as error:
-            raise MediaError(f"{source if not isinstance(source, bytes) else 'the bytes given'}: {error}") from None
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[Any]:
+        """Yield the frames of each utterance; a file of many is read once."""
+        tables: dict[Source, Any] = {}
+        for utterance in utterances:
+            source = as_source(utterance["video"])
+            if source is None:
+                yield MediaError("'video' must be the path of an OpenFace CSV file")
+                continue
+            try:
+                if source not in tables:
+                    if len(tables) == _MOST_TABLES:
+                        del tables[next(iter(tables))]
+                    tables[source] = _read(source)
+                yield _face_of(_frames_of(tables[source], *cut_of(utterance)), utterance.get("face"))
+            except MediaError as error:
+                yield MediaError(f"{medium_name(source)}: {error}")
+
+    def encode(self, medium: Any) -> np.ndarray:
+        """Return the statistics of frames."""
+        values = medium[list(COLUMNS)].to_numpy(np.float64)
+        return np.concatenate([values.mean(0), values.std(0)]).astype(np.float32)
 
 
 def _read(source: Any) -> Any:
@@ -50,12 +69,17 @@ def _read(source: Any) -> Any:
     except (OSError, ValueError) as error:  # the errors of pandas' parser are ValueErrors
         raise MediaError(f"is no OpenFace CSV file ({str(error).splitlines()[0]})") from None
     table.columns = [str(column).strip() for column in table.columns]
-    if missing := [column for column in ("timestamp", "success", "confidence", *COLUMNS) if column not in table]:
+    needed = ("timestamp", "success", "confidence", *COLUMNS)
+    if missing := [column for column in needed if column not in table]:
         raise MediaError(f"is no OpenFace CSV file with gaze, pose and action units: no column {missing[0]!r}")
-    return table
+    try:
+        return table[[*needed, *(["face_id"] if "face_id" in table else [])]].astype(np.float64)
+    except ValueError as error:
+        raise MediaError(f"is no OpenFace CSV file ({error})") from None
 
 
-def _statistics(table: Any, start: float, end: float | None) -> np.ndarray:
+def _frames_of(table: Any, start: float, end: float | None) -> Any:
+    """Return the rows of a cut in which a face was found."""
     if not len(table):
         raise MediaError("the file holds no frames")
     if start > 0 or end is not None:
@@ -64,10 +88,22 @@ def _statistics(table: Any, start: float, end: float | None) -> np.ndarray:
     table = table[(table["success"] == 1) & (table["confidence"] >= LEAST_CONFIDENCE)]
     if not len(table):
         raise MediaError("no face was found in any frame")
-    if "face_id" in table:
-        table = table[table["face_id"] == table["face_id"].mode()[0]]
-    try:
-        values = table[list(COLUMNS)].to_numpy(np.float64)
-    except ValueError as error:
-        raise MediaError(f"is no OpenFace CSV file ({error})") from None
-    return np.concatenate([values.mean(0), values.std(0)]).astype(np.float32)
+    return table
+
+
+def _face_of(table: Any, face: Any) -> Any:
+    """Return the rows of one face."""
+    if face is not None and (not isinstance(face, Integral) or isinstance(face, bool)):
+        raise MediaError(f"'face' must be a face_id of OpenFace, got {face!r:.60}")
+    if "face_id" not in table:
+        if face:
+            raise MediaError(f"'face' is {face}, and the file tells no faces apart: it has no column 'face_id'")
+        return table
+    if face is None:
+        seen = table.groupby("face_id")["confidence"].agg(["count", "mean"])
+        face = seen.sort_values(["count", "mean"], ascending=False, kind="stable").index[0]
+    found = table[table["face_id"] == face]
+    if not len(found):
+        seen_ids = ", ".join(f"{each:g}" for each in sorted(table["face_id"].unique()))
+        raise MediaError(f"'face' is {face}, which is not seen in this time (faces seen: {seen_ids})")
+    return found

@@ -8,9 +8,9 @@ import numpy as np
 
 from .dialogues import FEATURE_KEYS, MODALITIES, TOKEN_KEYS, DialogueError, Utterance, get_features, utterance_name
 from .graph import relation_ids, window_edges
-from .labels import join_labels
 from .processor_base import EncodedExample
 from .tokens import Tokens
+from .votes import join_targets
 
 
 @dataclass
@@ -25,6 +25,8 @@ class EncodedDialogue(EncodedExample):
     """(n,) int64."""
     labels: np.ndarray | None
     """As `labels` of the batch, or None where no label was asked for."""
+    label_shares: np.ndarray | None = None
+    """As in the base class."""
     tokens: Tokens | None = None
     """The tokens of each utterance's text, if the processor has a tokenizer."""
 
@@ -73,6 +75,23 @@ def encode_features(
         features[present] = (features[present] - mean) / std
     features *= weight
     return features, present
+
+
+def encode_modalities(
+    utterances: Sequence[Utterance],
+    sizes: Mapping[str, int],
+    name: str,
+    statistics: Mapping[str, Mapping[str, Sequence[float]]] | None,
+    weights: Mapping[str, float] | None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Gather the modalities that are read as vectors: modality -> features, and where which is present (n, 3) bool."""
+    features: dict[str, np.ndarray] = {}
+    mask = np.zeros((len(utterances), len(MODALITIES)), bool)
+    for modality, size in sizes.items():
+        learnt, weight = (statistics or {}).get(modality), (weights or {}).get(modality, 1.0)
+        features[modality], present = encode_features(utterances, modality, size, name, learnt, weight)
+        mask[:, MODALITIES.index(modality)] = present
+    return features, mask
 
 
 def encode_speakers(
@@ -149,10 +168,7 @@ def pack_dialogues(
     batch["speaker_ids"] = speaker_ids
     batch["edge_index"] = edge_index
     batch["edge_type"] = relation_ids(edge_index, speaker_ids, relation_scheme, max_speakers)
-    labels = join_labels([dialogue.labels for dialogue in encoded])
-    if labels is not None:
-        batch["labels"] = labels
-    return batch
+    return batch | join_targets(encoded)
 
 
 def _joined_features(encoded: Sequence[EncodedDialogue]) -> dict[str, np.ndarray]:

@@ -1,7 +1,11 @@
-"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
+"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames.
+
+One file because streams, examples and padding follow each other: none of them is used elsewhere.
+"""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
@@ -9,6 +13,7 @@ import numpy as np
 from transformers import BatchFeature
 
 from .dialogues import (
+    EXTRACTOR_KEYS,
     FEATURE_KEYS,
     FRAME_KEYS,
     MEDIA_KEYS,
@@ -17,15 +22,19 @@ from .dialogues import (
     DialogueError,
     NamedUtterances,
     Utterance,
+    name_utterances,
     utterance_name,
 )
+from .extractors import check_extractor
+from .feature_origin import check_origin, extractors_of
 from .frames import get_frames, pad_sequences
-from .labels import encode_labels, join_labels
 from .media import MediaError, get_medium
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
+from .reading import read_dialogues
 from .summary import summarize_dialogues
-from .waveforms import Waveform, get_waveform, normalize_loudness
+from .votes import encode_targets, join_targets
+from .waveforms import Waveform, normalize_loudness, waveforms_of_all
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +52,8 @@ class EncodedUtterance(EncodedExample):
     """Modality -> (samples,) of a waveform or (frames, dim), for the modalities that the utterance has."""
     labels: np.ndarray | None
     """(1,) or (1, num_labels), or None where no label was asked for."""
+    label_shares: np.ndarray | None = None
+    """As in the base class, (1, num_labels)."""
 
     def __len__(self) -> int:
         return 1
@@ -69,7 +80,8 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     - otherwise `audio_frames` (T, audio_dim);
     - `video_frames` (T, video_dim), and `text_frames` (T, text_dim) if the model has a text stream;
     - `audio_features`, `visual_features`, `text_features`, one vector per utterance, as one frame where there are no
-      frames.
+      frames;
+    - with extractors, `audio` and `video` of utterances that lack them: they become sequences of frames.
 
     All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
 
@@ -83,6 +95,9 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         max_video_frames: longer sequences are cut (released: 180).
         label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
             several values, such as valence and arousal.
+        audio_extractor: makes `audio_frames` of sound: `"logmel"`, or folder or Hub id of a speech encoder. None reads
+            waveforms or frames, as `audio_dim` says.
+        video_extractor: makes `video_frames` of videos: `"frame-statistics"`, or folder or Hub id of an image encoder.
         problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
             name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
@@ -101,8 +116,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         max_video_frames: int = 180,
         label2id: dict[str, int] | None = None,
         problem_type: str | None = None,
+        audio_extractor: str | None = None,
+        video_extractor: str | None = None,
     ) -> None:
         super().__init__(label2id, problem_type)
+        self.audio_extractor = audio_extractor
+        self.video_extractor = video_extractor
         self.audio_dim = audio_dim
         self.video_dim = video_dim
         self.text_dim = text_dim
@@ -114,6 +133,13 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         self._check_least(least | ({} if audio_dim is None else {"audio_dim": 0}))
         if not max_audio_seconds > 0:
             raise ValueError(f"max_audio_seconds must be above 0, got {max_audio_seconds!r}")
+        for modality, extractor in self.extractors.items():
+            check_extractor(modality, extractor)
+
+    @property
+    def extracts_frames(self) -> bool:
+        """As in the base class: sequences."""
+        return True
 
     @property
     def reads_waveforms(self) -> bool:
@@ -140,7 +166,18 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     @property
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
-        return [key for modality, dim in self._streams.items() for key in _keys(modality, dim)] + ["labels"]
+        return [key for modality in self._streams for key in self._keys(modality)] + ["labels"]
+
+    def _keys(self, modality: str) -> tuple[str, str]:
+        """Keys of the batch for a stream and its mask."""
+        if self._streams[modality] is None:
+            return "input_values", "attention_mask"
+        return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
+
+    @property
+    def _limits(self) -> dict[str, str]:
+        """Modality -> the parameter that says how long its sequences may be."""
+        return {"visual": "max_video_frames"}
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue], **parameters: Any) -> Self:
@@ -156,7 +193,16 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         Raises:
             DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
         """
-        summary = summarize_dialogues(dialogues, parameters.get("problem_type"))
+        dialogue_list = read_dialogues(dialogues)
+        known = extractors_of(dialogue_list)
+        extractors = {
+            key: parameters.get(key, known.get(name)) for name, key in EXTRACTOR_KEYS.items() if name != "text"
+        }
+        reader = cls(**extractors)
+        check_origin(dialogue_list, reader.extractors)
+        filled = reader._with_features(name_utterances(dialogue_list), reader.extractors.keys())
+        read = [{**dialogue, "utterances": own} for dialogue, (_, own) in zip(dialogue_list, filled, strict=True)]
+        summary = summarize_dialogues(read, parameters.get("problem_type"))
         audio_dim = summary.size_of_frames("audio") or (None if summary.num_waveforms else 0)
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
@@ -164,7 +210,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             "label2id": summary.label2id,
             "problem_type": summary.problem_type,
         }
-        processor = cls(**(inferred | parameters))
+        made = inferred | extractors | parameters
+        if not made["audio_dim"]:
+            made["audio_extractor"] = None
+        if not made["video_dim"]:
+            made["video_extractor"] = None
+        processor = cls(**made)
         if not processor.reads_anything:
             raise DialogueError(
                 "no utterance has audio, audio_frames or video_frames (or audio_features or visual_features); "
@@ -190,7 +241,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         In this order, the model's: `input_values` (B, samples) and `attention_mask` (B, samples), or
         `audio_frames` (B, T_a, audio_dim) and `audio_frame_mask` (B, T_a); `video_frames` (B, T_v, video_dim) and
         `video_frame_mask` (B, T_v); `text_frames` and `text_frame_mask`; and `labels` if any utterance has one.
-        Masks are 1 where there is something.
+        Masks are 1 where there is something. Labels that are votes also give `label_shares` (B, num_labels).
 
         Args:
             dialogues: records with `utterances`, see the README, or the utterances themselves.
@@ -207,6 +258,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return super().__call__(cast("Any", dialogues), return_tensors, return_labels)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedUtterance]:
+        named = self._with_features(named, [modality for modality, dim in self.dims.items() if dim is not None])
         cuts = Cuts()
         encoded = [
             example
@@ -218,10 +270,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                 "%d of %d utterances have audio of more than max_audio_seconds=%g, which was cut",
                 *(cuts.waveforms, len(encoded), self.max_audio_seconds),
             )
-        if cuts.videos:
+        for parameter, count in sorted(cuts.sequences.items()):
             logger.warning(
-                "%d of %d utterances have more than max_video_frames=%d, which were cut",
-                *(cuts.videos, len(encoded), self.max_video_frames),
+                "%d of %d utterances have more than %s=%d, which were cut",
+                *(count, len(encoded), parameter, getattr(self, parameter)),
             )
         warn_of(cuts.failures)
         return encoded
@@ -229,20 +281,25 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     def _encode_dialogue(
         self, name: str, utterances: Sequence[Utterance], problem_type: str | None, cuts: "Cuts"
     ) -> list[EncodedUtterance]:
-        labels = encode_labels(utterances, problem_type, self.label2id, name) if problem_type else None
+        targets = encode_targets(utterances, problem_type, self.label2id, name)
+        places = [utterance_name(name, index) for index in range(len(utterances))]
+        encodes = None in self.dims.values()
+        media = self._encode_raw(utterances, places, cuts) if encodes else [None] * len(utterances)
         return [
             EncodedUtterance(
-                streams=self._encode_streams(utterance, utterance_name(name, index), cuts),
-                labels=None if labels is None else labels[index : index + 1],
+                streams=self._encode_streams(utterance, place, raw, cuts),
+                **{key: None if rows is None else rows[index : index + 1] for key, rows in targets.items()},
             )
-            for index, utterance in enumerate(utterances)
+            for index, (utterance, place, raw) in enumerate(zip(utterances, places, media, strict=True))
         ]
 
-    def _encode_streams(self, utterance: Utterance, place: str, cuts: "Cuts") -> dict[str, np.ndarray]:
+    def _encode_streams(
+        self, utterance: Utterance, place: str, raw: np.ndarray | None, cuts: "Cuts"
+    ) -> dict[str, np.ndarray]:
         streams = {}
         for modality, dim in self._streams.items():
             if dim is None:
-                sequence = self._waveform(utterance, place, cuts)
+                sequence = raw
             else:
                 sequence = get_frames(utterance, modality, dim, place)
                 if sequence is None and modality != "text" and get_medium(utterance, MEDIA_KEYS[modality]) is not None:
@@ -250,43 +307,47 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
                         f"{place}: there is '{MEDIA_KEYS[modality]}' but neither '{FRAME_KEYS[modality]}' nor "
                         f"'{FEATURE_KEYS[modality]}', and this processor reads frames of size {dim}"
                     )
-            if modality == "visual" and sequence is not None and len(sequence) > self.max_video_frames:
-                sequence = sequence[: self.max_video_frames]
-                cuts.videos += 1
+            parameter = self._limits.get(modality)
+            if parameter is not None and sequence is not None and len(sequence) > getattr(self, parameter):
+                sequence = sequence[: getattr(self, parameter)]
+                cuts.sequences[parameter] += 1
             if sequence is not None:
                 streams[modality] = sequence
         return streams
 
-    def _waveform(self, utterance: Utterance, place: str, cuts: "Cuts") -> np.ndarray | None:
-        read, failure = self.read_media(utterance, place)
-        if failure is not None:
-            cuts.failures.append(failure)
-        waveform = read["audio"].samples
-        if waveform is None:
-            return None
-        if len(waveform) > self._longest:
-            waveform = waveform[: self._longest]
-            cuts.waveforms += 1
-        return normalize_loudness(waveform) if self.normalize_audio else waveform
+    def _encode_raw(
+        self, utterances: Sequence[Utterance], places: Sequence[str], cuts: "Cuts"
+    ) -> Iterator[np.ndarray | None]:
+        """The medium of each utterance that the model itself encodes, here the waveform."""
+        for read, failure in self.read_media(utterances, places):
+            if failure is not None:
+                cuts.failures.append(failure)
+            waveform = read["audio"].samples
+            if waveform is not None and len(waveform) > self._longest:
+                waveform = waveform[: self._longest]
+                cuts.waveforms += 1
+            yield normalize_loudness(waveform) if self.normalize_audio and waveform is not None else waveform
 
     @property
     def _longest(self) -> int:
         """Samples of the longest waveform that is not cut."""
         return max(1, int(self.max_audio_seconds * self.sampling_rate))
 
-    def read_media(self, utterance: Utterance, place: str) -> tuple[dict[str, Any], ExtractionFailure | None]:
+    def read_media(
+        self, utterances: Sequence[Utterance], places: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
         """As in the base class: a waveform takes the place of `audio`, at the model's rate."""
-        failure = None
-        try:
-            waveform = get_waveform(utterance, self.sampling_rate)
-        except MediaError as error:
-            waveform, failure = None, ExtractionFailure.of(error, utterance, "audio", place)
-        except DialogueError as error:
-            raise DialogueError(f"{place}: {error}") from None
-        if waveform is not None and len(waveform) > self._longest:
-            # One sample more than is read: `encode` still sees that there was more, and says so.
-            waveform = waveform[: self._longest + 1].copy()
-        return {"audio": Waveform(waveform, self.sampling_rate)}, failure
+        waveforms = waveforms_of_all(utterances, self.sampling_rate)
+        for utterance, place, waveform in zip(utterances, places, waveforms, strict=True):
+            failure = None
+            if isinstance(waveform, MediaError):
+                waveform, failure = None, ExtractionFailure.of(waveform, utterance, "audio", place)
+            elif isinstance(waveform, DialogueError):
+                raise DialogueError(f"{place}: {waveform}")
+            elif waveform is not None and len(waveform) > self._longest:
+                # One sample more than is read: `encode` still sees that there was more, and says so.
+                waveform = waveform[: self._longest + 1].copy()
+            yield {"audio": Waveform(waveform, self.sampling_rate)}, failure
 
     def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
         """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""
@@ -295,12 +356,10 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             sequences, mask = pad_sequences(
                 [example.streams.get(modality) for example in encoded], () if dim is None else (dim,)
             )
-            key, mask_key = _keys(modality, dim)
+            key, mask_key = self._keys(modality)
             batch[key] = sequences
             batch[mask_key] = mask.astype(np.int64) if dim is None else mask
-        labels = join_labels([example.labels for example in encoded])
-        if labels is not None:
-            batch["labels"] = labels
+        batch |= join_targets(encoded)
         return BatchFeature(batch, tensor_type=return_tensors)
 
     # Words for people.
@@ -310,7 +369,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return [
             given
             if (dim := self.dims[given.modality]) is None
-            else replace(given, keys=(FRAME_KEYS[given.modality],), size=f"frames × {dim}")
+            else replace(given, keys=(*given.keys[:-1], FRAME_KEYS[given.modality]), size=f"frames × {dim}")
             for given in super().describe_inputs(config)
         ]
 
@@ -323,12 +382,16 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return [f"Videos are read up to {self.max_video_frames} frames."] if self.video_dim else []
 
     def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
-        return {
-            MEDIA_KEYS[modality] if dim is None else FRAME_KEYS[modality]: (
-                made_up_sound(rng, self.sampling_rate) if dim is None else rng.normal(size=(_EXAMPLE_FRAMES, dim))
-            )
-            for modality, dim in self._streams.items()
-        }
+        extracted = super()._example_inputs(rng) if self.extractors else {}
+        inputs: dict[str, Any] = {}
+        for modality, dim in self._streams.items():
+            if dim is None:
+                inputs["audio"] = made_up_sound(rng, self.sampling_rate)
+            elif modality in self.extractors:
+                inputs[MEDIA_KEYS[modality]] = extracted[MEDIA_KEYS[modality]]
+            else:
+                inputs[FRAME_KEYS[modality]] = rng.normal(size=(_EXAMPLE_FRAMES, dim))
+        return inputs
 
 
 @dataclass
@@ -336,15 +399,9 @@ class Cuts:
     """Counts of utterances longer than the processor reads, and the recordings that could not be read."""
 
     waveforms: int = 0
-    videos: int = 0
+    sequences: Counter[str] = field(default_factory=Counter)
+    """By the parameter that says how long they may be."""
     failures: list[ExtractionFailure] = field(default_factory=list)
-
-
-def _keys(modality: str, dim: int | None) -> tuple[str, str]:
-    """Keys of the batch for a stream and its mask."""
-    if dim is None:
-        return "input_values", "attention_mask"
-    return f"{_STREAMS[modality]}_frames", f"{_STREAMS[modality]}_frame_mask"
 
 
 def _is_utterance(record: Any) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
 # Keys of the batch contract that hold one row per utterance.
-_UTTERANCE_KEYS = (*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels")
+_UTTERANCE_KEYS = (*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels", "label_shares")
 
 
 def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
@@ -45,6 +45,7 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
 def pyg_to_batch(batch: "Batch") -> BatchFeature:
     """Turn what `batch_to_pyg` made back into a packed graph batch, in the contract's order."""
     packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch["ptr"])}
-    keys = [*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type", "labels"]
+    keys = [*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type"]
+    keys += ["labels", "label_shares"]
     packed |= {key: batch[key] for key in keys if key in batch}
     return BatchFeature(packed)

@@ -47,7 +47,7 @@ class DialogueSummary:
     num_texts: int = 0
     """Utterances that have `text`."""
     label_counts: Counter[str] = field(default_factory=Counter)
-    """Utterances of each class; empty for regression."""
+    """Utterances of each class, of votes those in which it has a majority; empty for regression."""
     value_counts: Counter[str] = field(default_factory=Counter)
     """Utterances that have each of several values, such as valence and arousal; empty without names."""
     problem_type: str | None = None
@@ -80,9 +80,13 @@ class DialogueSummary:
         if self.num_waveforms:
             parts.append(f"audio: in {self.num_waveforms}")
         return (
-            f"{self.num_dialogues} dialogues, {self.num_utterances} utterances, "
-            f"up to {self.max_speakers} speakers, {', '.join(parts)}"
+            f"{_counted(self.num_dialogues, 'dialogue')}, {_counted(self.num_utterances, 'utterance')}, "
+            f"up to {_counted(self.max_speakers, 'speaker')}, {', '.join(parts)}"
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(sizes: dict[str, int], counts: dict[str, int]) -> str:
@@ -104,6 +108,7 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue], problem_type: 
     summary = DialogueSummary()
     label_kinds = LabelKinds()
     classes: Counter[str] = Counter()
+    votes: Counter[str] = Counter()
     for position, dialogue in enumerate(iterate_dialogues(dialogues)):
         name = dialogue_name(dialogue, position)
         utterances = get_utterances(dialogue, name)
@@ -121,15 +126,24 @@ def summarize_dialogues(dialogues: Dialogue | Iterable[Dialogue], problem_type: 
             if label is not None:
                 label_kinds.add(label, place)
                 if isinstance(label, Mapping):
-                    summary.value_counts.update(label)
+                    summary.value_counts.update(label.keys())
+                    votes.update(_majority(label))
                 else:
                     classes.update(map(str, label) if isinstance(label, list | tuple) else [str(label)])
     if label_kinds.has_any:
         summary.problem_type = problem_type or label_kinds.problem_type
     if summary.problem_type in (SINGLE_LABEL, MULTI_LABEL):
-        summary.label_counts = classes
-        _warn_of_alike(classes)
+        summary.label_counts = classes or votes
+        summary.value_counts.clear()
+        _warn_of_alike(summary.label_counts)
     return summary
+
+
+def _majority(votes: Mapping[str, float]) -> dict[str, int]:
+    """Return class -> 1 if more annotators chose it than any other one, else 0; for the classes that have votes."""
+    most = max(votes.values())
+    has_majority = list(votes.values()).count(most) == 1
+    return {name: int(has_majority and count == most) for name, count in votes.items() if count > 0}
 
 
 def _warn_of_alike(classes: Mapping[str, int]) -> None:

@@ -1,7 +1,7 @@
 """Waveforms: the sound of an utterance, at one sampling rate and of one loudness."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
-from .media import MediaError, as_source, audio_of, channel_of, cut_of, cut_samples, decode_audio, medium_name
+from .media import Cut, MediaError, Source, as_source, audio_of, channel_of, cut_of, medium_name
+from .media_sound import check_rate, cut_samples, sound_passes
 from .optional_imports import import_optional
 
 _FORM = 'a path, bytes, or {"array": (samples,) float, "sampling_rate": Hz}'
@@ -39,32 +40,68 @@ def get_waveform(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
         DialogueError: `audio` is neither a recording nor a mono waveform with its rate, or it is empty, or holds
             NaN or infinity, or floats far beyond -1 to 1.
     """
+    (waveform,) = waveforms_of_all([utterance], sampling_rate)
+    if isinstance(waveform, DialogueError):
+        raise waveform
+    return waveform
+
+
+def waveforms_of_all(
+    utterances: Sequence[Utterance], sampling_rate: int
+) -> Iterator[np.ndarray | DialogueError | None]:
+    """Yield for each utterance what `get_waveform` returns or raises; a recording of many is read once."""
+    cuts = [_cut_of(utterance) for utterance in utterances]
+    passes = sound_passes([cut for cut in cuts if isinstance(cut, Cut)])
+    for utterance, cut in zip(utterances, cuts, strict=True):
+        try:
+            if isinstance(cut, Cut):
+                yield _of_file(cut.source, passes.take(), sampling_rate)
+            elif isinstance(cut, MediaError):
+                yield cut
+            else:
+                yield _of_array(utterance, sampling_rate)
+        except DialogueError as error:
+            yield error
+
+
+def _cut_of(utterance: Utterance) -> Cut | MediaError | None:
+    """The part of a file that an utterance is, or None where its sound is in no file."""
+    source = as_source(audio_of(utterance))
+    try:
+        return None if source is None else Cut(source, *cut_of(utterance), channel_of(utterance))
+    except MediaError as error:
+        return error
+
+
+def _of_file(source: Source, found: tuple[np.ndarray, int] | MediaError, sampling_rate: int) -> np.ndarray:
+    if isinstance(found, MediaError):
+        raise found
+    waveform, rate = found
+    if (loudest := float(np.abs(waveform).max(initial=0))) > _LOUDEST:
+        raise MediaError(f"{medium_name(source)}: {_too_loud(loudest)}")
+    return resample(waveform, rate, sampling_rate)
+
+
+def _of_array(utterance: Utterance, sampling_rate: int) -> np.ndarray | None:
     audio = audio_of(utterance)
     if audio is None:
         return None
     if isinstance(audio, Waveform):
-        at_rate = audio.sampling_rate == sampling_rate or audio.samples is None
-        return audio.samples if at_rate else resample(audio.samples, audio.sampling_rate, sampling_rate)
+        return audio.samples if audio.samples is None else resample(audio.samples, audio.sampling_rate, sampling_rate)
     start, end = cut_of(utterance)
-    source, channel = as_source(audio), channel_of(utterance)
-    if source is None:
-        if channel:
-            raise MediaError(f"'channel' is {channel}, and an array is mono; give the channel's own samples")
-        waveform, rate = _of_array(audio)
-        waveform = cut_samples(waveform, rate, start, end)
-    else:
-        waveform, rate = decode_audio(source, start, end, channel)
-        if (loudest := float(np.abs(waveform).max(initial=0))) > _LOUDEST:
-            raise MediaError(f"{medium_name(source)}: {_too_loud(loudest)}")
-    return waveform if rate == sampling_rate else resample(waveform, rate, sampling_rate)
+    if channel := channel_of(utterance):
+        raise MediaError(f"'channel' is {channel}, and an array is mono; give the channel's own samples")
+    waveform, rate = _samples_and_rate(audio)
+    return resample(cut_samples(waveform, rate, start, end), rate, sampling_rate)
 
 
-def _of_array(audio: Any) -> tuple[np.ndarray, int]:
+def _samples_and_rate(audio: Any) -> tuple[np.ndarray, int]:
     if not isinstance(audio, Mapping) or audio.get("array") is None or audio.get("sampling_rate") is None:
         raise DialogueError(f"'audio' must be {_FORM}, got {audio!r:.60}")
     rate = audio["sampling_rate"]
     if not isinstance(rate, Integral) or isinstance(rate, bool) or rate <= 0:
         raise DialogueError(f"the sampling rate of 'audio' must be an int above 0, got {rate!r}")
+    check_rate(int(rate))
     return _as_samples(audio["array"]), int(rate)
 
 
@@ -126,6 +163,8 @@ def _bits_of(samples: np.ndarray) -> int:
 
 def resample(waveform: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """Bring (samples,) from `rate` to `new_rate` Hz; frequencies above the new band are filtered out."""
+    if rate == new_rate:
+        return waveform
     # It takes long to import, and most audio comes at the right rate.
     signal = import_optional("scipy.signal", None, f"bringing audio of {rate} Hz to {new_rate} Hz")
     divisor = math.gcd(rate, new_rate)

@@ -23,14 +23,15 @@ FLOORS = [
     ["inference"],
     ["pictures"],
     ["training"],
-    ["corpora", "released", "transcripts"],
+    ["comparison", "corpora", "released", "transcripts"],
     ["cli"],
     ["registration"],
 ]
 """Rooms and files of `joyful_hf/`, from the lowest floor to the highest."""
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 FLAT_ROOMS = ["modeling", "processing"]  # what a family needs can travel to the Hub in one folder
-MOST_FILES = 14
+MOST_FILES = 16
+ROOM_OF_COMMANDS = "cli"  # one module per command, however many there are
 MOST_FILES_AT_THE_TOP = 8
 MOST_LINES = 400
 CLAUSES = re.compile(r"(?:Of|That|Those|What|Whose|How)\b")
@@ -116,7 +117,7 @@ def test_no_room_is_crowded():
     top = [path for path in (ROOT / "joyful_hf").iterdir() if path.is_file()]
     assert len(top) <= MOST_FILES_AT_THE_TOP, sorted(path.name for path in top)
     for room in (ROOT / "joyful_hf").iterdir():
-        if room.is_dir() and room.name not in (*FLAT_ROOMS, "__pycache__"):
+        if room.is_dir() and room.name not in (*FLAT_ROOMS, ROOM_OF_COMMANDS, "__pycache__"):
             files = [path.name for path in room.iterdir() if path.suffix == ".py"]
             assert len(files) <= MOST_FILES, f"{room.name} holds {len(files)} files"
 

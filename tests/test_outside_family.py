@@ -177,6 +177,16 @@ def test_it_is_pushed_and_comes_back_bit_for_bit(trained, model_and_processor, h
     assert found == model.predict(dialogues[0], processor)[0]
 
 
+def test_its_code_is_not_published_under_the_license_of_the_package(trained, hub, joyful):
+    result = joyful("push", trained, REPO, "--with-code")
+    assert result.status == 2
+    assert "--with-code copies the code of joyful_hf and its license" in result.err
+    assert "MadeUp" in result.err
+    assert f"is defined in {MadeUpConfig.__module__}; leave it out" in result.err
+    assert not list(trained.glob("*.py"))
+    assert ("models", REPO) not in hub.repositories
+
+
 def test_another_family_of_its_name_or_model_type_is_refused(made_up):
     for changed in ({"name": "another"}, {"model_type": "another"}):
         with pytest.raises(ValueError, match="there is a family 'made-up' with model_type 'made_up' already"):

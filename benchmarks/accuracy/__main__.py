@@ -39,7 +39,6 @@ from benchmarks.accuracy.cell import (
     selection_metric,
     settings_fingerprint,
 )
-from benchmarks.accuracy.corpus import Corpus, load_corpus, load_toy_corpus
 from benchmarks.accuracy.results import Results, measured
 from benchmarks.accuracy.tables import metric_title, report
 from benchmarks.accuracy.variants import (
@@ -50,6 +49,7 @@ from benchmarks.accuracy.variants import (
     needs_other_corpus,
 )
 from joyful_hf import DialogueError, JoyfulTrainingArguments
+from joyful_hf.comparison.corpora import TOYS, Corpus, CorpusSource, read_corpus
 from joyful_hf.processing.labels import SINGLE_LABEL
 
 
@@ -83,8 +83,8 @@ def run_missing_cells(arguments: argparse.Namespace, results: Results) -> list[s
     Raises:
         DialogueError: the dialogues are invalid, or the results belong to another corpus.
     """
-    corpus, best = read_corpus(arguments)
-    results.set_corpus(corpus, best)
+    corpus = read_corpus(source_of(arguments))
+    results.set_corpus(corpus)
     metric = selection_metric(corpus.problem_type)
     variants = fitting_variants(arguments.model, arguments.variants, corpus)
     for name in variants:
@@ -113,12 +113,10 @@ def fitting_variants(model_name: str, names: Sequence[str], corpus: Corpus) -> l
     return fitting
 
 
-def read_corpus(arguments: argparse.Namespace) -> tuple[Corpus, dict[str, float]]:
-    """Return the corpus, and the best possible accuracy where it is known."""
-    if arguments.corpus:
-        return load_toy_corpus(arguments.corpus, arguments.folds)
-    files = arguments.train_file, arguments.validation_file, arguments.test_file
-    return load_corpus(*files, arguments.folds), {}
+def source_of(arguments: argparse.Namespace) -> CorpusSource:
+    """Return where the corpus comes from."""
+    files = (arguments.train_file, arguments.validation_file, arguments.test_file)
+    return CorpusSource(arguments.corpus or "corpus", *files, folds=arguments.folds)
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -136,7 +134,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "  joyful/views: every pair of no, one or two augmentations (views-none-fm, views-fm-fm+gp, ...)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--corpus", choices=["toy", "toy-frames"], help="a toy corpus instead of files")
+    parser.add_argument("--corpus", choices=list(TOYS), help="a toy corpus instead of files")
     parser.add_argument("--train-file")
     parser.add_argument("--validation-file")
     parser.add_argument("--test-file")

@@ -14,10 +14,8 @@ import numpy as np
 from datasets import Dataset
 from transformers import EvalPrediction, PreTrainedConfig, set_seed
 
-from benchmarks.accuracy.corpus import Corpus, Split
 from benchmarks.accuracy.equal_size import with_equal_size
 from benchmarks.accuracy.noisy_edges import NoisyEdgesCollator, add_noisy_edges
-from benchmarks.accuracy.plain_classifiers import run_classifier
 from benchmarks.accuracy.variants import Variant
 from joyful_hf import (
     JoyfulProcessor,
@@ -25,6 +23,8 @@ from joyful_hf import (
     JoyfulTrainingArguments,
     compute_metrics,
 )
+from joyful_hf.comparison.classifiers import run_classifier
+from joyful_hf.comparison.corpora import Corpus, Split
 from joyful_hf.data.encoded import EncodedDialogues
 from joyful_hf.families import FAMILIES
 from joyful_hf.processing import DialogueError
@@ -69,7 +69,7 @@ def run_cell(
         DialogueError: the dialogues are invalid, or no test utterance has a label.
     """
     start = time.perf_counter()
-    splits = list(corpus.splits(seed))
+    splits = [corpus.split(seed, fold) for fold in range(corpus.num_folds)]
     run = _run_classifier if variant.classifier else _run_model
     outcomes = [run(corpus, model_name, variant, seed, split, training) for split in splits]
     logits = np.concatenate([outcome.logits for outcome in outcomes])

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.cell import selection_metric
-from benchmarks.accuracy.corpus import Corpus
 from benchmarks.accuracy.paired_bootstrap import PairedBootstrap, confusion_counts
+from joyful_hf.comparison.corpora import Corpus
 from joyful_hf.processing import DialogueError
 from joyful_hf.processing.labels import SINGLE_LABEL
 
@@ -38,11 +38,8 @@ class Results:
             except (ValueError, KeyError, TypeError):
                 raise DialogueError(f"{path}: holds no results of this benchmark; choose another --output") from None
 
-    def set_corpus(self, corpus: Corpus, best: dict[str, float]) -> None:
+    def set_corpus(self, corpus: Corpus) -> None:
         """Set the corpus that the cells belong to.
-
-        Args:
-            best: the best possible accuracy, where it is known.
 
         Raises:
             DialogueError: the file has cells of another corpus.
@@ -57,7 +54,7 @@ class Results:
             "folds": corpus.folds,
             "problem_type": corpus.problem_type,
             "labels": sorted(corpus.label2id, key=corpus.label2id.__getitem__) if corpus.label2id else [],
-            **best,
+            **corpus.best,
             "gold": gold,
         }
 

@@ -7,6 +7,7 @@ from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 from joyful_hf import JoyfulConfig, JoyfulProcessor
+from joyful_hf.comparison.entrants import BASELINES
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,16 @@ class Variant:
     noisy_edges: float = 0.0
     """Noisy edges added to each training dialogue, as a share of its edges."""
     classifier: str | None = None
-    """A plain classifier of `benchmarks.accuracy.plain_classifiers` in place of the model."""
+    """A plain classifier of `joyful_hf.comparison.classifiers` in place of the model."""
 
 
 RECOMMENDED = "recommended"
 _DEFAULTS = JoyfulConfig()
 
 # The context encoder alone, trained by the same trainer: an alternative for users.
-_CONTEXT_ALONE: dict[str, Any] = {
-    "fusion_branches": ["contextual"],
-    "num_hidden_layers": 2,
-    "graph_num_layers": 0,
-    "fusion_loss_weight": 0,
-    "plain_path_size": 0,
-    "classifier_residual": False,
-    "modality_dropout_prob": 0,
-    "modality_weights": None,
-    "num_members": 1,
-}
-_BIGRU = _CONTEXT_ALONE | {"context_encoder": "gru", "contextual_size": 128, "hidden_dropout_prob": 0.5}
+_BIGRU = dict(BASELINES["bigru"].settings)
+_OF_GRU = ("context_encoder", "contextual_size", "hidden_dropout_prob")
+_CONTEXT_ALONE = {name: value for name, value in _BIGRU.items() if name not in _OF_GRU}
 _TRANSFORMER = _CONTEXT_ALONE | {"context_encoder": "transformer"}
 
 _BASELINES = {
@@ -130,7 +122,8 @@ _AR_IIGCN_ABLATIONS = {
     "no-graph": Variant({"graph_num_layers": 0}),
 }
 _FOAL_NET_ABLATIONS = {
-    "averaged-alignment": Variant({"avel_normalize": True}),
+    "summed-alignment": Variant({"avel_normalize": False}),
+    "unclassified-embeddings": Variant({"classify_embeddings": False}),
     "no-alignment": Variant({"avel_loss_weight": 0}),
     "no-matching": Variant({"mem_loss_weight": 0}),
     "no-alignment-no-matching": Variant({"avel_loss_weight": 0, "mem_loss_weight": 0}),

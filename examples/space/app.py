@@ -1,6 +1,10 @@
-"""A page that recognises the emotions of a dialogue and shows why: `python app.py [CHECKPOINT] [--device DEVICE]`.
+"""A page that recognises the emotions of a conversation, shows them in time and plays them:
 
-It runs as a Space on the Hub and on any machine, and needs no network if the checkpoint is a local folder.
+    python app.py [CHECKPOINT ...] [--device DEVICE] [--any-checkpoint]
+
+It runs as a Space on the Hub and on any machine, and needs no network if the checkpoints are local folders.
+`reading.py` reads what a visitor gives, `recognising.py` asks the model, and `timeline.py` and `timeline.js` show what
+was found.
 """
 
 import argparse
@@ -8,38 +12,40 @@ import html
 import json
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
-import numpy as np
-
-from joyful_hf import DialogueError, explain, load_recordings
-from joyful_hf.checkpoints import load_checkpoint
-from joyful_hf.data.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from joyful_hf.pictures import plot_explanation, plot_timeline
-from joyful_hf.processing.devices import choose_device, describe_device
-from joyful_hf.processing.dialogues import (
-    MEDIA_KEYS,
-    MODALITIES,
-    Dialogue,
-    as_dialogue_list,
-    dialogue_name,
-    get_utterances,
+from playing import playable
+from reading import files_of, next_clip, read_clips, read_recording, read_text, without_folders
+from recognising import (
+    DEVICE_VARIABLE,
+    DOWNLOADS,
+    Checkpoints,
+    Recognised,
+    Step,
+    explain_label,
+    load,
+    recognise,
+    write_downloads,
 )
-from joyful_hf.processing.feature_extraction import ExtractionFailure, add_features
-from joyful_hf.processing.media import as_source
+from timeline import view_of
+
+from joyful_hf import DialogueError, make_toy_media_corpus
+from joyful_hf.data.recordings import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from joyful_hf.processing.devices import choose_device, describe_device
+from joyful_hf.toy.media import join_toy_dialogue
 
 logger = logging.getLogger(__name__)
 
+FOLDER = Path(__file__).parent
 DEFAULT_CHECKPOINT = "demo-output/model"
-DEVICE_VARIABLE = "JOYFUL_DEVICE"
+CHECKPOINTS_VARIABLE = "JOYFUL_CHECKPOINTS"
 HOUR = 3600
+LARGEST_FILE = "2gb"
 EXPECTED = (ValueError, OSError, ImportError)  # a DialogueError is a ValueError
 
 EXAMPLE = """\
@@ -52,7 +58,7 @@ Anna: Look, my day was awful.
 
 INTRODUCTION = """\
 # Emotions in a conversation
-Give a dialogue and get an emotion for each utterance, and what weighed on it."""
+Give a recording and its transcript, and see who expresses what, when, and why the model thinks so."""
 
 CONSENT = """\
 **Before you record or upload:** have the consent of everyone who can be heard, seen or read. What you give stays on
@@ -60,363 +66,285 @@ the machine that runs this page and is deleted within two hours. A model repeats
 does not know what anybody feels, and it makes mistakes, more often about people unlike those that it was trained on.
 Do not use it to decide anything about a person, at work, at school or elsewhere."""
 
-CSS = """
-.message { padding: 10px 14px; border-radius: 8px; border-left: 4px solid #0072b2; }
-.message { background: #eef5fb; color: #1f2937; }
-.message.wrong { border-left-color: #d55e00; background: #fdf1e8; }
-.dark .message { background: #16263a; color: #e5e7eb; }
-.dark .message.wrong { background: #3a2213; }
-#message .message p { margin: 0 0 4px 0; color: inherit; }
-#message .message p:last-child { margin-bottom: 0; }
-#consent { font-size: 0.9em; color: var(--body-text-color-subdued); }
-#table * { font-family: var(--font); }
-@media (max-width: 640px) {
-  #table .header-cell *, #table .body-cell * { font-size: 12px; padding-inline: 1px; }
-  #table .cell-menu-button { display: none; }
-}
-"""
+TRANSCRIPTS = """\
+The transcript says who said what when: JSON of whisper, whisperX, AssemblyAI, Deepgram or AWS, subtitles (SRT, WebVTT
+of Teams or Zoom), TextGrid, ELAN, RTTM, or a table. If each speaker has a channel of their own, name them below."""
 
 
-# The input.
+# Messages.
 
 
-def read_text(text: str) -> tuple[Dialogue, list[str]]:
-    """Read pasted text, `Speaker: text` lines or one dialogue as JSON, as a dialogue."""
-    if not text.strip():
-        raise DialogueError("there is no dialogue yet: write one utterance per line, as in “Anna: Hello.”")
-    dialogues = as_dialogue_list(read_json(text) if text.lstrip()[0] in "[{" else {"utterances": read_lines(text)})
-    if len(dialogues) > 1:
-        raise DialogueError(f"these are {len(dialogues)} dialogues; paste one at a time")
-    name = dialogue_name(dialogues[0], 0)
-    for index, utterance in enumerate(get_utterances(dialogues[0], name)):
-        for key in ("audio", "video"):
-            if as_source(utterance.get(key)) is not None:
-                raise DialogueError(
-                    f"{name}, utterances[{index}]: '{key}' names a file; upload it under Clips instead"
-                )
-    return dialogues[0], []
-
-
-def read_lines(text: str) -> list[dict[str, str]]:
-    """Read `Speaker: text`, one utterance per line."""
-    utterances = []
-    for number, line in enumerate(text.splitlines(), 1):
-        speaker, colon, said = (part.strip() for part in line.partition(":"))
-        if line.strip() and not (speaker and colon and said):
-            raise DialogueError(f"line {number}: {line.strip()!r:.60} is not of the form “Speaker: text”")
-        if line.strip():
-            utterances.append({"speaker": speaker, "text": said})
-    return utterances
-
-
-def read_json(text: str) -> Any:
-    """Read one JSON value, or one per line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    is_jsonl = len(lines) > 1 and all(line[0] == "{" and line[-1] == "}" for line in lines)
-    try:
-        return [json.loads(line) for line in lines] if is_jsonl else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DialogueError(f"this begins like JSON and is not valid: {error}") from None
-
-
-def read_clips(files: list[str] | None) -> tuple[Dialogue, list[str]]:
-    """Read uploaded clips and texts, named as `load_recordings` expects, as a dialogue; also say what is left out."""
-    if not files:
-        raise DialogueError("there are no clips yet: upload some, or add one below")
-    with TemporaryDirectory() as place:
-        folder = Path(place) / "clips"
-        folder.mkdir()
-        for file in map(Path, files):
-            if not file.is_file():
-                raise DialogueError(f"{file.name} was uploaded too long ago and has been deleted; upload it again")
-            if (folder / file.name).is_symlink():
-                raise DialogueError(f"there are two files named {file.name}; remove one")
-            (folder / file.name).symlink_to(file)
-        try:
-            dialogue = load_recordings(folder)[0]
-        except DialogueError as error:
-            raise DialogueError(str(error).replace(f"{folder}/", "").replace(str(folder), "clips")) from None
-    by_name = {Path(file).name: file for file in files}
-    used = set()
-    for utterance in dialogue["utterances"]:
-        for key in ("audio", "video"):
-            if utterance[key] is not None:
-                name = Path(utterance[key]).name
-                used |= {name, f"{Path(name).stem}.txt"}
-                utterance[key] = by_name[name]
-    return dialogue, [
-        f"{name} is neither a clip nor the text of one, and was left out" for name in sorted(by_name.keys() - used)
-    ]
-
-
-def add_clip(
-    files: list[str] | None, speaker: str, text: str, audio: str | None, video: str | None
-) -> Iterator[tuple[Any, ...]]:
-    """Add one more clip, named as the next utterance.
-
-    Yields the files, text, audio, video, the message, and the results, which are hidden: they are not of these clips.
-    """
-    kept, hidden = (gr.skip(),) * 4, gr.update(visible=False)
-    clips = [Path(clip) for clip in (audio, video) if clip]
-    speaker = re.sub(r"[^\w .'-]", "_", speaker).strip(" .")
-    unknown = [clip.suffix for clip in clips if clip.suffix.lower() not in AUDIO_SUFFIXES | VIDEO_SUFFIXES]
-    numbers = [re.match(r"(\d+)_", Path(file).name) for file in files or ()]
-    if not speaker:
-        yield *kept, wrong("who speaks? Give the speaker's name"), hidden
-    elif not clips:
-        yield *kept, wrong("there is no recording yet: record one, or choose a file"), hidden
-    elif unknown:
-        yield (
-            *kept,
-            wrong(f"a clip is a sound or a video file, but this is {unknown[0] or 'of an unknown kind'}"),
-            hidden,
-        )
-    elif not all(numbers):
-        yield *kept, wrong("name the uploaded files 01_Anna.wav and so on, so that this one can be the next"), hidden
-    else:
-        number = max([int(found.group(1)) for found in numbers if found], default=0) + 1
-        with TemporaryDirectory() as place:
-            stem = f"{number:02}_{speaker[:60]}"
-            added = [Path(place) / f"{stem}{clip.suffix.lower()}" for clip in clips]
-            for clip, copy in zip(clips, added, strict=True):
-                copy.write_bytes(clip.read_bytes())
-            if text.strip():
-                added.append(Path(place) / f"{stem}.txt")
-                added[-1].write_text(text.strip(), encoding="utf-8")
-            message = right([f"utterance {number} was added; add the next one, or press Recognise"])
-            yield [*(files or ()), *map(str, added)], "", None, None, message, hidden  # gradio copies them here
-
-
-# The output.
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """The state that the page keeps for a visitor, in order to explain a prediction."""
-
-    checkpoint: str
-    dialogue: Dialogue
-    prediction: Mapping[str, Any]
-
-
-@lru_cache(maxsize=2)
-def load(checkpoint: str) -> tuple[Any, Any]:
-    """Load model and processor, once each."""
-    return load_checkpoint(checkpoint, os.environ.get(DEVICE_VARIABLE))
-
-
-def recognise(checkpoint: str, dialogue: Dialogue) -> tuple[Recognised, list[str]]:
-    """Recognise the emotions of a dialogue; also return notes on how it was read."""
-    checkpoint = checkpoint.strip()
-    if not checkpoint:
-        raise DialogueError("which checkpoint? Give a folder on this machine or an id on the Hub")
-    model, processor = load(checkpoint)
-    name = dialogue_name(dialogue, 0)
-    extractors = processor.extractors
-    ((_, utterances),), failures = add_features(
-        [(name, get_utterances(dialogue, name))], extractors, device=str(model.device)
-    )
-    dialogue = {**dialogue, "utterances": utterances}
-    present = np.concatenate([example.present for example in processor.encode(dialogue, return_labels=False)])
-    reads = list(processor.dims)
-    if not present.any():
-        raise DialogueError(
-            f"{checkpoint} reads {' and '.join(reads)}, and nothing that it can read was given"
-            + "".join(f"; {describe(failure)}" for failure in failures)
-        )
-    (prediction,) = model.predict(dialogue, processor)
-    counts = dict(zip(MODALITIES, present.sum(0).tolist(), strict=True))
-    total = len(utterances)
-    read = ", ".join(
-        f"{MEDIA_KEYS[name]} of {'all' if counts[name] == total else counts[name] or 'none'}" for name in reads
-    )
-    notes = [f"{total} utterance{'s' * (total > 1)}; read: {read}", *map(describe, failures)]
-    return Recognised(checkpoint, dialogue, prediction), notes
-
-
-def describe(failure: ExtractionFailure) -> str:
-    """Say what could not be read and was left out."""
-    number = int(failure.place.rpartition("[")[2].rstrip("]")) + 1
-    what = MEDIA_KEYS[failure.modality]
-    return f"{Path(failure.medium).name} cannot be read: {failure.reason}; utterance {number} is used without {what}"
-
-
-def label_and_score(utterance: Mapping[str, Any]) -> tuple[str, str]:
-    """Return label and score as the table shows them."""
-    label, scores = utterance["label"], utterance["scores"]
-    if isinstance(label, float):
-        return f"{label:+.2f}", ""
-    if isinstance(label, Mapping):
-        return ", ".join(f"{name} {value:+.2f}" for name, value in label.items()), ""
-    labels = [label] if isinstance(label, str) else label
-    return ", ".join(labels) or "none", ", ".join(f"{scores[name]:.0%}" for name in labels)
-
-
-def right(notes: list[str]) -> str:
+def right(notes: Sequence[str]) -> str:
     """Return a message as HTML."""
-    return f'<div class="message">{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}</div>'
+    return f'<div class="message">{"".join(f"<p>{html.escape(without_folders(note))}</p>" for note in notes)}</div>'
+
+
+def working(step: Step) -> str:
+    """Return a message that says how far the work is as HTML."""
+    bar = f'<progress max="1" value="{step.share:.3f}"></progress>'
+    return f'<div class="message" role="status"><p>{html.escape(step.what)} …</p>{bar}</div>'
 
 
 def wrong(error: object) -> str:
     """Return the message of an error as HTML."""
-    return f'<div class="message wrong" role="alert"><p>{html.escape(one_line(error))}</p></div>'
+    text = without_folders(error) or type(error).__name__
+    return f'<div class="message wrong" role="alert"><p>{html.escape(text)}</p></div>'
 
 
-def one_line(error: object) -> str:
-    """Return the message of an error on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+# The page. What a run changes: the visitor's state, the message, the results, their timeline, and the downloads.
 
 
-# The page.
+def shown(message: str, state: Any = None, view: Any = None, files: Mapping[str, str] | None = None) -> list[Any]:
+    """Return what the page shows; without a view there are no results, so that none stands beside another message."""
+    buttons = [gr.update(value=(files or {}).get(suffix), visible=suffix in (files or {})) for suffix in DOWNLOADS]
+    return [state, message, gr.update(visible=view is not None), gr.update(value=view, why=None), *buttons]
 
 
-def answer(checkpoint: str, given: Any, read: Callable[[Any], tuple[Dialogue, list[str]]]) -> tuple[Any, ...]:
-    """Return what to show for an input: state, message, results, table, timeline, and the choice of an utterance."""
+def answer(checkpoints: Checkpoints, read: Callable[..., Any], chosen: str, *given: Any) -> Iterator[list[Any]]:
+    """Yield what to show while an input is read and recognised, and at last its results or an error."""
     try:
-        dialogue, left_out = read(given)
-        recognised, notes = recognise(checkpoint, dialogue)
-        timeline = plot_timeline(recognised.prediction)
+        yield shown(working(Step("Reading", 0.0)))
+        checkpoint = checkpoints.find(chosen)
+        dialogue, notes = read(*given)
+        recognised = None
+        for step in recognise(checkpoint, dialogue):
+            if isinstance(step, Step):
+                yield shown(working(step))
+            else:
+                recognised, read_of = step
+                notes = [f"{chosen}: {read_of[0]}", *read_of[1:], *notes]
+        assert recognised is not None
+        files, file_of = files_of(recognised.dialogue)
+        yield shown(working(Step("Preparing what can be played", 1.0)))
+        with TemporaryDirectory() as folder:
+            media = [playable(file, Path(folder)) for file in files]
+            # As text: Gradio watches every part of an object, and a long recording has a great many.
+            view = {
+                "text": json.dumps(view_of(recognised.prediction, file_of)),
+                "media": [gr.FileData(path=file).model_dump() for file in media],
+            }
+            downloads = write_downloads(recognised.prediction, Path(folder))
+            yield shown(right(notes), recognised, view, downloads)  # gradio copies the files here
     except EXPECTED as error:
-        return None, wrong(error), gr.update(visible=False), None, None, gr.skip()
+        yield shown(wrong(error))
     except Exception as error:
         logger.exception("an unexpected error")
-        message = f"something went wrong that is not your mistake ({type(error).__name__}); see the log of this page"
-        return None, wrong(message), gr.update(visible=False), None, None, gr.skip()
-    utterances = recognised.prediction["utterances"]
-    rows = [
-        [index + 1, utterance["speaker"], utterance.get("text", ""), *label_and_score(utterance)]
-        for index, utterance in enumerate(utterances)
-    ]
-    choices = [(f"{row[0]}  {row[1]}: {row[3]}", index) for index, row in enumerate(rows)]
-    chosen = gr.update(choices=choices, value=len(rows) - 1)
-    return recognised, right(notes + left_out), gr.update(visible=True), rows, timeline, chosen
+        yield shown(
+            wrong(f"something went wrong here ({type(error).__name__}); the owner of this page can see the log")
+        )
 
 
-def why(recognised: Recognised | None, index: int | None) -> Any:
-    """Draw why an utterance got its label; no picture, and a notice, if that cannot be found any more."""
-    if recognised is None or index is None:
-        return None
+def add_clip(
+    files: list[str] | None, speaker: str | None, text: str | None, audio: str | None, video: str | None
+) -> Iterator[list[Any]]:
+    """Add one more clip: yields the files, text, audio, video, and what the page shows; the old results go."""
+    with TemporaryDirectory() as folder:
+        try:
+            number, clips = next_clip(files or [], speaker or "", text or "", audio, video, Path(folder))
+        except DialogueError as error:
+            yield [*[gr.skip()] * 4, *shown(wrong(error))]
+        else:
+            message = right([f"utterance {number} was added; add the next one, or press Recognise"])
+            yield [clips, "", None, None, *shown(message)]  # gradio copies the files here
+
+
+@lru_cache(maxsize=1)
+def example_recording() -> tuple[TemporaryDirectory, Path, Path]:
+    """Make a recording of two voices and its transcript, once; they are removed when the page is closed."""
+    folder = TemporaryDirectory()
+    dialogue = make_toy_media_corpus(Path(folder.name) / "toy", num_train=1, num_validation=1, num_test=1)["test"][0]
+    return folder, *join_toy_dialogue(dialogue, Path(folder.name) / "recording")
+
+
+def why(recognised: Recognised | None, event: gr.EventData) -> Any:
+    """Tell the timeline why an utterance got its label, or why that cannot be found any more."""
+    if recognised is None:
+        return gr.skip()
+    index = int(event.index)
     try:
-        model, processor = load(recognised.checkpoint)
-        explanation = explain(model, processor, recognised.dialogue, index)
+        return gr.update(why=explain_label(recognised, index))
     except EXPECTED as error:
-        gr.Warning(html.escape(one_line(error)))
-        return None
-    return plot_explanation(explanation, recognised.prediction, index)
+        return gr.update(why={"index": index, "error": without_folders(error)})
 
 
-def chosen_row(event: gr.SelectData) -> int:
-    """Return the utterance of the row that was clicked, however the table is sorted."""
-    return int(event.row_value[0]) - 1
-
-
-def make_page(checkpoint: str) -> gr.Blocks:
-    """Build the page.
-
-    Args:
-        checkpoint: local folder or Hub id that its box holds at first.
-    """
+def make_page(checkpoints: Checkpoints) -> gr.Blocks:
+    """Build the page."""
+    names = list(checkpoints.by_name)
     with gr.Blocks(title="Emotions in a conversation", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         state = gr.State()
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(INTRODUCTION, elem_id="introduction")
         gr.Markdown(CONSENT, elem_id="consent")
-        with gr.Row():
-            with gr.Column(scale=2, min_width=320):
-                checkpoint_box = gr.Textbox(checkpoint, label="Checkpoint", info="A local folder or an id on the Hub")
-                with gr.Tabs():
-                    with gr.Tab("Text"):
-                        text = gr.Textbox(
-                            label="Dialogue",
-                            info="One utterance per line, as in “Anna: Hello.”, or one dialogue as JSON",
-                            lines=8,
-                            max_lines=16,
-                        )
-                        with gr.Row():
-                            example = gr.Button("Example")
-                            recognise_text = gr.Button("Recognise", variant="primary", elem_id="recognise-text")
-                    with gr.Tab("Clips"):
-                        gr.Markdown(
-                            "Sound or video files named as in `01_Anna.wav`; the text of that one is `01_Anna.txt`."
-                        )
-                        clips = gr.File(
-                            label="Clips",
-                            file_count="multiple",
-                            file_types=sorted([*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, ".txt"]),
-                            height=180,
-                        )
-                        recognise_clips = gr.Button("Recognise", variant="primary", elem_id="recognise-clips")
-                        with gr.Accordion("Add the next utterance", open=False):
-                            with gr.Row():
-                                speaker = gr.Textbox(label="Speaker", min_width=120)
-                                said = gr.Textbox(label="What is said, if known", min_width=120, scale=2)
-                            with gr.Tabs():
-                                with gr.Tab("Sound"):
-                                    sound = gr.Audio(label="Sound", sources=["microphone", "upload"], type="filepath")
-                                with gr.Tab("Video"):
-                                    video = gr.Video(
-                                        label="Video", sources=["webcam", "upload"], include_audio=True, height=300
-                                    )
-                            add = gr.Button("Add")
-            with gr.Column(scale=3, min_width=320):
-                message = gr.HTML(right(["Give a dialogue, and press Recognise."]), elem_id="message")
-                with gr.Column(visible=False) as results:
-                    table = gr.Dataframe(
-                        headers=["#", "Speaker", "Text", "Emotion", "Score"],
-                        datatype=["number", "str", "str", "str", "str"],
-                        column_widths=["8%", "20%", "34%", "22%", "16%"],
-                        interactive=False,
-                        wrap=True,
-                        label="Emotions",
-                        elem_id="table",
+        model = gr.Dropdown(
+            names,
+            value=names[0],
+            label="Model",
+            info="A local folder or an id on the Hub" if checkpoints.is_free else None,
+            allow_custom_value=checkpoints.is_free,
+            visible=checkpoints.is_free or len(names) > 1,
+        )
+        with gr.Tabs():
+            with gr.Tab("Recording"):
+                with gr.Row():
+                    recording = gr.File(
+                        label="Recording: sound or video",
+                        file_types=["audio", "video", *sorted(AUDIO_SUFFIXES | VIDEO_SUFFIXES)],
+                        height=130,
+                        min_width=280,
+                        elem_id="recording",
                     )
-                    timeline = gr.Plot(label="Timeline", show_label=False, elem_id="timeline")
-                    choice = gr.Dropdown(label="Why? Choose an utterance, here or in the table", elem_id="choice")
-                    why_picture = gr.Plot(label="Why", show_label=False, elem_id="why")
-
-        found = [state, message, results, table, timeline, choice]
-        for button, read, given in ((recognise_text, read_text, text), (recognise_clips, read_clips, clips)):
-            button.click(partial(answer, read=read), [checkpoint_box, given], found).then(
-                why, [state, choice], why_picture, show_progress="hidden"
+                    transcript = gr.File(label="Transcript", height=130, min_width=280, elem_id="transcript")
+                gr.Markdown(TRANSCRIPTS, elem_classes="hint")
+                with gr.Accordion("Who speaks", open=False), gr.Row():
+                    channels = gr.Textbox(
+                        label="Speakers on the channels of the recording",
+                        info="From the first channel on, as in “Alice, Bob”; empty if all are on all channels",
+                    )
+                    speakers = gr.File(label="RTTM, or another file that says who spoke when", height=110)
+                with gr.Row():
+                    example_of_recording = gr.Button("Example", min_width=120, elem_id="example-recording")
+                    recognise_recording = gr.Button(
+                        "Recognise", variant="primary", min_width=120, elem_id="recognise-recording"
+                    )
+            with gr.Tab("Text"):
+                text = gr.Textbox(
+                    label="Dialogue",
+                    info="One utterance per line, as in “Anna: Hello.”, or one dialogue as JSON",
+                    lines=7,
+                    max_lines=16,
+                )
+                with gr.Row():
+                    example = gr.Button("Example", min_width=120)
+                    recognise_text = gr.Button("Recognise", variant="primary", min_width=120, elem_id="recognise-text")
+            with gr.Tab("Clips"):
+                gr.Markdown(
+                    "Sound or video files named as in `01_Anna.wav`; the text of that one is `01_Anna.txt`.",
+                    elem_classes="hint",
+                )
+                clips = gr.File(
+                    label="Clips",
+                    file_count="multiple",
+                    file_types=sorted([*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, ".txt"]),
+                    height=180,
+                    elem_id="clips",
+                )
+                with gr.Accordion("Add the next utterance", open=False):
+                    with gr.Row():
+                        speaker = gr.Textbox(label="Speaker", min_width=120)
+                        said = gr.Textbox(label="What is said, if known", min_width=120, scale=2)
+                    with gr.Tabs():
+                        with gr.Tab("Sound"):
+                            sound = gr.Audio(label="Sound", sources=["microphone", "upload"], type="filepath")
+                        with gr.Tab("Video"):
+                            video = gr.Video(
+                                label="Video", sources=["webcam", "upload"], include_audio=True, height=300
+                            )
+                    add = gr.Button("Add")
+                recognise_clips = gr.Button("Recognise", variant="primary", elem_id="recognise-clips")
+        message = gr.HTML(right(["Give a conversation, and press Recognise."]), elem_id="message")
+        with gr.Column(visible=False, elem_id="results") as results:
+            view = gr.HTML(
+                None,
+                html_template="",
+                apply_default_css=False,
+                js_on_load=(FOLDER / "timeline.js").read_text(encoding="utf-8"),
+                elem_id="timeline",
+                why=None,
             )
-        choice.input(why, [state, choice], why_picture)
-        table.select(chosen_row, None, choice).then(why, [state, choice], why_picture)
+            with gr.Row(elem_id="downloads"):
+                buttons = [
+                    gr.DownloadButton(name, size="sm", min_width=90, visible=False, elem_id=f"download-{suffix[1:]}")
+                    for suffix, name in DOWNLOADS.items()
+                ]
+
+        found = [state, message, results, view, *buttons]
+        for button, read, given in (
+            (recognise_recording, read_recording, [recording, transcript, channels, speakers]),
+            (recognise_text, read_text, [text]),
+            (recognise_clips, read_clips, [clips]),
+        ):
+            # The old results go at once, also while others are served first.
+            button.click(
+                lambda: shown(working(Step("Waiting for a free place", 0.0))),
+                None,
+                found,
+                queue=False,
+                show_progress="hidden",
+            ).then(
+                partial(answer, checkpoints, read),
+                [model, *given],
+                found,
+                show_progress="hidden",
+                concurrency_id="model",
+            )
+        view.select(why, state, view, show_progress="hidden", concurrency_id="model")
         example.click(lambda: EXAMPLE, None, text)
-        add.click(add_clip, [clips, speaker, said, sound, video], [clips, said, sound, video, message, results])
+        example_of_recording.click(lambda: list(map(str, example_recording()[1:])), None, [recording, transcript])
+        add.click(add_clip, [clips, speaker, said, sound, video], [clips, said, sound, video, *found])
     return page
 
 
-def open_page(checkpoint: str, **options: Any) -> gr.Blocks:
+def open_page(checkpoints: Checkpoints, **options: Any) -> gr.Blocks:
     """Serve the page, on 127.0.0.1 unless Gradio's environment variables say otherwise.
 
     Args:
-        checkpoint: as in `make_page`.
+        checkpoints: visitors choose from them.
         options: arguments of `gr.Blocks.launch`.
     """
     # System fonts: those of the themes are fetched from the network.
-    theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    page = make_page(checkpoint)
-    page.launch(theme=theme, css=CSS, footer_links=[], run_history=False, **options)
+    theme = gr.themes.Default(
+        primary_hue="blue", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["monospace"]
+    ).set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")
+    page = make_page(checkpoints)
+    page.launch(
+        theme=theme,
+        css=(FOLDER / "page.css").read_text(encoding="utf-8"),
+        footer_links=[],
+        run_history=False,
+        max_file_size=LARGEST_FILE,
+        **options,
+    )
     return page
+
+
+def is_public(environment: Mapping[str, str]) -> bool:
+    """Return whether others can open the page: it is a Space, is shared, or listens beyond this machine."""
+    server = environment.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    is_shared = environment.get("GRADIO_SHARE", "").lower() in ("true", "1")
+    return "SPACE_ID" in environment or is_shared or server not in ("127.0.0.1", "localhost", "::1")
 
 
 def main() -> None:
     """Say which device the model runs on, and serve the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    checkpoint = os.environ.get("JOYFUL_CHECKPOINT", DEFAULT_CHECKPOINT)
-    parser.add_argument("checkpoint", nargs="?", default=checkpoint, help="Folder of a trained model, or its Hub id.")
+    listed = [each.strip() for each in os.environ.get(CHECKPOINTS_VARIABLE, DEFAULT_CHECKPOINT).split(",")]
+    parser.add_argument(
+        "checkpoints",
+        nargs="*",
+        default=[each for each in listed if each],
+        metavar="CHECKPOINT",
+        help="Folders of trained models, or their Hub ids; visitors choose from them.",
+    )
+    parser.add_argument(
+        "--any-checkpoint",
+        action="store_true",
+        help="Let the page load any other folder or Hub id too: for a page that only you can open.",
+    )
     parser.add_argument(
         "--device",
         default=os.environ.get(DEVICE_VARIABLE),
         help="Device to run on, such as cuda:1 or cpu; by default the machine's accelerator.",
     )
     arguments = parser.parse_args()
+    if arguments.any_checkpoint and is_public(os.environ):
+        parser.error("--any-checkpoint: others can open this page; list the checkpoints that they may use instead")
     try:
         device = choose_device(arguments.device)
+        os.environ[DEVICE_VARIABLE] = str(device)  # for `load`
+        load(arguments.checkpoints[0])
     except DialogueError as error:
         parser.error(str(error))
-    os.environ[DEVICE_VARIABLE] = str(device)  # for `load`
     print(f"running on {describe_device(device)}", flush=True)
-    open_page(arguments.checkpoint)
+    open_page(Checkpoints.of(arguments.checkpoints, arguments.any_checkpoint))
 
 
 if __name__ == "__main__":

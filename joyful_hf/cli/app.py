@@ -9,6 +9,7 @@ import typer
 from typer.main import get_command
 
 from ..processing.dialogue_error import DialogueError
+from .compare import compare
 from .convert import convert
 from .demo import demo
 from .evaluate import evaluate
@@ -19,6 +20,7 @@ from .plot import plot
 from .predict import predict
 from .prepare import prepare
 from .push import push
+from .threads import settle_threads
 from .train import train
 from .training_options import TrainCommand, training_option_names
 
@@ -39,6 +41,10 @@ _EXAMPLES = {
     ),
     evaluate: "joyful evaluate out --data-file test.jsonl --output-dir scores",
     predict: "joyful predict out --data-file new.jsonl --output-file emotions.jsonl",
+    compare: (
+        "joyful compare joyful ar-iigcn bigru --train-file train.jsonl --validation-file dev.jsonl \\\n"
+        "      --test-file test.jsonl --output-dir comparison"
+    ),
     plot: "joyful plot out --data-file test.jsonl --output-dir pictures",
     prepare: "joyful prepare meld MELD.Raw data/meld",
     extract: (
@@ -76,6 +82,7 @@ def joyful(
 
 def main() -> None:
     """Run the command line. Bad input ends with one line on standard error and exit status 2."""
+    settle_threads()
     arguments = [with_dashes(argument) for argument in sys.argv[1:]]
     if not arguments:
         app(["--help"], prog_name="joyful", standalone_mode=False)

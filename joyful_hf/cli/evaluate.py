@@ -11,12 +11,14 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    Columns,
     Device,
     NumProc,
     Overwrite,
     Strict,
     announce,
     hide_bars_in_files,
+    parse_columns,
     print_metrics,
     refuse_existing,
 )
@@ -36,6 +38,7 @@ def evaluate(
             "each modality alone and left out."
         ),
     ] = None,
+    columns: Columns = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -55,7 +58,7 @@ def evaluate(
     hide_bars_in_files()
     with tempfile.TemporaryDirectory() as folder:
         args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device)
-        loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device)
+        loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device, parse_columns(columns))
         missing = score_missing(*loaded, rates) if rates else None
         metrics, confusions = score_dialogues(*loaded, args)
     print_metrics(metrics)
@@ -85,13 +88,19 @@ def _parse_rates(text: str) -> list[float]:
 
 
 def load_labelled(
-    checkpoint: str, data_file: str, num_proc: int | None = None, strict: bool = False, device: Any = None
+    checkpoint: str,
+    data_file: str,
+    num_proc: int | None = None,
+    strict: bool = False,
+    device: Any = None,
+    columns: dict[str, str] | None = None,
 ) -> tuple[Any, Any, Any]:
     """Return the model and the processor of a checkpoint, and the encoded dialogues of a file.
 
     Args:
         num_proc, strict: as in `extract_features`, where the data have recordings.
         device: as in `load_checkpoint`.
+        columns: as in `load_dialogues`.
 
     Raises:
         DialogueError: bad input, an unknown label, or no label at all.
@@ -101,7 +110,7 @@ def load_labelled(
     from ..data.encoded import EncodedDialogues
     from ..data.extraction import extract_for
 
-    dialogues = load_dialogues(data_file, split="test")
+    dialogues = load_dialogues(data_file, split="test", columns=columns)
     model, processor = load_checkpoint(checkpoint, device)
     announce(model.device)
     dialogues = extract_for(processor, dialogues, num_proc, strict, device)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +29,10 @@ Strict = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(help="Device to run on, such as cuda:1 or cpu.  [default: the machine's accelerator]"),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of data in a table with an utterance per row: speaker=who,label=feeling."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
@@ -82,6 +86,36 @@ def given_extractors(text: str | None, audio: str | None, video: str | None) -> 
     """Return the processor's parameters for the extractors that were given."""
     given = {"text_extractor": text, "audio_extractor": audio, "video_extractor": video}
     return {name: extractor for name, extractor in given.items() if extractor is not None}
+
+
+def parse_columns(text: str | None) -> dict[str, str] | None:
+    """Return the columns of `start=begin_s,speaker=who`, or None where none are given."""
+    return None if text is None else parse_pairs("columns", text, "start=begin_s")
+
+
+def parse_pairs(parameter: str, text: str, example: str) -> dict[str, str]:
+    """Parse the value of an option that is a list of pairs, such as `start=begin_s,speaker=who`."""
+    pairs = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise DialogueError(f"`{parameter}`: {part.strip()!r} is not of the form {example}")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def read_data(data_file: str, columns: Mapping[str, str] | None) -> Any:
+    """Read dialogues as `load_dialogues` does, and the recordings of a folder with the transcripts beside them."""
+    from ..data.dialogue_files import is_folder_of_recordings, load_dialogues
+    from ..transcripts.folders import find_transcripts, read_folder
+
+    folder = Path(data_file)
+    if columns is None and is_folder_of_recordings(folder) and find_transcripts(folder):
+        dialogues, reports = read_folder(folder)
+        for report in reports:
+            print(f"{report}\n")
+        return dialogues
+    return load_dialogues(data_file, columns=columns)
 
 
 def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:

@@ -9,12 +9,14 @@ from ..io.files import written_whole
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    Columns,
     Device,
     NumProc,
     Overwrite,
     Strict,
     announce,
     hide_bars_in_files,
+    parse_columns,
     refuse_existing,
 )
 
@@ -28,6 +30,7 @@ def plot(
         typer.Option(help="Id of the dialogue whose timeline and graph are drawn.  [default: the first one]"),
     ] = None,
     method: Annotated[str, typer.Option(help="How representations become points: tsne or umap.")] = "tsne",
+    columns: Columns = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -46,7 +49,10 @@ def plot(
     chosen = choose_device(device)
     announce(chosen)
     width = max(map(len, PICTURES))
-    for name, picture in draw_pictures(checkpoint, data_file, dialogue, method, num_proc, strict, chosen).items():
+    pictures = draw_pictures(
+        checkpoint, data_file, dialogue, method, num_proc, strict, chosen, columns=parse_columns(columns)
+    )
+    for name, picture in pictures.items():
         if not isinstance(picture, Figure):
             print(f"{name:<{width}}  left out: {picture}")
             continue

@@ -1,8 +1,7 @@
 """`joyful predict`."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,8 +16,14 @@ from .options import (
     Strict,
     announce,
     hide_bars_in_files,
+    parse_columns,
+    parse_pairs,
+    read_data,
     refuse_existing,
 )
+
+if TYPE_CHECKING:
+    from ..transcripts.options import TranscriptOptions
 
 
 def predict(
@@ -49,8 +54,23 @@ def predict(
     channels: Annotated[
         str | None, typer.Option(help="The speaker on each channel of the recording, from the first: Alice,Bob.")
     ] = None,
+    openface: Annotated[
+        Path | None, typer.Option(help="CSV that OpenFace made of the recording, for models that read it.")
+    ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(
+            help="With --openface, whose face has which face_id: Alice=0,Bob=1.  [default: the one seen most]"
+        ),
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns of a transcript or of data in a table: start=begin_s,speaker=who.")
+    ] = None,
+    tiers: Annotated[
+        str | None, typer.Option(help="Tiers of a TextGrid or .eaf to read: Anna,Bob.  [default: one per speaker]")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a transcript, such as cp1251.  [default: it is detected]")
     ] = None,
     segment: Annotated[
         bool, typer.Option("--segment", help="Without a transcript: find the speech in the recording, by silero-vad.")
@@ -61,6 +81,9 @@ def predict(
             help="Without a transcript: find the speech and its words, by a model of speech recognition, such as "
             "openai/whisper-small."
         ),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="With --transcribe, what is spoken, such as de.  [default: the model guesses]")
     ] = None,
     device: Device = None,
     num_proc: NumProc = 1,
@@ -77,7 +100,9 @@ def predict(
 
     from ..checkpoints import load_checkpoint
     from ..data.extraction import extract_for
+    from ..data.media_names import name_media
     from ..processing.devices import choose_device
+    from ..transcripts.options import TranscriptOptions
     from ..transcripts.summary import summary_table
     from ..transcripts.writing import check_output, write_predictions
 
@@ -85,12 +110,26 @@ def predict(
         check_output(file)
     hide_bars_in_files()
     chosen = choose_device(device)
-    dialogues = _read(data_file, transcript, speakers, channels, columns, segment, transcribe)
+    options = TranscriptOptions(
+        speakers=speakers,
+        channels=None if channels is None else [name.strip() or None for name in channels.split(",")],
+        openface=openface,
+        faces=None if faces is None else _face_ids(faces),
+        columns=parse_columns(columns),
+        tiers=None if tiers is None else [name.strip() for name in tiers.split(",")],
+        encoding=encoding,
+    )
+    if segment or transcribe is not None:
+        dialogues = _listen(data_file, transcript, options, transcribe, language, chosen)
+    else:
+        dialogues = _read(data_file, transcript, options, language)
     model, processor = load_checkpoint(checkpoint, chosen)
-    announce(chosen)
-    dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
-    shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
+    if transcribe is None:  # which has said so already
+        announce(chosen)
+    extracted = extract_for(processor, dialogues, num_proc, strict, chosen)
+    shown = tqdm(extracted, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
+    name_media(predictions, dialogues)
     for file in output_file:
         write_predictions(predictions, file, overwrite=overwrite)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
@@ -99,39 +138,23 @@ def predict(
     print(f"{counted(count, 'utterance')} of {counted(len(predictions), 'dialogue')}: {files}")
 
 
-def _read(
-    data_file: str,
-    transcript: Path | None,
-    speakers: Path | None,
-    channels: str | None,
-    columns: str | None,
-    segment: bool,
-    transcribe: str | None,
-) -> Any:
-    """Read dialogues, or one recording with the transcript that is given or made."""
-    from ..data.dialogue_files import load_dialogues
+def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions", language: str | None) -> Any:
+    """Read dialogues, or one recording with its transcript."""
     from ..data.recordings import is_recording
     from ..transcripts.loading import read_transcript
 
-    names = None if channels is None else [name.strip() or None for name in channels.split(",")]
-    if segment or transcribe is not None:
-        return _listen(data_file, transcript, speakers, names, columns, transcribe)
+    if language is not None:
+        raise DialogueError("--language: is what --transcribe listens for; give both, or neither")
     if transcript is None:
         if is_recording(data_file):
             raise DialogueError(_without_transcript(Path(data_file)))
-        for option, given in (("speakers", speakers), ("channels", channels)):
-            if given is not None:
+        for option in ("speakers", "channels", "openface", "faces", "tiers", "encoding"):
+            if getattr(options, option) is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
-        return load_dialogues(data_file, columns=None if columns is None else _parse_columns(columns))
+        return read_data(data_file, options.columns)
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
-    dialogues, report = read_transcript(
-        transcript,
-        data_file,
-        speakers=speakers,
-        channels=names,
-        columns=None if columns is None else _parse_columns(columns),
-    )
+    dialogues, report = read_transcript(transcript, data_file, options)
     print(f"{report}\n")
     return dialogues
 
@@ -139,34 +162,40 @@ def _read(
 def _listen(
     data_file: str,
     transcript: Path | None,
-    speakers: Path | None,
-    channels: Sequence[str | None] | None,
-    columns: str | None,
+    options: "TranscriptOptions",
     model: str | None,
+    language: str | None,
+    device: Any,
 ) -> Any:
     """Make the transcript of one recording."""
     from ..data.recordings import is_recording
     from ..transcripts.speech import transcribe_recording
 
     option = "--segment" if model is None else "--transcribe"
-    for name, given in (("transcript", transcript), ("columns", columns)):
+    of_files = {name: getattr(options, name) for name in ("columns", "tiers", "encoding")}
+    for name, given in {"transcript": transcript, **of_files}.items():
         if given is not None:
             raise DialogueError(f"{option}: makes a transcript itself; leave --{name} out")
+    if model is None and language is not None:
+        raise DialogueError("--language: is what --transcribe listens for; --segment hears no words")
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; {option} listens to one recording")
-    dialogues, report = transcribe_recording(data_file, model, speakers=speakers, channels=channels)
+    if model is not None:
+        announce(device)
+    dialogues, report = transcribe_recording(data_file, model, options, language, device)
     print(f"{report}\n")
     return dialogues
 
 
-def _parse_columns(text: str) -> dict[str, str]:
-    columns = {}
-    for part in text.split(","):
-        name, equals, column = part.partition("=")
-        if not equals or not name.strip() or not column.strip():
-            raise DialogueError(f"--columns: {part.strip()!r} is not of the form start=begin_s")
-        columns[name.strip()] = column.strip()
-    return columns
+def _face_ids(faces: str) -> dict[str, int]:
+    """Parse `Alice=0,Bob=1`: the face_id in OpenFace's file of each speaker."""
+    chosen = parse_pairs("faces", faces, "Alice=0")
+    for name, face in chosen.items():
+        if not face.isdecimal():
+            raise DialogueError(
+                f"--faces: {face!r} of {name} is no face_id of OpenFace, which are whole numbers from 0 on"
+            )
+    return {name: int(face) for name, face in chosen.items()}
 
 
 def _without_transcript(recording: Path) -> str:

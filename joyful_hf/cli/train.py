@@ -10,6 +10,7 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     DATA_HELP,
     AudioExtractor,
+    Columns,
     NumProc,
     Strict,
     TextExtractor,
@@ -17,6 +18,7 @@ from .options import (
     announce,
     given_extractors,
     hide_bars_in_files,
+    parse_columns,
     parse_settings,
     print_metrics,
     resumable,
@@ -64,6 +66,7 @@ def train(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    columns: Columns = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
 ) -> None:
@@ -98,13 +101,21 @@ def train(
         word for name, value in family.training_arguments(preset).items() for word in (f"--{name}", str(value))
     ]  # before the user's: of two, the last one counts
     args = parse_training_arguments(["--output_dir", str(output_dir), *defaults, *context.args])
-    data = load_run_data(train_file, validation_file, test_file, args.seed, problem_type=settings.get("problem_type"))
+    data = load_run_data(
+        *(train_file, validation_file, test_file, args.seed),
+        problem_type=settings.get("problem_type"),
+        columns=parse_columns(columns),
+    )
     if args.process_index == 0:
         announce(args.device)
     with resumable():
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             is_main = args.process_index == 0
-            data = extract_run_data(data, processor_settings, num_proc, strict, is_main, device=args.device)
+            data = extract_run_data(
+                *(data, processor_settings, num_proc, strict, is_main),
+                device=args.device,
+                processor_class=family.processor_class,
+            )
         metrics = run_training(
             args,
             data,
@@ -140,7 +151,8 @@ def _refuse_what_it_cannot_use(
     of_config, of_processor = setting_names(family)
     for name in extractors:
         if name not in of_processor:
-            raise DialogueError(f"`{name}`: the processor of {family.name} has no extractors")
+            medium = name.removesuffix("_extractor")
+            raise DialogueError(f"`{name}`: the processor of {family.name} reads no {medium} by an extractor")
     encoders = {"text": text_encoder, "audio": audio_encoder}
     for modality, encoder in encoders.items():
         if encoder is not None and f"{modality}_config" not in of_config:

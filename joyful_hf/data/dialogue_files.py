@@ -20,8 +20,9 @@ from ..processing.dialogues import dialogue_name
 from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
 from .columns import with_class_names, with_float_samples, with_found_media, with_undecoded_media
 from .jsonl import read_jsonl, to_dataset
+from .list_columns import with_list_of_utterances
 from .recordings import find_recordings, load_recordings
-from .tables import find_columns, group_rows, read_table, rows_of
+from .tables import find_columns, group_rows, read_table, refuse_columns, rows_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def load_dialogues(
 ) -> Dataset:
     """Read dialogues, one per line or row, in the record that the README shows.
 
-    A table with an utterance per row is read too, if columns say of which dialogue it is and who speaks.
+    A table with an utterance per row is read too, if columns say of which dialogue it is and who speaks, and so are
+    dialogues whose utterances are columns, with a list per key.
 
     A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and is left as it is
     otherwise. Numbers of a `ClassLabel` become the names that they stand for.
@@ -65,6 +67,7 @@ def _load(path_or_hub_id: str | Path, split: str | None, columns: Mapping[str, s
     if path.is_dir():
         file = _file_of_split(path, split or "train")
         if file is None:
+            refuse_columns(columns, str(path))
             return load_recordings(path)
         path = file
     if path.is_file():
@@ -114,6 +117,11 @@ def _warn_of_unknown_columns(dataset: Dataset) -> None:
             warn_of_unknown_keys(dialogue_name(dialogue, position), dialogue["utterances"] or ())
 
 
+def is_folder_of_recordings(path: Path, split: str = "train") -> bool:
+    """Return whether `load_dialogues` reads a path as a folder of recordings."""
+    return path.is_dir() and bool(find_recordings(path)) and _file_of_split(path, split) is None
+
+
 def _file_of_split(folder: Path, split: str) -> Path | None:
     """Return the file of a split, or None in a folder of recordings."""
     for suffix in (*_SUFFIXES, *(f"{suffix}.gz" for suffix in _SUFFIXES)):
@@ -142,6 +150,9 @@ def _read_parquet(path: Path, columns: Mapping[str, str] | None) -> Dataset:
 def _as_dialogues(dataset: Dataset, name: str, path: Path, columns: Mapping[str, str] | None) -> Dataset:
     """Return a data set with the columns of dialogues, in the types that processors read."""
     dataset = with_undecoded_media(dataset)
+    if "utterances" in dataset.column_names:
+        refuse_columns(columns, name)
+    dataset = with_list_of_utterances(dataset, name, columns)
     names = dataset.column_names
     if "utterances" not in names and {"dialogue_id", "speaker"} <= find_columns(names, name, columns).keys():
         return to_dataset(lambda: group_rows(rows_of(dataset), names, name, columns), path)

@@ -53,6 +53,11 @@ class EncodedDialogues(Dataset):
         """Whether the label of at least one utterance is known."""
         return any(example.has_labels for example in self.encoded)
 
+    @property
+    def has_votes(self) -> bool:
+        """Whether the label of at least one utterance is the votes of several annotators."""
+        return any(example.label_shares is not None for example in self.encoded)
+
     def summarize(self, config: Any) -> DataSummary:
         """Summarise these dialogues for the card of a model with this configuration."""
         return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, config, self.source, self.held_out)

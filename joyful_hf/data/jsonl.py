@@ -17,7 +17,8 @@ from ..processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from ..processing.dialogues import get_utterances, utterance_name
 from ..processing.known_keys import KNOWN_KEYS
 from .columns import MEDIA_FILE_KEYS, found_path
-from .tables import find_columns, group_rows
+from .list_columns import with_lists
+from .tables import find_columns, group_rows, refuse_columns
 
 logger = logging.getLogger(__name__)
 
@@ -136,19 +137,22 @@ def _jsonl_records(path: Path, columns: Mapping[str, str] | None) -> Iterator[tu
     if first is None:
         return
     values = itertools.chain([first], values)
-    record = first[1]
-    if (
-        isinstance(record, Mapping)
-        and "utterances" not in record
-        and "dialogue_id"
-        in find_columns(
-            list(record), str(path), columns if columns and set(columns.values()) <= record.keys() else None
-        )
-    ):
+    place, record = first
+    if isinstance(record, Mapping) and "utterances" in record:
+        refuse_columns(columns, place)
+    if _is_row(with_lists(record, place, columns), str(path), columns):
         rows = [row for _, row in values if isinstance(row, Mapping)]
         yield from group_rows(rows, list(dict.fromkeys(key for row in rows for key in row)), str(path), columns)
     else:
-        yield from values
+        yield from ((place, with_lists(record, place, columns)) for place, record in values)
+
+
+def _is_row(record: Any, name: str, columns: Mapping[str, str] | None) -> bool:
+    """Whether a record is an utterance that names its dialogue."""
+    if not isinstance(record, Mapping) or "utterances" in record:
+        return False
+    given = columns if columns and set(columns.values()) <= record.keys() else None
+    return "dialogue_id" in find_columns(list(record), name, given)
 
 
 def _jsonl_values(path: Path) -> Iterator[tuple[str, Any]]:

@@ -80,13 +80,22 @@ def read_media(
 def _read_all(
     processor: EmotionRecognitionProcessor, jobs: list[_Job], num_proc: int
 ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
-    read = partial(_read, processor)
     if num_proc == 1:
-        yield from map(read, jobs)
+        yield from _read(processor, jobs)
         return
+    chunks = [jobs[first : first + _UTTERANCES_PER_CHUNK] for first in range(0, len(jobs), _UTTERANCES_PER_CHUNK)]
     with ProcessPoolExecutor(min(num_proc, len(jobs)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(read, jobs, chunksize=_UTTERANCES_PER_CHUNK)
+        for read in pool.map(partial(_read_chunk, processor), chunks):
+            yield from read
 
 
-def _read(processor: EmotionRecognitionProcessor, job: _Job) -> tuple[dict[str, Any], ExtractionFailure | None]:
-    return processor.read_media(*job)
+def _read(
+    processor: EmotionRecognitionProcessor, jobs: list[_Job]
+) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
+    return processor.read_media([utterance for utterance, _ in jobs], [place for _, place in jobs])
+
+
+def _read_chunk(
+    processor: EmotionRecognitionProcessor, jobs: list[_Job]
+) -> list[tuple[dict[str, Any], ExtractionFailure | None]]:
+    return list(_read(processor, jobs))

@@ -128,6 +128,19 @@ def find_columns(
     return found
 
 
+def refuse_columns(columns: Mapping[str, str] | None, name: str) -> None:
+    """Raise a DialogueError if columns are given for dialogues, which have none.
+
+    Args:
+        name: how messages call the dialogues.
+    """
+    if columns:
+        raise DialogueError(
+            f"{name}: `columns` are those of a table with an utterance per row, and these are dialogues with "
+            "'utterances'; leave it out, and give the utterances the keys of the record"
+        )
+
+
 def _value(key: str, value: Any) -> Any:
     """Turn what a table holds into what a record holds: seconds, vectors, names."""
     if key in ("start", "end"):

@@ -1,5 +1,6 @@
 """Push to the Hub: what a reader needs and nothing else, in one commit, with a card."""
 
+import logging
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,13 @@ from ..io.files import read_json, write_json
 from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
 from ..processing import DialogueError
+from ..runs.folder import folder_of_weights
 from ..runs.names import CONFIG_FILES, PUBLISHED, RESULT_FILES, TRAINER_STATE, WEIGHT_FILES
 from .card_policy import add_tags, settle_card
 from .remote_code import add_code
 from .repository import Destination, Repository
+
+logger = logging.getLogger(__name__)
 
 # A single worker keeps the order of the calls: a later push never ends up below an earlier one.
 _BACKGROUND = ThreadPoolExecutor(max_workers=1, thread_name_prefix="push-to-hub")
@@ -47,7 +51,8 @@ def push_folder(
     the Hub: a card written by a person is kept.
 
     Args:
-        folder: folder of a checkpoint. It is loaded first, so that nothing broken is pushed.
+        folder: folder of a checkpoint, or of a training that has left its weights in checkpoints alone, of which the
+            best one is pushed. It is loaded first, so that nothing broken is pushed.
         repo_id: `user/name`, or `name` for the account of the token. The repository is created if it is missing.
         private: make a new repository private; by default the settings of the account decide.
         token: by default the one of `hf auth login`, or HF_TOKEN.
@@ -69,6 +74,9 @@ def push_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise DialogueError(f"{folder}: there is no such checkpoint folder")
+    if (checkpoint := folder_of_weights(folder)) != folder:
+        logger.warning("%s: has no model of its own; its best checkpoint is pushed, %s", folder, checkpoint.name)
+        folder = checkpoint
     load_checkpoint(folder, "cpu")  # to see that it can be loaded
     card_of_run = {"dataset_name": dataset_name, "other_runs": other_runs}
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and _matches(file.name, PUBLISHED)]

@@ -39,7 +39,8 @@ def add_code(folder: str | Path) -> list[Path]:
         The copied files, among them the license of the code.
 
     Raises:
-        DialogueError: there is no such folder, or it holds neither a model nor a processor of this package.
+        DialogueError: there is no such folder, it holds neither a model nor a processor of this package, or its code
+            is somebody else's.
     """
     folder = Path(folder)
     configs = {file: read_json(file) for file in (folder / name for name in _CLASSES) if file.is_file()}
@@ -47,6 +48,8 @@ def add_code(folder: str | Path) -> list[Path]:
         raise DialogueError(f"{folder}: has none of {', '.join(_CLASSES)}; give a folder that a model was saved in")
     classes = {file: _CLASSES[file.name](config, file) for file, config in configs.items()}
 
+    for cls in {cls for named in classes.values() for cls in named.values()}:
+        _check_is_own(cls, folder)
     sources = {source for named in classes.values() for cls in named.values() for source in _files_of(cls)}
     copied = [Path(shutil.copyfile(source, folder / source.name)) for source in sorted(sources)]
     license_file = folder / LICENSE_FILE
@@ -73,6 +76,16 @@ def _processor_classes(config: dict[str, Any], file: Path) -> dict[str, type]:
 
 
 _CLASSES = {"config.json": _model_classes, "processor_config.json": _processor_classes}
+
+
+def _check_is_own(cls: type, folder: Path) -> None:
+    """Refuse a class from outside the package: its file would be published under the license of this package."""
+    package = __name__.partition(".")[0]
+    if cls.__module__.partition(".")[0] != package:
+        raise DialogueError(
+            f"{folder}: `with_code` copies the code of {package} and its license, and {cls.__name__} is defined in "
+            f"{cls.__module__}; leave it out, and publish that code under a license of your own"
+        )
 
 
 def _files_of(cls: type) -> set[Path]:

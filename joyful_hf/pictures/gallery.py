@@ -22,7 +22,7 @@ from ..inference.dialogue_graph import read_graph
 from ..inference.representations import Represented, represent
 from ..modeling.prediction import with_predictions
 from ..processing import DialogueError
-from ..processing.labels import get_label, join_labels, known_labels, label_values
+from ..processing.labels import IGNORED_LABEL, get_label, join_labels, known_labels, label_values, majority_index
 from ..runs.folder import last_checkpoint
 from ..runs.names import TRAINER_STATE
 from .classes import plot_confusion_matrix, plot_f1_per_class
@@ -42,6 +42,7 @@ def draw_pictures(
     num_proc: int | None = None,
     strict: bool = False,
     device: str | torch.device | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, Figure | str]:
     """Draw every picture for which the checkpoint and the data are enough, from one pass over the data.
 
@@ -52,6 +53,7 @@ def draw_pictures(
         method: as in `plot_representations`.
         num_proc, strict: as in `extract_features`, for data with raw media.
         device: as in `load_checkpoint`.
+        columns: as in `load_dialogues`.
 
     Returns:
         Each name of `PICTURES` -> the picture, or the reason why there is none.
@@ -61,7 +63,7 @@ def draw_pictures(
         ImportError: the library of the method is not installed.
     """
     check_method(method)
-    dialogues = load_dialogues(data_file, split="test")
+    dialogues = load_dialogues(data_file, split="test", columns=columns)
     model, processor = load_checkpoint(checkpoint, device)
     dialogues = list(extract_for(processor, dialogues, num_proc, strict, device))
     shown = _position_of(dialogue_id, dialogues, data_file)
@@ -157,6 +159,9 @@ class _Subject:
             return {name: value for name, value in zip(self.names, values, strict=True) if not np.isnan(value)}
         if task_of(self.model).several_labels:
             return [part if isinstance(part, str) else self.names[part] for part in label]
+        if isinstance(label, Mapping):
+            label = majority_index(label, self.processor.label2id, "a label")
+            return None if label == IGNORED_LABEL else self.names[label]
         return self.names[label]
 
 

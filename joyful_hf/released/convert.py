@@ -204,6 +204,18 @@ def _reason(error: Exception) -> str:
     return " ".join(str(reason).split())
 
 
+_MAPS = ("query", "key", "value")
+_THREE_MAPS = "query|key|value"
+# Our layer -> that of torch.nn.TransformerEncoderLayer.
+_ENCODER_LAYER = {
+    "attention_output": "self_attn.out_proj",
+    "attention_norm": "norm1",
+    "intermediate": "linear1",
+    "output": "linear2",
+    "output_norm": "norm2",
+}
+
+
 def with_weight_and_bias(layers: Mapping[str, str]) -> dict[str, str]:
     """Map the weight and the bias of each released layer to those of ours."""
     return {f"{old}.{kind}": f"{new}.{kind}" for old, new in layers.items() for kind in ("weight", "bias")}
@@ -240,3 +252,43 @@ def size(state: Mapping[str, Tensor], name: str, dim: int) -> int:
     if len(shape) <= dim or not shape[dim]:
         raise ValueError(f"{name} has shape {tuple(shape)}, which the released network does not have")
     return shape[dim]
+
+
+def transformer_layer(released: str, ours: str, released_layers: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Map the parameters of a `torch.nn.TransformerEncoderLayer`, or of one of other names, to a `TransformerLayer`'s.
+
+    Args:
+        released_layers: our layer -> the released one.
+    """
+    layers = released_layers or _ENCODER_LAYER
+    names = with_weight_and_bias({f"{released}.{theirs}": f"{ours}.{name}" for name, theirs in layers.items()})
+    attention = layers["attention_output"].removesuffix(".out_proj")
+    return names | {
+        f"{released}.{attention}.in_proj_{kind}": f"{ours}.query_key_value.{kind}" for kind in ("weight", "bias")
+    }
+
+
+def multi_head_attention(released: str, ours: str, own_maps: bool = False) -> dict[str, str]:
+    """Map the parameters of a `torch.nn.MultiheadAttention` to a `MultiHeadAttention`'s, for `renamed`.
+
+    Args:
+        own_maps: whether the weights of queries, keys and values are separate, since their widths differ.
+    """
+    names = with_weight_and_bias({f"{released}.out_proj": f"{ours}.output"})
+    names[f"{released}.in_proj_bias"] = f"{ours}.{_THREE_MAPS}.bias"
+    if own_maps:
+        weights = {f"{released}.{name[0]}_proj_weight": f"{ours}.{name}.weight" for name in _MAPS}
+        return names | weights
+    return names | {f"{released}.in_proj_weight": f"{ours}.{_THREE_MAPS}.weight"}
+
+
+def renamed(names: Mapping[str, str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state under our names; queries, keys and values of `multi_head_attention` are taken apart."""
+    converted = {}
+    for released, ours in names.items():
+        if f".{_THREE_MAPS}." not in ours:
+            converted[ours] = state[released]
+            continue
+        for name, own in zip(_MAPS, state[released].chunk(3), strict=True):
+            converted[ours.replace(_THREE_MAPS, name)] = own.clone()
+    return converted

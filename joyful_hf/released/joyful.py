@@ -1,7 +1,11 @@
-"""Convert weights of the authors' released JOYFUL code into a model and a processor of this package."""
+"""Convert weights of the authors' released JOYFUL code, and of COGMEN's, which it goes back to.
+
+One file because the two networks share their names: COGMEN's are JOYFUL's without the fusion, in another spelling.
+"""
 
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,15 @@ from ..io.messages import listed
 from ..io.torch_checkpoint import CheckpointError, ReleasedCheckpoint, read_released_checkpoint
 from ..modeling import JoyfulConfig, JoyfulForEmotionRecognition
 from ..processing import JoyfulProcessor
-from .convert import NUMBERS_UNKNOWN, check_output, files_of, with_weight_and_bias, write_checkpoint
+from .convert import (
+    NUMBERS_UNKNOWN,
+    check_names,
+    check_output,
+    files_of,
+    size,
+    with_weight_and_bias,
+    write_checkpoint,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +71,7 @@ _CONTEXT_LAYERS = {
 }
 # Registered by the released code and never used by its forward pass; the class weights belong to its loss.
 _UNUSED = ("rnn.encoding_layer.", "rnn.LayerNorm.", "clf.emotion_att.", "clf.lin_7.", "clf.linear.", "clf.nll_loss.")
+_HIGHWAY = {f"clf.highway.{name}.0": f"classifier.highway.{name}" for name in ("nonlinear", "linear", "gate")}
 # Options of the released training script that make a network which is not converted.
 _OTHER_NETWORKS = {"clf.highway.": "--use_highway", "rnn.rnn.": "--rnn lstm or gru"}
 
@@ -118,9 +131,7 @@ def released_config_of(
     Raises:
         ValueError: a parameter is missing, unknown or of the wrong rank; the message names it.
     """
-    num_layers = len(
-        {name.split(".")[3] for name in model_state if name.startswith("rnn.transformer_encoder.layers.")}
-    )
+    num_layers = _num_layers(model_state)
     _check_names("the fusion network", fusion_state, [*_fusion_names(), *_BASIS])
     _check_names("the model", model_state, _model_names(max(num_layers, 1)))
     width = 2 * _size(fusion_state, "fuse_inGlobal.2.weight", 0)
@@ -225,6 +236,82 @@ def convert_released_checkpoint(
     if speaker_to_id is None and config.max_speakers > 1:
         logger.warning(NUMBERS_UNKNOWN, source)
     write_checkpoint(model, processor, output)
+
+
+def convert_released_cogmen_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert released COGMEN weights to the state dict of a `JoyfulForEmotionRecognition`.
+
+    Its config is `released_cogmen_config(state)`. Parameters that the released forward pass never uses are left out.
+
+    Raises:
+        ValueError: a parameter is missing or unknown; the message names it.
+    """
+    names = _cogmen_names(state)
+    converted = {ours: state[released] for released, ours in names.items()}
+    context, graph, read = _cogmen_widths(state)
+    if read > graph:  # there the graph's input comes first, here its output
+        order = torch.cat([torch.arange(context, read), torch.arange(context)])
+        for name in (name for name in converted if name.startswith("classifier.highway.")):
+            converted[name] = converted[name].index_select(0, order)
+        for name in ("classifier.graph_path.0.weight", *(name for name in converted if "highway" in name)):
+            if converted[name].dim() == 2:
+                converted[name] = converted[name].index_select(1, order)
+    return converted
+
+
+def released_cogmen_config(state: Mapping[str, Tensor], **known: Any) -> JoyfulConfig:
+    """Return the config of released COGMEN weights, read from their shapes.
+
+    Args:
+        **known: fields that no shape shows, such as `num_attention_heads` and the sizes of the modalities, which the
+            released network reads side by side; by default 100, 768 and 512 of audio, text and visual features.
+
+    Raises:
+        ValueError: a parameter is missing or unknown, or the sizes of the modalities do not fit.
+    """
+    _cogmen_names(state)
+    context, graph, read = _cogmen_widths(state)
+    sizes: dict[str, Any] = {
+        "num_hidden_layers": _num_layers(state),
+        "intermediate_size": size(state, "rnn.transformer_encoder.layers.0.linear1.weight", 0),
+        "graph_hidden_size": context,
+        "graph_num_heads": graph // context,
+        "classifier_hidden_size": size(state, "clf.lin1.weight", 0),
+        "classifier_residual": read > graph,
+        "classifier_residual_norm": False,
+        "classifier_highway": any(name.startswith("clf.highway.") for name in state),
+        "max_speakers": _speakers_of(size(state, "gcn.conv1.weight", 0)),
+    }
+    if not known.keys() & {"num_labels", "id2label"}:
+        sizes["num_labels"] = size(state, "clf.lin2.weight", 0)
+    config = JoyfulConfig.cogmen(**(sizes | known))
+    dims, width = config.modality_dims, size(state, "rnn.transformer_out.weight", 1)
+    if width != sum(dims.values()):
+        given = ", ".join(f"{name}_dim={dim}" for name, dim in dims.items())
+        raise ValueError(f"this COGMEN reads {width} features, and {given} are {sum(dims.values())}")
+    return config
+
+
+def _cogmen_widths(state: Mapping[str, Tensor]) -> tuple[int, int, int]:
+    """Widths of the graph's input, of its output, and of what the classifier reads."""
+    context, graph = size(state, "rnn.transformer_out.weight", 0), size(state, "gcn.bn.weight", 0)
+    return context, graph, size(state, "clf.lin1.weight", 1)
+
+
+def _cogmen_names(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Map each released name to ours: those of JOYFUL, whose code calls the graph otherwise, and a highway layer."""
+    names = {}
+    for released, ours in _model_names(max(_num_layers(state), 1)).items():
+        names[released.replace("gcl.transform_conv.", "gcn.conv2.").replace("gcl.", "gcn.")] = ours
+    if any(name.startswith("clf.highway.") for name in state):
+        names |= with_weight_and_bias(_HIGHWAY)
+    check_names("COGMEN", state, names, [f"{re.escape(prefix)}.*" for prefix in _UNUSED])
+    return names
+
+
+def _num_layers(state: Mapping[str, Tensor]) -> int:
+    """Number of layers of the context transformer."""
+    return len({name.split(".")[3] for name in state if name.startswith("rnn.transformer_encoder.layers.")})
 
 
 def _fusion_names() -> dict[str, str]:

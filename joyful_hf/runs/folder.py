@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from ..processing.dialogues import DialogueError
-from .names import CONFUSION_MATRIX, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
+from .names import CONFIG_FILES, CONFUSION_MATRIX, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
 
 _FINISHED = "train_results.json"
 _WEIGHTS = "model.safetensors"
@@ -47,7 +47,7 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
     if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
         raise DialogueError(
             f"`output_dir`: {output_dir} holds a finished run; choose another, or give `overwrite_output_dir` to "
-            "replace it"
+            "replace it; `from_checkpoint` goes on from its model in another folder"
         )
     return None if checkpoint is None else str(checkpoint)
 
@@ -55,6 +55,19 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
 def last_checkpoint(output_dir: Path) -> Path | None:
     """Return the checkpoint with the most steps in a folder; one that was not written to its end does not count."""
     return max(filter(_is_complete, _checkpoints(output_dir)), key=_steps_of, default=None)
+
+
+def folder_of_weights(folder: Path) -> Path:
+    """Return a folder itself, or the best checkpoint in it where a training has left its weights in checkpoints alone.
+
+    Without a best one, it is the checkpoint with the most steps.
+    """
+    last = last_checkpoint(folder)
+    if (folder / CONFIG_FILES[0]).exists() or last is None:
+        return folder
+    best = json.loads((last / TRAINER_STATE).read_text(encoding="utf-8")).get("best_model_checkpoint")
+    chosen = last if best is None else folder / Path(best).name
+    return chosen if chosen.is_dir() else last
 
 
 def _is_complete(checkpoint: Path) -> bool:

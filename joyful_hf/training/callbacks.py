@@ -1,9 +1,9 @@
-"""Callbacks that print what a training run does, stop it early, and tell of trackers that do not start."""
+"""Callbacks that print what a training run does, stop it early, and track it."""
 
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Sized
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers import trainer as transformers_trainer
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -23,8 +24,8 @@ from ..io.messages import counted
 from ..processing import DialogueError
 from ..runs.names import metric_key
 
-# Where the callbacks of `report_to` come from.
-_TRACKERS = "transformers.integrations"
+# Where a tracker starts: `setup` is called when training begins, or else with the first numbers that it gets.
+_STARTS = ("setup", "on_init_end", "on_train_begin")
 
 
 class EpochLines(TrainerCallback):
@@ -149,24 +150,45 @@ def print_nothing(trainer: Trainer) -> None:
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
 
-def guard_trackers(callbacks: Iterable[TrainerCallback]) -> None:
-    """Let the trackers in `report_to` that fail when training begins end it with one line.
+def make_trackers(args: TrainingArguments) -> list[TrainerCallback]:
+    """Make the callbacks of the trackers in `report_to`.
 
     Raises:
-        DialogueError: when training begins; a tracker does not start.
+        DialogueError: a tracker is unknown, not installed or, when it is first used, does not start.
     """
-    for callback in callbacks:
-        if type(callback).__module__.startswith(_TRACKERS):
-            name = type(callback).__name__.removesuffix("Callback").lower()
-            callback.on_train_begin = partial(_begin_tracking, callback.on_train_begin, name)
-
-
-def _begin_tracking(on_train_begin: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
     try:
-        return on_train_begin(*args, **kwargs)
+        kinds = transformers_trainer.get_reporting_integration_callbacks(args.report_to)
+    except ValueError as error:
+        raise DialogueError(f"`report_to`: {error}") from None
+    return [_guarded(_made(kind)) for kind in kinds]
+
+
+def _made(kind: type[TrainerCallback]) -> TrainerCallback:
+    tracker: Any = kind.__new__(kind)
+    try:
+        _start(tracker.__init__, kind, "install it or set it up")
+    except DialogueError:
+        tracker.__class__ = TrainerCallback  # some have a `__del__`, which would miss what was not set up, and say so
+        raise
+    return tracker
+
+
+def _guarded(tracker: TrainerCallback) -> TrainerCallback:
+    for name in _STARTS:
+        if (start := getattr(tracker, name, None)) is not None:
+            setattr(tracker, name, partial(_start, start, type(tracker), "log in to it"))
+    return tracker
+
+
+def _start(start: Callable[..., Any], kind: type, remedy: str, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return start(*args, **kwargs)
+    except DialogueError:
+        raise
     except Exception as error:  # each tracker has errors of its own
+        name = kind.__name__.removesuffix("Callback").lower()
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DialogueError(f"`report_to`: {name} does not start ({reason}); log in to it, or leave it out") from error
+        raise DialogueError(f"`report_to`: {name} does not start ({reason}); {remedy}, or leave it out") from error
 
 
 class EarlyStopping(EarlyStoppingCallback):

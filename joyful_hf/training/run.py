@@ -24,7 +24,7 @@ from ..runs.names import metric_key
 from ..runs.summary import DataSummary
 from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
-from .callbacks import guard_trackers, print_epoch_lines
+from .callbacks import print_epoch_lines
 from .fine_tuning import load_for_fine_tuning
 from .resuming import check_same_arguments
 from .run_data import RunData
@@ -93,7 +93,9 @@ def run_training(
         if num_videos and "visual" not in model.config.modality_dims:
             videos = f"the video of {counted(num_videos, 'utterance')} of the training data"
             print(f"note:       {videos} is not read: there are no visual features")
-        if departures := family.departures(preset, args.to_dict()):
+        if isinstance(trainer.train_dataset, EncodedDialogues) and trainer.train_dataset.has_votes:
+            print("note:       labels are votes: their shares are learnt, and scores count the class with most votes")
+        if departures := family.departures(preset, args.to_dict(), model.config):
             print(f"note:       {departures}")
         if resume_from:
             print(f"resuming from {resume_from}")
@@ -145,19 +147,9 @@ def _make_trainer(
     counts = train.summarize(model.config).label_counts
     if len(counts) == 1 and not task_of(model).several_labels:
         raise DialogueError(f"the training dialogues have one label only, {next(iter(counts))!r}")
-    batch = args.per_device_train_batch_size * max(1, args.world_size)
-    if args.dataloader_drop_last and len(train) < batch:
-        raise DialogueError(
-            f"`dataloader_drop_last`: {counted(len(train), 'row')} of training data give no full batch of {batch}; "
-            "leave it out, or lower `per_device_train_batch_size`"
-        )
-    try:
-        trainer = JoyfulTrainer(
-            model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
-        )
-    except RuntimeError as error:  # a tracker in `report_to` is not installed
-        raise DialogueError(str(error)) from None
-    guard_trackers(trainer.callback_handler.callbacks)
+    trainer = JoyfulTrainer(
+        model=model, args=args, train_dataset=train, eval_dataset=validation, processing_class=processor
+    )
     _check_best_metric(trainer, model, validation)
     return trainer, test
 

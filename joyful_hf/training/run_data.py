@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from ..data.dialogue_files import load_dialogues
 from ..data.extraction import extract_features
-from ..processing import EXTRACTOR_KEYS, DialogueError, JoyfulProcessor
+from ..processing import EXTRACTOR_KEYS, DialogueError, EmotionRecognitionProcessor, JoyfulProcessor
 from ..processing.labels import REGRESSION, get_label
 
 HELD_OUT_SHARE = 0.1
@@ -47,22 +47,29 @@ class RunData:
 
 
 def load_run_data(
-    train_file: str, validation_file: str | None, test_file: str | None, seed: int, *, problem_type: str | None = None
+    train_file: str,
+    validation_file: str | None,
+    test_file: str | None,
+    seed: int,
+    *,
+    problem_type: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> RunData:
     """Read the files; without a validation file, hold out a tenth of the training dialogues.
 
     Args:
         problem_type: as in transformers, where it is known; by default the labels tell it.
+        columns: as in `load_dialogues`, of every file.
 
     Raises:
         DialogueError: a file that cannot be read, or too few dialogues to hold one out.
     """
-    train = load_dialogues(train_file)
-    test = load_dialogues(test_file, split="test") if test_file else None
+    train = load_dialogues(train_file, columns=columns)
+    test = load_dialogues(test_file, split="test", columns=columns) if test_file else None
     sources = {"train": train_file} | ({"test": test_file} if test_file else {})
     _warn_of_one_file_twice({"train_file": train_file, "validation_file": validation_file, "test_file": test_file})
     if validation_file:
-        validation = load_dialogues(validation_file, split="validation")
+        validation = load_dialogues(validation_file, split="validation", columns=columns)
         return RunData(train, validation, test, sources=sources | {"validation": validation_file})
     if len(train) < 2:
         raise DialogueError(
@@ -87,15 +94,19 @@ def extract_run_data(
     verbose: bool = True,
     cache_dir: str | None = None,
     device: str | torch.device | None = None,
+    processor_class: type[EmotionRecognitionProcessor] = JoyfulProcessor,
 ) -> RunData:
     """Replace raw media by features, with the extractors that the settings name.
 
     Args:
         settings: as in `run_training`.
+        processor_class: of the family that is to be trained, which says whether it reads vectors or frames.
         num_proc, strict, verbose, cache_dir, device: as in `extract_features`.
     """
-    extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
-    processor = JoyfulProcessor(**extractors)
+    given = {key: settings[key] for key in EXTRACTOR_KEYS.values() if settings.get(key) is not None}
+    if not given and processor_class is not JoyfulProcessor:
+        return data  # a family from outside may know no extractors
+    processor = processor_class(**given)
 
     def extracted(dialogues: Iterable[Any], name: str) -> Dataset:
         return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name, device)
@@ -159,5 +170,12 @@ def _classes_of(labels: Iterable[Any], problem_type: str | None) -> set[Any] | N
         return None
     if problem_type == REGRESSION:
         return set()
-    parts = [part for label in known for part in (label if isinstance(label, list) else [label])]
+    parts = [part for label in known for part in _parts_of(label)]
     return {part for part in parts if isinstance(part, str | int)}
+
+
+def _parts_of(label: Any) -> list[Any]:
+    """The classes of a label: one, several, or those that have votes."""
+    if isinstance(label, dict):
+        return [name for name, votes in label.items() if votes > 0]
+    return label if isinstance(label, list) else [label]

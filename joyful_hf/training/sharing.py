@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import MethodType
 from typing import Any, cast
 
 import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import HubStrategy
@@ -17,20 +21,24 @@ from transformers.utils.hub import PushInProgress
 
 from ..data.encoded import EncodedDialogues
 from ..evaluation.task import task_of
-from ..families import family_of
+from ..families import FAMILIES, family_of
 from ..hub.push import push_folder
 from ..io.files import write_json
 from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
+from ..modeling.modeling_base import TEMPERATURE
 from ..processing.devices import device_name
-from ..runs.names import CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
+from ..runs.names import CONFIG_FILES, CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
 from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
+from ..version import __version__
 from .resuming import saved_arguments
 
 logger = logging.getLogger(__name__)
 
 # Prefix of an evaluation -> the name of its results in the summary; any other prefix is kept.
 _SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
+# PEFT's modules that are trained whole, and what they were before.
+_WHOLE = {"modules_to_save", "original_module"}
 # The training arguments that shape the result.
 _ARGUMENTS = (
     "learning_rate",
@@ -54,7 +62,6 @@ _ARGUMENTS = (
     "gradient_checkpointing",
 )
 _PACKAGES = (
-    "joyful-hf",
     "torch",
     "transformers",
     "accelerate",
@@ -104,6 +111,10 @@ class SharingTrainer(Trainer):
         """Summarize this run; validates first if the weights there are have not been validated yet."""
         if self.eval_dataset is not None and "eval" not in self.evaluated:
             self.evaluate()
+        return self._known_summary()
+
+    def _known_summary(self) -> RunSummary:
+        """The summary with the evaluations of these weights that there are."""
         model = self.accelerator.unwrap_model(self.model)
         validation, test = (self.evaluated.get(prefix) for prefix in ("eval", "test"))
         runtimes = [entry["train_runtime"] for entry in self.state.log_history if "train_runtime" in entry]
@@ -114,31 +125,44 @@ class SharingTrainer(Trainer):
             train=self.summary_of(self.train_dataset),
             validation=None if validation is None else validation.data,
             test=None if test is None else test.data,
-            chosen_by=_chosen_by(self.args, self.state),
+            chosen_by=None if self._is_passed_over() else _chosen_by(self.args, self.state),
             results={
                 _SPLIT_OF_PREFIX.get(prefix, prefix): found.scores(prefix) for prefix, found in self.evaluated.items()
             },
             left_out=_left_out(self.evaluated, model.config),
             confusion_matrix=_confusion_matrix(self.evaluated, model.config.id2label),
             training_arguments=_shaping_arguments(self.args),
-            versions={name: version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+            versions={"joyful-hf": __version__}
+            | {name: version(name) for name in _PACKAGES}
+            | {"python": platform.python_version()},
             device=device_name(self.args.device),
             train_runtime=runtimes[0] if runtimes else None,
             num_parameters=model.num_parameters(),
         )
 
+    def _is_passed_over(self) -> bool:
+        """Whether these are weights of a training that goes on, and others have a better score so far."""
+        return self.is_in_train and self.state.best_global_step != self.state.global_step
+
     def create_model_card(  # ty: ignore[incompatible-method-override]
         self, model_name: str | None = None, dataset: str | None = None
     ) -> None:
-        """Write the model card, its `run_summary.json`, and the confusion matrix, beside the weights.
+        """Write the model card, its `run_summary.json`, and the confusion matrix into the output folder.
+
+        Model and processor are saved there too, if there are none yet: a card describes what lies beside it. Call it
+        on every process.
 
         Args:
             model_name: the repository's id.
             dataset: what the card calls the data; by default what they were read from.
         """
+        folder = Path(str(self.args.output_dir))
+        is_saved = (folder / CONFIG_FILES[0]).exists()
+        self.accelerator.wait_for_everyone()  # all have looked before the first one saves
+        if not is_saved:
+            self.save_model(_internal_call=True)
         summary = self.run_summary()
         if self.is_world_process_zero():
-            folder = Path(str(self.args.output_dir))
             summary.save(folder)
             _draw_confusion_matrix(summary.confusion_matrix, folder)
             write_model_card(folder, model_name, dataset)
@@ -221,12 +245,51 @@ class SharingTrainer(Trainer):
                 logger.warning("a push in the background failed: %s", job.exception())
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """As in transformers; the training arguments are saved as JSON, without the folders of this machine."""
+        """As in transformers; the training arguments are saved as JSON, without the folders of this machine.
+
+        What is known of the run lies beside the weights, for the card that a later push writes.
+        """
         super()._save(output_dir, state_dict)
         if self.args.should_save:
             folder = Path(output_dir or str(self.args.output_dir))
             (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle, which nobody should have to load
             write_json(saved_arguments(self.args), folder / TRAINING_ARGUMENTS)
+            if self._config.model_type in {family.model_type for family in FAMILIES.values()}:
+                self._known_summary().save(folder)
+
+
+def keep_with_adapter(model: Any) -> None:
+    """Let the `save_pretrained` of a model with an adapter (PEFT) save more than the adapter; others stay as they are.
+
+    The temperature of the calibration and the statistics of batch normalisation go among the adapter's weights, from
+    where `PeftModel.from_pretrained` gives them to the model below.
+    """
+    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        model.save_pretrained = MethodType(_save_adapter, model)
+
+
+def _save_adapter(model: Any, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+    """As `PeftModel.save_pretrained`, with what training has counted and calibrated beside the adapter."""
+    type(model).save_pretrained(model, save_directory, *args, **kwargs)
+    if not kwargs.get("is_main_process", True):
+        return
+    for adapter in kwargs.get("selected_adapters") or model.peft_config:
+        folder = Path(save_directory) if adapter == "default" else Path(save_directory) / adapter
+        file = folder / "adapter_model.safetensors"
+        save_file(load_file(file) | _beside_adapter(model), file, {"format": "pt"})
+
+
+def _beside_adapter(model: Any) -> dict[str, Tensor]:
+    """Name among the weights of a model with an adapter -> what is neither the adapter's nor was trained."""
+    base = model.get_base_model()
+    kept = {}
+    for prefix, module in model.named_modules():
+        if module is base:
+            kept[f"{prefix}.{TEMPERATURE}"] = torch.tensor(base.config.calibration_temperature, dtype=torch.float64)
+        # A module that is trained whole is among the weights already.
+        elif isinstance(module, nn.BatchNorm1d) and not _WHOLE & set(prefix.split(".")):
+            kept |= {f"{prefix}.{name}": buffer.detach().clone() for name, buffer in module.named_buffers()}
+    return kept
 
 
 def _left_out(evaluated: Mapping[str, Evaluated], config: Any) -> dict[str, dict[str, str]]:

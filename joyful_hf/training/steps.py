@@ -206,13 +206,14 @@ class ExactStepsTrainer(Trainer):
     ) -> Any:
         """As in transformers; keeps the loss parts and the model's metrics for the log."""
         is_filler, inputs = pop_filler(inputs), self.with_labels(inputs)
+        if not model.training and self._unwrapped.batch_loss_parts:
+            inputs = {**inputs, "batch_losses": False}
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         parts = {name: part.detach() for name, part in (outputs.losses or {}).items()}
         metrics = {name: (outputs.means or {}).get(name, value) for name, value in (outputs.metrics or {}).items()}
         if not model.training:
             counts = self._counts_of(inputs, is_filler)
-            left_out = self._unwrapped.batch_loss_parts
-            for name in parts.keys() - left_out:
+            for name in parts:
                 means = (outputs.means or {}).get(name, parts[name])
                 self._evaluated_losses.add(name, means, counts.get(name, counts[_ALL]))
             for name, means in metrics.items():
@@ -295,4 +296,5 @@ class ExactStepsTrainer(Trainer):
         config = self._unwrapped.config
         task = task_of(config)
         shape, device = task.label_shape(count, len(config.id2label or ())), next(iter(inputs.values())).device
-        return {**inputs, "labels": torch.full(shape, task.unknown_label, device=device)}
+        rest = {key: value for key, value in inputs.items() if key != "label_shares"}
+        return {**rest, "labels": torch.full(shape, task.unknown_label, device=device)}

@@ -1,5 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -16,15 +17,16 @@ from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
 from ..evaluation.task import Task, task_of
+from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
-from ..processing import EmotionRecognitionProcessor
+from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .callbacks import EarlyStopping, can_stop_early
+from .callbacks import EarlyStopping, can_stop_early, make_trackers
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
-from .sharing import Evaluated, SharingTrainer
+from .sharing import Evaluated, SharingTrainer, keep_with_adapter
 from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
@@ -49,7 +51,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         **kwargs: as in `transformers.Trainer`.
 
     Raises:
-        DialogueError: bad dialogues, before the first step.
+        DialogueError: bad dialogues, or a tracker that does not start, before the first step.
         ValueError: arguments that contradict each other or the data.
     """
 
@@ -84,8 +86,11 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._confusions: np.ndarray | None = None
         self._evaluated_rows: list[tuple[np.ndarray, np.ndarray]] = []
         self.evaluated = {}
+        self._validations: dict[int | None, Evaluated] = {}  # by step of the training that goes on
         if model is not None:
             give_own_config(model)
+            keep_with_adapter(model)
+        trackers, args.report_to, report_to = make_trackers(args), [], args.report_to
         super().__init__(
             model=model,
             args=args,
@@ -94,9 +99,15 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             eval_dataset=self._encoded(eval_dataset, whole=True),
             processing_class=processing_class,
             compute_metrics=compute_metrics or self._compute_metrics,
-            callbacks=callbacks,
+            callbacks=[*trackers, *callbacks],
             **kwargs,
         )
+        self.args.report_to = report_to
+        if (self.args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true") and not self.is_fsdp_enabled:
+            raise ValueError(
+                "`fsdp`: accelerate shares weights between accelerators alone, and this run is on "
+                f"{self.args.device.type}; leave `fsdp` out"
+            )
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
         self.add_callback(self._averaging)
@@ -109,6 +120,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """As in transformers; the new model gets the loss that the arguments ask for."""
         model = super().call_model_init(trial)
         give_own_config(model)
+        keep_with_adapter(model)
         self._set_up_loss(model)
         return model
 
@@ -166,11 +178,14 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         encoded = self._encoded(eval_dataset, whole=True)
         with self._averaging.applied_to(self.model):
             metrics = super().evaluate(encoded, ignore_keys, metric_key_prefix)
-        if not self.is_in_train:
-            evaluated = self.eval_dataset if encoded is None else encoded
-            self.evaluated[metric_key_prefix] = Evaluated(
-                data=self.summary_of(evaluated), metrics=dict(metrics), confusions=self._confusions
-            )
+        evaluated = Evaluated(
+            data=self.summary_of(self.eval_dataset if encoded is None else encoded),
+            metrics=dict(metrics),
+            confusions=self._confusions,
+        )
+        self.evaluated[metric_key_prefix] = evaluated
+        if self.is_in_train and metric_key_prefix == "eval":
+            self._validations[self.state.global_step] = evaluated
         if not metric_key_prefix.startswith("eval"):
             self.control.should_evaluate = should_validate
         return metrics
@@ -192,16 +207,25 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
+        self._validations = {}
         outcome = super().train(resume_from_checkpoint, *args, **kwargs)
-        self.evaluated = {}
+        has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
+        validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
+        self.evaluated = {} if validated is None else {"eval": validated}
         return outcome
 
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """As in transformers; what was evaluated before it are other weights."""
+        self.evaluated = {}
+        return super().training_step(*args, **kwargs)
+
     def _check_training_data(self) -> None:
-        """Raise a ValueError for arguments with which not one step would be made."""
+        """Refuse arguments with which not one step would be made, or that would do nothing."""
         data, size = self._training_data, self.args.train_batch_size * self.args.world_size
         if self.args.dataloader_drop_last and isinstance(data, EncodedDialogues) and len(data) < size:
-            raise ValueError(
-                f"`dataloader_drop_last` leaves nothing: a batch has {size} examples, and there are {len(data)}"
+            raise DialogueError(
+                f"`dataloader_drop_last` leaves nothing: {counted(len(data), 'row')} of training data give no full "
+                f"batch of {size}; leave it out, or lower `per_device_train_batch_size`"
             )
         learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
         if self.args.neftune_noise_alpha is not None and not learns_text:
@@ -214,7 +238,8 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
 
         Afterwards `model.predict` and the pipeline give calibrated scores; labels stay the same. Evaluations made
-        before do not get into the model card: their calibration error belongs to other scores.
+        before do not get into the model card: their calibration error belongs to other scores. On the trainer's
+        `eval_dataset` this is a validation too.
 
         Args:
             eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
@@ -237,14 +262,26 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
         self.evaluated = {}
+        if eval_dataset is self.eval_dataset and self.compute_metrics is not None:
+            scores = self.compute_metrics(EvalPrediction(output.predictions, output.label_ids))
+            metrics = {**output.metrics, **{f"eval_{name}": score for name, score in scores.items()}}
+            self.evaluated["eval"] = Evaluated(self.summary_of(eval_dataset), metrics, self._confusions)
         return temperature
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in transformers; during training with the averaged weights, and a checkpoint keeps the others apart."""
+        """As in transformers, with what is known of the run beside it; during training with the averaged weights.
+
+        A checkpoint keeps the weights of the step apart.
+        """
         with self._averaging.applied_to(self.model):
             super().save_model(output_dir, _internal_call)
-        if output_dir is not None and _internal_call and self.args.should_save:
-            self._averaging.save_step_weights(self.model, Path(output_dir))
+        if output_dir is not None and _internal_call:
+            self._averaging.save_step_weights(self.model, Path(output_dir), self.args.should_save)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """As in transformers, which with FSDP saves the weights here too, and loads a checkpoint from these."""
+        with self._averaging.applied_to(self.model):
+            super()._save_optimizer_and_scheduler(output_dir)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """As in transformers, less the scales, temperatures and vectors that the model's layers leave out of it."""
@@ -287,7 +324,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
         predictions, label_ids = output.predictions, output.label_ids
         task = self._task
-        is_counted = task.has_classes and not task.several_labels and not self.is_in_train
+        is_counted = task.has_classes and not task.several_labels
         if is_counted and isinstance(predictions, np.ndarray) and label_ids is not None:
             rows, labels = task.labelled_rows(predictions, cast("np.ndarray", label_ids))
             if len(labels):

@@ -14,13 +14,23 @@ from ..processing.dialogues import DialogueError
 from .formats.elan import read_elan
 from .formats.labels import LABEL_LINE, read_labels
 from .formats.rttm import read_rttm
-from .formats.services import is_assembly, is_aws, is_deepgram, read_assembly, read_aws, read_deepgram
+from .formats.services import (
+    is_assembly,
+    is_aws,
+    is_aws_call,
+    is_deepgram,
+    read_assembly,
+    read_aws,
+    read_aws_call,
+    read_deepgram,
+)
 from .formats.subtitles import read_subtitles
 from .formats.tables import read_parquet_table, read_table
 from .formats.text import parse_json, read_text
 from .formats.textgrid import read_textgrid
-from .formats.whisper import is_whisper, read_whisper
-from .recording import Media, name_channels, put_on_recordings
+from .formats.whisper import is_chunks, is_whisper, is_whisper_cpp, read_chunks, read_whisper, read_whisper_cpp
+from .options import DEFAULTS, TranscriptOptions
+from .recording import Media, name_channels, put_on_recordings, show_faces
 from .report import TranscriptReport
 from .segments import Segment, Transcript, check_times
 from .utterances import make_utterances
@@ -62,6 +72,8 @@ def load_transcript(
     *,
     speakers: str | Path | None = None,
     channels: Sequence[str | None] | None = None,
+    openface: str | Path | None = None,
+    faces: Mapping[str, int] | None = None,
     columns: Mapping[str, str] | None = None,
     tiers: Sequence[str] | None = None,
     merge_gap: float | None = None,
@@ -81,6 +93,9 @@ def load_transcript(
             whatever the transcript says.
         channels: the speaker on each channel of the recording, starting with the first; None for a channel on which
             nobody speaks. If the transcript gives channels, they name its speakers.
+        openface: the CSV file that OpenFace made of the recording, for models with the extractor `openface`.
+        faces: with `openface`: whose face is which, by OpenFace's `face_id`: {"Alice": 0, "Bob": 1}. By default the
+            face that is seen in most pictures of an utterance is its speaker's.
         columns: for tables: `start`, `end`, `duration`, `speaker`, `text`, `label`, … -> the name of the column.
             Common names are recognised without it.
         tiers: for TextGrid and .eaf: the tiers to read, by default one for each speaker.
@@ -102,18 +117,10 @@ def load_transcript(
             occur; the message names the file, the line or cue, and the way out.
         ImportError: `media` is given, and PyAV is not installed.
     """
-    dataset, report = read_transcript(
-        path,
-        media,
-        speakers=speakers,
-        channels=channels,
-        columns=columns,
-        tiers=tiers,
-        merge_gap=merge_gap,
-        max_seconds=max_seconds,
-        encoding=encoding,
-        dialogue_id=dialogue_id,
+    options = TranscriptOptions(
+        speakers, channels, openface, faces, columns, tiers, merge_gap, max_seconds, encoding, dialogue_id
     )
+    dataset, report = read_transcript(path, media, options)
     logger.info("%s", report)
     return dataset
 
@@ -121,31 +128,21 @@ def load_transcript(
 def read_transcript(
     path: str | Path,
     media: str | Path | Mapping[str, str | Path] | None = None,
-    *,
-    speakers: str | Path | None = None,
-    channels: Sequence[str | None] | None = None,
-    columns: Mapping[str, str] | None = None,
-    tiers: Sequence[str] | None = None,
-    merge_gap: float | None = None,
-    max_seconds: float = 15.0,
-    encoding: str | None = None,
-    dialogue_id: str | None = None,
+    options: TranscriptOptions = DEFAULTS,
 ) -> tuple[Dataset, TranscriptReport]:
     """Read a transcript as `load_transcript` does, and report what became of its cues."""
     path = Path(path)
     recording = Media.of(media)
     names = tuple(dict.fromkeys([*recording.names, path.stem]))
-    transcript = _read(path, names, columns, tiers, encoding)
+    transcript = _read(path, names, options)
     if not transcript.segments:
         left_out = "; ".join(f"{count} {reason}" for reason, count in transcript.left_out.items())
         raise DialogueError(
             f"{path}: no cue was found in this {transcript.format} file{f' ({left_out})' if left_out else ''}; "
             "is it the transcript, and complete?"
         )
-    turns = None if speakers is None else read_turns(Path(speakers), names, encoding)
-    return make_dialogues(
-        transcript, path, recording, turns, channels, merge_gap, max_seconds, dialogue_id or path.stem
-    )
+    turns = None if options.speakers is None else read_turns(Path(options.speakers), names, options.encoding)
+    return make_dialogues(transcript, path, recording, turns, options)
 
 
 def make_dialogues(
@@ -153,35 +150,28 @@ def make_dialogues(
     path: Path,
     recording: Media,
     turns: Sequence[Segment] | None,
-    channels: Sequence[str | None] | None,
-    merge_gap: float | None,
-    max_seconds: float,
-    dialogue_id: str,
+    options: TranscriptOptions,
 ) -> tuple[Dataset, TranscriptReport]:
     """Make what was read, or heard, into dialogues, and report what became of it.
 
     Args:
         path: the file that messages name.
-        turns: who spoke when; as `speakers` in `load_transcript`, like all that follow.
+        turns: who spoke when.
     """
     report = TranscriptReport(path, transcript.format)
-    if channels is not None:
-        name_channels(transcript.segments, channels, path)
+    if options.channels is not None:
+        name_channels(transcript.segments, options.channels, path)
     report.notes += recording.check_ends(transcript.segments, path)
-    utterances = make_utterances(transcript, report, turns, merge_gap, max_seconds)
+    utterances = make_utterances(transcript, report, turns, options.merge_gap, options.max_seconds)
     if not utterances:
         raise DialogueError(f"{path}: no cue holds speech ({report.left_out_words()}); is it the transcript?")
-    report.notes += put_on_recordings(utterances, recording, channels, path)
-    return Dataset.from_list(_dialogues(utterances, dialogue_id)), report
+    report.notes += put_on_recordings(utterances, recording, options.channels, path)
+    show_faces(utterances, options.openface, options.faces, path)
+    return Dataset.from_list(_dialogues(utterances, options.dialogue_id or path.stem)), report
 
 
-def _read(
-    path: Path,
-    names: tuple[str, ...],
-    columns: Mapping[str, str] | None,
-    tiers: Sequence[str] | None,
-    encoding: str | None,
-) -> Transcript:
+def _read(path: Path, names: tuple[str, ...], options: TranscriptOptions) -> Transcript:
+    columns, tiers = options.columns, options.tiers
     suffix = path.suffix.lower()
     if suffix not in KNOWN_SUFFIXES and path.exists():
         raise DialogueError(
@@ -194,7 +184,7 @@ def _read(
         transcript = read_parquet_table(path, columns)
         check_times(transcript.segments, transcript.is_in_order)
         return transcript
-    text, notes = read_text(path, encoding)
+    text, notes = read_text(path, options.encoding)
     kind = next((each.name for each in FORMATS if each.looks_so(text)), None)
     if kind is None or (suffix in (".csv", ".tsv") and kind != "Audacity labels"):
         kind = _SUFFIXES.get(suffix)
@@ -239,8 +229,11 @@ def _read_json(text: str, path: Path) -> Transcript:
     data = parse_json(text, path)
     known: dict[Callable[[Any], bool], Callable[[Any, Path], Transcript]] = {
         is_whisper: read_whisper,
+        is_whisper_cpp: read_whisper_cpp,
+        is_chunks: read_chunks,
         is_deepgram: read_deepgram,
         is_aws: read_aws,
+        is_aws_call: read_aws_call,
         is_assembly: read_assembly,
     }
     for is_such, read in known.items():
@@ -249,14 +242,14 @@ def _read_json(text: str, path: Path) -> Transcript:
     keys = f" (its keys: {', '.join(map(str, data))})" if isinstance(data, Mapping) else ""
     hint = "; dialogues are read with `load_dialogues`" if isinstance(data, Mapping) and "speaker" in text else ""
     raise DialogueError(
-        f"{path}: JSON of no known tool{keys[:200]}; known are whisper, whisperX, AssemblyAI, Deepgram and AWS "
-        f"Transcribe{hint}"
+        f"{path}: JSON of no known tool{keys[:200]}; known are whisper, whisperX, whisper.cpp, "
+        f"transformers, AssemblyAI, Deepgram and AWS Transcribe{hint}"
     )
 
 
 def read_turns(path: Path, names: tuple[str, ...], encoding: str | None) -> list[Segment]:
     """Read who spoke when from a separate file."""
-    transcript = _read(path, names, None, None, encoding)
+    transcript = _read(path, names, TranscriptOptions(encoding=encoding))
     turns = transcript.segments
     if transcript.format == "Audacity labels":  # the labels are the names
         turns = [Segment(*turn.times, speaker=turn.speaker or turn.text, place=turn.place) for turn in turns]

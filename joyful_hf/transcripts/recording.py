@@ -7,6 +7,8 @@ from typing import Any
 
 from ..io.messages import did_you_mean
 from ..processing.dialogues import DialogueError
+from ..processing.media import MediaError
+from ..processing.media_sound import check_rate
 from ..processing.optional_imports import import_optional
 from .segments import Segment
 
@@ -43,8 +45,12 @@ class Recording:
                 audios = list(container.streams.audio)
                 if not videos and not audios:
                     raise DialogueError(f"{path}: the file has neither sound nor pictures")
+                if audios:
+                    check_rate(audios[0].sample_rate)
                 channels = audios[0].codec_context.layout.nb_channels if audios else 0
                 return cls(path, _seconds_of(container, [*videos, *audios]), bool(videos), channels)
+        except MediaError as error:
+            raise DialogueError(f"{path}: {error}") from None
         except av.FFmpegError as error:
             raise DialogueError(f"{path}: cannot be decoded ({error.strerror or type(error).__name__})") from None
 
@@ -185,6 +191,28 @@ def put_on_recordings(
     if channels is not None and (others := sorted(speakers - numbers.keys())):
         notes.append(f"on all channels, as `channels` does not name them: {', '.join(others)}")
     return notes
+
+
+def show_faces(
+    utterances: Sequence[Segment], openface: str | Path | None, faces: Mapping[str, int] | None, path: Path
+) -> None:
+    """Make OpenFace's table of the recording the `video` of each utterance, and say whose face is which.
+
+    Raises:
+        DialogueError: there is no such table, `faces` comes without one, or it names somebody who says nothing.
+    """
+    if openface is None:
+        if faces is not None:
+            raise DialogueError("`faces` are those of a CSV file of OpenFace; give the file as `openface`")
+        return
+    if Path(openface).suffix.lower() != ".csv" or not Path(openface).is_file():
+        raise DialogueError(f"{openface}: there is no such CSV file of OpenFace; make it with FaceLandmarkVidMulti")
+    _refuse_unknown(faces or {}, utterances, "faces", path)
+    for utterance in utterances:
+        recording = utterance.extra.get("video")
+        sound = {} if recording is None else {"audio": recording}
+        face = (faces or {}).get(str(utterance.speaker))
+        utterance.extra = utterance.extra | sound | {"video": str(openface)} | ({} if face is None else {"face": face})
 
 
 def _refuse_unknown(names: Iterable[str], utterances: Sequence[Segment], parameter: str, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Segments: the cues, intervals or rows of a transcript, before they are made into utterances."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,13 @@ TIME_STEP = 1e-6
 
 # Words without segments are cut into sentences, and at pauses of this many seconds.
 _PAUSE_SECONDS = 0.8
+# No recording is longer; times in milliseconds that are taken for seconds are.
+_LONGEST_SECONDS = 1000 * 3600
+# Chinese and Japanese with their punctuation, Thai, Lao, Burmese and Khmer.
+_UNSPACED = re.compile(
+    "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff9f\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
+)
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
 
 
@@ -69,8 +77,18 @@ class Transcript:
 
 def join_words(words: Sequence[Word]) -> str:
     """Join words into a text; some tools write the space before a word as part of the word."""
-    has_spaces = any(word.text.startswith(" ") for word in words)
-    return " ".join(("" if has_spaces else " ").join(word.text for word in words).split())
+    if any(word.text.startswith(" ") for word in words):
+        return " ".join("".join(word.text for word in words).split())
+    return join_texts(word.text for word in words)
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Join texts with a space, but where both sides belong to a script that writes none between words."""
+    joined = ""
+    for text in filter(None, (" ".join(text.split()) for text in texts)):
+        has_space = joined and not (_UNSPACED.match(joined[-1]) and _UNSPACED.match(text[0]))
+        joined = f"{joined} {text}" if has_space else joined + text
+    return joined
 
 
 def segments_of_words(words: Sequence[Word], place: str, channel: int | None = None) -> list[Segment]:
@@ -103,6 +121,11 @@ def check_times(segments: Iterable[Segment], is_in_order: bool) -> None:
         if segment.start is None:
             continue
         start, end = segment.times
+        if max(start, end) > _LONGEST_SECONDS:
+            raise DialogueError(
+                f"{segment.place}: the cue from {start:g} s to {end:g} s lies past {_LONGEST_SECONDS // 3600} hours; "
+                "are these milliseconds?"
+            )
         if start < 0 or end < start - TIME_STEP:
             what = f"ends at {_clock(end)}, before it starts" if start >= 0 else "starts before 0"
             raise DialogueError(f"{segment.place}: the cue at {_clock(start)} {what}; correct its times")

@@ -1,6 +1,5 @@
 """`transcribe_recording`: a recording without a transcript -> a dialogue, by finding speech and its words."""
 
-import logging
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,15 +11,15 @@ import numpy as np
 import torch
 from datasets import Dataset
 from tqdm import tqdm
-from transformers import pipeline
 
 from ..processing.dialogues import DialogueError
 from ..processing.optional_imports import import_optional
-from ..processing.waveforms import get_waveform
 from .loading import make_dialogues, read_turns
+from .options import DEFAULTS, TranscriptOptions
+from .recognition import recognise
 from .recording import Media, Recording
 from .report import TranscriptReport
-from .segments import Segment, Transcript, Word
+from .segments import Segment, Transcript
 
 # silero-vad reads sound at 16 kHz, 32 ms at a time.
 _RATE, _WINDOW = 16000, 512
@@ -29,12 +28,9 @@ _RATE, _WINDOW = 16000, 512
 def transcribe_recording(
     media: str | Path | Mapping[str, str | Path],
     model: str | None = None,
-    *,
-    speakers: str | Path | None = None,
-    channels: Sequence[str | None] | None = None,
-    merge_gap: float | None = None,
-    max_seconds: float = 15.0,
-    dialogue_id: str | None = None,
+    options: TranscriptOptions = DEFAULTS,
+    language: str | None = None,
+    device: str | torch.device | None = None,
 ) -> tuple[Dataset, TranscriptReport]:
     """Make a dialogue of a recording that has no transcript: silero-vad finds where somebody speaks, and a model of
     speech recognition, if one is given, what they say.
@@ -43,22 +39,22 @@ def transcribe_recording(
         media: the recording, or a recording for each speaker: {"Alice": "alice.wav", …}.
         model: folder or Hub id of a model for transformers' pipeline "automatic-speech-recognition", such as
             `openai/whisper-small`. Without one the utterances have no text.
-        speakers: with `model`: an RTTM, or another transcript with speakers, that says who spoke when.
-        channels: the speaker on each channel of the recording, from the first on; None for a channel on which nobody
-            speaks. Speech is found on each channel by itself. Without it all channels are heard together, and without
-            `speakers` too everybody is called `unknown`.
-        merge_gap: stretches of speech of one speaker with a pause shorter than this are one utterance, in seconds. By
-            default 0.3.
-        max_seconds: no utterance becomes longer than this.
-        dialogue_id: by default the name of the recording without its suffix.
+        options: as of `load_transcript`; `columns`, `tiers` and `encoding` say nothing here. Speech is found on each
+            of the `channels` by itself. Without them all channels are heard together, and without `speakers`, which
+            need a `model`, everybody is called `unknown` then. No utterance becomes longer than `max_seconds`.
+        language: for a `model` of several languages: the one that is spoken, such as "de". By default such a model
+            guesses it anew for each stretch of speech.
+        device: device of the model; by default the machine's accelerator.
 
     Returns:
         The dialogue as `load_transcript` gives it, and what became of the speech that was found.
 
     Raises:
-        DialogueError: no recording, no speech in it, or names for channels that it lacks.
+        DialogueError: no recording, no speech in it, names for channels that it lacks, or a language for a model that
+            takes none.
         ImportError: PyAV or silero-vad is not installed.
     """
+    speakers, channels = options.speakers, options.channels
     recordings = Media.of(media)
     path = next(each.path for each in [recordings.shared, *recordings.own.values()] if each is not None)
     if speakers is not None and model is None:
@@ -71,17 +67,15 @@ def transcribe_recording(
     stretches = [
         Segment(start, end, speaker=voice.speaker, channel=voice.channel, place=f"{voice.path}, speech {index}")
         for voice in _voices(recordings, channels)
-        for index, (start, end) in enumerate(detector.find(voice, max_seconds), 1)
+        for index, (start, end) in enumerate(detector.find(voice, options.max_seconds), 1)
     ]
     if not stretches:
         raise DialogueError(f"{path}: no speech was found; is it the right recording, and loud enough?")
     if model is None:
         transcript = Transcript("speech found by silero-vad", stretches, is_in_order=False)
     else:
-        transcript = _recognised(stretches, model, recordings)
-    return make_dialogues(
-        transcript, path, recordings, turns, channels, merge_gap, max_seconds, dialogue_id or path.stem
-    )
+        transcript = recognise(stretches, recordings, model, language, device)
+    return make_dialogues(transcript, path, recordings, turns, options)
 
 
 @dataclass(frozen=True)
@@ -202,53 +196,3 @@ def _blocks(voice: _Voice) -> Iterator[np.ndarray]:
 def _heard(frame: Any, channel: int | None) -> np.ndarray:
     samples = frame.to_ndarray()
     return samples.mean(axis=0) if channel is None else samples[channel]
-
-
-# What they say
-
-
-def _recognised(stretches: Sequence[Segment], model: str, media: Media) -> Transcript:
-    """The words of each stretch of speech, with their times in the recording."""
-    recognizer: Any = pipeline("automatic-speech-recognition", model=model)
-    has_times = _gives_word_times(recognizer)
-    notes = [] if has_times else [f"{model}: gives no times of words; who speaks is found for each stretch as a whole"]
-    rate = recognizer.feature_extractor.sampling_rate
-    shown = tqdm(stretches, desc="recognising words", unit="stretch", leave=False, dynamic_ncols=True, disable=None)
-    with _quiet_generation():
-        segments = [_with_words(stretch, recognizer, rate, has_times, media) for stretch in shown]
-    return Transcript(f"transcribed with {model}", segments, is_in_order=False, notes=notes)
-
-
-@contextmanager
-def _quiet_generation() -> Generator[None, None, None]:
-    """Whisper's `generate` warns of what it does itself, in transformers 5.23: of arguments that are deprecated."""
-    logger = logging.getLogger("transformers.generation.utils")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _gives_word_times(recognizer: Any) -> bool:
-    """Whether a model tells the times of words: by its steps, or by attention heads that are known to follow them."""
-    if recognizer.type == "seq2seq_whisper":
-        return getattr(recognizer.model.generation_config, "alignment_heads", None) is not None
-    return recognizer.type.startswith("ctc")
-
-
-def _with_words(stretch: Segment, recognizer: Any, rate: int, has_times: bool, media: Media) -> Segment:
-    start, end = stretch.times
-    recording = media.recording_of(stretch.speaker)
-    assert recording is not None, "speech was found in it"
-    utterance = {"audio": str(recording.path), "start": start, "end": end, "channel": stretch.channel}
-    sound = {"raw": get_waveform(utterance, rate), "sampling_rate": rate}
-    found = recognizer(sound, return_timestamps="word") if has_times else recognizer(sound)
-    words = [_word(chunk, start, end) for chunk in found.get("chunks", ())]
-    return Segment(start, end, found["text"].strip(), stretch.speaker, words, stretch.channel, stretch.place)
-
-
-def _word(chunk: Mapping[str, Any], start: float, end: float) -> Word:
-    first, last = (None if time is None else min(start + time, end) for time in chunk["timestamp"])
-    return Word(chunk["text"], first, last)

@@ -7,7 +7,7 @@ from itertools import accumulate, groupby
 
 from .formats.cues import is_speech
 from .report import TranscriptReport
-from .segments import TIME_STEP, Segment, Transcript, Word, join_words
+from .segments import TIME_STEP, Segment, Transcript, Word, join_texts, join_words
 
 UNKNOWN_SPEAKER = "unknown"
 
@@ -208,7 +208,7 @@ def _merged(
     for segment in segments:
         if last is not None and _belong_together(last, segment, merge_gap, max_seconds):
             report.merged += 1
-            text = " ".join(text for text in (last.text, segment.text) if text) or None
+            text = join_texts(text for text in (last.text, segment.text) if text) or None
             end = max(last.times[1], segment.times[1])
             last = replace(last, end=end, text=text, words=[*last.words, *segment.words])
             continue

@@ -13,7 +13,6 @@ from benchmarks.accuracy import __main__ as accuracy
 from benchmarks.accuracy import cell as accuracy_cell
 from benchmarks.accuracy import paired_bootstrap
 from benchmarks.accuracy.claims import Claim
-from benchmarks.accuracy.corpus import Corpus
 from benchmarks.accuracy.equal_size import num_parameters, with_equal_size
 from benchmarks.accuracy.noisy_edges import NoisyEdgesCollator, add_noisy_edges
 from benchmarks.accuracy.paired_bootstrap import (
@@ -36,7 +35,6 @@ from benchmarks.accuracy.variants import (
     needs_other_corpus,
 )
 from joyful_hf import (
-    DialogueError,
     JoyfulConfig,
     JoyfulProcessor,
     load_dialogues,
@@ -238,30 +236,6 @@ def test_noisy_edges_are_the_same_for_the_same_seed(dialogues):
 
 
 # The corpus and its results.
-
-
-def test_each_dialogue_is_tested_once_by_the_folds_of_a_seed():
-    corpus = Corpus(make_toy_corpus(num_train=11, num_validation=1, num_test=1)["train"], None, None, folds=3)
-    splits = list(corpus.splits(seed=4))
-    assert sorted(np.concatenate([split.positions for split in splits])) == list(range(11))
-    for split in splits:
-        tested = [dialogue["dialogue_id"] for dialogue in split.data.test]
-        assert tested == [corpus.train[int(position)]["dialogue_id"] for position in split.positions]
-        trained = {one["dialogue_id"] for part in (split.data.train, split.data.validation) for one in part}
-        assert trained | {*tested} == {one["dialogue_id"] for one in corpus.train}
-        assert not trained & {*tested}
-
-
-@pytest.mark.parametrize(("size", "folds", "message"), [(4, 5, "5 folds cannot"), (2, 2, "too few"), (1, None, "few")])
-def test_too_few_dialogues_are_refused(size, folds, message):
-    with pytest.raises(DialogueError, match=message):
-        Corpus(make_toy_corpus(size, 1, 1)["train"], None, None, folds)
-
-
-def test_the_fingerprint_is_that_of_the_content():
-    toy, same, other = (make_toy_corpus(3, 1, 1, seed=seed)["train"] for seed in (0, 0, 1))
-    assert Corpus(toy, None, toy).fingerprint == Corpus(same, None, same).fingerprint
-    assert Corpus(toy, None, toy).fingerprint != Corpus(toy, None, other).fingerprint
 
 
 def test_gold_labels_and_predictions_lie_as_the_dialogues_do(toy_files, tmp_path):

@@ -1,13 +1,13 @@
 """The benchmark of missing modalities: a cell is trained once, and the verdict is what was asked for."""
 
 from benchmarks import missing_modalities as benchmark
-from benchmarks.accuracy.corpus import Corpus
 from joyful_hf import make_toy_corpus
+from joyful_hf.comparison.corpora import Corpus
 
 
 def test_the_benchmark_trains_once_and_reports_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "RATES", (0.0, 0.5))
-    monkeypatch.setattr(benchmark, "load_toy_corpus", lambda name, folds: (corpus, {}))
+    monkeypatch.setattr(benchmark, "read_corpus", lambda source: corpus)
     monkeypatch.setattr(benchmark, "TRAINING", {"num_train_epochs": 1, "per_device_train_batch_size": 4})
     splits = make_toy_corpus(num_train=6, num_validation=2, num_test=3)
     corpus = Corpus(splits["train"], splits["validation"], splits["test"])

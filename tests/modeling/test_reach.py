@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from joyful_hf import JoyfulForEmotionRecognition
+from joyful_hf import JoyfulForEmotionRecognition, StreamingRecognizer
 from joyful_hf.modeling.context_encoder import DialogueGRU, DialogueTransformer
 from joyful_hf.modeling.reach import ALONE, UNKNOWN, Reach, in_sequence, reach_of, side_by_side
 from tests.support.helpers import CAUSAL_CASES, FAMILY_CASES, RIVAL_CASES, make_causal, make_dialogue, make_dialogues
@@ -66,6 +66,13 @@ class TestStatements:
         assert (reach_of(model).past, reach_of(model).future) == (math.inf, math.inf)
         assert reach_of(DialogueTransformer(4, 1, 2, 8, 0.0, causal=True)) == Reach(past=math.inf)
         assert reach_of(DialogueGRU(4, 0, 0.0)) == reach_of(DialogueTransformer(4, 0, 2, 8, 0.0)) == ALONE
+
+    def test_compiled_it_is_the_same(self):
+        model, processor = make_causal(CAUSAL_CASES[0])
+        compiled = torch.compile(model, backend="eager")
+        assert reach_of(compiled) == reach_of(model)
+        assert StreamingRecognizer(compiled, processor).is_exact
+        assert not reach_of(torch.compile(nn.LSTM(2, 2), backend="eager")).is_known
 
 
 class TestUnknown:

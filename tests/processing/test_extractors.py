@@ -12,14 +12,17 @@ import torch
 from transformers import AutoModel
 
 from joyful_hf import DialogueError
-from joyful_hf.processing import audio_extractors, feature_extraction
+from joyful_hf.processing import audio_extractors, feature_extraction, openface_extractor
 from joyful_hf.processing.dialogues import EXTRACTOR_KEYS
 from joyful_hf.processing.encoders import split_revision
 from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
+from joyful_hf.processing.feature_cache import FeatureCache
 from joyful_hf.processing.feature_extraction import add_features
 from joyful_hf.processing.feature_origin import same_extractor
-from joyful_hf.processing.media import MediaError, get_pictures
+from joyful_hf.processing.media import MediaError
+from joyful_hf.processing.media_pictures import get_pictures
 from joyful_hf.processing.openface_extractor import COLUMNS
+from joyful_hf.processing.openface_extractor import _read as original
 from tests.support.media import (
     RATE,
     pictures_that_brighten,
@@ -194,14 +197,14 @@ class TestSpeechEncoder:
 
     def test_a_sound_for_which_the_memory_is_not_enough_costs_no_other(self, encoders, monkeypatch):
         extractor = load_extractor("audio", encoders["audio"])
-        mean_of = extractor._mean_of
+        frames_of = extractor._frames_of
 
-        def mean_of_short(piece):
+        def frames_of_short(piece):
             if len(piece) > RATE:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore")
-            return mean_of(piece)
+            return frames_of(piece)
 
-        monkeypatch.setattr(extractor, "_mean_of", mean_of_short)
+        monkeypatch.setattr(extractor, "_frames_of", frames_of_short)
         first, second, third = extractor([sound(tone(0.5)), sound(tone(2.0)), sound(tone(0.5))])
         np.testing.assert_array_equal(first, third)
         assert str(second) == (
@@ -296,6 +299,45 @@ class TestOpenFace:
         path = self.table(tmp_path, success=success.astype(int), confidence=confidence, face_id=face)
         (vector,) = extract("visual", "openface", {"video": path})
         assert vector[self.COLUMN] == pytest.approx((1.0 + 1.1 + 1.3 + 1.4) / 4)
+
+    def test_of_several_faces_the_one_that_is_named_counts_or_else_the_one_seen_longest(self, tmp_path):
+        face = np.where(np.arange(20) < 12, 3, 7)
+        video = self.table(tmp_path, face_id=face)
+        for own, seconds in (({}, 0.55), ({"face": 3}, 0.55), ({"face": 7}, 1.55)):
+            (vector,) = extract("visual", "openface", {"video": video} | own)
+            assert vector[self.COLUMN] == pytest.approx(seconds)
+        (vector,) = extract("visual", "openface", {"video": video, "start": 1.0})
+        assert vector[self.COLUMN] == pytest.approx(1.55)
+
+    def test_of_faces_seen_as_long_the_one_counts_that_openface_is_surer_of(self, tmp_path):
+        face = np.arange(20) % 2
+        video = self.table(tmp_path, face_id=face, confidence=np.where(face == 1, 0.98, 0.8))
+        (vector,) = extract("visual", "openface", {"video": video})
+        assert vector[self.COLUMN] == pytest.approx(1.0)
+
+    @pytest.mark.parametrize(
+        ("face", "message"),
+        [
+            (5, "clip.csv: 'face' is 5, which is not seen in this time (faces seen: 0)"),
+            ("Ana", "'face' must be a face_id of OpenFace, got 'Ana'"),
+        ],
+    )
+    def test_a_face_that_is_not_there_is_refused(self, tmp_path, face, message):
+        (result,) = load_extractor("visual", "openface")([{"video": self.table(tmp_path), "face": face}])
+        assert message in str(result)
+
+    def test_two_faces_of_one_recording_have_vectors_of_their_own_in_the_cache(self, tmp_path):
+        cache, video = FeatureCache(tmp_path / "cache"), self.table(tmp_path)
+        keys = {cache.key({"video": video} | own, "visual", "openface") for own in ({}, {"face": 0}, {"face": 1})}
+        assert len(keys) == 3
+
+    def test_a_table_of_many_utterances_is_read_once(self, tmp_path, monkeypatch):
+        video = self.table(tmp_path)
+        read = []
+        monkeypatch.setattr(openface_extractor, "_read", lambda source: read.append(source) or original(source))
+        utterances = [{"video": video, "start": start / 10, "end": start / 10 + 0.5} for start in range(10)]
+        assert len(list(load_extractor("visual", "openface")(utterances))) == 10
+        assert len(read) == 1
 
     @pytest.mark.parametrize(
         ("make", "message"),

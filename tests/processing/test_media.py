@@ -10,12 +10,9 @@ from hypothesis import strategies as st
 
 from joyful_hf.processing import DialogueError, media
 from joyful_hf.processing.feature_cache import FeatureCache
-from joyful_hf.processing.media import (
-    MediaError,
-    decode_audio,
-    decode_frames,
-    get_pictures,
-)
+from joyful_hf.processing.media import MediaError
+from joyful_hf.processing.media_pictures import decode_frames, get_pictures
+from joyful_hf.processing.media_sound import decode_audio
 from joyful_hf.processing.waveforms import get_waveform
 from tests.support.media import (
     AUDIO_CODECS,

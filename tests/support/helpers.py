@@ -15,16 +15,31 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from joyful_hf import (
     ARIIGCNConfig,
     ARIIGCNForEmotionRecognition,
+    DialogueGCNConfig,
+    DialogueGCNForEmotionRecognition,
+    DialogueRNNConfig,
+    DialogueRNNForEmotionRecognition,
     FoalNetConfig,
     FoalNetForEmotionRecognition,
     FoalNetProcessor,
+    GBANConfig,
+    GBANForEmotionRecognition,
+    GBANProcessor,
     GraphSmileConfig,
     GraphSmileForEmotionRecognition,
+    JMTConfig,
+    JMTForEmotionRecognition,
     JoyfulConfig,
     JoyfulForEmotionRecognition,
     JoyfulProcessor,
+    LMAMConfig,
+    LMAMForEmotionRecognition,
+    M2FNetConfig,
+    M2FNetForEmotionRecognition,
     M3NetConfig,
     M3NetForEmotionRecognition,
+    MMGCNConfig,
+    MMGCNForEmotionRecognition,
     SDTConfig,
     SDTForEmotionRecognition,
 )
@@ -299,11 +314,75 @@ FAMILY_CASES = [
     FamilyCase("foal-net-with-text", _foal_net_released, *_FOAL_NET, **_OF_UTTERANCES, processor_parameters=_text_dim),
 ]
 
+_M2FNET = (M2FNetForEmotionRecognition, JoyfulProcessor, ("classification",))
+_M2FNET_SIZES = {"num_attention_heads": 2, "intermediate_size": 16, "num_fusion_layers": 2, "hidden_dropout_prob": 0.1}
+
+
+def _m2fnet(**kwargs: Any) -> M2FNetConfig:
+    return M2FNetConfig(**(_M2FNET_SIZES | {"projection_size": 12} | kwargs))
+
+
+def _m2fnet_released(**kwargs: Any) -> M2FNetConfig:
+    sizes = {"num_hidden_layers": 2, "fusion_size": 12, "num_fusion_heads": 2}
+    return M2FNetConfig.released(**(_M2FNET_SIZES | sizes | kwargs))
+
+
+_DIALOGUE_GCN_SIZES = {
+    "recurrent_size": 12,
+    "graph_hidden_size": 10,
+    "graph_out_size": 8,
+    "num_bases": 3,
+    "classifier_hidden_size": 12,
+    "hidden_dropout_prob": 0.1,
+}
+_DIALOGUE_GCN = (DialogueGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _dialogue_gcn(**kwargs: Any) -> DialogueGCNConfig:
+    return DialogueGCNConfig(**(_DIALOGUE_GCN_SIZES | {"num_hidden_layers": 1} | kwargs))
+
+
+def _dialogue_gcn_released(**kwargs: Any) -> DialogueGCNConfig:
+    sizes = {"context_encoder": "gru", "max_position": 130, "nodal_attention": False}
+    return DialogueGCNConfig.released(**(_DIALOGUE_GCN_SIZES | sizes | kwargs))
+
+
+_DIALOGUE_RNN_SIZES = {"global_size": 16, "party_size": 12, "emotion_size": 16, "classifier_hidden_size": 12}
+_DIALOGUE_RNN = (DialogueRNNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _dialogue_rnn(**kwargs: Any) -> DialogueRNNConfig:
+    return DialogueRNNConfig(**(_DIALOGUE_RNN_SIZES | kwargs))
+
+
+def _dialogue_rnn_released(**kwargs: Any) -> DialogueRNNConfig:
+    return DialogueRNNConfig.released(**(_DIALOGUE_RNN_SIZES | {"listener_state": True} | kwargs))
+
+
 _SDT = (SDTForEmotionRecognition, JoyfulProcessor, ("classification", "student", "distillation"))
 
 
 def _sdt(**kwargs: Any) -> SDTConfig:
     return SDTConfig(**({"projection_size": 8, "num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+_GBAN_SIZES = {
+    "frame_filters": [6, 8],
+    "text_filters": 4,
+    "lstm_size": 6,
+    "gate_size": 8,
+    "classifier_hidden_size": 8,
+    "hidden_dropout_prob": 0.1,
+}
+
+
+def _no_words(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
+    """Text takes part where it comes as frames."""
+    return {} if "text_features" in dialogues[0]["utterances"][0] else {"text_dim": 0}
+
+
+def _gban(**kwargs: Any) -> GBANConfig:
+    return GBANConfig(**(_GBAN_SIZES | kwargs))
 
 
 _GRAPH_SMILE_SIZES = {"projection_size": 12, "graph_num_layers": 2, "hidden_dropout_prob": 0.1, "shift_window": 3}
@@ -331,11 +410,83 @@ def _m3net_released(**kwargs: Any) -> M3NetConfig:
     return M3NetConfig.released(**(_M3NET_SIZES | numbered | {"use_residue": True} | kwargs))
 
 
+_LMAM = (LMAMForEmotionRecognition, JoyfulProcessor, ("classification",))
+_LMAM_SIZES = {"projection_size": 12, "global_size": 6, "party_size": 5, "emotion_size": 4, "hidden_dropout_prob": 0.1}
+
+
+def _lmam(**kwargs: Any) -> LMAMConfig:
+    return LMAMConfig(**(_LMAM_SIZES | {"rank": 4, "num_hidden_layers": 1} | kwargs))
+
+
+def _lmam_dialogue_rnn(**kwargs: Any) -> LMAMConfig:
+    return LMAMConfig(**(_LMAM_SIZES | {"host": "dialogue_rnn"} | kwargs))
+
+
+_JMT = (JMTForEmotionRecognition, JoyfulProcessor, ("classification",))
+_JMT_SIZES = {"projection_size": 12, "intermediate_size": 16, "classifier_hidden_size": 12}
+
+
+def _jmt(**kwargs: Any) -> JMTConfig:
+    return JMTConfig(**(_JMT_SIZES | {"num_attention_heads": 2, "hidden_dropout_prob": 0.1} | kwargs))
+
+
+def _jmt_released(**kwargs: Any) -> JMTConfig:
+    return JMTConfig.released(**(_JMT_SIZES | {"hidden_dropout_prob": 0.1} | kwargs))
+
+
+_MMGCN_SIZES = {"text_projection_size": 10, "recurrent_size": 6, "graph_hidden_size": 8, "hidden_dropout_prob": 0.1}
+_MMGCN = (MMGCNForEmotionRecognition, JoyfulProcessor, ("classification",))
+
+
+def _mmgcn(**kwargs: Any) -> MMGCNConfig:
+    return MMGCNConfig(**(_MMGCN_SIZES | {"num_hidden_layers": 1, "graph_num_layers": 2} | kwargs))
+
+
+def _mmgcn_released(**kwargs: Any) -> MMGCNConfig:
+    return MMGCNConfig.released(**(_MMGCN_SIZES | {"graph_num_layers": 3, "modality_vectors": True} | kwargs))
+
+
+def _cogmen(**kwargs: Any) -> JoyfulConfig:
+    sizes = {"graph_hidden_size": 12, "graph_num_heads": 2, "classifier_highway": True}
+    options = {"classifier_residual": True, "classifier_residual_norm": False}
+    return JoyfulConfig.cogmen(**(_SMALL | sizes | options | {"num_attention_heads": 1} | kwargs))
+
+
 RIVAL_CASES: list[FamilyCase] = [
+    FamilyCase("cogmen", _cogmen, JoyfulForEmotionRecognition, JoyfulProcessor, ("classification",)),
+    FamilyCase(
+        "gban-recommended",
+        _gban,
+        *(GBANForEmotionRecognition, GBANProcessor, ("classification",)),
+        reads_dialogues=False,
+        processor_parameters=_no_words,
+    ),
+    FamilyCase("dialogue-gcn-recommended", _dialogue_gcn, *_DIALOGUE_GCN),
+    FamilyCase(
+        "dialogue-gcn-released",
+        _dialogue_gcn_released,
+        *_DIALOGUE_GCN,
+        processor_parameters=JoyfulProcessor.published_parameters,
+    ),
+    FamilyCase("dialogue-rnn-recommended", _dialogue_rnn, *_DIALOGUE_RNN),
+    FamilyCase(
+        "dialogue-rnn-released",
+        _dialogue_rnn_released,
+        *_DIALOGUE_RNN,
+        processor_parameters=JoyfulProcessor.published_parameters,
+    ),
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("m3net-recommended", _m3net, *_M3NET),
     FamilyCase("m3net-released", _m3net_released, *_M3NET),
+    FamilyCase("jmt-recommended", _jmt, *_JMT),
+    FamilyCase("jmt-released", _jmt_released, *_JMT),
+    FamilyCase("lmam-recommended", _lmam, *_LMAM),
+    FamilyCase("lmam-dialogue-rnn", _lmam_dialogue_rnn, *_LMAM),
+    FamilyCase("m2fnet-recommended", _m2fnet, *_M2FNET),
+    FamilyCase("m2fnet-released", _m2fnet_released, *_M2FNET),
+    FamilyCase("mmgcn-recommended", _mmgcn, *_MMGCN),
+    FamilyCase("mmgcn-released", _mmgcn_released, *_MMGCN),
     FamilyCase("sdt-recommended", _sdt, *_SDT),
 ]
 """Published systems that the package trains beside its own families, with the released form where it differs much."""

@@ -2,6 +2,8 @@
 
 import io
 import wave
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +54,46 @@ def pictures_that_brighten(count: int, size: int = 32) -> np.ndarray:
 
 
 def write_recording(
-    path: Path, sound: np.ndarray | None = None, pictures: np.ndarray | None = None, rate: int = 48000, fps: int = 10
+    path: Path,
+    sound: np.ndarray | None = None,
+    pictures: np.ndarray | None = None,
+    rate: int = 48000,
+    fps: int = 10,
+    *,
+    codec: str | None = None,
+    layout: str = "mono",
+    sound_starts: float = 0.0,
+    shown_at: Sequence[float] | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a file of the kind that its suffix says, by PyAV."""
+    """Write a file of the kind that its suffix says, by PyAV.
+
+    Args:
+        sound: (samples,) or (samples, channels).
+        codec: of the sound, by default the usual one.
+        layout: names of the channels.
+        sound_starts: seconds before the sound begins.
+        shown_at: the second of each picture, in place of `fps`.
+        options: of the container.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     video_codec, audio_codec = VIDEO_CODECS.get(path.suffix) or ("", AUDIO_CODECS[path.suffix])
-    with av.open(f"file:{path}", "w") as container:
+    with av.open(f"file:{path}", "w", options=options or {}) as container:
         streams: list[tuple[Any, Any]] = []
         if pictures is not None:
-            stream: Any = container.add_stream(video_codec, rate=fps)
+            stream: Any = container.add_stream(video_codec, rate=fps if shown_at is None else 1000)
             stream.height, stream.width = pictures.shape[1:3]
             stream.pix_fmt = "yuv420p"
-            streams.append((stream, [av.VideoFrame.from_ndarray(one, format="rgb24") for one in pictures]))
+            frames = [av.VideoFrame.from_ndarray(one, format="rgb24") for one in pictures]
+            for frame, seconds in zip(frames, shown_at or (), strict=shown_at is not None):
+                frame.pts, frame.time_base = round(1000 * seconds), Fraction(1, 1000)
+            streams.append((stream, frames))
         if sound is not None:
-            stream = container.add_stream(audio_codec, rate=rate, layout="mono")
-            frame = av.AudioFrame.from_ndarray((sound * 32767).astype(np.int16)[None], format="s16", layout="mono")
+            stream = container.add_stream(codec or audio_codec, rate=rate, layout=layout)
+            samples = (sound.reshape(1, -1) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
             frame.sample_rate = rate
+            frame.pts, frame.time_base = round(sound_starts * rate), Fraction(1, rate)
             streams.append((stream, [frame] if sound.size else []))
         for stream, frames in streams:
             for frame in [*frames, None]:

@@ -13,7 +13,7 @@ from joyful_hf import (
     make_toy_media_corpus,
 )
 from joyful_hf.processing.audio_extractors import LogMelStatistics
-from joyful_hf.processing.media import get_pictures
+from joyful_hf.processing.media_pictures import get_pictures
 from joyful_hf.toy.corpus import EMOTION_PARTS, EMOTIONS
 from joyful_hf.toy.media import (
     NUM_PICTURES,
@@ -100,7 +100,7 @@ def test_the_files_can_be_decoded(utterances, pictures):
 
 def test_a_voice_is_higher_and_louder_where_the_emotion_is_excited(utterances):
     extractor = LogMelStatistics()
-    statistics = np.stack([extractor.extract(one) for one in utterances])
+    statistics = np.stack([vector for vector in extractor(utterances)])
     loudness, pitch, voiced = statistics[:, 80], statistics[:, 83], statistics[:, 86]
     excited = parts(utterances, "audio")
     assert voiced.mean() > 0.5

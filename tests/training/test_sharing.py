@@ -1,17 +1,21 @@
 """A trainer that pushes: during training, at its end, and what it refuses to push."""
 
 import json
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition
+from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.pictures.gallery import draw_training_curves
+from joyful_hf.runs.summary import RunSummary
 from tests.support.helpers import make_dialogues
 from tests.support.training import (
     SMALL_SETTINGS,
     STEPS_PER_EPOCH,
+    TRAIN,
     assert_same_weights,
     make_trainer,
     weights_of,
@@ -111,3 +115,62 @@ def test_the_command_pushes_what_it_trained(hub, joyful, tmp_path, dialogues):
     assert result.status == 0, result.err
     assert "test" in json.loads(hub.files(REPO)["run_summary.json"])["results"]
     assert ModelCard.load(REPO).data.eval_results[0].dataset_split == "test"
+
+
+class TestThePathInPython:
+    """A run without `joyful train`: whatever is shared of it tells of the run."""
+
+    @pytest.fixture
+    def trainer(self, tmp_path):
+        trainer = make_trainer(tmp_path / "out")
+        trainer.train()
+        return trainer
+
+    def assert_tells_of_the_run(self, card, trainer):
+        score = f"{trainer.state.best_metric:.3f}"
+        assert "Nothing is known" not in card
+        assert "chosen" in card
+        assert score in card
+        assert f"{sum(len(dialogue['utterances']) for dialogue in TRAIN)}" in card
+
+    def test_a_folder_that_it_saves(self, hub, joyful, tmp_path, trainer):
+        trainer.calibrate()
+        trainer.evaluate(TEST, metric_key_prefix="test")
+        trainer.save_model(str(tmp_path / "out" / "best"))
+        result = joyful("push", tmp_path / "out" / "best", REPO)
+        assert result.status == 0, result.err
+        card = hub.files(REPO)["README.md"].decode()
+        self.assert_tells_of_the_run(card, trainer)
+        assert "On unknown" not in card
+        assert ModelCard(card).data.eval_results[0].dataset_split == "test"
+
+    def test_its_output_folder_stands_for_the_best_checkpoint(self, hub, joyful, tmp_path, trainer, caplog):
+        best = Path(trainer.state.best_model_checkpoint)
+        result = joyful("push", tmp_path / "out", REPO)
+        assert result.status == 0, result.err
+        assert f"out: has no model of its own; its best checkpoint is pushed, {best.name}" in caplog.text
+        self.assert_tells_of_the_run(hub.files(REPO)["README.md"].decode(), trainer)
+        assert_same_weights(JoyfulForEmotionRecognition.from_pretrained(REPO).state_dict(), weights_of(trainer))
+
+    def test_a_card_that_it_writes_lies_beside_the_model(self, tmp_path, trainer):
+        trainer.create_model_card()
+        self.assert_tells_of_the_run((tmp_path / "out" / "README.md").read_text(), trainer)
+        loaded, _ = load_checkpoint(tmp_path / "out")
+        assert_same_weights(loaded.state_dict(), weights_of(trainer))
+
+    def test_no_dialogue_is_evaluated_twice_for_it(self, trainer, monkeypatch):
+        monkeypatch.setattr(trainer, "evaluation_loop", None)
+        trainer.create_model_card()
+        assert trainer.run_summary().results["validation"]["weighted_f1"] == trainer.state.best_metric
+
+    def test_a_checkpoint_has_its_own_scores_and_is_not_said_to_be_chosen_if_it_was_not(self, tmp_path):
+        trainer = make_trainer(tmp_path, save_total_limit=None)
+        trainer.train()
+        best = Path(trainer.state.best_model_checkpoint)
+        scores = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+        for epoch, score in enumerate(scores, 1):
+            checkpoint = tmp_path / f"checkpoint-{STEPS_PER_EPOCH * epoch}"
+            summary = RunSummary.read(checkpoint)
+            assert summary.results["validation"]["loss"] == score
+            # The first one was the best when it was saved.
+            assert (summary.chosen_by is not None) == (checkpoint == best or epoch == 1)

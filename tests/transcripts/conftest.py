@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from joyful_hf.transcripts.loading import read_transcript
+from joyful_hf.transcripts.options import TranscriptOptions
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def read(transcript):
     """Writes a transcript, reads it, and gives the utterances of its dialogue without keys that they lack."""
 
     def run(name, text, media=None, encoded="utf-8", **options):
-        dataset, _ = read_transcript(transcript(name, text, encoded), media, **options)
+        dataset, _ = read_transcript(transcript(name, text, encoded), media, TranscriptOptions(**options))
         (dialogue,) = dataset
         return [{key: value for key, value in each.items() if value is not None} for each in dialogue["utterances"]]
 
@@ -51,7 +52,7 @@ def report(transcript):
     """Writes a transcript, reads it, and gives the report."""
 
     def run(name, text, media=None, encoded="utf-8", **options):
-        return read_transcript(transcript(name, text, encoded), media, **options)[1]
+        return read_transcript(transcript(name, text, encoded), media, TranscriptOptions(**options))[1]
 
     return run
 

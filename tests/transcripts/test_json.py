@@ -278,3 +278,12 @@ def test_aws_has_channels(read, rows):
 def test_bad_json_is_refused(rows, text, message):
     with pytest.raises(DialogueError, match=rf"a\.json.*{message}"):
         rows("a.json", text)
+
+
+def test_words_of_a_script_without_spaces_are_joined_without_any(rows):
+    words = [
+        {"text": text, "start": 200 * index, "end": 200 * index + 200} for index, text in enumerate("你好，世界。")
+    ]
+    assert rows("a.json", json.dumps({"status": "completed", "words": words})) == [
+        ("unknown", 0.0, 1.2, "你好，世界。")
+    ]

@@ -111,3 +111,35 @@ def test_a_missing_or_broken_recording_is_named(read, tmp_path):
     (tmp_path / "bad.wav").write_bytes(np.arange(999, dtype=np.int16).tobytes())
     with pytest.raises(DialogueError, match=r"bad\.wav: cannot be decoded"):
         read("a.srt", SRT, tmp_path / "bad.wav")
+
+
+class TestFaces:
+    @pytest.fixture
+    def openface(self, tmp_path):
+        path = tmp_path / "meeting.csv"
+        path.write_text("frame, face_id, timestamp\n")
+        return path
+
+    def test_the_table_of_openface_stands_in_for_the_pictures(self, read, tmp_path, openface):
+        meeting = write_recording(tmp_path / "meeting.mp4", tone(4, rate=48000), pictures_that_brighten(40))
+        ana, bob = read("a.srt", SRT, meeting, openface=openface, faces={"Bob": 1})
+        assert (ana["audio"], ana["video"], ana.get("face")) == (str(meeting), str(openface), None)
+        assert (bob["audio"], bob["video"], bob["face"]) == (str(meeting), str(openface), 1)
+
+    def test_sound_without_pictures_has_faces_too(self, read, recording, openface):
+        utterance, *_ = read("a.srt", SRT, recording(), openface=openface)
+        assert (utterance["audio"][-11:], utterance["video"]) == ("meeting.wav", str(openface))
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"faces": {"Ana": 0}}, "give the file as `openface`"),
+            ({"openface": "gone.csv"}, r"gone\.csv: there is no such CSV file of OpenFace"),
+            ({"openface": None, "faces": {"Anna": 0}}, r"`faces` names 'Anna', who does not speak here; did you mean"),
+        ],
+        ids=["without a table", "missing", "a misspelt name"],
+    )
+    def test_faces_that_cannot_be_are_refused(self, read, recording, openface, options, message):
+        options = {key: openface if value is None else value for key, value in options.items()}
+        with pytest.raises(DialogueError, match=message):
+            read("a.srt", SRT, recording(), **options)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from joyful_hf import DialogueError
+from joyful_hf.transcripts.options import TranscriptOptions
 from joyful_hf.transcripts.speech import _RATE, _SpeechDetector, _Voice, _windows, transcribe_recording
 from tests.support.media import tone, wav_bytes, write_recording
 from tests.support.speech import save_whisper, say, silence
@@ -29,8 +30,8 @@ def whisper(tmp_path_factory):
     return save_whisper(tmp_path_factory.mktemp("whisper"))
 
 
-def utterances_of(*arguments, **options):
-    dataset, report = transcribe_recording(*arguments, **options)
+def utterances_of(media, model=None, language=None, **options):
+    dataset, report = transcribe_recording(media, model, TranscriptOptions(**options), language)
     (dialogue,) = dataset
     return dialogue["utterances"], report
 
@@ -65,7 +66,7 @@ def test_each_channel_is_heard_by_itself(tmp_path):
     only, _ = utterances_of(call, channels=[None, "Customer"])
     assert [(each["speaker"], each["channel"]) for each in only] == [("Customer", 1)]
     with pytest.raises(DialogueError, match="`channels` names 3 channels, and the recording has 2"):
-        transcribe_recording(call, channels=["A", "B", "C"])
+        utterances_of(call, channels=["A", "B", "C"])
 
 
 def test_one_file_per_speaker(tmp_path):
@@ -103,13 +104,18 @@ def test_speakers_come_from_an_rttm_when_words_are_recognised(meeting, whisper, 
     utterances, _ = utterances_of(meeting, str(whisper), speakers=turns)
     assert [utterance["speaker"] for utterance in utterances] == ["Alice", "Bob"]
     with pytest.raises(DialogueError, match="give it as `transcript` and leave `segment` out"):
-        transcribe_recording(meeting, speakers=turns)
+        utterances_of(meeting, speakers=turns)
 
 
 def test_a_model_without_times_of_words_is_good_enough(meeting, tmp_path):
     utterances, report = utterances_of(meeting, str(save_whisper(tmp_path / "plain", with_word_times=False)))
     assert [utterance["text"] for utterance in utterances] == ["hello hello hello hello hello hello"] * 2
     assert "gives no times of words" in str(report)
+
+
+def test_a_language_that_a_model_does_not_know_is_refused(meeting, whisper):
+    with pytest.raises(DialogueError, match=r"`language`: .*whisper.* is a model of one language; leave it out"):
+        utterances_of(meeting, str(whisper), language="de")
 
 
 def test_a_recording_without_speech_is_named(tmp_path):

@@ -199,3 +199,90 @@ def test_an_encoding_can_be_named(rows):
 
 def test_windows_line_ends_make_no_difference(rows):
     assert rows("a.srt", SRT.replace("\n", "\r\n")) == rows("a.srt", SRT)
+
+
+ROLLING = """WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.160 --> 00:00:02.389 align:start position:0%
+{}
+hello<00:00:00.480><c> and</c><00:00:00.640><c> welcome</c><00:00:01.120><c> to</c>
+
+00:00:02.389 --> 00:00:02.399 align:start position:0%
+hello and welcome to
+{}
+
+00:00:02.399 --> 00:00:04.550 align:start position:0%
+hello and welcome to
+the<00:00:02.560><c> show</c><00:00:02.800><c> today</c>
+
+00:00:04.550 --> 00:00:04.560 align:start position:0%
+the show today
+{}
+
+00:00:06.550 --> 00:00:09.550 align:start position:0%
+so<00:00:07.560><c> nice</c>
+""".replace("{}", " ")
+ROLLED_SRT = """1
+00:00:00,160 --> 00:00:02,389
+hello and welcome to
+
+2
+00:00:02,389 --> 00:00:02,399
+hello and welcome to
+{}
+
+3
+00:00:02,399 --> 00:00:04,550
+hello and welcome to
+the show today
+
+4
+00:00:04,550 --> 00:00:04,560
+the show today
+
+5
+00:00:06,550 --> 00:00:09,550
+so nice
+""".replace("{}", " ")
+
+
+@pytest.mark.parametrize(("name", "text"), [("talk.en.vtt", ROLLING), ("talk.srt", ROLLED_SRT)], ids=["vtt", "srt"])
+def test_captions_that_roll_up_the_screen_are_read_once(rows, report, name, text):
+    assert rows(name, text) == [
+        ("unknown", 0.16, 4.55, "hello and welcome to the show today"),
+        ("unknown", 6.55, 9.55, "so nice"),
+    ]
+    assert "2 repeats of rolling captions" in str(report(name, text))
+
+
+def test_times_of_words_in_a_cue_tell_who_says_which(rows, transcript):
+    turns = transcript("who.rttm", "SPEAKER a 1 0 1.6 <NA> <NA> Ana\nSPEAKER a 1 1.6 3 <NA> <NA> Bob\n")
+    text = "WEBVTT\n\n00:00.000 --> 00:03.000\none<00:00.800> two<00:01.700><c> three</c><00:02.000> four\n"
+    assert rows("a.vtt", text, speakers=turns) == [("Ana", 0.0, 1.7, "one two"), ("Bob", 1.7, 3.0, "three four")]
+
+
+def test_somebody_who_says_the_same_twice_is_heard_twice(rows):
+    text = "1\n00:00:00,000 --> 00:00:01,000\nA: No.\n\n2\n00:00:01,000 --> 00:00:02,000\nA: No.\n\n"
+    text += "3\n00:00:02,000 --> 00:00:03,000\nA: Well, yes.\n\n4\n00:00:03,000 --> 00:00:04,000\nA: Or not.\n"
+    assert [text for *_, text in rows("a.srt", text, merge_gap=0)] == ["No.", "No.", "Well, yes.", "Or not."]
+
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        (("我们今天", "开会。"), "我们今天开会。"),
+        (("今日は", "いい天気ですね"), "今日はいい天気ですね"),
+        (("สวัสดี", "ครับ"), "สวัสดีครับ"),
+        (("我用", "Python"), "我用 Python"),
+        (("안녕", "하세요"), "안녕 하세요"),
+        (("good", "morning"), "good morning"),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "mixed", "Korean", "English"],
+)
+def test_scripts_without_spaces_between_words_get_none(rows, lines, joined):
+    one, two = lines
+    assert rows("a.srt", f"1\n00:00:00,000 --> 00:00:01,000\n{one}\n{two}\n") == [("unknown", 0.0, 1.0, joined)]
+    text = f"1\n00:00:00,000 --> 00:00:01,000\n{one}\n\n2\n00:00:01,100 --> 00:00:02,000\n{two}\n"
+    assert rows("a.srt", text) == [("unknown", 0.0, 2.0, joined)]

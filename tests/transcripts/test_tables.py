@@ -177,3 +177,10 @@ def test_words_are_given_to_the_speakers_of_their_turns(rows, transcript):
 def test_a_file_without_speakers_cannot_name_them(rows, transcript):
     with pytest.raises(DialogueError, match=r"b\.srt: `speakers` needs a file that says who spoke when"):
         rows("a.srt", SRT, speakers=transcript("b.srt", SRT))
+
+
+def test_a_table_may_say_whose_face_is_which(read):
+    text = "start,end,speaker,video,face\n0,1,Ana,meeting.csv,1\n1,2,Bob,meeting.csv,\n"
+    assert [each.get("face") for each in read("a.csv", text)] == [1, None]
+    with pytest.raises(DialogueError, match=r"a\.csv, line 2: the face is 'left', expected a number"):
+        read("a.csv", text.replace(",1\n", ",left\n"))

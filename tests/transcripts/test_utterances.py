@@ -67,6 +67,10 @@ def test_the_report_reads_well(transcript, report):
             subtitles((0, 1000, "a"), (3000, 2000, "b")),
             r"cue 2 \(line 6\): the cue at 0:00:03.000 ends at 0:00:02.000, before it starts; correct its times",
         ),
+        (
+            "WEBVTT\n\n00:01.000 --> 9999999999:00:02.000\na\n",
+            r"cue 1 \(line 3\): the cue from 1 s to 3.6e\+13 s lies past 1000 hours; are these milliseconds\?",
+        ),
         ("WEBVTT\n\n00:01 -> 00:02\na\n", r"cue 1 \(line 3\): '00:01 -> 00:02' is no time line; write"),
         ("WEBVTT\n\n00:01.000 --> 00:75.000\na\n", r"cue 1 \(line 3\): .* is no time line"),
         ("WEBVTT\n\nNOTE nothing here\n", "no cue was found in this WebVTT file; is it the transcript, and complete"),

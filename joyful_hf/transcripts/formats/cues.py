@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..segments import join_texts
+
 # A name before a colon: a few words without the punctuation of a sentence, `Dr. Ross` and `Ana (she/her)` included.
 _NAMED = re.compile(r"(?P<name>[^\W_][^:<>\n?!;…]{0,58}?)\s?:(?:\s+(?P<text>.*))?$")
 _MARKED = re.compile(
@@ -36,7 +38,7 @@ def without_tags(text: str, known_only: bool = False) -> str:
     """
     text = _RUBY_TEXT.sub("", text)
     text = _KNOWN_TAG.sub("", text) if known_only else re.sub(r"<[^>]*>", "", text)
-    return " ".join(html.unescape(text).split())
+    return join_texts(html.unescape(text).split("\n"))
 
 
 def speakers_of(texts: Sequence[str]) -> list[tuple[str | None, str]]:

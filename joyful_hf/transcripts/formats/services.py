@@ -203,6 +203,26 @@ def _aws_words(items: Sequence[Mapping[str, Any]], labels: Mapping[str, str | No
     return words
 
 
+def is_aws_call(data: Any) -> bool:
+    """Whether parsed JSON is of AWS Transcribe Call Analytics."""
+    return isinstance(data, Mapping) and isinstance(data.get("Transcript"), list)
+
+
+def read_aws_call(data: Mapping[str, Any], path: Path) -> Transcript:
+    """Read the turns of a call, whose times are milliseconds.
+
+    Raises:
+        DialogueError: a field has the wrong type.
+    """
+    segments = []
+    for index, turn in enumerate(records_of(data, "Transcript", str(path))):
+        place = f"{path}, Transcript[{index}]"
+        start, end = (number_of(turn, key, place) / 1000 for key in ("BeginOffsetMillis", "EndOffsetMillis"))
+        speaker = name_of(turn.get("ParticipantRole"))
+        segments.append(Segment(start, end, text_of(turn, place, "Content"), speaker, place=place))
+    return Transcript("AWS Transcribe Call Analytics", segments, is_in_order=False)
+
+
 def _channel(value: Any, place: str, first: int) -> int | None:
     try:
         return None if value is None else int(value) - first

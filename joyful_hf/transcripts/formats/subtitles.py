@@ -6,12 +6,13 @@ WebVTT follows https://www.w3.org/TR/webvtt1/. SRT has no specification and is r
 import html
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...processing.dialogues import DialogueError
 from ..rows import Row
 from ..segments import Segment, Transcript
+from .captions import Cue, timed_words, without_rolling
 from .cues import Emotion, emotion_and_text, emotion_words, is_marked, speaker_and_emotion, speakers_of, without_tags
 
 _CLOCK = r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)(?:[.,](\d{1,3}))?"
@@ -26,14 +27,6 @@ _BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _KARAOKE_PAUSE = 0.1
 
 
-@dataclass
-class _Cue:
-    start: float
-    end: float
-    lines: list[str]
-    place: str
-
-
 def read_subtitles(text: str, path: Path) -> Transcript:
     """Read SRT or WebVTT.
 
@@ -41,7 +34,8 @@ def read_subtitles(text: str, path: Path) -> Transcript:
         DialogueError: a time line is malformed; the message names the line.
     """
     is_vtt = text.startswith("WEBVTT")
-    segments = [segment for cue in _cues(text, path, is_vtt) for segment in _segments_of(cue, is_vtt)]
+    cues, repeated = without_rolling(list(_cues(text, path, is_vtt)))
+    segments = [segment for cue in cues for segment in _segments_of(cue, is_vtt)]
     segments = [part for segment in _without_karaoke(segments) for part in _by_line(segment)]
     for segment in segments:
         segment.text = without_tags(segment.text or "", known_only=not is_vtt)
@@ -50,20 +44,22 @@ def read_subtitles(text: str, path: Path) -> Transcript:
     unnamed = [segment for segment in segments if segment.speaker is None]
     for segment, named in zip(unnamed, speakers_of([segment.text or "" for segment in unnamed]), strict=True):
         segment.speaker, segment.text = named
-    return Transcript("WebVTT" if is_vtt else "SRT", segments)
+    left_out = {"repeats of rolling captions": repeated} if repeated else {}
+    return Transcript("WebVTT" if is_vtt else "SRT", segments, left_out=left_out)
 
 
-def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
+def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[Cue]:
     """Yield the cues; an empty line inside the text of a cue does not end it unless another cue begins."""
-    cue: _Cue | None = None
-    count = 0
+    cue: Cue | None = None
+    count, name = 0, ""
     is_block = is_vtt  # the header, up to the first empty line
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if _LIKE_TIME_LINE.match(line):
             if cue is not None:
-                yield _without_name(cue, is_vtt)
+                yield _without_name(cue, name, is_vtt)
             count += 1
+            name = lines[number - 2].strip() if number > 1 else ""
             place = f"{path}, cue {count} (line {number})"
             found = _TIME_LINE.match(line)
             if not found:
@@ -71,7 +67,7 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
                     f"{place}: {line.strip()!r:.80} is no time line; write 00:01:02.345 --> 00:01:04.500"
                 )
             times = found.groups()
-            cue, is_block = _Cue(_seconds(times[:4]), _seconds(times[4:]), [], place), False
+            cue, is_block = Cue(_seconds(times[:4]), _seconds(times[4:]), [], place), False
         elif not line.strip():
             is_block = False
             if cue is not None:
@@ -81,14 +77,18 @@ def _cues(text: str, path: Path, is_vtt: bool) -> Iterator[_Cue]:
         elif not is_block and cue is not None:
             cue.lines.append(line.strip())
     if cue is not None:
-        yield cue if is_vtt else _without_name(cue, is_vtt)
+        yield cue if is_vtt else _without_name(cue, name, is_vtt)
 
 
-def _without_name(cue: _Cue, is_vtt: bool) -> _Cue:
-    """Remove the number or name of the next cue, which follows an empty line."""
-    lines = cue.lines
-    has_name = len(lines) > 1 and lines[-2] == "" and lines[-1] and (is_vtt or lines[-1].isdigit())
-    return replace(cue, lines=lines[:-1] if has_name else lines)
+def _without_name(cue: Cue, name: str, is_vtt: bool) -> Cue:
+    """Remove the number or name of the next cue, which follows an empty line.
+
+    In SRT the number of the cue that follows number `name` is known without an empty line, too.
+    """
+    *lines, last = cue.lines or [""]
+    is_after_empty = lines[-1:] == [""] and (is_vtt or last.isdigit())
+    is_next_number = lines and not is_vtt and name.isdecimal() and last == str(int(name) + 1)
+    return replace(cue, lines=lines) if last and (is_after_empty or is_next_number) else cue
 
 
 def _seconds(parts: Sequence[str | None]) -> float:
@@ -97,9 +97,12 @@ def _seconds(parts: Sequence[str | None]) -> float:
     return (int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)) + milliseconds / 1000
 
 
-def _segments_of(cue: _Cue, is_vtt: bool) -> Iterator[Segment]:
+def _segments_of(cue: Cue, is_vtt: bool) -> Iterator[Segment]:
     """Yield one segment per voice of a cue, with its tags; several voices speak at once, during the whole cue."""
     text = "\n".join(cue.lines).strip()
+    if is_vtt and not _VOICE.search(text) and (words := timed_words(text, cue.start, cue.end)):
+        yield Segment(cue.start, cue.end, text, words=words, place=cue.place)
+        return
     parts = _VOICE.split(text) if is_vtt else [text]
     before, voices = parts[0], list(zip(parts[1::2], parts[2::2], strict=True))
     if before.strip() or not voices:

@@ -27,6 +27,7 @@ _USUAL_NAMES = {
     "text": "text transcript transcription utterance sentence words content annotation caption value what",
     "label": "label emotion",
     "channel": "channel",
+    "face": "face face_id",
     "dialogue_id": "dialogue_id dialog_id conversation_id dialogue conversation",
     "audio": "audio",
     "video": "video",
@@ -126,6 +127,7 @@ def _transcript(
         times = _Times(row, chosen, place, decimal)
         extra = {key: _cell(row[chosen[key]]) for key in ("dialogue_id", "audio", "video") if key in chosen}
         extra |= {column: _cell(row[column]) for column in carried}
+        extra["face"] = _number_from_0(_cell(row[chosen["face"]]), "face", place) if "face" in chosen else None
         scores = {column.removeprefix("score_"): _number(row[column], place, column) for column in scored}
         if any(score is not None for score in scores.values()):
             extra["scores"] = scores
@@ -137,7 +139,7 @@ def _transcript(
                 end=times.end,
                 text=None if text is None else str(text).strip(),
                 speaker=None if speaker is None else str(speaker).strip() or None,
-                channel=_channel(channel, place),
+                channel=_number_from_0(channel, "channel", place),
                 place=place,
                 is_labelled=are_labelled,
                 label=label,
@@ -256,10 +258,10 @@ def _number(value: Any, place: str, column: str) -> float | None:
         raise DialogueError(f"{place}: {column!r} is {value!r:.40}, expected a number") from None
 
 
-def _channel(value: Any, place: str) -> int | None:
+def _number_from_0(value: Any, name: str, place: str) -> int | None:
     if value is None:
         return None
     try:
         return int(float(value))
     except (TypeError, ValueError):
-        raise DialogueError(f"{place}: the channel is {value!r:.40}, expected a number, counted from 0") from None
+        raise DialogueError(f"{place}: the {name} is {value!r:.40}, expected a number, counted from 0") from None

@@ -19,8 +19,8 @@ _TOKEN = re.compile(
     r"|(?<!\S)(?P<flag><\w+>)(?!\S)"
     r"|(?<!\S)![^\n]*"
 )
-# Names of the tiers of forced aligners: `words`, `Ana - phones`.
-_ALIGNED = re.compile(r"(?:(?P<speaker>.+?) - )?(?P<kind>words?|phones?)", re.I)
+# Names of the tiers of forced aligners: `words` and `Ana - phones` of MFA, `ORT-MAU`, `KAN-MAU` and `MAU` of WebMAUS.
+_ALIGNED = re.compile(r"(?:(?P<speaker>.+?) - )?(?:(?P<words>words?|ORT-MAU)|phones?|KAN-MAU|MAU)", re.I)
 
 
 def read_textgrid(text: str, path: Path, tiers: Sequence[str] | None = None) -> Transcript:
@@ -46,9 +46,7 @@ def read_textgrid(text: str, path: Path, tiers: Sequence[str] | None = None) -> 
         kind = aligned[tier.name]
         if kind is None:
             segments += tier.utterances()
-        elif kind["kind"].lower().startswith("word") and (
-            kind["speaker"] not in speakers if kind["speaker"] else not speakers
-        ):
+        elif kind["words"] and (kind["speaker"] not in speakers if kind["speaker"] else not speakers):
             words = [Word(each.text, *each.times, kind["speaker"]) for each in tier.segments if each.text]
             segments += segments_of_words(words, f"{path}, tier {tier.name!r}")
         else:

@@ -121,6 +121,7 @@ def differences(path: Path) -> Iterator[tuple[str, float, float]]:
         AssertionError: a recorded stage is compared with nothing, or ours has another shape.
     """
     recording, module = read_recording(path), family_module(path)
+    tolerances: dict[str, float] = getattr(module, "TOLERANCES", {})
     compared = set()
     for name, ours in module.stages(recording):
         recorded = recording.tensors.get(name)
@@ -129,6 +130,6 @@ def differences(path: Path) -> Iterator[tuple[str, float, float]]:
         assert ours.shape == recorded.shape, f"{name}: {tuple(ours.shape)}, recorded {tuple(recorded.shape)}"
         compared.add(name)
         largest = (ours.detach().double() - recorded.double()).abs().max().item() if recorded.numel() else 0.0
-        yield name, largest, getattr(module, "TOLERANCES", {}).get(name.split(".")[-1], TOLERANCE)
+        yield name, largest, tolerances.get(name, tolerances.get(name.split(".")[-1], TOLERANCE))
     missing = recording.computed(getattr(module, "INPUTS", ())) - compared
     assert not missing, f"{path.name}: nothing is compared with {sorted(missing)}"

@@ -9,18 +9,18 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from joyful_hf import JoyfulProcessor
-from joyful_hf.processing.labels import known_labels
-from joyful_hf.training.run_data import RunData
+from ..processing import JoyfulProcessor
+from ..processing.labels import known_labels
+from ..training.run_data import RunData
 
 # Inverse strengths of the regularisation; the best on validation is chosen.
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
-# Name -> candidates; the best on validation is chosen.
 CLASSIFIERS: dict[str, Callable[[], list[Any]]] = {
     "majority": lambda: [DummyClassifier(strategy="most_frequent")],
     "logistic-regression": lambda: [LogisticRegression(C=strength, max_iter=1000) for strength in REGULARISATIONS],
 }
+"""Name -> candidates, of which the best on validation is chosen."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,17 @@ class PlainResult:
     parameters: int
 
 
-def run_classifier(name: str, data: RunData, label2id: dict[str, int]) -> PlainResult:
+def run_classifier(
+    name: str, data: RunData, label2id: dict[str, int], settings: dict[str, Any] | None = None
+) -> PlainResult:
     """Fit on the training utterances, choose by weighted F1 on validation, and predict.
 
     The features are those that a model reads, standardised with the statistics of the training set; absent ones are 0.
+
+    Args:
+        settings: parameters of the processor, such as the modalities that are left out.
     """
-    processor = JoyfulProcessor.from_dialogues(data.train, label2id=label2id)
+    processor = JoyfulProcessor.from_dialogues(data.train, label2id=label2id, **(settings or {}))
     train, train_labels = _utterances(processor, data.train)
     validation, validation_labels = _utterances(processor, data.validation)
     test, test_labels = _utterances(processor, data.test)

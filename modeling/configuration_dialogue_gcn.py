@@ -1,0 +1,123 @@
+"""`DialogueGCNConfig`: sizes and choices of DialogueGCN, with the form of the authors' code as a preset."""
+
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_dialogue import DialogueConfig
+
+
+@strict
+class DialogueGCNConfig(DialogueConfig):
+    """Sizes and choices of a DialogueGCN model.
+
+    Ghosal et al., EMNLP 2019 (arXiv 1908.11540). `DialogueGCNConfig()` mends what the authors' code does to the graph;
+    `DialogueGCNConfig.released()` computes what their code does. A second implementation is published beside theirs:
+    `DialogueGCNConfig.released(edge_attention="outgoing", nodal_attention=False)`.
+
+    Args:
+        text_dim, audio_dim, visual_dim: sizes of the feature vectors, which are joined in this order; 0 leaves the
+            modality out. If all are 0, IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
+        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
+            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
+        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
+        relation_scheme: `"speaker_pair"` (the authors': 2 * max_speakers**2 relations) or `"same_or_other"` (4).
+        num_relations: follows from the two above, and need not be given.
+        input_dropout_prob: dropout of the feature vectors. The authors have none.
+        modality_dropout_prob: how often training hides a modality of an utterance that has another one left. The
+            authors hide none.
+        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, or `"learnt"`, a feature
+            vector of its own for each modality.
+        context_encoder: `"lstm"` (the authors' choice) or `"gru"` over the dialogue, in both directions, or `"none"`,
+            a linear layer of each utterance.
+        recurrent_size: D_e, width of each direction (authors: 100).
+        num_hidden_layers: layers of the recurrent encoder (authors: 2).
+        graph_hidden_size, graph_out_size: width of the relational convolution and of the one that follows it
+            (authors: 100 both).
+        num_bases: matrices that the weights of all relations are mixed of (authors: 30, for 8 relations); None is the
+            number of relations, or 30 if there are more.
+        edge_attention: how an edge from j to i is weighed. `"incoming"`, as in the paper: a softmax of x_j W x_i over
+            the edges that arrive at i. `"outgoing"`: over those that leave j. `"position"`, the authors' code: over
+            those that leave j, of x_i and a row of a table for j's position; what j says has no part in it.
+        max_position: rows of that table (authors: 110). Longer dialogues are refused.
+        graph_activation: ReLU behind each convolution, without which the graph is one linear map. The authors' code
+            has none.
+        graph_aggregation: `"mean"` or `"sum"` of the neighbours in the second convolution. The authors' sum grows with
+            the window.
+        nodal_attention: let each utterance look at all utterances of its dialogue before it is classified.
+        classifier_hidden_size: hidden layer of the classifier (authors: 100).
+        hidden_dropout_prob: dropout between the recurrent layers and in the classifier (authors: 0.4).
+        class_weights: weight of each class in the classification loss.
+        label_smoothing: share of the target spread over all classes. The authors have none.
+    """
+
+    model_type = "dialogue_gcn"
+
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = DialogueConfig.choices | {
+        "context_encoder": ("lstm", "gru", "none"),
+        "edge_attention": ("incoming", "outgoing", "position"),
+        "graph_aggregation": ("mean", "sum"),
+    }
+    sizes: ClassVar[tuple[str, ...]] = (
+        *DialogueConfig.sizes,
+        "recurrent_size",
+        "num_hidden_layers",
+        "graph_hidden_size",
+        "graph_out_size",
+        "num_bases",
+        "max_position",
+        "classifier_hidden_size",
+    )
+
+    input_dropout_prob: float | int = 0.0
+    modality_dropout_prob: float | int = 0.0
+    context_encoder: str = "lstm"
+    recurrent_size: int = 100
+    num_hidden_layers: int = 2
+    graph_hidden_size: int = 100
+    graph_out_size: int = 100
+    num_bases: int | None = None
+    edge_attention: str = "incoming"
+    max_position: int = 110
+    graph_activation: bool = True
+    graph_aggregation: str = "mean"
+    nodal_attention: bool = True
+    classifier_hidden_size: int = 100
+    hidden_dropout_prob: float | int = 0.4
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the representations that are classified."""
+        return 2 * self.recurrent_size + self.graph_out_size
+
+    @classmethod
+    def released(cls, **overrides: Any) -> "DialogueGCNConfig":
+        """The form of the authors' code, with the command of its README; every field can be overridden.
+
+        In it a node receives from the window that its neighbours look at: `window_past` and `window_future` of the
+        processor are its `windowf` and `windowp`. What padding does to its recurrent encoder is not computed here.
+        """
+        config: dict[str, Any] = {
+            "relation_scheme": "speaker_pair",
+            "input_dropout_prob": 0.0,
+            "modality_dropout_prob": 0.0,
+            "absent_modality": "zeros",
+            "context_encoder": "lstm",
+            "recurrent_size": 100,
+            "num_hidden_layers": 2,
+            "graph_hidden_size": 100,
+            "graph_out_size": 100,
+            "num_bases": 30,
+            "edge_attention": "position",
+            "max_position": 110,
+            "graph_activation": False,
+            "graph_aggregation": "sum",
+            "nodal_attention": True,
+            "classifier_hidden_size": 100,
+            "hidden_dropout_prob": 0.4,
+            "label_smoothing": 0.0,
+        }
+        return cls.with_defaults(config, overrides)
+
+
+__all__ = ["DialogueGCNConfig"]

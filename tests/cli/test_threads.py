@@ -1,0 +1,53 @@
+"""The threads of a command."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from joyful_hf.cli.threads import _quota, settle_threads, usable_cores
+
+
+def test_a_command_uses_the_cores_that_it_may_and_its_threads_do_not_spin():
+    environment = {}
+    settle_threads(environment)
+    assert environment == {"OMP_NUM_THREADS": str(usable_cores()), "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+
+
+def test_what_the_user_has_set_stays():
+    chosen = {"OMP_NUM_THREADS": "7", "OMP_WAIT_POLICY": "ACTIVE"}
+    environment = dict(chosen)
+    settle_threads(environment)
+    assert environment == chosen
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, float("inf")),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, float("inf")),
+        ({}, float("inf")),
+    ],
+    ids=["version 2", "version 2, all", "version 1", "version 1, all", "none"],
+)
+def test_the_share_of_a_control_group_counts(tmp_path, files, cores):
+    for name, text in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert _quota(tmp_path) == cores
+
+
+def test_it_is_settled_before_torch_is_loaded():
+    program = (
+        "import sys; import joyful_hf.cli.app as app; assert 'torch' not in sys.modules\n"
+        "sys.argv = ['joyful', '--version']; app.main()\n"
+    )
+    program = program.replace("app.main()", "\ntry:\n    app.main()\nexcept SystemExit:\n    pass\n")
+    program += "import os; print(os.environ['GOMP_SPINCOUNT'])"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP", "GOMP"))}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0", done.stderr

@@ -1,0 +1,187 @@
+"""A whole comparison: what it trains, what it keeps, and what it reports."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from joyful_hf import DialogueError
+from joyful_hf.comparison import cells, run
+from joyful_hf.comparison.entrants import parse_entrants
+from joyful_hf.comparison.run import Plan, compare
+from joyful_hf.comparison.significance import main_score
+from joyful_hf.comparison.tables import as_latex
+
+ONE_EPOCH = {"num_train_epochs": 1, "per_device_train_batch_size": 4}
+
+
+@pytest.fixture
+def plan(source, tmp_path):
+    """Two models with two seeds, one epoch each."""
+    entrants = parse_entrants(["bigru", "majority"], {"bigru": {"contextual_size": 8}}, ONE_EPOCH)
+    return Plan([source], entrants, tmp_path / "comparison", num_seeds=2)
+
+
+@pytest.fixture
+def said():
+    """What a comparison reports."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(source, tmp_path_factory):
+    """A finished comparison with all of its reports: plan, results and lines."""
+    lines = []
+    models = ["bigru", "logistic-regression", "majority"]
+    entrants = parse_entrants(models, {"bigru": {"contextual_size": 8}}, ONE_EPOCH)
+    plan = Plan([source], entrants, tmp_path_factory.mktemp("comparison"), num_seeds=2, watch_test=True)
+    return plan, compare(plan, lines.append), lines
+
+
+def test_the_best_model_comes_first_and_the_others_are_compared_with_it(finished):
+    _, (result,), _ = finished
+    means = [result.mean(row) for row in result.ranked]
+    assert means == sorted(means, reverse=True)
+    assert set(result.differences) == {row.title for row in result.ranked[1:]}
+    for row in result.ranked[1:]:
+        assert result.differences[row.title].effect == pytest.approx(result.mean(row) - means[0])
+        assert result.corrected_p[row.title] >= result.differences[row.title].p
+
+
+def test_the_score_of_the_counts_is_the_reported_score(finished):
+    _, (result,), _ = finished
+    for row in result.rows:
+        scores = [main_score(result.problem_type, counts.sum(0)) for counts in row.counts]
+        assert scores == pytest.approx(row.test[result.metric])
+
+
+def test_reports_are_written_in_every_form(finished):
+    plan, (result,), _ = finished
+    text = (plan.output_dir / "comparison.md").read_text()
+    assert "| model | parameters |" in text
+    assert f"{result.ranked[0].title} has the best mean weighted F1" in text
+    assert "![small](comparison_small.png)" in text
+    assert (plan.output_dir / "comparison_small.png").stat().st_size > 5000
+    record = json.loads((plan.output_dir / "comparison.json").read_text())["corpora"][0]
+    assert [model["model"] for model in record["models"]] == [row.name for row in result.ranked]
+    with (plan.output_dir / "comparison.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 3 * 2
+    assert float(lines[0]["test_weighted_f1"]) == result.rows[0].test["weighted_f1"][0]
+    latex = (plan.output_dir / "comparison.tex").read_text()
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
+    assert r"$\pm$" in latex
+
+
+def test_the_habit_of_choosing_by_the_test_score_stands_under_its_own_name(finished):
+    plan, (result,), _ = finished
+    assert "chosen on test (not a fair score)" in (plan.output_dir / "comparison.md").read_text()
+    (bigru,) = [row for row in result.rows if row.name == "bigru"]
+    selected = [folds[0].test_selected for folds in bigru.outcomes]
+    assert all(best >= fair - 1e-9 for best, fair in zip(selected, bigru.test["weighted_f1"], strict=True))
+
+
+def test_costs_are_measured(finished):
+    _, (result,), _ = finished
+    (bigru,) = [row for row in result.rows if row.name == "bigru"]
+    assert bigru.cost("seconds_per_epoch") > 0
+    assert bigru.cost("peak_memory") >= 0
+    assert bigru.parameters > 1000
+    (majority,) = [row for row in result.rows if row.name == "majority"]
+    assert np.isnan(majority.cost("seconds_per_epoch"))
+
+
+def test_a_finished_cell_is_not_run_again(plan, said, monkeypatch):
+    first = compare(plan, said.append)
+    monkeypatch.setattr(run, "run_cell", lambda *_: pytest.fail("a finished cell was run again"))
+    second = compare(plan, said.append)
+    assert "4 cells of 4 finished already" in said
+    for before, after in zip(first[0].rows, second[0].rows, strict=True):
+        np.testing.assert_array_equal(before.counts, after.counts)
+
+
+def test_a_cell_is_run_again_when_its_settings_or_dialogues_have_changed(plan, said, monkeypatch, toy_folder):
+    plan = replace(plan, entrants=plan.entrants[1:])
+    compare(plan, said.append)
+    ran = []
+    real = cells.run_cell
+    monkeypatch.setattr(run, "run_cell", lambda corpus, cell: ran.append(cell.key) or real(corpus, cell))
+    other = replace(plan.sources[0], test_file=str(toy_folder / "validation.jsonl"))
+    compare(replace(plan, sources=[other]), said.append)
+    assert len(ran) == 2
+
+
+def test_a_cell_that_fails_costs_no_other(plan, said, monkeypatch):
+    real = cells.run_cell
+
+    def fails_once(corpus, cell):
+        if cell.entrant.name == "bigru" and cell.seed == 1:
+            raise RuntimeError("out of luck")
+        return real(corpus, cell)
+
+    monkeypatch.setattr(run, "run_cell", fails_once)
+    with pytest.raises(DialogueError, match=r"1 cell failed \(small/bigru/all/seed-1\).*RuntimeError: out of luck"):
+        compare(plan, said.append)
+    record = json.loads((plan.output_dir / "comparison.json").read_text())
+    assert [model["model"] for model in record["corpora"][0]["models"]] == ["majority"]
+    monkeypatch.setattr(run, "run_cell", real)
+    (result,) = compare(plan, said.append)
+    assert "3 cells of 4 finished already" in said
+    assert len(result.rows) == 2
+
+
+def test_everything_is_checked_before_anything_is_trained(plan, monkeypatch):
+    monkeypatch.setattr(run, "run_cell", lambda *_: pytest.fail("a cell was run"))
+    wrong = parse_entrants(["majority", "joyful"], {"graph_num_layer": 2})
+    with pytest.raises(DialogueError, match=r"joyful on small: .*graph_num_layer"):
+        compare(replace(plan, entrants=wrong))
+    wrong = parse_entrants(["majority", "joyful"], training={"learning_rat": 2})
+    with pytest.raises(DialogueError, match=r"joyful on small: .*learning_rat"):
+        compare(replace(plan, entrants=wrong))
+    with pytest.raises(DialogueError, match="unknown taste"):
+        compare(replace(plan, modalities=[("taste",)]))
+    with pytest.raises(DialogueError, match="is there twice"):
+        compare(replace(plan, sources=[*plan.sources, *plan.sources]))
+
+
+def test_subsets_of_modalities_are_rows_of_their_own(plan, said):
+    plan = replace(plan, entrants=plan.entrants[:1], modalities=[(), ("text",)], num_seeds=1)
+    (result,) = compare(plan, said.append)
+    assert {row.title for row in result.rows} == {"bigru", "bigru (text)"}
+    sizes = {row.title: row.parameters for row in result.rows}
+    assert sizes["bigru (text)"] < sizes["bigru"]
+
+
+def test_folds_are_scored_together(plan, said):
+    source = replace(plan.sources[0], validation_file=None, test_file=None, group_key="session")
+    plan = replace(plan, sources=[source], entrants=plan.entrants[1:], num_seeds=1)
+    (result,) = compare(plan, said.append)
+    assert result.num_dialogues == 12
+    assert result.rows[0].counts.sum() == result.num_utterances
+
+
+def test_trials_choose_on_validation_and_never_read_the_test_set(plan, said, monkeypatch):
+    plan = replace(plan, entrants=plan.entrants[:1], num_seeds=1, num_trials=2)
+    scores = iter([0.1, 0.9])
+    monkeypatch.setattr(run, "validate", lambda corpus, cell: next(scores))
+    (result,) = compare(plan, said.append)
+    assert "learning_rate" in result.rows[0].settings
+    assert "Settings that the trials chose" in (plan.output_dir / "comparison.md").read_text()
+    compare(plan, said.append)  # the trials are kept: there is no third score
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_as_one(plan, said):
+    plan = replace(plan, num_seeds=1)
+    alone = compare(plan, said.append)
+    together = compare(replace(plan, output_dir=plan.output_dir / "two", num_proc=2), said.append)
+    for before, after in zip(alone[0].rows, together[0].rows, strict=True):
+        np.testing.assert_array_equal(before.counts, after.counts)
+
+
+def test_what_latex_would_read_as_a_command_is_escaped():
+    text = as_latex(["a_b", "c"], [["50 % & more", "0.5 ± 0.1"]], "x_y")
+    assert r"a\_b & c \\" in text
+    assert r"50 \% \& more & 0.5 $\pm$ 0.1 \\" in text
