@@ -49,7 +49,7 @@ class MatchingAttention(nn.Module):
         arranged = [layout.split(layout.arrange(rows)) for rows in (asked, memory, here)]
         for block, own_asked, own_memory, own_here in zip(layout.blocks, *arranged, strict=True):
             remembered, seen = block.pad(own_memory), block.pad(own_here).transpose(1, 2)
-            seen = torch.where(seen.any(-1, keepdim=True), seen, block.mask[:, None, :])
+            seen = seen | (block.mask[:, None, :] & ~seen.any(-1, keepdim=True))
             weights = self.weigh(block.pad(own_asked) @ remembered.transpose(1, 2), seen)
             parts.append(block.unpad(weights.to(remembered.dtype) @ remembered))
         return layout.restore(torch.cat(parts) if len(parts) > 1 else parts[0])
