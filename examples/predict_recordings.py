@@ -30,7 +30,8 @@ def main() -> None:
         print(dialogue["dialogue_id"])
         for utterance in dialogue["utterances"]:
             label, text = utterance["label"], utterance.get("text", "")  # a clip may have no transcript
-            print(f"  {utterance['speaker']:<12} {label:<12} {utterance['scores'][label]:4.0%}  {text}".rstrip())
+            score = f"{utterance['scores'][label]:4.0%}" if label else "    "  # nothing could be read without a label
+            print(f"  {utterance['speaker']:<12} {label or '-':<12} {score}  {text}".rstrip())
 
 
 if __name__ == "__main__":

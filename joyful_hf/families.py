@@ -36,7 +36,9 @@ class Preset:
     training_defaults: Mapping[str, Any] = field(default_factory=dict)
     """The recipe of this form: training arguments, where the caller does not give others."""
     departures: str = ""
-    """The sentence that a card has of what differs from what was published, and is no training argument."""
+    """The sentence that a card has of what differs from what was published in any case."""
+    departing_fields: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    """Field of the configuration -> its published value, and the sentence of a card where the model has another."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,12 @@ class Family:
         of_preset = self.presets[preset].training_defaults if preset is not None and preset in self.presets else {}
         return {**self.training_defaults, **of_preset}
 
-    def departures(self, preset: str | None, arguments: Mapping[str, Any]) -> str:
-        """Say in what a training differs from that of a published form; "" without one.
+    def departures(self, preset: str | None, arguments: Mapping[str, Any], config: Any) -> str:
+        """Say in what a model and its training differ from a published form; "" without one.
 
         Args:
             arguments: the training arguments of the run.
+            config: configuration of the model.
         """
         if preset is None or preset not in self.presets:
             return ""
@@ -112,7 +115,9 @@ class Family:
             for name, value in recipe.items()
             if name in arguments and arguments[name] != value
         ]
-        sentences = [self.presets[preset].departures, f"It was trained with {', '.join(others)}." if others else ""]
+        form = self.presets[preset]
+        fields = [words for name, (value, words) in form.departing_fields.items() if getattr(config, name) != value]
+        sentences = [form.departures, *fields, f"It was trained with {', '.join(others)}." if others else ""]
         return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -214,12 +219,23 @@ for _family in (
                 "This model has the paper's form; where the paper is silent, the choice is ours.",
                 _PUBLISHED_JOYFUL,
                 f"{_STANDARDIZED}, and the number of epochs and the size of batches are the published code's.",
+                {
+                    "fusion_loss_reduction": (
+                        "sum",
+                        "Its fusion loss is a mean over the dimensions, where the paper prints sums.",
+                    ),
+                    "feature_mask_rescale": (
+                        False,
+                        "What feature masking leaves of a view is scaled up, of which the paper says nothing.",
+                    ),
+                },
             ),
             "released": Preset(
                 "This model has the form of the authors' published code with its mistakes mended, which is not the "
                 "paper's: modalities are fused by auto-encoders, and the contrast is between the graph and its views.",
                 _PUBLISHED_JOYFUL,
-                f"{_STANDARDIZED}, and the learning rate stays constant; there a plateau lowers it.",
+                f"{_STANDARDIZED}, the learning rate stays constant, where a plateau lowers it there, and the fusion "
+                "loss is a mean over utterances, where it is a sum over those of a dialogue there.",
             ),
             "cogmen": Preset(
                 "This model has the form of COGMEN (Joshi et al., NAACL 2022, arXiv 2205.02455), whose network is the "

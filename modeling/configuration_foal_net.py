@@ -46,6 +46,9 @@ class FoalNetConfig(EmotionRecognitionConfig):
         projection_size: width of the space in which modalities are aligned.
         projection_dropout_prob: dropout of the projections into it.
         num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.
+        classify_embeddings: give the classifier the aligned embeddings beside the fused streams (released: no). On
+            frames that were computed beforehand, alignment and classifier would otherwise have no parameter in common:
+            the alignment could change predictions only through the negatives that the matching draws.
         temperature_mode: `"clip"`, a learnable scale exp(s) of at most 100 multiplies the similarities, or
             `"released"`, a learnable number divides them.
         initial_temperature: what divides the similarities at the start: 0.07 for `"clip"`. The released code takes
@@ -101,6 +104,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
     num_attention_heads: int = 4
     hidden_dropout_prob: float | int = 0.1
 
+    classify_embeddings: bool = True
     temperature_mode: str = "clip"
     initial_temperature: float | int | None = None
     avel_normalize: bool = True
@@ -132,7 +136,9 @@ class FoalNetConfig(EmotionRecognitionConfig):
     @property
     def hidden_size(self) -> int:
         """Width of the representations that are classified: each stream asks every other one, or itself."""
-        return sum(self.frame_dims.values()) * max(1, len(self.frame_dims) - 1)
+        fused = sum(self.frame_dims.values()) * max(1, len(self.frame_dims) - 1)
+        is_aligned = self.classify_embeddings and len(self.frame_dims) > 1
+        return fused + len(self.frame_dims) * self.projection_size * is_aligned
 
     @property
     def modality_dims(self) -> dict[str, int]:
@@ -156,7 +162,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
     @classmethod
     def released(cls, **overrides: Any) -> Self:
         """The network of the authors' code; every field can be overridden."""
-        return cls.with_defaults({"temperature_mode": "released", "avel_normalize": False}, overrides)
+        config = {"classify_embeddings": False, "temperature_mode": "released", "avel_normalize": False}
+        return cls.with_defaults(config, overrides)
 
 
 __all__ = ["FoalNetConfig"]

@@ -44,8 +44,8 @@ class GraphSmileConfig(DialogueConfig):
             leaves, or `"rows"`, what arrives at both ends, as in the authors' code.
         num_sentiments: classes of the auxiliary tasks; 0 leaves them out. By default 3 where the sentiment of any
             label is known, else 0. In regression it is the sign of the value.
-        label_sentiments: sentiment of each label, 0 negative, 1 neutral, 2 positive, -100 unknown; by default from
-            the labels' names.
+        label_sentiments: label -> sentiment, 0 negative, 1 neutral, 2 positive, -100 unknown, for labels whose names
+            do not tell, such as `{"surprise": 2}`.
         sentiment_loss_weight: of the classification of each utterance's sentiment.
         shift_loss_weight: of telling whether two utterances differ in sentiment.
         shift_window: utterances within which they are compared; -1 is the whole dialogue.
@@ -85,7 +85,7 @@ class GraphSmileConfig(DialogueConfig):
     max_distance: int = 16
     degrees: str = "rows_and_columns"
     num_sentiments: int | None = None
-    label_sentiments: list[int] | None = None
+    label_sentiments: dict[str, int] | None = None
     sentiment_loss_weight: float | int = 0.5
     shift_loss_weight: float | int = 0.2
     shift_window: int = 5
@@ -104,10 +104,9 @@ class GraphSmileConfig(DialogueConfig):
 
     def sentiment_of_labels(self) -> list[int]:
         """The sentiment of each label, -100 where it is unknown."""
-        if self.label_sentiments is not None:
-            return list(self.label_sentiments)
         names: Any = self.id2label  # index -> name, whatever transformers' annotation says
-        return [sentiment_of_name(name) for _, name in sorted(names.items())]
+        told = self.label_sentiments or {}
+        return [told.get(name, sentiment_of_name(name)) for _, name in sorted(names.items())]
 
     @property
     def hidden_size(self) -> int:
@@ -136,16 +135,11 @@ class GraphSmileConfig(DialogueConfig):
 
     def validate_sentiments(self) -> None:
         """Check that every label has a sentiment that there is, and that the shift's window is one."""
-        given = self.label_sentiments
-        if given is not None and self.problem_type != REGRESSION and len(given) != self.num_labels:
-            raise ValueError(f"label_sentiments has {len(given)} values for num_labels={self.num_labels}")
         highest = max(self.sentiment_of_labels())
         if self.num_sentiments and highest >= self.num_sentiments:
             raise ValueError(f"label_sentiments goes up to {highest}, num_sentiments is {self.num_sentiments}")
         if self.shift_window < 2 and self.shift_window != -1:
             raise ValueError(f"shift_window must be 2 or more, or -1 for the whole dialogue, got {self.shift_window}")
-        if self.num_sentiments and self.problem_type == REGRESSION and self.num_labels != 1:
-            raise ValueError("several values per utterance have no one sentiment; leave num_sentiments out")
 
     @classmethod
     def released(cls, **overrides: Any) -> "GraphSmileConfig":

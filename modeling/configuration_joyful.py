@@ -118,13 +118,14 @@ class JoyfulConfig(SpeakerGraphConfig):
         contrastive_temperature: 1 in the paper, 0.2 in the released code.
         contrast_exclude_self: leave the anchor out of the intra-view negatives. The paper's text does, its
             Eq. 12 and the released code do not.
-        fusion_loss_weight: alpha (paper: 0.06; released: 0.05), of L_mf as `fusion_loss_reduction` takes it.
+        fusion_loss_weight: alpha (paper: 0.06; released: 0.05), of L_mf as `fusion_loss_reduction` takes it: the mean
+            over the utterances of a training step.
         fusion_loss_reduction: `"mean"` over the dimensions of each squared distance in L_mf, so that alpha weighs the
             same at every size, or `"sum"`, Eqs. 1, 2 and 7 as they are printed: at IEMOCAP's sizes a sum is 1380 times
-            the mean. The released code sums over the dimensions and over the utterances of a dialogue besides; neither
-            form has that. In the same measurement with one seed, the sum gave a weighted F1 of 0.252 where the mean
-            gave 0.438. The targets of the reconstruction keep their gradient, as in the released code: without it
-            weighted F1 was 0.437.
+            the mean. In the same measurement with one seed, the sum gave a weighted F1 of 0.252 where the mean gave
+            0.438. The released code has the mean, and sums over the utterances of a dialogue, which no form does: a
+            weight that many times as large as a dialogue has utterances comes to the same. The targets of the
+            reconstruction keep their gradient, as in the released code: without it weighted F1 was 0.437.
         contrastive_loss_weight: beta (paper: 0.3 for IEMOCAP and MELD, 0.1 for MOSEI); 0 switches the contrast
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
@@ -281,7 +282,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         divisor up to 10, with a warning if that is 1.
 
         L_mf is a mean over dimensions, which makes alpha weaker than Eqs. 1, 2 and 7 as they are printed;
-        `fusion_loss_reduction="sum"` is the literal form.
+        `fusion_loss_reduction="sum"` is the literal form. The targets of the reconstructions keep their gradient, and
+        `feature_mask_rescale` is on: `JoyfulConfig` says at both what that was measured to do.
         """
         config: dict[str, Any] = {
             "fusion": "contextual_basis",

@@ -87,7 +87,7 @@ class ContextAttention(nn.Module):
         return self.transform(utterances) if self.kind in ("general", "concat") else utterances
 
     def forward(self, query: Tensor, memory: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Attend: what is asked with (b, ...), and states (b, t, global_size) -> c_t (b, global_size), its weights (b, t).
+        """Attend with a query (b, ...) to states (b, t, global_size): c_t (b, global_size), and its weights (b, t).
 
         Args:
             seen: (t,) bool, the states that are there; all by default.

@@ -104,8 +104,10 @@ def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float, redu
     weighted = contextual.float()
     weight = torch.ones_like(weighted[:, :1])
     step = 1
+    # Under a compiler the number of doublings is the same for batches of all sizes.
+    longest = math.inf if torch.compiler.is_compiling() and rate > 0 else layout.num_utterances
     # After k doublings each row holds its 2^k last utterances; older ones no longer count in float32.
-    while step < layout.num_utterances and rate * step < 17:
+    while step < longest and rate * step < 17:
         decay = math.exp(-rate * step)
         weighted = weighted + decay * layout.shift(weighted, step)
         weight = weight + decay * layout.shift(weight, step)

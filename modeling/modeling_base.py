@@ -20,6 +20,8 @@ from .reach import UNKNOWN, Reach
 logger = logging.getLogger(__name__)
 Output = TypeVar("Output", bound=EmotionRecognitionOutput)
 
+TEMPERATURE = "calibration_temperature"
+"""The name of that field of the config among the weights of an adapter, which has no config."""
 # The widest vector registers; products over unaligned weights round differently in the last bit.
 _ALIGNMENT = 64
 # The arguments of `save_pretrained` that are passed on to the push.
@@ -56,6 +58,8 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
     main_input_name = "dialogue_lengths"
     input_modalities = ["text", "audio", "video"]
     supports_gradient_checkpointing = True
+    # Attention over a dialogue is torch's `scaled_dot_product_attention`; an encoder inside decides for itself.
+    _supports_sdpa = True
     batch_error: type[ValueError] = ValueError
     """The error for a batch that does not fit; `joyful_hf` sets its `DialogueError` here."""
     pusher: Callable[..., Any] | None = None
@@ -136,6 +140,13 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
             reset_parameters = getattr(module, "reset_parameters", None)
             if callable(reset_parameters):
                 reset_parameters()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """As in torch; an adapter that `JoyfulTrainer` trained has its temperature among its weights."""
+        temperature = state_dict.pop(f"{prefix}{TEMPERATURE}", None)
+        if temperature is not None:
+            self.config.calibration_temperature = float(temperature)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:

@@ -72,7 +72,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         self.pairs = list(combinations(names, 2))
         self.directions: list[Direction] = list(permutations(names, 2)) if self.pairs else [(names[0], names[0])]
         self.hidden_sizes = {direction: dims[direction[0]] for direction in self.directions}
-        self.hidden_size = sum(self.hidden_sizes.values())
+        self.hidden_size = config.hidden_size
         self.audio_encoder: AudioEncoder | None = None
         if config.audio_config is not None:
             self.audio_encoder = AudioEncoder(config.audio_config, config.freeze_feature_encoder)
@@ -142,8 +142,11 @@ class FoalNetModel(FoalNetPreTrainedModel):
 
     def output_of(self, fusion: FusedStreams, embeddings: dict[str, Tensor]) -> FoalNetOutput:
         """The output of `forward`, made of both."""
+        classified = list(fusion.pooled.values())
+        if self.config.classify_embeddings:
+            classified += [embedding.to(self.dtype) for embedding in embeddings.values()]
         return FoalNetOutput(
-            fused=torch.cat(list(fusion.pooled.values()), dim=-1),
+            fused=torch.cat(classified, dim=-1),
             audio_embedding=embeddings.get("audio"),
             video_embedding=embeddings.get("video"),
             text_embedding=embeddings.get("text"),

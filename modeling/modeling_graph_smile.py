@@ -232,11 +232,15 @@ class GraphSmileForEmotionRecognition(SpeakerGraphClassifierMixin, GraphSmilePre
         output = super().forward_batch(batch)
         if batch.labels is not None and self.sentiment_classifier is not None:
             assert output.losses is not None
-            sentiment = sentiments_of(batch.labels, self.config.sentiment_of_labels())
+            sentiment = self.sentiments(batch.labels)
             output.losses |= self.sentiment_losses(output.graph, sentiment, batch.layout)
             if self.balance is not None:
                 output.losses["balance"] = self.balance.constant()
         return output
+
+    def sentiments(self, labels: Tensor) -> Tensor:
+        """(N,) sentiment of each utterance, -100 where its label does not tell it."""
+        return sentiments_of(labels, self.config.sentiment_of_labels(), self.task.has_classes)
 
     def pairs(self, layout: DialogueLayout) -> tuple[Tensor, Tensor]:
         """The utterances with which each is compared, and which of these pairs there are: (N, k) each."""
@@ -283,7 +287,7 @@ class GraphSmileForEmotionRecognition(SpeakerGraphClassifierMixin, GraphSmilePre
         labels = batch.get("labels")
         if labels is None:
             return dict.fromkeys(counts, torch.zeros_like(counts["classification"]))
-        sentiment = sentiments_of(labels, self.config.sentiment_of_labels())
+        sentiment = self.sentiments(labels)
         partner, exists = self.pairs(DialogueLayout(batch["dialogue_lengths"], len(labels)))
         counts["sentiment"] = (sentiment != UNKNOWN).sum().float()
         counts["shift"] = (exists & (shifts(sentiment, partner) != UNKNOWN)).sum().float()

@@ -109,7 +109,7 @@ class M3NetModel(M3NetPreTrainedModel):
         """Compute the utterances in their context and both graphs.
 
         Returns:
-            `context` (N, modalities * projection_size): h of each modality, the graphs' nodes; `graph`
+            `fused` (N, modalities * projection_size): h of each modality, the graphs' nodes; `graph`
             (N, modalities * width): what the classifier reads of each modality's node.
         """
         features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
@@ -126,7 +126,7 @@ class M3NetModel(M3NetPreTrainedModel):
         states = [nodes, hyper, frequency] if self.config.use_residue else [hyper, frequency]
         return EmotionRecognitionOutput(
             features=torch.cat(list(features.values()), dim=-1),
-            context=nodes.flatten(1),
+            fused=nodes.flatten(1),
             graph=torch.where(seen, torch.cat(states, dim=-1), 0).flatten(1),
         )
 

@@ -5,6 +5,7 @@ Recognition in Conversations" (arXiv 2310.20494), and what is known of the autho
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
 from itertools import product
 
@@ -111,21 +112,21 @@ class SDTModel(SDTPreTrainedModel):
         """Compute the streams of the modalities and what the gates make of them.
 
         Returns:
-            `context` (N, modalities * projection_size): H_m, the reduced stream of each modality; `graph`
-            (N, projection_size): H, the fused one.
+            `fused` (N, modalities * projection_size): x_m side by side; `context`, of the same size: H_m, the reduced
+            stream of each modality; `graph` (N, projection_size): H, the fused one.
         """
         features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
         seen = readable(present, self.config.absent_modality)
         attentions = {name: WholeDialogueAttention(batch.layout, None, keys=here) for name, here in seen.items()}
         place = self.place(batch)
-        streams = {
-            name: batch.layout.arrange(project(features[name]) + place) for name, project in self.projections.items()
-        }
+        placed = {name: project(features[name]) + place for name, project in self.projections.items()}
+        streams = {name: batch.layout.arrange(rows) for name, rows in placed.items()}
         reduced = {
             target: batch.layout.restore(self.reduce(target, streams, attentions)) for target in self.projections
         }
         return EmotionRecognitionOutput(
             features=torch.cat(list(features.values()), dim=-1),
+            fused=torch.cat(list(placed.values()), dim=-1),
             context=torch.cat(list(reduced.values()), dim=-1),
             graph=self.fuse(reduced, seen),
         )
@@ -170,15 +171,14 @@ class SDTForEmotionRecognition(SpeakerGraphClassifierMixin, SDTPreTrainedModel):
         self.sdt = SDTModel(config)
         self.classifier = nn.Linear(self.sdt.hidden_size, num_labels)
         names = list(config.modality_dims) if len(config.modality_dims) > 1 else []
-        self.students = nn.ModuleDict(
-            {
-                name: nn.Sequential(
-                    nn.ReLU(), Dropout(config.hidden_dropout_prob), nn.Linear(self.sdt.hidden_size, num_labels)
-                )
-                for name in names
-            }
-        )
+        self.students = nn.ModuleDict({name: self._student(num_labels) for name in names})
         self.post_init()
+
+    def _student(self, num_labels: int) -> nn.Sequential:
+        layers = OrderedDict[str, nn.Module](activation=nn.ReLU(), dropout=Dropout(self.config.hidden_dropout_prob))
+        # By this name fine-tuning on other labels knows what begins anew.
+        layers["classifier"] = nn.Linear(self.sdt.hidden_size, num_labels)
+        return nn.Sequential(layers)
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute the teacher's logits and the losses: the distillation without labels too."""

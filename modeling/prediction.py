@@ -123,11 +123,12 @@ class EmotionRecognitionMixin:
         was_training = self.training
         self.eval()
         try:
-            return [
-                prediction
-                for position, batch in _batches(dialogues, limit, _num_utterances)
-                for prediction in self._predict_batch(batch, position, processor, limit)
-            ]
+            with processor.one_notice():
+                return [
+                    prediction
+                    for position, batch in _batches(dialogues, limit, _num_utterances)
+                    for prediction in self._predict_batch(batch, position, processor, limit)
+                ]
         finally:
             self.train(was_training)
 
@@ -205,6 +206,8 @@ def _kept(utterance: Mapping[str, Any]) -> dict[str, Any]:
             path = medium.get("path") if isinstance(medium, Mapping) else medium
             values[key] = Path(path).name if isinstance(path, str | Path) else None  # nobody else has this folder
     true_label = values.pop("label", None)
+    if isinstance(true_label, Mapping):  # a table has every name in every row
+        true_label = {name: value for name, value in true_label.items() if value is not None} or None
     is_known = true_label is not None and not (isinstance(true_label, float) and true_label != true_label)
     kept = {key: value for key, value in values.items() if _is_scalar(value) and key != "scores"}
     return kept | ({"true_label": true_label} if is_known else {})

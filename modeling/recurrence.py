@@ -1,10 +1,11 @@
 """GRUs and LSTMs in one direction or both, on packed sequences, and as a scan under a compiler or in an export."""
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan
+from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
 
 
@@ -50,25 +51,15 @@ class PackedRNN(nn.RNNBase):
             getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
 
-        def gru(state: Tensor, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            from_input, here = inputs
-            # Padding leaves the state as it is: 0 before the last utterance, seen from behind.
-            state = torch.where(here, gru_step(from_input, functional.linear(state, weight_hh, bias_hh), state), state)
-            return state, state.clone()
-
-        def lstm(states: tuple[Tensor, Tensor], inputs: tuple[Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor], Tensor]:
-            (hidden, cell), (from_input, here) = states, inputs
-            gates = from_input + functional.linear(hidden, weight_hh, bias_hh)
-            into, forget, new, out = gates.chunk(4, dim=-1)
-            changed = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(new)
-            hidden = torch.where(here, torch.sigmoid(out) * torch.tanh(changed), hidden)
-            return (hidden, torch.where(here, changed, cell)), hidden.clone()
-
+        inputs = [functional.linear(steps, weight_ih, bias_ih), real]
+        if suffix:
+            inputs = [tensor.flip(0) for tensor in inputs]
         start = steps.new_zeros(steps.size(1), self.hidden_size)
-        inputs = (functional.linear(steps, weight_ih, bias_ih), real)
         if self.mode == "LSTM":
-            return scan(lstm, (start, start.clone()), inputs, reverse=suffix == "_reverse")[1]
-        return scan(gru, start, inputs, reverse=suffix == "_reverse")[1]
+            outputs = _outputs(_lstm_scan_step, [start, start.clone()], inputs, weight_hh, bias_hh)
+        else:
+            outputs = _outputs(_gru_scan_step, [start], inputs, weight_hh, bias_hh)
+        return outputs.flip(0) if suffix else outputs
 
 
 class PackedGRU(PackedRNN):
@@ -85,3 +76,37 @@ def gru_step(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
     update = torch.sigmoid(update + state_update)
     new = torch.tanh(new + torch.sigmoid(reset + state_reset) * state_new)
     return new + update * (state - new)
+
+
+def _outputs(
+    step: Callable[..., tuple[Tensor, ...]], start: list[Tensor], inputs: list[Tensor], weight: Tensor, bias: Tensor
+) -> Tensor:
+    """Every output (longest, B, size) after the states at the start (B, size)."""
+    if torch.compiler.is_dynamo_compiling():
+
+        def combine(states: list[Tensor], here: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+            *after, output = step(*states, *here, weight, bias)
+            return after, output
+
+        return scan(combine, start, inputs)[1]
+    # Elsewhere `scan` compiles itself, and forgets by that that no dialogue is empty.
+    return scan_op(step, start, inputs, additional_inputs=(weight, bias))[-1]
+
+
+def _gru_scan_step(
+    state: Tensor, from_input: Tensor, here: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The next state (B, size), and the same to be kept."""
+    # Padding leaves the state as it is: 0 before the last utterance, seen from behind.
+    state = torch.where(here, gru_step(from_input, functional.linear(state, weight, bias), state), state)
+    return state, state.clone()
+
+
+def _lstm_scan_step(
+    hidden: Tensor, cell: Tensor, from_input: Tensor, here: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The next states (B, size), and the hidden one to be kept; padding leaves them as they are."""
+    into, forget, new, out = (from_input + functional.linear(hidden, weight, bias)).chunk(4, dim=-1)
+    changed = torch.sigmoid(forget) * cell + torch.sigmoid(into) * torch.tanh(new)
+    hidden = torch.where(here, torch.sigmoid(out) * torch.tanh(changed), hidden)
+    return hidden, torch.where(here, changed, cell), hidden.clone()

@@ -24,20 +24,24 @@ def sentiment_of_name(label: str) -> int:
     return _SENTIMENTS.get(str(label).lower(), UNKNOWN)
 
 
-def sentiments_of(labels: Tensor, of_label: list[int]) -> Tensor:
+def sentiments_of(labels: Tensor, of_label: list[int], has_classes: bool = True) -> Tensor:
     """The sentiment of each utterance (N,) int64, -100 where it is unknown.
 
-    Several emotions have one only if they agree in it, and none at all is neutral. A value has that of its sign.
+    Several emotions have one only if they agree in it, and none at all is neutral. A value has that of its sign, and
+    several values have none.
 
     Args:
         labels: as the task has them.
         of_label: sentiment of each label.
+        has_classes: whether labels are emotions, not values.
     """
     if labels.is_floating_point() and labels.dim() == 1:
         return torch.where(labels.isnan(), UNKNOWN, labels.nan_to_num().sign().long() + NEUTRAL)
     table = torch.tensor(of_label, device=labels.device)
     if labels.dim() == 1:
         return torch.where(labels == IGNORED_LABEL, UNKNOWN, table.index_select(0, labels.clamp(min=0)))
+    if not has_classes:
+        return torch.full_like(labels[:, 0], UNKNOWN).long()
     there = labels.nan_to_num() > 0
     lowest = torch.where(there, table, len(table) + POSITIVE).amin(-1)
     highest = torch.where(there, table, UNKNOWN).amax(-1)

@@ -1,5 +1,7 @@
 """Sizes that depend on values, written so that `torch.compile` and `torch.export` keep them open without a break."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from torch import Tensor
 def as_number(value: Tensor, lowest: int, highest: int) -> int:
     """The value of a () tensor, which lies between two bounds."""
     with torch._dynamo.patch_dynamo_config(capture_scalar_outputs=True):
-        number = int(value.item())
+        number: Any = value.item()  # not `int(...)`, which would ask for the value while there is none
     torch._check(number >= lowest)
     torch._check(number <= highest)
     return number

@@ -32,6 +32,9 @@ _PITCHED_RANGE = 30.0
 # first convolutions of wav2vec 2.0 alone, and 30 seconds 200 MiB.
 _LONGEST_PIECE = 30.0
 
+# Steps of 10 ms from one frame of a sequence to the next.
+_STEPS_OF_SEQUENCE = 4
+
 # Frames of 10 ms that are counted at once: a minute.
 _FRAMES_AT_ONCE = 6000
 
@@ -48,7 +51,7 @@ class AudioExtractor(FeatureExtractor):
     def __init__(self, sampling_rate: int) -> None:
         self.sampling_rate = sampling_rate
 
-    def read(self, utterances: Sequence[Utterance]) -> Iterator[np.ndarray | DialogueError]:
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[np.ndarray | DialogueError]:
         shortest = round(_SHORTEST * self.sampling_rate)
         for waveform in waveforms_of_all(utterances, self.sampling_rate):
             assert waveform is not None, "the caller has looked for it"
@@ -69,7 +72,8 @@ class LogMelStatistics(AudioExtractor):
 
     Mean and standard deviation over time of 40 log-mel bands (80 numbers); mean, standard deviation and the range from
     the 5th to the 95th percentile of the loudness in dB (3) and of the pitch in semitones above 55 Hz, where there is
-    one (3); and the share of the time that has a pitch (1). Frames of 25 ms (pitch: 40 ms) every 10 ms.
+    one (3); and the share of the time that has a pitch (1). Frames of 25 ms (pitch: 40 ms) every 10 ms. As a sequence,
+    the 40 bands every 40 ms.
     """
 
     _bands, _step = 40, 160
@@ -89,6 +93,10 @@ class LogMelStatistics(AudioExtractor):
         semitones = 12 * np.log2(voiced / 55) if len(voiced) else np.zeros(1)
         parts = [bands.mean(0), bands.std(0), _spread(loudness), _spread(semitones), [len(voiced) / len(pitch)]]
         return np.concatenate(parts).astype(np.float32)
+
+    def encode_frames(self, waveform: np.ndarray) -> np.ndarray:
+        frames = _framed(waveform, 400, self._step)
+        return _in_parts(self._log_mel, frames[::_STEPS_OF_SEQUENCE]).astype(np.float32)
 
     def _log_mel(self, frames: np.ndarray) -> np.ndarray:
         power = np.abs(np.fft.rfft(frames * np.hanning(400), 512)) ** 2
@@ -170,22 +178,29 @@ class SpeechEncoder(AudioExtractor):
         super().__init__(self._inputs.sampling_rate)
         self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
 
-    @torch.inference_mode()
     def encode(self, waveform: np.ndarray) -> np.ndarray:
-        count = max(1, math.ceil(len(waveform) / self._longest))
-        means, lengths = zip(*map(self._mean_of, np.array_split(waveform, count)), strict=True)
+        pieces = [(frames.mean(0).cpu().numpy(), len(frames)) for frames in self._frames_of_pieces(waveform)]
+        means, lengths = zip(*pieces, strict=True)
         return np.average(means, axis=0, weights=lengths).astype(np.float32)
+
+    def encode_frames(self, waveform: np.ndarray) -> np.ndarray:
+        return torch.cat(list(self._frames_of_pieces(waveform))).cpu().numpy()
+
+    def _frames_of_pieces(self, waveform: np.ndarray) -> Iterator[torch.Tensor]:
+        count = max(1, math.ceil(len(waveform) / self._longest))
+        yield from map(self._frames_of, np.array_split(waveform, count))
 
     @property
     def _longest(self) -> int:
         """Samples of the longest piece that is read at once."""
         return round(_LONGEST_PIECE * self.sampling_rate)
 
-    def _mean_of(self, piece: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return the mean over time of a piece (samples,), and the number of frames that it is of."""
+    @torch.inference_mode()
+    def _frames_of(self, piece: np.ndarray) -> torch.Tensor:
+        """Encode a piece (samples,) as frames (T, size)."""
         inputs = self._inputs(piece, sampling_rate=self.sampling_rate, return_tensors="pt")
         frames = self._model(inputs[self._inputs.model_input_names[0]].to(self._model.device)).last_hidden_state[0]
         # Whisper reads a piece of a fixed length, mostly padding.
         if padded_to := getattr(self._inputs, "n_samples", None):
             frames = frames[: max(1, round(len(frames) * len(piece) / padded_to))]
-        return frames.mean(0).cpu().numpy(), len(frames)
+        return frames

@@ -12,22 +12,30 @@ OPENSMILE = "opensmile:"
 """Beginning of the names of openSMILE's feature sets."""
 
 Extracted = np.ndarray | DialogueError
-"""A vector (size,) float32, or the error that says what is wrong with the medium."""
+"""A vector (size,) or frames (T, size) float32, or the error that says what is wrong with the medium."""
 
 
 class FeatureExtractor:
-    """Turns utterances that have a modality into one vector each: it reads a medium, and encodes it."""
+    """Turns utterances that have a modality into one vector each, or a sequence: it reads a medium, and encodes it."""
 
     example: Utterance
     """An utterance that can be read."""
 
-    def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
-        """Yield one result per utterance, in order."""
-        for medium in self.read(utterances):
-            yield medium if isinstance(medium, DialogueError) else self._encoded(medium)
+    def __call__(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[Extracted]:
+        """Yield one result per utterance, in order.
 
-    def read(self, utterances: Sequence[Utterance]) -> Iterator[Any]:
-        """Yield the medium of each utterance, or the error that says why it cannot be read."""
+        Args:
+            frames: whether a result is a sequence of frames in place of one vector.
+        """
+        for medium in self.read(utterances, frames):
+            yield medium if isinstance(medium, DialogueError) else self._encoded(medium, frames)
+
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[Any]:
+        """Yield the medium of each utterance, or the error that says why it cannot be read.
+
+        Args:
+            frames: whether it is to become a sequence of frames.
+        """
         raise NotImplementedError
 
     def encode(self, medium: Any, /) -> np.ndarray:
@@ -38,9 +46,17 @@ class FeatureExtractor:
         """
         raise NotImplementedError
 
-    def _encoded(self, medium: Any) -> Extracted:
+    def encode_frames(self, medium: Any, /) -> np.ndarray:
+        """Return the frames (T, size) float32 of a medium, for a model that reads sequences.
+
+        Raises:
+            DialogueError: there is nothing to encode, or the extractor makes vectors alone.
+        """
+        raise DialogueError("is read as one vector by this extractor, which makes no sequences of frames")
+
+    def _encoded(self, medium: Any, frames: bool) -> Extracted:
         try:
-            return self.encode(medium)
+            return self.encode_frames(medium) if frames else self.encode(medium)
         except DialogueError as error:
             return error
         except (RuntimeError, MemoryError, ValueError, ArithmeticError, LookupError, TypeError) as error:

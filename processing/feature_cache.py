@@ -34,13 +34,19 @@ class FeatureCache:
         self._is_writable = True
         self._stamps: dict[str, str] = {}
 
-    def key(self, utterance: Utterance, modality: str, extractor: str) -> str | None:
-        """Return the name of an utterance's vector; None where a vector is not worth a file, or there is no medium."""
+    def key(self, utterance: Utterance, modality: str, extractor: str, frames: bool = False) -> str | None:
+        """Return the name of an utterance's vector; None where a vector is not worth a file, or there is no medium.
+
+        Args:
+            frames: whether it is the name of a sequence of frames.
+        """
         if extractor == "hashing":  # faster than reading a file
             return None
         if extractor not in self._stamps:
             self._stamps[extractor] = _stamp_of_folder(Path(extractor))
         digest = hashlib.sha256(f"{_READING}\0{modality}\0{extractor}\0{self._stamps[extractor]}\0".encode())
+        if frames:
+            digest.update(b"frames\0")
         if modality == "text":
             digest.update(str(utterance.get("text")).encode(errors="surrogatepass"))
         else:

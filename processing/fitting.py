@@ -14,6 +14,7 @@ from .modality_weights import measure_modality_weights
 from .packing_dialogues import encode_features
 from .standardization import feature_statistics
 from .summary import DialogueSummary
+from .usual_inputs import USUAL, distances
 
 
 def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +63,30 @@ def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Iter
             vector = get_features(utterance, modality, size, utterance_name(name, index))
             if vector is not None:
                 yield vector
+
+
+def learn_usual_inputs(
+    named: Sequence[NamedUtterances], dims: Mapping[str, int | None], statistics: Mapping[str, Any] | None
+) -> dict[str, dict[str, float]]:
+    """Learn how many utterances have each modality, and how far their vectors usually lie from the mean.
+
+    Args:
+        dims: modality -> size of its vectors; None for text that is read as tokens.
+        statistics: as from `learn_statistics`; without them, distances mean nothing.
+    """
+    total = sum(len(utterances) for _, utterances in named)
+    learnt = {}
+    for modality, size in dims.items():
+        if size is None:
+            count = sum(bool(utterance.get("text")) for _, utterances in named for utterance in utterances)
+            learnt[modality] = {"share": count / total}
+            continue
+        mean, std = ((statistics or {}).get(modality, {}).get(name) for name in ("mean", "std"))
+        given = [distances((vector - mean) / std) if mean else 0.0 for vector in _vectors(named, modality, size)]
+        learnt[modality] = {"share": len(given) / total}
+        if given and mean:
+            learnt[modality]["distance"] = float(np.quantile(np.array(given), USUAL))
+    return learnt
 
 
 def learn_weights(

@@ -39,7 +39,10 @@ def warn_of(failures: Sequence[ExtractionFailure]) -> None:
     if failures:
         more = f"; and {len(failures) - _NAMED_FAILURES} more" if len(failures) > _NAMED_FAILURES else ""
         listed = "; ".join(map(str, failures[:_NAMED_FAILURES]))
-        logger.warning("%d media cannot be read and are masked: %s%s", len(failures), listed, more)
+        media = (
+            "1 medium cannot be read and is" if len(failures) == 1 else f"{len(failures)} media cannot be read and are"
+        )
+        logger.warning("%s masked: %s%s", media, listed, more)
 
 
 def medium_of(utterance: Utterance, modality: str) -> Any | None:

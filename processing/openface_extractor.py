@@ -37,7 +37,7 @@ class OpenFaceStatistics(FeatureExtractor):
     without it, the one that is seen longest, and of several that are seen as long, the one that OpenFace is surest of.
     """
 
-    def read(self, utterances: Sequence[Utterance]) -> Iterator[Any]:
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[Any]:
         """Yield the frames of each utterance; a file of many is read once."""
         tables: dict[Source, Any] = {}
         for utterance in utterances:

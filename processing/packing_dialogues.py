@@ -77,6 +77,23 @@ def encode_features(
     return features, present
 
 
+def encode_modalities(
+    utterances: Sequence[Utterance],
+    sizes: Mapping[str, int],
+    name: str,
+    statistics: Mapping[str, Mapping[str, Sequence[float]]] | None,
+    weights: Mapping[str, float] | None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Gather the modalities that are read as vectors: modality -> features, and where which is present (n, 3) bool."""
+    features: dict[str, np.ndarray] = {}
+    mask = np.zeros((len(utterances), len(MODALITIES)), bool)
+    for modality, size in sizes.items():
+        learnt, weight = (statistics or {}).get(modality), (weights or {}).get(modality, 1.0)
+        features[modality], present = encode_features(utterances, modality, size, name, learnt, weight)
+        mask[:, MODALITIES.index(modality)] = present
+    return features, mask
+
+
 def encode_speakers(
     utterances: Sequence[Utterance],
     name: str,

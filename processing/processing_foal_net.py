@@ -1,4 +1,7 @@
-"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames."""
+"""`FoalNetProcessor`: utterances -> one padded batch of waveforms or frames.
+
+One file because streams, examples and padding follow each other: none of them is used elsewhere.
+"""
 
 import logging
 from collections import Counter
@@ -10,6 +13,7 @@ import numpy as np
 from transformers import BatchFeature
 
 from .dialogues import (
+    EXTRACTOR_KEYS,
     FEATURE_KEYS,
     FRAME_KEYS,
     MEDIA_KEYS,
@@ -18,12 +22,16 @@ from .dialogues import (
     DialogueError,
     NamedUtterances,
     Utterance,
+    name_utterances,
     utterance_name,
 )
+from .extractors import check_extractor
+from .feature_origin import check_origin, extractors_of
 from .frames import get_frames, pad_sequences
 from .media import MediaError, get_medium
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
+from .reading import read_dialogues
 from .summary import summarize_dialogues
 from .votes import encode_targets, join_targets
 from .waveforms import Waveform, normalize_loudness, waveforms_of_all
@@ -72,7 +80,8 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     - otherwise `audio_frames` (T, audio_dim);
     - `video_frames` (T, video_dim), and `text_frames` (T, text_dim) if the model has a text stream;
     - `audio_features`, `visual_features`, `text_features`, one vector per utterance, as one frame where there are no
-      frames.
+      frames;
+    - with extractors, `audio` and `video` of utterances that lack them: they become sequences of frames.
 
     All parameters are plain JSON and survive `save_pretrained` and `from_pretrained`.
 
@@ -86,6 +95,9 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         max_video_frames: longer sequences are cut (released: 180).
         label2id: class name -> index; needed for labels that are strings. With `problem_type="regression"` it names
             several values, such as valence and arousal.
+        audio_extractor: makes `audio_frames` of sound: `"logmel"`, or folder or Hub id of a speech encoder. None reads
+            waveforms or frames, as `audio_dim` says.
+        video_extractor: makes `video_frames` of videos: `"frame-statistics"`, or folder or Hub id of an image encoder.
         problem_type: as in transformers. By default a list is multi-label, a float is regression, as are floats by
             name, and the rest is single-label. Whole numbers are classes unless it says `"regression"`.
 
@@ -104,8 +116,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         max_video_frames: int = 180,
         label2id: dict[str, int] | None = None,
         problem_type: str | None = None,
+        audio_extractor: str | None = None,
+        video_extractor: str | None = None,
     ) -> None:
         super().__init__(label2id, problem_type)
+        self.audio_extractor = audio_extractor
+        self.video_extractor = video_extractor
         self.audio_dim = audio_dim
         self.video_dim = video_dim
         self.text_dim = text_dim
@@ -117,6 +133,13 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         self._check_least(least | ({} if audio_dim is None else {"audio_dim": 0}))
         if not max_audio_seconds > 0:
             raise ValueError(f"max_audio_seconds must be above 0, got {max_audio_seconds!r}")
+        for modality, extractor in self.extractors.items():
+            check_extractor(modality, extractor)
+
+    @property
+    def extracts_frames(self) -> bool:
+        """As in the base class: sequences."""
+        return True
 
     @property
     def reads_waveforms(self) -> bool:
@@ -170,7 +193,16 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         Raises:
             DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
         """
-        summary = summarize_dialogues(dialogues, parameters.get("problem_type"))
+        dialogue_list = read_dialogues(dialogues)
+        known = extractors_of(dialogue_list)
+        extractors = {
+            key: parameters.get(key, known.get(name)) for name, key in EXTRACTOR_KEYS.items() if name != "text"
+        }
+        reader = cls(**extractors)
+        check_origin(dialogue_list, reader.extractors)
+        filled = reader._with_features(name_utterances(dialogue_list), reader.extractors.keys())
+        read = [{**dialogue, "utterances": own} for dialogue, (_, own) in zip(dialogue_list, filled, strict=True)]
+        summary = summarize_dialogues(read, parameters.get("problem_type"))
         audio_dim = summary.size_of_frames("audio") or (None if summary.num_waveforms else 0)
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
@@ -178,7 +210,12 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             "label2id": summary.label2id,
             "problem_type": summary.problem_type,
         }
-        processor = cls(**(inferred | parameters))
+        made = inferred | extractors | parameters
+        if not made["audio_dim"]:
+            made["audio_extractor"] = None
+        if not made["video_dim"]:
+            made["video_extractor"] = None
+        processor = cls(**made)
         if not processor.reads_anything:
             raise DialogueError(
                 "no utterance has audio, audio_frames or video_frames (or audio_features or visual_features); "
@@ -221,6 +258,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return super().__call__(cast("Any", dialogues), return_tensors, return_labels)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedUtterance]:
+        named = self._with_features(named, [modality for modality, dim in self.dims.items() if dim is not None])
         cuts = Cuts()
         encoded = [
             example
@@ -331,7 +369,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return [
             given
             if (dim := self.dims[given.modality]) is None
-            else replace(given, keys=(FRAME_KEYS[given.modality],), size=f"frames × {dim}")
+            else replace(given, keys=(*given.keys[:-1], FRAME_KEYS[given.modality]), size=f"frames × {dim}")
             for given in super().describe_inputs(config)
         ]
 
@@ -344,12 +382,16 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         return [f"Videos are read up to {self.max_video_frames} frames."] if self.video_dim else []
 
     def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
-        return {
-            MEDIA_KEYS[modality] if dim is None else FRAME_KEYS[modality]: (
-                made_up_sound(rng, self.sampling_rate) if dim is None else rng.normal(size=(_EXAMPLE_FRAMES, dim))
-            )
-            for modality, dim in self._streams.items()
-        }
+        extracted = super()._example_inputs(rng) if self.extractors else {}
+        inputs: dict[str, Any] = {}
+        for modality, dim in self._streams.items():
+            if dim is None:
+                inputs["audio"] = made_up_sound(rng, self.sampling_rate)
+            elif modality in self.extractors:
+                inputs[MEDIA_KEYS[modality]] = extracted[MEDIA_KEYS[modality]]
+            else:
+                inputs[FRAME_KEYS[modality]] = rng.normal(size=(_EXAMPLE_FRAMES, dim))
+        return inputs
 
 
 @dataclass

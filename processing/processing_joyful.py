@@ -4,7 +4,6 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Self
 
-import numpy as np
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
 
 from .dialogues import (
@@ -20,19 +19,19 @@ from .dialogues import (
     most_speakers,
     name_utterances,
 )
-from .extractors import check_extractor, pinned
-from .feature_extraction import add_features, needed_extractors, refuse_raw_media
+from .extractors import check_extractor
+from .feature_extraction import refuse_raw_media
 from .feature_origin import check_origin, extractors_of
-from .fitting import infer_parameters, learn_statistics, learn_weights
+from .fitting import infer_parameters, learn_statistics, learn_usual_inputs, learn_weights
 from .graph import check_speaker_ids, describe_graph, num_relations
-from .media_failures import warn_of
 from .modality_weights import check_weights, describe_weights
-from .packing_dialogues import EncodedDialogue, encode_features, encode_speakers, join_dialogues, pack_dialogues
+from .packing_dialogues import EncodedDialogue, encode_modalities, encode_speakers, join_dialogues, pack_dialogues
 from .processor_base import EmotionRecognitionProcessor
 from .reading import read_dialogues
 from .standardization import check_statistics
 from .summary import summarize_dialogues
 from .tokens import DEFAULT_MAX_LENGTH, tokenize
+from .usual_inputs import check_usual
 from .votes import encode_targets
 
 
@@ -62,6 +61,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             standardised with it. None leaves them as they are.
         modality_weights: modality -> factor of its standardised features, learnt by `from_dialogues` from how much
             each modality tells of the labels, see `modality_weights.py`. None weighs all modalities alike.
+        usual_inputs: what `fit` learns of the training utterances; inputs unlike it are told of (`usual_inputs.py`).
         text_extractor: `"hashing"`, or folder or Hub id of a text encoder; None reads features only. Extractors
             are loaded when first needed, and a Hub id is saved with the commit that it stood for.
         audio_extractor: `"logmel"`, `"opensmile:eGeMAPSv02"` and the like, or folder or Hub id of a speech encoder.
@@ -89,6 +89,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         problem_type: str | None = None,
         feature_statistics: dict[str, dict[str, list[float]]] | None = None,
         modality_weights: dict[str, float] | None = None,
+        usual_inputs: dict[str, dict[str, float]] | None = None,
         text_extractor: str | None = None,
         audio_extractor: str | None = None,
         video_extractor: str | None = None,
@@ -106,6 +107,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         self.speaker_to_id = speaker_to_id
         self.feature_statistics = feature_statistics
         self.modality_weights = modality_weights
+        self.usual_inputs = usual_inputs
         self.text_extractor = text_extractor
         self.audio_extractor = audio_extractor
         self.video_extractor = video_extractor
@@ -135,26 +137,20 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         check_speaker_ids(self.speaker_to_id or {}, self._most_speakers)
         check_statistics(self.feature_statistics or {}, {name: getattr(self, f"{name}_dim") for name in MODALITIES})
         check_weights(self.modality_weights or {})
+        check_usual(self.usual_inputs or {})
         for modality, extractor in self.extractors.items():
             check_extractor(modality, extractor)
 
     @property
     def dims(self) -> dict[str, int | None]:
         """As in the base class; None for text that is read as tokens."""
-        dims: dict[str, int | None] = dict(self._vector_sizes)
-        return dims if self.text_tokenizer is None else {"text": None, **dims}
+        return {**({} if self.text_tokenizer is None else {"text": None}), **self._vector_sizes}
 
     @property
     def _vector_sizes(self) -> dict[str, int]:
         """Modality -> size of its vectors, for the modalities that are read as vectors."""
         sizes = {modality: getattr(self, f"{modality}_dim") for modality in MODALITIES}
         return {modality: size for modality, size in sizes.items() if size}
-
-    @property
-    def extractors(self) -> dict[str, str]:
-        """As in the base class."""
-        named = {modality: getattr(self, key) for modality, key in EXTRACTOR_KEYS.items()}
-        return {modality: extractor for modality, extractor in named.items() if extractor is not None}
 
     @property
     def reads_media(self) -> bool:
@@ -181,7 +177,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @classmethod
     def get_attributes(cls) -> list[str]:
-        """Return nothing: transformers demands what it finds here in every checkpoint; the tokenizer is optional."""
+        """Nothing: transformers demands what it finds here in every checkpoint; the tokenizer is optional."""
         return []
 
     @classmethod
@@ -231,20 +227,22 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         for modality, extractor in reader.extractors.items():
             made[EXTRACTOR_KEYS[modality]] = extractor if made[f"{modality}_dim"] else None
         processor = cls(**made)
+        named, sizes = name_utterances(dialogue_list), processor._vector_sizes
         if "feature_statistics" not in parameters:
-            named, sizes = name_utterances(dialogue_list), processor._vector_sizes
             processor.feature_statistics = learn_statistics(named, sizes)
             if "modality_weights" not in parameters and len(sizes) > 1:
                 processor.modality_weights = learn_weights(
                     named, sizes, processor.feature_statistics, processor.problem_type, processor.label2id
                 )
+        if "usual_inputs" not in parameters:
+            processor.usual_inputs = learn_usual_inputs(named, processor.dims, processor.feature_statistics)
         return processor
 
     @classmethod
     def published_parameters(cls, dialogues: Iterable[Dialogue]) -> dict[str, Any]:
         """Return the published relations, with room for these dialogues; the papers weigh all modalities alike."""
-        most = max(2, most_speakers(dialogues))
-        return {"relation_scheme": "speaker_pair", "max_speakers": most, "modality_weights": None}
+        relations = {"relation_scheme": "speaker_pair", "max_speakers": max(2, most_speakers(dialogues))}
+        return relations | {"modality_weights": None}
 
     def model_kwargs(self) -> dict[str, Any]:
         """Return what a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
@@ -254,8 +252,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         shared: dict[str, Any] = {f"{modality}_dim": getattr(self, f"{modality}_dim") for modality in MODALITIES}
         if self.text_tokenizer is not None:
             del shared["text_dim"]
-        shared |= {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
-        return shared | super().model_kwargs()
+        relations = {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
+        return shared | relations | super().model_kwargs()
 
     def fit(self, dialogues: Dialogue | Iterable[Dialogue]) -> Self:
         """Learn each modality's mean and standard deviation from the training dialogues.
@@ -264,19 +262,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """
         dialogue_list = as_dialogue_list(dialogues)
         check_origin(dialogue_list, self.extractors)
-        extracted = self._extracted(dialogue_list, self._vector_sizes)
-        self.feature_statistics = learn_statistics(name_utterances(extracted), self._vector_sizes)
+        named = name_utterances(self._extracted(dialogue_list, self._vector_sizes))
+        self.feature_statistics = learn_statistics(named, self._vector_sizes)
+        self.usual_inputs = learn_usual_inputs(named, self.dims, self.feature_statistics)
         return self
-
-    def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
-        """Add to the Hub ids of these extractors the commits that they stand for today, where there is none yet.
-
-        Raises:
-            DialogueError: there is no such extractor.
-        """
-        for modality in modalities:
-            if modality in self.extractors:
-                setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
 
     def _extracted(self, dialogues: Sequence[Dialogue], modalities: Collection[str]) -> Sequence[Dialogue]:
         """Return the dialogues with features of these modalities in place of raw media."""
@@ -286,30 +275,6 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return [
             {**dialogue, "utterances": utterances} for dialogue, (_, utterances) in zip(dialogues, filled, strict=True)
         ]
-
-    def _with_features(
-        self, named: Sequence[NamedUtterances], modalities: Collection[str]
-    ) -> Sequence[NamedUtterances]:
-        """Return the utterances with features of these modalities where they have raw media; warn of what fails."""
-        needed = needed_extractors(named, self.extractors) & set(modalities)
-        if not needed:
-            return named
-        self.pin_extractors(needed)
-        filled, failures = add_features(named, {modality: self.extractors[modality] for modality in needed})
-        warn_of(failures)
-        return filled
-
-    def encode(
-        self, dialogues: Dialogue | Iterable[Dialogue], return_labels: bool = True, first_position: int = 0
-    ) -> list[EncodedDialogue]:
-        """As in every processor; raw media are read where there are extractors.
-
-        Raises:
-            DialogueError: bad input, or features of another extractor than this processor's.
-        """
-        dialogue_list = as_dialogue_list(dialogues)
-        check_origin(dialogue_list, self.extractors, first_position)
-        return super().encode(dialogue_list, return_labels, first_position)
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
         named = self._with_features(named, self._vector_sizes)
@@ -322,7 +287,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """As in the base class: a dialogue of this utterance only, whose speaker has the id of the whole dialogue."""
         begins = not speakers
         named = [(name, get_utterances({"utterances": [utterance]}, name))]
-        ((_, utterances),) = self._with_features(named, self._vector_sizes)
+        [(_, utterances)] = self._with_features(named, self._vector_sizes)
         encoded = self._encode_dialogue(name, utterances, None, speakers)
         if begins and not encoded.modality_mask.any():
             refuse_raw_media(named, self._vector_sizes, self.extractors)
@@ -335,13 +300,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def _encode_dialogue(
         self, name: str, utterances: Sequence[Utterance], problem_type: str | None, speakers: dict[str, int]
     ) -> EncodedDialogue:
-        features: dict[str, np.ndarray] = {}
-        modality_mask = np.zeros((len(utterances), len(MODALITIES)), bool)
-        for modality, size in self._vector_sizes.items():
-            statistics = (self.feature_statistics or {}).get(modality)
-            weight = (self.modality_weights or {}).get(modality, 1.0)
-            features[modality], present = encode_features(utterances, modality, size, name, statistics, weight)
-            modality_mask[:, MODALITIES.index(modality)] = present
+        features, modality_mask = encode_modalities(
+            utterances, self._vector_sizes, name, self.feature_statistics, self.modality_weights
+        )
         tokens = None
         if self.text_tokenizer is not None and self.text_max_length is not None:
             tokens = tokenize(utterances, self.text_tokenizer, self.text_max_length, name)
@@ -396,5 +357,4 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         return sentences
 
     def _example_speakers(self) -> Sequence[str]:
-        speakers = list(self.speaker_to_id or super()._example_speakers())
-        return speakers[: self.max_speakers] if self.relation_scheme == "speaker_pair" else speakers
+        return list(self.speaker_to_id or super()._example_speakers())[: self._most_speakers]

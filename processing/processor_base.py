@@ -1,7 +1,8 @@
 """The base of all processors: labels, the way from dialogues to a batch, and words for people."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,20 +12,26 @@ import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
 from .dialogues import (
+    EXTRACTOR_KEYS,
     FEATURE_KEYS,
     MEDIA_KEYS,
+    MODALITIES,
     Dialogue,
     DialogueError,
     NamedUtterances,
     Utterance,
+    as_dialogue_list,
     get_utterances,
-    iterate_dialogues,
     name_utterances,
 )
 from .extractor_base import OPENSMILE, describe_extractor
+from .extractors import pinned
+from .feature_extraction import add_features, needed_extractors
+from .feature_origin import check_origin
 from .known_keys import warn_of_unknown_keys
 from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_problem_type, known_labels
-from .media_failures import ExtractionFailure
+from .media_failures import ExtractionFailure, warn_of
+from .usual_inputs import InputCounts, warn_of_unusual
 
 
 class EncodedExample:
@@ -86,6 +93,8 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     # No special tokens: the Trainer asks the tokenizer of every processor for them.
     tokenizer: Any = SimpleNamespace(eos_token_id=None, bos_token_id=None, pad_token_id=None)
 
+    _counts: InputCounts | None = None
+
     pusher: Callable[..., Any] | None = None
     """Called by `push_to_hub`; `joyful_hf` sets its `push_processor` here. None does as transformers does."""
 
@@ -124,7 +133,36 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     @property
     def extractors(self) -> dict[str, str]:
         """Modality -> name of the extractor that makes its features from raw media, where there is one."""
-        return {}
+        named = {modality: getattr(self, key, None) for modality, key in EXTRACTOR_KEYS.items()}
+        return {modality: extractor for modality, extractor in named.items() if extractor is not None}
+
+    @property
+    def extracts_frames(self) -> bool:
+        """Whether extractors make sequences of frames, not one vector per utterance."""
+        return False
+
+    def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
+        """Add to the Hub ids of these extractors the commits that they stand for today, where there is none yet.
+
+        Raises:
+            DialogueError: there is no such extractor.
+        """
+        for modality in modalities:
+            if modality in self.extractors:
+                setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
+
+    def _with_features(
+        self, named: Sequence[NamedUtterances], modalities: Collection[str]
+    ) -> Sequence[NamedUtterances]:
+        """Return the utterances with features of these modalities where they have raw media; warn of what fails."""
+        needed = needed_extractors(named, self.extractors, self.extracts_frames) & set(modalities)
+        if not needed:
+            return named
+        self.pin_extractors(needed)
+        extractors = {modality: self.extractors[modality] for modality in needed}
+        filled, failures = add_features(named, extractors, frames=self.extracts_frames)
+        warn_of(failures)
+        return filled
 
     @property
     def reads_media(self) -> bool | None:
@@ -309,8 +347,13 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
         Returns:
             A list of `EncodedExample`, which hold the utterances in their order.
+
+        Raises:
+            DialogueError: bad input, or features of another extractor than this processor's.
         """
-        return self.encode_named(name_utterances(iterate_dialogues(dialogues), first_position), return_labels)
+        dialogue_list = as_dialogue_list(dialogues)
+        check_origin(dialogue_list, self.extractors, first_position)
+        return self.encode_named(name_utterances(dialogue_list, first_position), return_labels)
 
     def encode_named(self, named: Sequence[NamedUtterances], return_labels: bool) -> list[Any]:
         """Encode utterances that have been checked, each dialogue's after the name that messages call it by."""
@@ -319,7 +362,26 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         problem_type = None
         if return_labels:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
-        return self._encode(named, problem_type)
+        encoded = self._encode(named, problem_type)
+        with self.one_notice() as counts:
+            counts.add(encoded, getattr(self, "modality_weights", None))
+        return encoded
+
+    @contextmanager
+    def one_notice(self) -> Generator[InputCounts, None, None]:
+        """Tell at the end of the block, of all that is encoded in it, what is unlike the training set.
+
+        A block inside another one leaves it to that; where there is none, each call of `encode` tells for itself.
+        """
+        if self._counts is not None:
+            yield self._counts
+            return
+        self._counts = InputCounts(getattr(self, "usual_inputs", None) or {})
+        try:
+            yield self._counts
+            warn_of_unusual(self._counts)
+        finally:
+            self._counts = None
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[Any]:
         """Encode checked utterances; without a problem type, labels are left out."""

@@ -80,9 +80,13 @@ class DialogueSummary:
         if self.num_waveforms:
             parts.append(f"audio: in {self.num_waveforms}")
         return (
-            f"{self.num_dialogues} dialogues, {self.num_utterances} utterances, "
-            f"up to {self.max_speakers} speakers, {', '.join(parts)}"
+            f"{_counted(self.num_dialogues, 'dialogue')}, {_counted(self.num_utterances, 'utterance')}, "
+            f"up to {_counted(self.max_speakers, 'speaker')}, {', '.join(parts)}"
         )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(sizes: dict[str, int], counts: dict[str, int]) -> str:

@@ -33,7 +33,10 @@ class TextExtractor(FeatureExtractor):
 
     example = {"text": "a"}
 
-    def __call__(self, utterances: Sequence[Utterance]) -> Iterator[Extracted]:
+    def __call__(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[Extracted]:
+        if frames:
+            yield from super().__call__(utterances, frames)
+            return
         texts = [utterance["text"] for utterance in utterances]
         vectors = iter(self.encode([text for text in texts if isinstance(text, str)]))
         for text in texts:

@@ -18,6 +18,8 @@ from .optional_imports import import_optional
 
 NUM_FRAMES = 8
 """Number of pictures of an utterance, spread evenly over its time."""
+NUM_FRAMES_OF_SEQUENCE = 16
+"""The same where each picture becomes a frame of a sequence."""
 
 
 class VideoExtractor(FeatureExtractor):
@@ -25,13 +27,18 @@ class VideoExtractor(FeatureExtractor):
 
     example = {"video": np.zeros((1, 64, 64, 3), np.uint8)}
 
-    def read(self, utterances: Sequence[Utterance]) -> Iterator[np.ndarray | DialogueError]:
-        pictures = pictures_of_all([each for each in utterances if not is_table(each["video"])], NUM_FRAMES)
+    def read(self, utterances: Sequence[Utterance], frames: bool = False) -> Iterator[np.ndarray | DialogueError]:
+        count = NUM_FRAMES_OF_SEQUENCE if frames else NUM_FRAMES
+        pictures = pictures_of_all([each for each in utterances if not is_table(each["video"])], count)
         for utterance in utterances:
             yield _no_video(utterance) if is_table(utterance["video"]) else next(pictures)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
         """Turn pictures (pictures, height, width, 3) uint8 into a vector (size,) float32."""
+        raise NotImplementedError
+
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+        """Turn each of the pictures (pictures, height, width, 3) uint8 into a frame (pictures, size) float32."""
         raise NotImplementedError
 
 
@@ -44,21 +51,38 @@ class FrameStatistics(VideoExtractor):
 
     Over a grid of 8 x 8 cells, from the top left on: the mean brightness, its standard deviation within the cell, and
     how much a cell's brightness changes from one picture to the next (64 numbers each); and the mean and standard
-    deviation of red, green and blue (6). From 0 to 1.
+    deviation of red, green and blue (6). From 0 to 1. A frame has those of one picture, without changes, and the mean
+    and deviation of its brightness as a whole (136).
     """
 
     _grid = (8, 8)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
-        colours = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
-        grey = colours.mean(1, keepdim=True)
-        brightness = adaptive_avg_pool2d(grey, self._grid)
-        variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
-        change = brightness.diff(dim=0).abs()
-        cells = [brightness.mean(0), variance.clamp(min=0).sqrt().mean(0), change.mean(0)]
+        colours = _colours(pictures)
+        brightness, deviation = self._cells(colours)
+        cells = [brightness.mean(0), deviation.mean(0), brightness.diff(dim=0).abs().mean(0)]
         return torch.cat(
             [*(cell.flatten() for cell in cells), colours.mean((0, 2, 3)), colours.std((0, 2, 3))]
         ).numpy()
+
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+        colours = _colours(pictures)
+        cells = [cell.flatten(1) for cell in self._cells(colours)]
+        grey = colours.mean(1).flatten(1)
+        whole = torch.stack([grey.mean(-1), grey.std(-1)], dim=-1)
+        return torch.cat([*cells, colours.mean((2, 3)), colours.std((2, 3)), whole], dim=-1).numpy()
+
+    def _cells(self, colours: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean and the standard deviation of the brightness of each cell, (pictures, 1, 8, 8)."""
+        grey = colours.mean(1, keepdim=True)
+        brightness = adaptive_avg_pool2d(grey, self._grid)
+        variance = adaptive_avg_pool2d(grey**2, self._grid) - brightness**2
+        return brightness, variance.clamp(min=0).sqrt()
+
+
+def _colours(pictures: np.ndarray) -> Tensor:
+    """Return pictures (pictures, height, width, 3) uint8 as (pictures, 3, height, width) from 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 class ImageEncoder(VideoExtractor):
@@ -77,10 +101,16 @@ class ImageEncoder(VideoExtractor):
         self._inputs: Any = AutoImageProcessor.from_pretrained(name, revision=revision)
         self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
 
-    @torch.inference_mode()
     def encode(self, pictures: np.ndarray) -> np.ndarray:
+        return self._encode(pictures).mean(0).cpu().numpy()
+
+    def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
+        return self._encode(pictures).cpu().numpy()
+
+    @torch.inference_mode()
+    def _encode(self, pictures: np.ndarray) -> Tensor:
         pixels = self._inputs(list(pictures), return_tensors="pt")["pixel_values"].to(self._model.device)
-        return self._vectors(pixels).mean(0).cpu().numpy()
+        return self._vectors(pixels)
 
     def _vectors(self, pixels: Tensor) -> Tensor:
         """Encode pictures (B, channels, height, width) as vectors (B, size)."""

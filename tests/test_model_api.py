@@ -1,8 +1,25 @@
-"""What users of transformers expect of a model: ideas of its model test suite, over every family."""
+"""What users of transformers expect of a model: ideas of its model test suite, over every family.
+
+Elsewhere: saving and loading to the bit, Auto classes, independence of batch-mates, determinism, problem types,
+compiling and mixed precision in `test_invariants`; export in `inference/test_export`; another number of labels in
+`training/test_fine_tuning`; devices in `accelerator`; DDP and FSDP2 in `training`.
+
+| Of transformers' suite, not here | Because |
+|---|---|
+| generation, caches, sliding windows, 4-d masks | no model generates, and none takes masks of attention |
+| tied weights, output embeddings | no model ties weights, and none has a head over tokens |
+| `inputs_embeds` | texts are tokens or vectors; features are what embeddings are elsewhere |
+| chunked feed-forward, head pruning, TorchScript | transformers 5 has none of them for its own models either |
+| flash and flex attention | they take no bias; inner encoders may use them |
+| offload, `DataParallel`, tensor parallelism | only an inner encoder is large, and FSDP2 shares it |
+| renamed weights of older checkpoints | there are none; the one change of a shape is tested below |
+| features of images and text (`get_image_features`) | models read features that extractors make |
+"""
 
 import copy
 import inspect
 import logging
+import pickle
 
 import pytest
 import torch
@@ -58,6 +75,13 @@ class TestOutputs:
         model.config.output_hidden_states = True
         assert model(**batch).hidden_states is not None
         assert model(**batch, output_hidden_states=False).hidden_states is None
+
+    def test_the_last_hidden_state_has_gradients(self, made):
+        model, batch = made
+        output = model(**batch, output_hidden_states=True)
+        output.hidden_states[-1].retain_grad()
+        output.loss.backward()
+        assert output.hidden_states[-1].grad.abs().sum() > 0
 
     def test_attentions_are_those_of_the_graph(self, made):
         model, batch = made
@@ -175,7 +199,124 @@ class TestTokens:
         torch.testing.assert_close(loaded(**batch).logits, expected, **EXACT)
 
 
+class TestLoading:
+    @pytest.fixture
+    def saved(self, made, tmp_path):
+        model, batch = made
+        model.save_pretrained(tmp_path)
+        with torch.no_grad():
+            return model.eval(), batch, tmp_path, model(**batch).logits
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+    def test_in_half_precision(self, saved, dtype):
+        model, batch, folder, expected = saved
+        loaded = type(model).from_pretrained(folder, dtype=dtype)
+        assert loaded.dtype == loaded.config.dtype == dtype
+        with torch.no_grad():
+            output = loaded(**batch)
+        assert output.logits.dtype == dtype
+        assert output.loss.dtype == torch.float32
+        torch.testing.assert_close(output.logits.float(), expected, rtol=0.05, atol=0.05)
+
+    def test_a_step_in_half_precision_is_finite(self, made):
+        model, batch = made
+        model.to(torch.bfloat16)
+        assert all(gradient.isfinite().all() for gradient in gradients(model, batch).values())
+
+    @pytest.mark.parametrize("where", ["auto", {"": "cpu"}], ids=["auto", "named"])
+    def test_with_a_device_map(self, saved, where):
+        model, batch, folder, expected = saved
+        with torch.no_grad():
+            assert torch.equal(type(model).from_pretrained(folder, device_map=where)(**batch).logits, expected)
+
+    @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+    def test_with_an_attention_implementation(self, saved, implementation):
+        model, batch, folder, expected = saved
+        loaded = type(model).from_pretrained(folder, attn_implementation=implementation)
+        inner = [part.config for part in loaded.modules() if hasattr(part, "config")]
+        assert {config._attn_implementation for config in inner} == {implementation}
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(**batch).logits, expected)
+
+    def test_from_weights_in_memory(self, saved):
+        model, batch, _, expected = saved
+        loaded = type(model).from_pretrained(None, config=model.config, state_dict=copy.deepcopy(model.state_dict()))
+        with torch.no_grad():
+            assert torch.equal(loaded(**batch).logits, expected)
+
+    def test_a_copy_and_a_pickle_are_the_same_model(self, saved):
+        model, batch, _, expected = saved
+        again = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+        with torch.no_grad():
+            assert torch.equal(again(**batch).logits, expected)
+
+    def test_a_bare_model_lacks_the_heads_alone(self, saved, tmp_path):
+        model, batch, folder, expected = saved
+        bare, report = type(model.base_model).from_pretrained(folder, output_loading_info=True)
+        assert not report["missing_keys"]
+        bare.save_pretrained(tmp_path / "bare")
+        loaded, report = type(model).from_pretrained(tmp_path / "bare", output_loading_info=True)
+        heads = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
+        assert set(report["missing_keys"]) == heads
+        assert not report["unexpected_keys"]
+        whole = {name: tensor for name, tensor in model.state_dict().items() if name in heads}
+        loaded.load_state_dict(whole, strict=False)
+        with torch.no_grad():
+            assert torch.equal(loaded.eval()(**batch).logits, expected)
+
+    def test_missing_weights_are_drawn_as_those_of_a_fresh_model(self, made, tmp_path):
+        model, _ = made
+        model.config.save_pretrained(tmp_path)
+        save_file({"nothing": torch.zeros(1)}, tmp_path / "model.safetensors", {"format": "pt"})
+        loaded, fresh = type(model).from_pretrained(tmp_path), type(model)(model.config)
+        for name, tensor in fresh.state_dict().items():
+            if tensor.is_floating_point() and tensor.numel() >= 64:
+                drawn = loaded.state_dict()[name]
+                assert drawn.isfinite().all(), name
+                assert drawn.std() == pytest.approx(float(tensor.std()), rel=0.5, abs=1e-6), name
+
+    def test_weights_of_another_size_are_refused_or_begin_anew(self, saved):
+        model, batch, folder, _ = saved
+        with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
+            type(model).from_pretrained(folder, num_labels=3)
+        loaded = type(model).from_pretrained(folder, num_labels=3, ignore_mismatched_sizes=True)
+        del batch["labels"]
+        assert loaded(**batch, return_loss=False).logits.size(1) == 3
+
+    def test_it_can_be_made_without_memory(self, made):
+        model, _ = made
+        with torch.device("meta"):
+            empty = type(model)(model.config)
+        assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == {
+            name: tensor.shape for name, tensor in model.state_dict().items()
+        }
+
+
 class TestParameters:
+    def test_their_number_and_their_names(self, made):
+        model, _ = made
+        assert model.num_parameters() == sum(parameter.numel() for parameter in model.parameters())
+        assert model.num_parameters(only_trainable=True) <= model.num_parameters()
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            assert model.get_parameter_or_buffer(name) is tensor
+
+    def test_every_tensor_is_a_parameter_or_a_buffer(self, made):
+        """Any other would stay behind when the model is moved."""
+        model, batch = made
+        model(**batch)
+        loose = [
+            f"{name}.{key}"
+            for name, module in model.named_modules()
+            for key, value in vars(module).items()
+            if isinstance(value, torch.Tensor)
+        ]
+        assert loose == []
+
+    def test_none_is_shared(self, made):
+        model, _ = made
+        places = [parameter.data_ptr() for parameter in model.parameters() if parameter.numel()]
+        assert len(places) == len(set(places))
+
     def test_none_is_without_dimensions(self, made):
         """FSDP2 refuses them."""
         model, _ = made
@@ -239,3 +380,53 @@ def test_an_adapter_in_a_frozen_encoder_trains_and_comes_back(tmp_path):
     batch = processor(make_dialogues(), return_tensors="pt")
     loaded = peft.PeftModel.from_pretrained(base, tmp_path).eval()
     assert torch.equal(loaded(**batch).logits, adapted.eval()(**batch).logits)
+
+
+@pytest.mark.parametrize("by_trainer", [True, False], ids=["by-the-trainer", "by-peft"])
+def test_an_adapter_brings_its_calibration_and_its_statistics(tmp_path, by_trainer):
+    """The classifier alone is trained whole; batch normalisation counts on, in layers that learn nothing."""
+    peft = pytest.importorskip("peft")
+    (case,) = (case for case in FAMILY_CASES if case.name == "joyful-released")
+    model, processor = case.make(make_dialogues())
+    base = copy.deepcopy(model)
+    settings = peft.LoraConfig(target_modules=r".*projections.*text", modules_to_save=["classifier"])
+    adapted = peft.get_peft_model(model, settings)
+    args = JoyfulTrainingArguments(
+        str(tmp_path), max_steps=2, eval_strategy="no", load_best_model_at_end=False, save_strategy="no", use_cpu=True
+    )
+    trainer = JoyfulTrainer(adapted, args, train_dataset=make_dialogues(), processing_class=processor)
+    trainer.train()
+    assert trainer.calibrate(make_dialogues((3, 8))) != 1
+    statistics = [name for name, _ in adapted.named_buffers() if name.endswith("running_mean")]
+    assert statistics
+    assert all(not torch.equal(adapted.state_dict()[name], peft_free(base, name)) for name in statistics)
+    save = trainer.save_model if by_trainer else adapted.save_pretrained
+    save(tmp_path / "adapter")
+    loaded = peft.PeftModel.from_pretrained(base, tmp_path / "adapter")
+    assert loaded.predict(make_dialogues(), processor) == adapted.predict(make_dialogues(), processor)
+    assert loaded.config.calibration_temperature == adapted.config.calibration_temperature
+
+
+def peft_free(model, name: str) -> torch.Tensor:
+    """A tensor of the model below, by its name in the one with an adapter."""
+    return model.state_dict()[name.removeprefix("base_model.model.")]
+
+
+class TestVotes:
+    def test_a_unanimous_vote_is_learnt_as_the_label_is(self, family):
+        dialogues = make_dialogues()
+        model, processor = family.make(dialogues)
+        for utterance in (utterance for dialogue in dialogues for utterance in dialogue["utterances"]):
+            utterance["label"] = utterance["label"] and {utterance["label"]: 3}
+        of_votes = processor(dialogues, return_tensors="pt")
+        of_labels = processor(make_dialogues(), return_tensors="pt")
+        assert torch.equal(of_votes["labels"], of_labels["labels"])
+        first, second = gradients(model, of_votes), gradients(model, of_labels)
+        for name, gradient in first.items():
+            torch.testing.assert_close(gradient, second[name], rtol=1e-4, atol=1e-6)
+
+    def test_shares_that_do_not_fit_are_refused(self, made):
+        model, batch = made
+        batch["label_shares"] = torch.ones(3, 2)
+        with pytest.raises(ValueError, match=r"label_shares have shape \(3, 2\)"):
+            model(**batch)

@@ -122,7 +122,8 @@ _AR_IIGCN_ABLATIONS = {
     "no-graph": Variant({"graph_num_layers": 0}),
 }
 _FOAL_NET_ABLATIONS = {
-    "averaged-alignment": Variant({"avel_normalize": True}),
+    "summed-alignment": Variant({"avel_normalize": False}),
+    "unclassified-embeddings": Variant({"classify_embeddings": False}),
     "no-alignment": Variant({"avel_loss_weight": 0}),
     "no-matching": Variant({"mem_loss_weight": 0}),
     "no-alignment-no-matching": Variant({"avel_loss_weight": 0, "mem_loss_weight": 0}),

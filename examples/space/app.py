@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
+from playing import playable
 from reading import files_of, next_clip, read_clips, read_recording, read_text, without_folders
 from recognising import (
     DEVICE_VARIABLE,
@@ -114,12 +115,14 @@ def answer(checkpoints: Checkpoints, read: Callable[..., Any], chosen: str, *giv
                 notes = [f"{chosen}: {read_of[0]}", *read_of[1:], *notes]
         assert recognised is not None
         files, file_of = files_of(recognised.dialogue)
-        # As text: Gradio watches every part of an object, and a long recording has a great many.
-        view = {
-            "text": json.dumps(view_of(recognised.prediction, file_of)),
-            "media": [gr.FileData(path=file).model_dump() for file in files],
-        }
+        yield shown(working(Step("Preparing what can be played", 1.0)))
         with TemporaryDirectory() as folder:
+            media = [playable(file, Path(folder)) for file in files]
+            # As text: Gradio watches every part of an object, and a long recording has a great many.
+            view = {
+                "text": json.dumps(view_of(recognised.prediction, file_of)),
+                "media": [gr.FileData(path=file).model_dump() for file in media],
+            }
             downloads = write_downloads(recognised.prediction, Path(folder))
             yield shown(right(notes), recognised, view, downloads)  # gradio copies the files here
     except EXPECTED as error:

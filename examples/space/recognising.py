@@ -98,7 +98,9 @@ def recognise(checkpoint: str, dialogue: Dialogue) -> Iterator[Step | tuple[Reco
     for first in range(0, total, UTTERANCES_PER_STEP):
         yield Step(f"Reading {counted(total, 'utterance')}", first / total)
         part = given[first : first + UTTERANCES_PER_STEP]
-        ((_, read),), failed = add_features([(name, part)], processor.extractors, device=str(model.device))
+        ((_, read),), failed = add_features(
+            [(name, part)], processor.extractors, device=str(model.device), frames=processor.extracts_frames
+        )
         utterances += read
         failures += [describe(failure, first) for failure in failed]
     dialogue = {**dialogue, "utterances": utterances}

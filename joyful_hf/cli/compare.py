@@ -8,7 +8,7 @@ import typer
 
 from ..families import FAMILIES
 from ..processing.dialogue_error import DialogueError
-from .options import DATA_HELP, Device, announce, hide_bars_in_files, resumable
+from .options import DATA_HELP, Columns, Device, announce, hide_bars_in_files, parse_columns, resumable
 
 
 def compare(
@@ -71,6 +71,7 @@ def compare(
             help="Show beside the fair scores what choosing epochs by the test score would give, as many papers do.",
         ),
     ] = False,
+    columns: Columns = None,
     device: Device = None,
 ) -> None:
     """Compare models by the same protocol: several seeds, checkpoints chosen on validation, one test at the end.
@@ -99,9 +100,10 @@ def compare(
             )
         path = Path(train_file)
         name = path.parent.resolve().name if path.stem == "train" else path.stem
-        sources.insert(0, CorpusSource(name, train_file, validation_file, test_file, folds, group_key))
-    elif validation_file or test_file:
-        raise DialogueError("`train_file` is missing; `validation_file` and `test_file` belong to it")
+        pairs = tuple((parse_columns(columns) or {}).items())
+        sources.insert(0, CorpusSource(name, train_file, validation_file, test_file, folds, group_key, pairs))
+    elif validation_file or test_file or columns:
+        raise DialogueError("`train_file` is missing; `validation_file`, `test_file` and `columns` belong to it")
     plan = Plan(
         sources=sources,
         entrants=parse_entrants(models, settings, training),

@@ -112,6 +112,7 @@ def run_demo(output_dir: Path, overwrite: bool = False, device: str | None = Non
             f"  {start:6.3f} {end:6.3f}  {row.speaker:<6} {row.text:<{width}}  {row.label:<10} {row.score or 0:4.0%}"
         )
 
+    print("\nIt knows these made-up voices, faces and words alone: for real ones, train on real ones (joyful train).")
     files = f"--data-file {recording} --transcript {transcript} --output-file emotions.csv"
     print(f"\nRead one: joyful predict {model_dir} {files}")
     print(f"Use it:   joyful predict {model_dir} --data-file FOLDER --output-file emotions.jsonl")

@@ -22,6 +22,7 @@ from .options import (
     given_extractors,
     hide_bars_in_files,
     parse_columns,
+    read_data,
     refuse_existing,
 )
 
@@ -35,6 +36,10 @@ def extract(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    frames: Annotated[
+        bool,
+        typer.Option("--frames", help="Write sequences of frames, which Foal-Net reads, not a vector per utterance."),
+    ] = False,
     columns: Columns = None,
     device: Device = None,
     num_proc: NumProc = 1,
@@ -54,15 +59,14 @@ def extract(
             "there is no extractor; give `text_extractor`, `audio_extractor`, `video_extractor` or `checkpoint`"
         )
 
-    from ..data.dialogue_files import load_dialogues
     from ..data.extraction import extract_features
     from ..data.jsonl import write_dialogues
     from ..processing.devices import choose_device
 
     hide_bars_in_files()
     chosen = choose_device(device)
-    processor = processor_with(extractors, checkpoint)
-    dialogues = load_dialogues(data_file, columns=parse_columns(columns))
+    processor = processor_with(extractors, checkpoint, frames)
+    dialogues = read_data(data_file, parse_columns(columns))
     announce(chosen)
     dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:
@@ -73,18 +77,26 @@ def extract(
     print(f"{counted(len(dialogues), 'dialogue')} with features: {output_file}")
 
 
-def processor_with(extractors: dict[str, str], checkpoint: str | None = None) -> Any:
+def processor_with(extractors: dict[str, str], checkpoint: str | None = None, frames: bool = False) -> Any:
     """Return a processor with these extractors, or a checkpoint's own, from which they must not differ.
 
     Args:
         extractors: parameters of the processor, `text_extractor` and so on.
+        frames: whether it is to make sequences of frames, as a checkpoint's own says itself.
 
     Raises:
-        DialogueError: a checkpoint without extractors, or with others.
+        DialogueError: a checkpoint without extractors, or with others; frames of text.
     """
     from ..checkpoints import load_checkpoint
+    from ..processing.processing_foal_net import FoalNetProcessor
     from ..processing.processing_joyful import JoyfulProcessor
 
+    if frames and checkpoint is not None:
+        raise DialogueError("`frames` and `checkpoint` exclude each other: the checkpoint settles it")
+    if frames and "text_extractor" in extractors:
+        raise DialogueError("`frames`: `text_extractor` makes no sequences of frames; leave it out")
+    if frames:
+        return FoalNetProcessor(**cast("dict[str, Any]", extractors))
     if checkpoint is None:
         return JoyfulProcessor(**cast("dict[str, Any]", extractors))
     processor = load_checkpoint(checkpoint, "cpu")[1]

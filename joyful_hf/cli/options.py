@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,6 +102,20 @@ def parse_pairs(parameter: str, text: str, example: str) -> dict[str, str]:
             raise DialogueError(f"`{parameter}`: {part.strip()!r} is not of the form {example}")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def read_data(data_file: str, columns: Mapping[str, str] | None) -> Any:
+    """Read dialogues as `load_dialogues` does, and the recordings of a folder with the transcripts beside them."""
+    from ..data.dialogue_files import is_folder_of_recordings, load_dialogues
+    from ..transcripts.folders import find_transcripts, read_folder
+
+    folder = Path(data_file)
+    if columns is None and is_folder_of_recordings(folder) and find_transcripts(folder):
+        dialogues, reports = read_folder(folder)
+        for report in reports:
+            print(f"{report}\n")
+        return dialogues
+    return load_dialogues(data_file, columns=columns)
 
 
 def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:

@@ -18,6 +18,7 @@ from .options import (
     hide_bars_in_files,
     parse_columns,
     parse_pairs,
+    read_data,
     refuse_existing,
 )
 
@@ -99,6 +100,7 @@ def predict(
 
     from ..checkpoints import load_checkpoint
     from ..data.extraction import extract_for
+    from ..data.media_names import name_media
     from ..processing.devices import choose_device
     from ..transcripts.options import TranscriptOptions
     from ..transcripts.summary import summary_table
@@ -124,9 +126,10 @@ def predict(
     model, processor = load_checkpoint(checkpoint, chosen)
     if transcribe is None:  # which has said so already
         announce(chosen)
-    dialogues = extract_for(processor, dialogues, num_proc, strict, chosen)
-    shown = tqdm(dialogues, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
+    extracted = extract_for(processor, dialogues, num_proc, strict, chosen)
+    shown = tqdm(extracted, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
     predictions = model.predict(shown, processor)
+    name_media(predictions, dialogues)
     for file in output_file:
         write_predictions(predictions, file, overwrite=overwrite)
     count = sum(len(dialogue["utterances"]) for dialogue in predictions)
@@ -137,7 +140,6 @@ def predict(
 
 def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions", language: str | None) -> Any:
     """Read dialogues, or one recording with its transcript."""
-    from ..data.dialogue_files import load_dialogues
     from ..data.recordings import is_recording
     from ..transcripts.loading import read_transcript
 
@@ -149,7 +151,7 @@ def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions",
         for option in ("speakers", "channels", "openface", "faces", "tiers", "encoding"):
             if getattr(options, option) is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
-        return load_dialogues(data_file, columns=options.columns)
+        return read_data(data_file, options.columns)
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
     dialogues, report = read_transcript(transcript, data_file, options)

@@ -9,7 +9,9 @@ import typer
 def prepare(
     corpus: Annotated[
         str,
-        typer.Argument(help="iemocap, meld, cmu-mosei, cmu-mosi, or pickle (shared feature pickles)."),
+        typer.Argument(
+            help="iemocap, meld, meld-dyadic, emorynlp, cmu-mosei, cmu-mosi, or pickle (shared feature pickles)."
+        ),
     ],
     source: Annotated[Path, typer.Argument(help="The corpus as its makers distribute it: a folder, or a pickle.")],
     output: Annotated[Path, typer.Argument(help="New folder for train, validation and test as Parquet.")],

@@ -111,7 +111,11 @@ def train(
     with resumable():
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             is_main = args.process_index == 0
-            data = extract_run_data(data, processor_settings, num_proc, strict, is_main, device=args.device)
+            data = extract_run_data(
+                *(data, processor_settings, num_proc, strict, is_main),
+                device=args.device,
+                processor_class=family.processor_class,
+            )
         metrics = run_training(
             args,
             data,
@@ -147,7 +151,8 @@ def _refuse_what_it_cannot_use(
     of_config, of_processor = setting_names(family)
     for name in extractors:
         if name not in of_processor:
-            raise DialogueError(f"`{name}`: the processor of {family.name} has no extractors")
+            medium = name.removesuffix("_extractor")
+            raise DialogueError(f"`{name}`: the processor of {family.name} reads no {medium} by an extractor")
     encoders = {"text": text_encoder, "audio": audio_encoder}
     for modality, encoder in encoders.items():
         if encoder is not None and f"{modality}_config" not in of_config:

@@ -36,6 +36,8 @@ class CorpusSource:
     """Folds of the cross-validation."""
     group_key: str | None = None
     """A key of the dialogues, such as the session: each of its values is a fold of its own."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Pairs of a key and its column, as in `load_dialogues`, for tables."""
 
 
 @dataclass(frozen=True)
@@ -196,9 +198,12 @@ def read_corpus(source: CorpusSource) -> Corpus:
     """
     if source.train_file is None:
         return _make_toy(source)
-    validation = load_dialogues(source.validation_file, split="validation") if source.validation_file else None
-    test = load_dialogues(source.test_file, split="test") if source.test_file else None
-    train = load_dialogues(source.train_file)
+    columns, held_out = dict(source.columns), (source.validation_file, source.test_file)
+    validation, test = (
+        load_dialogues(file, split, columns) if file else None
+        for file, split in zip(held_out, ("validation", "test"), strict=True)
+    )
+    train = load_dialogues(source.train_file, columns=columns)
     return Corpus(train, validation, test, source.folds, source.group_key, source.name)
 
 

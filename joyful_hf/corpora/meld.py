@@ -1,40 +1,20 @@
-"""Read MELD from the release's CSV files and clips (`MELD.Raw`)."""
+"""Read MELD, and its dyadic variant, from the release's CSV files and clips (`MELD.Raw`)."""
 
-import csv
-import io
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from ..processing import DialogueError
-from .base import (
-    SPLITS,
-    TEST,
-    TRAIN,
-    VALIDATION,
-    BuiltCorpus,
-    Corpus,
-    LabelScheme,
-    Notes,
-    PublishedCounts,
-)
-from .reading import find_folder_with, read_text
-
-_CSV = {TRAIN: "train_sent_emo.csv", VALIDATION: "dev_sent_emo.csv", TEST: "test_sent_emo.csv"}
-_CLIPS = {TRAIN: "train_splits", VALIDATION: "dev_splits_complete", TEST: "output_repeated_splits_test"}
-_COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+from .base import SPLITS, TEST, TRAIN, VALIDATION, BuiltCorpus, Corpus, LabelScheme, PublishedCounts
+from .csv_release import CONTENTS, CsvLayout, CsvRelease
 
 # Users of the release reported these, and its maintainers have not mended them.
 _KNOWN_BAD = {
-    (TRAIN, 125, 3): "the clip is damaged and cannot be decoded",
-    (TRAIN, 309, 0): "the clip is cut wrongly",
-    (TRAIN, 485, 0): "the clip is far too long",
-    (VALIDATION, 110, 7): "the clip is not in the release",
-    (TEST, 38, 4): "the clip is cut wrongly and lasts 5 minutes",
-    (TEST, 220, 0): "the clip is cut wrongly and lasts 4 minutes",
+    (TRAIN, "dia125_utt3"): "the clip is damaged and cannot be decoded",
+    (TRAIN, "dia309_utt0"): "the clip is cut wrongly",
+    (TRAIN, "dia485_utt0"): "the clip is far too long",
+    (VALIDATION, "dia110_utt7"): "the clip is not in the release",
+    (TEST, "dia38_utt4"): "the clip is cut wrongly and lasts 5 minutes",
+    (TEST, "dia220_utt0"): "the clip is cut wrongly and lasts 4 minutes",
 }
 
 # In the order of the feature pickles that papers share.
@@ -44,7 +24,32 @@ LABEL_SCHEMES = {
     "7-way": LabelScheme("the seven emotions of the CSV files", EMOTIONS),
     "sentiment": LabelScheme("the three sentiments of the CSV files", SENTIMENTS),
 }
-_LABEL_COLUMN = {"7-way": "Emotion", "sentiment": "Sentiment"}
+_LAYOUT = CsvLayout(
+    corpus="MELD",
+    csv_files={TRAIN: "train_sent_emo.csv", VALIDATION: "dev_sent_emo.csv", TEST: "test_sent_emo.csv"},
+    clip_folders={
+        TRAIN: "train_splits",
+        VALIDATION: "dev_splits_complete",
+        TEST: "output_repeated_splits_test",
+    },
+    dialogue_columns=("Dialogue_ID",),
+    dialogue_id="{split}_dia{0}",
+    clip="dia{0}_utt{1}",
+    clip_columns=("Dialogue_ID", "Utterance_ID"),
+    label_columns={"7-way": "Emotion", "sentiment": "Sentiment"},
+    known_bad=_KNOWN_BAD,
+)
+# Dialogues of two, cut out of those of MELD: an utterance may be part of several, and its clip is that of MELD.
+_DYADIC_LAYOUT = replace(
+    _LAYOUT,
+    corpus="MELD_Dyadic",
+    csv_files={
+        TRAIN: "train_sent_emo_dya.csv",
+        VALIDATION: "dev_sent_emo_dya.csv",
+        TEST: "test_sent_emo_dya.csv",
+    },
+    clip_columns=("Old_Dialogue_ID", "Old_Utterance_ID"),
+)
 PUBLISHED = PublishedCounts(
     "JOYFUL's Table 1 and Appendix I",
     {TRAIN: 1039, VALIDATION: 114, TEST: 280},
@@ -56,6 +61,10 @@ PUBLISHED = PublishedCounts(
     },
     "The release itself has 1038 training dialogues; the papers print 1039.",
 )
+DYADIC_PUBLISHED = PublishedCounts(
+    "the numbers of the dialogues in the release", {TRAIN: 2160, VALIDATION: 270, TEST: 577}
+)
+_SPEAKERS = "names of the series' characters, the same people throughout; several at once have a name of their own"
 
 
 def build_meld(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
@@ -64,116 +73,34 @@ def build_meld(source: Path, label_scheme: str | None, split: str) -> BuiltCorpu
     Raises:
         DialogueError: a CSV file is missing, or is not one of MELD's.
     """
+    return _build(_LAYOUT, PUBLISHED, source, label_scheme, split)
+
+
+def build_dyadic_meld(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
+    """Build MELD_Dyadic as `build_meld` does MELD. An utterance may occur in several dialogues.
+
+    Raises:
+        DialogueError: a CSV file is missing, or is not one of MELD_Dyadic's.
+    """
+    return _build(_DYADIC_LAYOUT, DYADIC_PUBLISHED, source, label_scheme, split)
+
+
+def _build(
+    layout: CsvLayout, published: PublishedCounts, source: Path, label_scheme: str | None, split: str
+) -> BuiltCorpus:
     label_scheme = label_scheme or next(iter(LABEL_SCHEMES))
-    release = _Release(source, label_scheme)
-    published = PUBLISHED
-    if label_scheme != "7-way":
-        published = replace(PUBLISHED, labels={})
+    release = CsvRelease(source, layout, label_scheme, LABEL_SCHEMES[label_scheme].labels)
     return BuiltCorpus(
         {part: partial(release.make_dialogues, part) for part in SPLITS},
         label_scheme,
         LABEL_SCHEMES[label_scheme],
-        "names of the series' characters, the same people throughout; several at once have a name of their own",
+        _SPEAKERS,
         f"{split}: the release's own training, development and test files",
-        {
-            "utterance_id": "as the clips are called",
-            "text": "the transcript, with the quotes mended that were stored in a wrong encoding",
-            "audio": "absolute path of the utterance's clip, whose sound track it is",
-            "video": "absolute path of the utterance's clip",
-        },
+        CONTENTS,
         release.notes,
-        published,
+        published if label_scheme == "7-way" else replace(published, labels={}),
     )
 
 
-class _Release:
-    """Reads the release, one split at a time: the CSV files are small, and clips are not opened."""
-
-    def __init__(self, source: Path, label_scheme: str) -> None:
-        self._label_column = _LABEL_COLUMN[label_scheme]
-        self._labels = LABEL_SCHEMES[label_scheme].labels
-        self.notes = Notes()
-        self._csv_files, self._clip_folders = {}, {}
-        for part in SPLITS:
-            folder = find_folder_with(source, _CSV[part])
-            if folder is None:
-                raise DialogueError(f"{source}: {_CSV[part]} is missing; give the folder with the CSV files of MELD")
-            self._csv_files[part] = folder / _CSV[part]
-            clips = find_folder_with(source, _CLIPS[part])
-            if clips is None:
-                self.notes.missing_files[_CLIPS[part]] = f"the folder with the clips of the {part} split is missing"
-            else:
-                self._clip_folders[part] = (clips / _CLIPS[part]).resolve()
-        self._rows = {part: self._read_rows(part) for part in SPLITS}
-
-    def _read_rows(self, part: str) -> dict[int, dict[int, dict[str, str]]]:
-        """Return the rows of a CSV file by dialogue and utterance."""
-        path = self._csv_files[part]
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-        rows: dict[int, dict[int, dict[str, str]]] = defaultdict(dict)
-        try:
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise DialogueError(f"{path}: the column {missing[0]!r} is missing; this is not a CSV file of MELD")
-            for row in reader:
-                place = f"{path}, line {reader.line_num}"
-                self._check_row(row, place)
-                utterances = rows[int(row["Dialogue_ID"])]
-                if int(row["Utterance_ID"]) in utterances:
-                    raise DialogueError(f"{place}: this utterance occurs twice")
-                utterances[int(row["Utterance_ID"])] = row
-        except csv.Error as error:
-            raise DialogueError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from None
-        if not rows:
-            raise DialogueError(f"{path}: the file holds no utterances")
-        return rows
-
-    def _check_row(self, row: dict[str, Any], place: str) -> None:
-        for column in _COLUMNS:
-            if not row[column]:
-                raise DialogueError(f"{place}: {column!r} is empty; the file may break off, copy it again")
-        for column in ("Dialogue_ID", "Utterance_ID"):
-            if not row[column].isdecimal():
-                raise DialogueError(f"{place}: {column!r} must be a number, got {row[column]!r:.40}")
-        if row[self._label_column].lower() not in self._labels:
-            raise DialogueError(
-                f"{place}: unknown label {row[self._label_column]!r:.40}; known labels: {', '.join(self._labels)}"
-            )
-
-    def make_dialogues(self, part: str) -> Iterator[dict[str, Any]]:
-        """Yield the dialogues of a split in the order of their numbers, and so their utterances."""
-        for dialogue, utterances in sorted(self._rows[part].items()):
-            yield {
-                "dialogue_id": f"{part}_dia{dialogue}",
-                "utterances": [
-                    self._utterance(part, dialogue, number, row) for number, row in sorted(utterances.items())
-                ],
-            }
-
-    def _utterance(self, part: str, dialogue: int, number: int, row: dict[str, str]) -> dict[str, Any]:
-        clip = self._clip(part, dialogue, number)
-        return {
-            "utterance_id": f"dia{dialogue}_utt{number}",
-            "speaker": row["Speaker"].strip(),
-            "label": row[self._label_column].lower(),
-            "text": row["Utterance"].strip(),
-            "audio": clip,
-            "video": clip,
-        }
-
-    def _clip(self, part: str, dialogue: int, number: int) -> str | None:
-        """Return the clip's path, or None with a note where it is missing or known to be bad."""
-        name = f"dia{dialogue}_utt{number}.mp4"
-        if part not in self._clip_folders:
-            return None
-        path = self._clip_folders[part] / name
-        if (part, dialogue, number) in _KNOWN_BAD:
-            self.notes.known_bad[f"{_CLIPS[part]}/{name}"] = f"{_KNOWN_BAD[part, dialogue, number]}: not used"
-            return None
-        if not path.is_file():
-            self.notes.missing_files[str(path)] = "the file is missing"
-            return None
-        return str(path)
-
-
 MELD = Corpus(LABEL_SCHEMES, ("standard",), build_meld)
+MELD_DYADIC = Corpus(LABEL_SCHEMES, ("standard",), build_dyadic_meld)

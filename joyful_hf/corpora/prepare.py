@@ -17,14 +17,17 @@ from ..processing.labels import MULTI_LABEL, REGRESSION
 from ..version import __version__
 from .base import BuiltCorpus, Corpus
 from .cmu import CMU_MOSEI, CMU_MOSI
+from .emorynlp import EMORYNLP
 from .feature_pickles import PICKLE
 from .iemocap import IEMOCAP
-from .meld import MELD
+from .meld import MELD, MELD_DYADIC
 from .report import FileCounts, PreparationReport, compare_counts
 
 CORPORA: Mapping[str, Corpus] = {
     "iemocap": IEMOCAP,
     "meld": MELD,
+    "meld-dyadic": MELD_DYADIC,
+    "emorynlp": EMORYNLP,
     "cmu-mosei": CMU_MOSEI,
     "cmu-mosi": CMU_MOSI,
     "pickle": PICKLE,

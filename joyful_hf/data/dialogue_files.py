@@ -117,6 +117,11 @@ def _warn_of_unknown_columns(dataset: Dataset) -> None:
             warn_of_unknown_keys(dialogue_name(dialogue, position), dialogue["utterances"] or ())
 
 
+def is_folder_of_recordings(path: Path, split: str = "train") -> bool:
+    """Return whether `load_dialogues` reads a path as a folder of recordings."""
+    return path.is_dir() and bool(find_recordings(path)) and _file_of_split(path, split) is None
+
+
 def _file_of_split(folder: Path, split: str) -> Path | None:
     """Return the file of a split, or None in a folder of recordings."""
     for suffix in (*_SUFFIXES, *(f"{suffix}.gz" for suffix in _SUFFIXES)):

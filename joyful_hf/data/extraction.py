@@ -1,32 +1,39 @@
 """`extract_features`: turn the raw media of a whole data set into features, with a cache and a report."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import numpy as np
 import pyarrow as pa
 import torch
-from datasets import Dataset, List, Value
-from datasets.utils import tqdm
+from datasets import Dataset
 
-from ..processing import FEATURE_KEYS, MODALITIES, DialogueError, EmotionRecognitionProcessor, JoyfulProcessor
+from ..processing import (
+    EXTRACTOR_KEYS,
+    FEATURE_KEYS,
+    MODALITIES,
+    DialogueError,
+    EmotionRecognitionProcessor,
+    JoyfulProcessor,
+)
 from ..processing.devices import choose_device
-from ..processing.dialogues import as_dialogue_list, dialogue_name, get_utterances, name_utterances
-from ..processing.extractor_base import Extracted
+from ..processing.dialogues import as_dialogue_list, dialogue_name, get_utterances
 from ..processing.extractors import load_extractor
 from ..processing.feature_cache import FeatureCache
-from ..processing.feature_extraction import add_features
+from ..processing.feature_extraction import keys_of
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source, get_medium
-from ..processing.media_failures import ExtractionFailure
 from .columns import with_float_samples, with_undecoded_media
+from .extraction_jobs import Extracted, Extraction, extract_all, utterances_of, with_extracted
 from .extraction_report import ExtractionReport, refuse_failures, refuse_nothing_read
 from .media_reading import read_media
 
-_DIALOGUES_PER_BATCH = 16
 _MEDIA = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
-_FAILURES = "extraction_failures"  # a column that exists between extraction and report
+
+logger = logging.getLogger(__name__)
 
 
 def default_cache_dir() -> Path:
@@ -36,7 +43,7 @@ def default_cache_dir() -> Path:
 
 def extract_features(
     dialogues: Iterable[Mapping[str, Any]],
-    processor: JoyfulProcessor,
+    processor: EmotionRecognitionProcessor,
     num_proc: int | None = None,
     cache_dir: str | Path | None = None,
     strict: bool = False,
@@ -58,14 +65,16 @@ def extract_features(
     Args:
         dialogues: a `datasets.Dataset` or records.
         processor: its extractors are used, whatever the sizes; their Hub ids are replaced by `user/model@<commit>`.
-        num_proc: number of processes; with several, encoders run on the CPU.
+            A `FoalNetProcessor` gets sequences of frames, every other one a vector per utterance.
+        num_proc: number of processes, between which the utterances are divided; with several, encoders run on the CPU.
         cache_dir: where vectors are kept; by default `joyful_hf/features` under `HF_HOME`.
         strict: raise an error if a medium cannot be read, instead of masking the modality.
         verbose: print how many utterances have which modality and what could not be read.
         name: how the progress bar and the report call the dialogues.
         device: device of encoders, such as "cpu" or "cuda:1"; by default the machine's accelerator.
         asked_for: whether the user chose the extractors for these dialogues: one that finds nothing in any medium is
-            an error then. False for the extractors of a trained model, for which silent videos are no error.
+            an error then, and one for which there is no medium a warning (an error if `strict`). False for the
+            extractors of a trained model, for which silent videos are no error.
 
     Raises:
         DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, an extractor
@@ -74,42 +83,30 @@ def extract_features(
     """
     dataset = _as_dataset(dialogues)
     _check_origin(dataset, processor)
-    modalities = _modalities_to_extract(dataset, processor.extractors)
+    modalities = _modalities_to_extract(dataset, processor)
+    if asked_for:
+        for modality in processor.extractors.keys() - set(modalities):
+            _say_unused(dataset, processor, modality, strict, name)
     if not modalities:
         return dataset
     processor.pin_extractors(modalities)
     extractors = {modality: processor.extractors[modality] for modality in modalities}
-    num_proc = min(num_proc or 1, len(dataset))
+    num_proc = num_proc or 1
     device = "cpu" if num_proc > 1 else str(choose_device(device))
     for modality, extractor in extractors.items():
         load_extractor(modality, extractor, device)  # once, before any process starts, or not at all
-    extracted = dataset.map(
-        _extract_batch,
-        batched=True,
-        batch_size=_DIALOGUES_PER_BATCH,
-        with_indices=True,
-        num_proc=num_proc if num_proc > 1 else None,
-        features=_features_after(dataset, extractors),
-        fn_kwargs={
-            "extractors": extractors,
-            "cache": FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir)),
-            "device": device,
-            "threads": 1 if num_proc > 1 else None,
-            # One recording of hours is one dialogue: a bar that counts dialogues stands still.
-            "are_watched": num_proc == 1 and len(dataset) <= _DIALOGUES_PER_BATCH,
-        },
-        # `datasets` does not see it when a media file changes, the feature cache does.
-        keep_in_memory=True,
-        load_from_cache_file=False,
-        desc=f"extracting {name} features" if name else "extracting features",
-    )
-    report = _report(extracted)
+    cache = FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir))
+    keeps_media = bool(processor.reads_media) and "audio" not in processor.extractors
+    extraction = Extraction(extractors, cache, device, processor.extracts_frames, keeps_media)
+    made = extract_all(dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features")
+    extracted = with_extracted(dataset, extraction, made)
+    report = _report(extracted, made, extraction.frames)
     if strict:
         refuse_failures(report.failures)
-    refuse_nothing_read(report, extractors, asked_for)
     if verbose:
         print(f"{name} {report}".lstrip(), flush=True)
-    return extracted.remove_columns(_FAILURES)
+    refuse_nothing_read(report, extractors, asked_for)
+    return extracted
 
 
 def extract_for(
@@ -119,7 +116,7 @@ def extract_for(
     strict: bool = False,
     device: str | torch.device | None = None,
 ) -> Any:
-    """Read the raw media of dialogues as their processor needs it: by its extractors, or else by `read_media`.
+    """Read the raw media of dialogues as their processor needs it: by its extractors, and by `read_media`.
 
     Args:
         num_proc, strict, device: as in `extract_features`.
@@ -127,18 +124,27 @@ def extract_for(
     Raises:
         DialogueError: as `extract_features` and `read_media`.
     """
+    if processor.extractors or isinstance(processor, JoyfulProcessor):
+        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=device, asked_for=False)
     if isinstance(processor, JoyfulProcessor):
-        return extract_features(dialogues, processor, num_proc, strict=strict, device=device, asked_for=False)
+        return dialogues
     return read_media(dialogues, processor, num_proc, strict)
 
 
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
-        return with_float_samples(with_undecoded_media(dialogues.with_format(None)))
+        return with_float_samples(with_undecoded_media(_without_indices(dialogues).with_format(None)))
     try:
         return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
     except (pa.ArrowException, TypeError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
+
+
+def _without_indices(dataset: Dataset) -> Dataset:
+    """Return a selection of rows as a data set whose table has no others."""
+    if dataset._indices is None:
+        return dataset
+    return Dataset(dataset.with_format("arrow")[:].combine_chunks(), info=dataset.info)
 
 
 def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
@@ -164,29 +170,68 @@ def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _check_origin(dataset: Dataset, processor: JoyfulProcessor) -> None:
+def _check_origin(dataset: Dataset, processor: EmotionRecognitionProcessor) -> None:
     columns = [name for name in ("dialogue_id", "extractors") if name in dataset.features]
     if "extractors" in columns:
         check_origin(list(dataset.select_columns(columns)), processor.extractors)
 
 
-def _modalities_to_extract(dataset: Dataset, extractors: Mapping[str, str]) -> list[str]:
+def _modalities_to_extract(dataset: Dataset, processor: EmotionRecognitionProcessor) -> list[str]:
     """Return the modalities with an extractor whose medium some utterances have, and whose features some lack."""
-    if not extractors:
-        return []
-    utterances = _utterances(dataset)
+    utterances = utterances_of(dataset)
+    total = sum(map(len, utterances))
     return [
         modality
-        for modality in extractors
-        if _count(utterances, FEATURE_KEYS[modality]) < sum(map(len, utterances))
+        for modality in processor.extractors
+        if _count_features(utterances, modality, processor.extracts_frames) < total
         and any(_count(utterances, key) for key in _MEDIA[modality])
     ]
 
 
-def _utterances(dataset: Dataset) -> list[pa.StructArray]:
-    """Return the utterances of all dialogues, in the chunks that they are stored in."""
-    table = dataset.select_columns("utterances").with_format("arrow")[:]
-    return [chunk.flatten() for chunk in table.column("utterances").chunks]
+def _say_unused(
+    dataset: Dataset, processor: EmotionRecognitionProcessor, modality: str, strict: bool, name: str
+) -> None:
+    """Say that an extractor that was asked for reads nothing.
+
+    Raises:
+        DialogueError: if `strict`; or there are features already, which cannot be those of this extractor.
+    """
+    key, extractor, frames = EXTRACTOR_KEYS[modality], processor.extractors[modality], processor.extracts_frames
+    of_data = f"the {name} dialogues" if name else "the dialogues"
+    there = keys_of(frames)[modality]
+    if not _count_features(utterances_of(dataset), modality, frames):
+        media = " or ".join(repr(medium) for medium in _MEDIA[modality])
+        message = f"`{key}`: {extractor!r} has nothing to read, as no utterance of {of_data} has {media}"
+        if strict:
+            raise DialogueError(message)
+        logger.warning("%s", message)
+        return
+    made_by = dataset["extractors"] if "extractors" in dataset.features else []
+    if any((own or {}).get(modality) for own in made_by):
+        return
+    size = _size_of_features(dataset, there)
+    (example,) = load_extractor(modality, extractor)([load_extractor(modality, extractor).example], frames)
+    if size is not None and isinstance(example, np.ndarray) and size != example.shape[-1]:
+        raise DialogueError(
+            f"`{key}`: every utterance of {of_data} has {there} of size {size} already, and {extractor!r} makes "
+            f"{example.shape[-1]} numbers; leave it out to use those that are there, or leave these out of the data"
+        )
+    logger.warning("`%s`: %r reads nothing, as every utterance of %s has %s already", key, extractor, of_data, there)
+
+
+def _size_of_features(dataset: Dataset, key: str) -> int | None:
+    """Return the size of the first features of this key."""
+    for chunk in utterances_of(dataset):
+        values = chunk.field(key).drop_null() if chunk.type.get_field_index(key) >= 0 else []
+        if len(values):
+            return int(np.asarray(values[0].as_py()).shape[-1])
+    return None
+
+
+def _count_features(utterances: list[pa.StructArray], modality: str, frames: bool) -> int:
+    """Count the utterances that have vectors or, where frames are read, frames; no utterance has both."""
+    keys = {FEATURE_KEYS[modality], keys_of(frames)[modality]}
+    return sum(_count(utterances, key) for key in keys)
 
 
 def _count(utterances: list[pa.StructArray], key: str) -> int:
@@ -195,68 +240,7 @@ def _count(utterances: list[pa.StructArray], key: str) -> int:
     return sum(len(column) - column.null_count for column in columns)
 
 
-def _features_after(dataset: Dataset, extractors: Mapping[str, str]) -> Any:
-    """Return the data set's schema with features, and without the media that these replace."""
-    features = dataset.features.copy()
-    of_list = features["utterances"]
-    utterance = dict(of_list.feature if hasattr(of_list, "feature") else of_list[0])
-    for key in _replaced_media(extractors):
-        utterance.pop(key, None)
-    utterance |= {FEATURE_KEYS[modality]: List(Value("float32")) for modality in extractors}
-    features["utterances"] = List(utterance)
-    features["extractors"] = {modality: Value("string") for modality in MODALITIES}
-    features[_FAILURES] = List({name: Value("string") for name in ExtractionFailure.__dataclass_fields__})
-    return features
-
-
-def _replaced_media(extractors: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the keys that features replace. A video may have been read for its sound: both go."""
-    return ("audio", "video") if extractors.keys() & {"audio", "visual"} else ()
-
-
-def _extract_batch(
-    batch: Mapping[str, list[Any]],
-    positions: list[int],
-    extractors: dict[str, str],
-    cache: FeatureCache,
-    device: str,
-    threads: int | None,
-    are_watched: bool,
-) -> dict[str, list[Any]]:
-    """Extract one batch of `datasets.map`: columns in, columns out. Threads are given in one of several processes."""
-    if threads is not None:
-        torch.set_num_threads(threads)  # as in torch's own worker processes: threads do not survive a fork
-    dialogues = [dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True)]
-    named = name_utterances(dialogues, positions[0])
-    filled, failures = add_features(named, extractors, cache, device, _watch if are_watched else None)
-    gone = _replaced_media(extractors)
-    utterances = [
-        [{key: _plain(value) for key, value in utterance.items() if key not in gone} for utterance in of_dialogue]
-        for _, of_dialogue in filled
-    ]
-    keys = [FEATURE_KEYS[modality] for modality in extractors]
-    for utterance in (utterance for of_dialogue in utterances for utterance in of_dialogue):
-        utterance |= {key: utterance.get(key) for key in keys}
-    return {
-        "utterances": utterances,
-        "extractors": [
-            dict.fromkeys(MODALITIES) | (dialogue.get("extractors") or {}) | extractors for dialogue in dialogues
-        ],
-        # Those of the whole batch, in its first row.
-        _FAILURES: [[vars(failure) for failure in failures], *[[]] * (len(dialogues) - 1)],
-    }
-
-
-def _watch(extracted: Iterable[Extracted], count: int, modality: str) -> Iterable[Extracted]:
-    return tqdm(extracted, total=count, desc=f"extracting {modality} features", unit=" utterances", leave=False)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _report(extracted: Dataset) -> ExtractionReport:
-    utterances = _utterances(extracted)
-    counts = {modality: _count(utterances, key) for modality, key in FEATURE_KEYS.items()}
-    failures = [ExtractionFailure(**failure) for of_batch in extracted[_FAILURES] for failure in of_batch]
-    return ExtractionReport(sum(map(len, utterances)), counts, failures)
+def _report(dataset: Dataset, extracted: Extracted, frames: bool) -> ExtractionReport:
+    utterances = utterances_of(dataset)
+    counts = {modality: _count_features(utterances, modality, frames) for modality in MODALITIES}
+    return ExtractionReport(sum(map(len, utterances)), counts, extracted.failures)

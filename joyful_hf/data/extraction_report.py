@@ -38,15 +38,19 @@ def describe_failures(failures: Sequence[ExtractionFailure]) -> list[str]:
     ]
 
 
-def refuse_failures(failures: Sequence[ExtractionFailure]) -> None:
-    """Raise a DialogueError that names the first medium that could not be read, if there is one."""
-    if failures:
-        more = f" ({len(failures)} media cannot be read in all)" if len(failures) > 1 else ""
-        raise DialogueError(f"{failures[0]}{more}")
-
-
 NOTHING_THERE = frozenset(("there is no sound track", "there are no pictures", "is silent"))
 """Reasons of media that were read, and hold nothing of a modality."""
+
+
+def refuse_failures(failures: Sequence[ExtractionFailure]) -> None:
+    """Raise a DialogueError that names the first medium that could not be read, if there is one.
+
+    One that was read and holds nothing of the modality, such as a silent video, is no fault.
+    """
+    faults = [failure for failure in failures if failure.reason not in NOTHING_THERE]
+    if faults:
+        more = f" ({len(faults)} media cannot be read in all)" if len(faults) > 1 else ""
+        raise DialogueError(f"{faults[0]}{more}")
 
 
 def refuse_nothing_read(report: ExtractionReport, extractors: Mapping[str, str], asked_for: bool) -> None:

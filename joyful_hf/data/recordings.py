@@ -4,6 +4,7 @@ import codecs
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _SPEAKER = re.compile(r"\d+_(.+)")
 logger = logging.getLogger(__name__)
 
 
-def load_recordings(folder: str | Path) -> Dataset:
+def load_recordings(folder: str | Path, without: Collection[Path] = ()) -> Dataset:
     """Read a folder of audio and video clips as dialogues.
 
     Each folder with clips, at any depth, is a dialogue, and each clip an utterance, in natural order (`2.wav` before
@@ -34,6 +35,10 @@ def load_recordings(folder: str | Path) -> Dataset:
     `01_Ross.wav` is spoken by Ross, a clip with any other kind of name by `speaker`. `01_Ross.txt` beside a clip is
     its text. Audio and video of the same name are one utterance. Whatever else lies beside the clips is
     named in a warning.
+
+    Args:
+        folder: the folder.
+        without: files in it that are not read, such as recordings that have a transcript of their own.
 
     Returns:
         A data set of `{"dialogue_id", "utterances": [{"speaker", "text", "audio", "video"}, ...]}`; the id is the
@@ -45,6 +50,8 @@ def load_recordings(folder: str | Path) -> Dataset:
     root = Path(folder)
     clips: dict[Path, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
     for path in find_recordings(root):
+        if path in without:
+            continue
         kind = "audio" if path.suffix.lower() in AUDIO_SUFFIXES else "video"
         clip = clips[path.parent][path.stem]
         if kind in clip:
@@ -54,7 +61,7 @@ def load_recordings(folder: str | Path) -> Dataset:
         raise DialogueError(f"{root}: no audio and no video file in this folder")
     texts = {path.with_suffix(path.suffix.lower()): path for path in _files_of(root) if _is_text(path)}
     read = {texts.get(parent / f"{stem}.txt") for parent, of_parent in clips.items() for stem in of_parent}
-    _warn_of_others(root, [path for path in _files_of(root) if path not in read and not _is_clip(path)])
+    _warn_of_others(root, [path for path in _files_of(root) if path not in {*read, *without} and not _is_clip(path)])
     dialogues = [
         {
             "dialogue_id": root.resolve().name if parent == root else parent.relative_to(root).as_posix(),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..modeling.reach import reach_of
 from ..processing import DialogueError
 
 
@@ -42,8 +43,11 @@ def read_graph(model: Any, processor: Any, dialogue: Mapping[str, Any]) -> Dialo
     batch = processor.pack(processor.encode(dialogue, return_labels=False), return_tensors="pt").to(model.device)
     if "edge_index" not in batch:
         raise DialogueError(f"{type(model).__name__} has no graph: it sees one utterance at a time")
-    if not model.config.graph_num_layers:
+    if getattr(model.config, "graph_num_layers", None) == 0:
         raise DialogueError("graph_num_layers is 0: this model has no graph to draw")
+    reach = reach_of(model)
+    if reach.is_known and not reach.graph_steps:
+        raise DialogueError(f"{type(model).__name__} has no graph to draw: it does not read the processor's window")
     was_training = model.training
     model.eval()
     try:

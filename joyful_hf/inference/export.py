@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import json
 import logging
 import warnings
 from collections.abc import Generator, Iterable
@@ -14,9 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from ..evaluation.task import task_of
 from ..processing import DialogueError
 from ..processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
 from ..processing.optional_imports import EXTRAS, install_line
+from ..version import __version__
+from .exported import KEY
 
 EXPORT_FORMATS = {".pt2": "a program for torch.export.load", ".onnx": "ONNX, for onnxruntime and others"}
 # Largest difference from the logits of the model itself.
@@ -48,6 +52,10 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
     num_labels). Scores are the softmax of `logits / config.calibration_temperature`. The file only appears under its
     name after it has been tried on a batch of other sizes.
 
+    The file says of itself what a user needs beside it, as JSON under `joyful_hf` in the metadata of ONNX and in the
+    extra file `joyful_hf.json` of a `.pt2`: `labels`, `temperature`, `problem_type`, the `inputs` and how the
+    `processor` makes them. `joyful_hf/inference/exported.py` reads it with numpy alone.
+
     Args:
         model: one of this package's `...ForEmotionRecognition`.
         processor: the processor that was saved with it; it makes the batches that the export is traced and tried with.
@@ -73,16 +81,17 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
         name: {axis: Dim.DYNAMIC for axis, size in enumerate(tensor.shape) if size != other[name].size(axis)}
         for name, tensor in batch.items()
     }
+    settings = json.dumps(export_settings(model, processor, list(batch)))
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f"{output.stem}.part{output.suffix}")
     try:
         with torch.no_grad():
-            program = torch.export.export(path, (), batch, dynamic_shapes=dynamic_shapes, strict=True)
+            program = torch.export.export(path, (), batch, dynamic_shapes=dynamic_shapes, strict=False)
             if output.suffix == ".pt2":
-                torch.export.save(program, part)
+                torch.export.save(program, part, extra_files={f"{KEY}.json": settings})
                 exported = torch.export.load(part).module()(**other)
             else:
-                _save_onnx(program, part)
+                _save_onnx(program, part, settings)
                 exported = run_onnx(part, other)
             difference = float((exported - path(**other)).abs().max())
         if not difference <= TOLERANCE:
@@ -91,6 +100,26 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return output
+
+
+def export_settings(model: Any, processor: Any, inputs: list[str]) -> dict[str, Any]:
+    """Return what an exported file says of itself, ready for JSON.
+
+    Args:
+        inputs: names of the tensors of a batch.
+    """
+    config = model.config
+    return {
+        "joyful_hf_version": __version__,
+        "model_type": config.model_type,
+        "problem_type": task_of(config).problem_type,
+        "labels": [config.id2label[index] for index in range(config.num_labels)],
+        "temperature": config.calibration_temperature,
+        "inputs": inputs,
+        "sizes": {modality: size for modality, size in processor.dims.items() if size is not None},
+        "raw": [MEDIA_KEYS[modality] for modality, size in processor.dims.items() if size is None],
+        "processor": processor.to_dict(),
+    }
 
 
 def example_batch(processor: Any, lengths: tuple[int, ...]) -> dict[str, Tensor]:
@@ -124,7 +153,7 @@ def _example_utterance(processor: Any, index: int, length: int, rng: np.random.G
     return utterance
 
 
-def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
+def _save_onnx(program: torch.export.ExportedProgram, output: Path, settings: str) -> None:
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
@@ -132,9 +161,10 @@ def _save_onnx(program: torch.export.ExportedProgram, output: Path) -> None:
         raise ImportError(f"ONNX needs {error.name}: {install_line(EXTRAS['export'])}") from error
     with warnings.catch_warnings(), _quiet("torch.onnx", "onnx_ir"):
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            program, (), output, dynamo=True, output_names=["logits"], external_data=False, verbose=False
-        )
+        made = torch.onnx.export(program, (), dynamo=True, output_names=["logits"], verbose=False)
+        assert made is not None
+        made.model.metadata_props[KEY] = settings
+        made.save(output, external_data=False)
 
 
 @contextmanager

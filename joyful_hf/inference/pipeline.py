@@ -72,7 +72,8 @@ class EmotionRecognitionPipeline(Pipeline):
             inputs = load_dialogues(inputs)
         if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | list | str | GeneratorType):
             inputs = list(inputs)
-        return super().__call__(inputs, *args, **kwargs)
+        with self.processor.one_notice():  # of what a generator gives, one each time
+            return super().__call__(inputs, *args, **kwargs)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:

@@ -129,7 +129,7 @@ def _form(run: RunFolder) -> str:
     if not run.preset:
         return run.family.recommended_words
     arguments = {} if run.summary is None else run.summary.training_arguments
-    departures = run.family.departures(run.preset, arguments)
+    departures = run.family.departures(run.preset, arguments, run.config)
     return " ".join((run.family.presets[run.preset].words, *([plain(departures)] if departures else [])))
 
 

@@ -22,7 +22,7 @@ from ..inference.dialogue_graph import read_graph
 from ..inference.representations import Represented, represent
 from ..modeling.prediction import with_predictions
 from ..processing import DialogueError
-from ..processing.labels import get_label, join_labels, known_labels, label_values
+from ..processing.labels import IGNORED_LABEL, get_label, join_labels, known_labels, label_values, majority_index
 from ..runs.folder import last_checkpoint
 from ..runs.names import TRAINER_STATE
 from .classes import plot_confusion_matrix, plot_f1_per_class
@@ -159,6 +159,9 @@ class _Subject:
             return {name: value for name, value in zip(self.names, values, strict=True) if not np.isnan(value)}
         if task_of(self.model).several_labels:
             return [part if isinstance(part, str) else self.names[part] for part in label]
+        if isinstance(label, Mapping):
+            label = majority_index(label, self.processor.label2id, "a label")
+            return None if label == IGNORED_LABEL else self.names[label]
         return self.names[label]
 
 

@@ -89,5 +89,5 @@ def _names() -> dict[str, str]:
     for short, name in _MODALITIES.items():
         names[f"{_PROJECTIONS[short]}.weight"] = f"sdt.projections.{name}.weight"
         layers[f"features_reduce_{short}"] = f"sdt.reductions.{name}"
-        layers[f"{short}_output_layer.2"] = f"students.{name}.2"
+        layers[f"{short}_output_layer.2"] = f"students.{name}.classifier"
     return names | with_weight_and_bias(layers)

@@ -47,7 +47,7 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
     if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
         raise DialogueError(
             f"`output_dir`: {output_dir} holds a finished run; choose another, or give `overwrite_output_dir` to "
-            "replace it"
+            "replace it; `from_checkpoint` goes on from its model in another folder"
         )
     return None if checkpoint is None else str(checkpoint)
 

@@ -96,8 +96,8 @@ def make_model_and_processor(
         raise DialogueError(
             f"`audio_encoder`: the data have recordings and no audio_frames. {family.title} reads recordings through "
             "a speech encoder, and a large one with random weights learns nothing: give a pretrained one, such as "
-            "microsoft/wavlm-large, describe a small one by audio_config in `settings`, or leave sound out with "
-            "audio_dim 0 there"
+            "microsoft/wavlm-large, describe a small one by audio_config in `settings`, have frames made of the sound "
+            "by `audio_extractor`, or leave sound out with audio_dim 0 in `settings`"
         )
     if not processor.reads_anything:
         raise DialogueError("`settings`: every modality has size 0; a model needs one of them")

@@ -1,9 +1,10 @@
-"""Callbacks that print what a training run does, and stop it early."""
+"""Callbacks that print what a training run does, stop it early, and track it."""
 
 import logging
 import math
 import sys
-from collections.abc import Sized
+from collections.abc import Callable, Sized
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
@@ -15,11 +16,16 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers import trainer as transformers_trainer
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..io.messages import counted
+from ..processing import DialogueError
 from ..runs.names import metric_key
+
+# Where a tracker starts: `setup` is called when training begins, or else with the first numbers that it gets.
+_STARTS = ("setup", "on_init_end", "on_train_begin")
 
 
 class EpochLines(TrainerCallback):
@@ -142,6 +148,47 @@ def print_nothing(trainer: Trainer) -> None:
         trainer.remove_callback(callback)
     # Two checkpoints within a second, as small data gives, make transformers doubt the clock of the file system.
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
+
+
+def make_trackers(args: TrainingArguments) -> list[TrainerCallback]:
+    """Make the callbacks of the trackers in `report_to`.
+
+    Raises:
+        DialogueError: a tracker is unknown, not installed or, when it is first used, does not start.
+    """
+    try:
+        kinds = transformers_trainer.get_reporting_integration_callbacks(args.report_to)
+    except ValueError as error:
+        raise DialogueError(f"`report_to`: {error}") from None
+    return [_guarded(_made(kind)) for kind in kinds]
+
+
+def _made(kind: type[TrainerCallback]) -> TrainerCallback:
+    tracker: Any = kind.__new__(kind)
+    try:
+        _start(tracker.__init__, kind, "install it or set it up")
+    except DialogueError:
+        tracker.__class__ = TrainerCallback  # some have a `__del__`, which would miss what was not set up, and say so
+        raise
+    return tracker
+
+
+def _guarded(tracker: TrainerCallback) -> TrainerCallback:
+    for name in _STARTS:
+        if (start := getattr(tracker, name, None)) is not None:
+            setattr(tracker, name, partial(_start, start, type(tracker), "log in to it"))
+    return tracker
+
+
+def _start(start: Callable[..., Any], kind: type, remedy: str, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return start(*args, **kwargs)
+    except DialogueError:
+        raise
+    except Exception as error:  # each tracker has errors of its own
+        name = kind.__name__.removesuffix("Callback").lower()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DialogueError(f"`report_to`: {name} does not start ({reason}); {remedy}, or leave it out") from error
 
 
 class EarlyStopping(EarlyStoppingCallback):

@@ -95,7 +95,7 @@ def run_training(
             print(f"note:       {videos} is not read: there are no visual features")
         if isinstance(trainer.train_dataset, EncodedDialogues) and trainer.train_dataset.has_votes:
             print("note:       labels are votes: their shares are learnt, and scores count the class with most votes")
-        if departures := family.departures(preset, args.to_dict()):
+        if departures := family.departures(preset, args.to_dict(), model.config):
             print(f"note:       {departures}")
         if resume_from:
             print(f"resuming from {resume_from}")

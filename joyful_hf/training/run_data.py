@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from ..data.dialogue_files import load_dialogues
 from ..data.extraction import extract_features
-from ..processing import EXTRACTOR_KEYS, DialogueError, JoyfulProcessor
+from ..processing import EXTRACTOR_KEYS, DialogueError, EmotionRecognitionProcessor, JoyfulProcessor
 from ..processing.labels import REGRESSION, get_label
 
 HELD_OUT_SHARE = 0.1
@@ -94,15 +94,19 @@ def extract_run_data(
     verbose: bool = True,
     cache_dir: str | None = None,
     device: str | torch.device | None = None,
+    processor_class: type[EmotionRecognitionProcessor] = JoyfulProcessor,
 ) -> RunData:
     """Replace raw media by features, with the extractors that the settings name.
 
     Args:
         settings: as in `run_training`.
+        processor_class: of the family that is to be trained, which says whether it reads vectors or frames.
         num_proc, strict, verbose, cache_dir, device: as in `extract_features`.
     """
-    extractors: dict[str, Any] = {key: settings.get(key) for key in EXTRACTOR_KEYS.values()}
-    processor = JoyfulProcessor(**extractors)
+    given = {key: settings[key] for key in EXTRACTOR_KEYS.values() if settings.get(key) is not None}
+    if not given and processor_class is not JoyfulProcessor:
+        return data  # a family from outside may know no extractors
+    processor = processor_class(**given)
 
     def extracted(dialogues: Iterable[Any], name: str) -> Dataset:
         return extract_features(dialogues, processor, num_proc, cache_dir, strict, verbose, name, device)

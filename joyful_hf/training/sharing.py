@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import MethodType
 from typing import Any, cast
 
 import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import HubStrategy
@@ -22,6 +26,7 @@ from ..hub.push import push_folder
 from ..io.files import write_json
 from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
+from ..modeling.modeling_base import TEMPERATURE
 from ..processing.devices import device_name
 from ..runs.names import CONFIG_FILES, CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
 from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
@@ -32,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # Prefix of an evaluation -> the name of its results in the summary; any other prefix is kept.
 _SPLIT_OF_PREFIX = {"eval": "validation", "test": "test"}
+# PEFT's modules that are trained whole, and what they were before.
+_WHOLE = {"modules_to_save", "original_module"}
 # The training arguments that shape the result.
 _ARGUMENTS = (
     "learning_rate",
@@ -249,6 +256,40 @@ class SharingTrainer(Trainer):
             write_json(saved_arguments(self.args), folder / TRAINING_ARGUMENTS)
             if self._config.model_type in {family.model_type for family in FAMILIES.values()}:
                 self._known_summary().save(folder)
+
+
+def keep_with_adapter(model: Any) -> None:
+    """Let the `save_pretrained` of a model with an adapter (PEFT) save more than the adapter; others stay as they are.
+
+    The temperature of the calibration and the statistics of batch normalisation go among the adapter's weights, from
+    where `PeftModel.from_pretrained` gives them to the model below.
+    """
+    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        model.save_pretrained = MethodType(_save_adapter, model)
+
+
+def _save_adapter(model: Any, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
+    """As `PeftModel.save_pretrained`, with what training has counted and calibrated beside the adapter."""
+    type(model).save_pretrained(model, save_directory, *args, **kwargs)
+    if not kwargs.get("is_main_process", True):
+        return
+    for adapter in kwargs.get("selected_adapters") or model.peft_config:
+        folder = Path(save_directory) if adapter == "default" else Path(save_directory) / adapter
+        file = folder / "adapter_model.safetensors"
+        save_file(load_file(file) | _beside_adapter(model), file, {"format": "pt"})
+
+
+def _beside_adapter(model: Any) -> dict[str, Tensor]:
+    """Name among the weights of a model with an adapter -> what is neither the adapter's nor was trained."""
+    base = model.get_base_model()
+    kept = {}
+    for prefix, module in model.named_modules():
+        if module is base:
+            kept[f"{prefix}.{TEMPERATURE}"] = torch.tensor(base.config.calibration_temperature, dtype=torch.float64)
+        # A module that is trained whole is among the weights already.
+        elif isinstance(module, nn.BatchNorm1d) and not _WHOLE & set(prefix.split(".")):
+            kept |= {f"{prefix}.{name}": buffer.detach().clone() for name, buffer in module.named_buffers()}
+    return kept
 
 
 def _left_out(evaluated: Mapping[str, Evaluated], config: Any) -> dict[str, dict[str, str]]:

@@ -1,5 +1,6 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -21,13 +22,12 @@ from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .callbacks import EarlyStopping, can_stop_early
+from .callbacks import EarlyStopping, can_stop_early, make_trackers
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
-from .sharing import Evaluated, SharingTrainer
+from .sharing import Evaluated, SharingTrainer, keep_with_adapter
 from .steps import ExactStepsTrainer
-from .trackers import make_trackers
 from .weight_averaging import WeightAveraging
 
 
@@ -89,6 +89,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         self._validations: dict[int | None, Evaluated] = {}  # by step of the training that goes on
         if model is not None:
             give_own_config(model)
+            keep_with_adapter(model)
         trackers, args.report_to, report_to = make_trackers(args), [], args.report_to
         super().__init__(
             model=model,
@@ -102,6 +103,11 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             **kwargs,
         )
         self.args.report_to = report_to
+        if (self.args.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true") and not self.is_fsdp_enabled:
+            raise ValueError(
+                "`fsdp`: accelerate shares weights between accelerators alone, and this run is on "
+                f"{self.args.device.type}; leave `fsdp` out"
+            )
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
         self.add_callback(self._averaging)
@@ -114,6 +120,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """As in transformers; the new model gets the loss that the arguments ask for."""
         model = super().call_model_init(trial)
         give_own_config(model)
+        keep_with_adapter(model)
         self._set_up_loss(model)
         return model
 
@@ -231,7 +238,8 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """Fit the temperature that turns logits into probabilities, and keep it in the model's config.
 
         Afterwards `model.predict` and the pipeline give calibrated scores; labels stay the same. Evaluations made
-        before do not get into the model card: their calibration error belongs to other scores.
+        before do not get into the model card: their calibration error belongs to other scores. On the trainer's
+        `eval_dataset` this is a validation too.
 
         Args:
             eval_dataset: dialogues that the model was not trained on; the trainer's `eval_dataset` by default.
@@ -254,6 +262,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         temperature = fit_temperature(output.predictions, output.label_ids, self._task)
         self._config.calibration_temperature = temperature
         self.evaluated = {}
+        if eval_dataset is self.eval_dataset and self.compute_metrics is not None:
+            scores = self.compute_metrics(EvalPrediction(output.predictions, output.label_ids))
+            metrics = {**output.metrics, **{f"eval_{name}": score for name, score in scores.items()}}
+            self.evaluated["eval"] = Evaluated(self.summary_of(eval_dataset), metrics, self._confusions)
         return temperature
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
@@ -263,8 +275,13 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         """
         with self._averaging.applied_to(self.model):
             super().save_model(output_dir, _internal_call)
-        if output_dir is not None and _internal_call and self.args.should_save:
-            self._averaging.save_step_weights(self.model, Path(output_dir))
+        if output_dir is not None and _internal_call:
+            self._averaging.save_step_weights(self.model, Path(output_dir), self.args.should_save)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """As in transformers, which with FSDP saves the weights here too, and loads a checkpoint from these."""
+        with self._averaging.applied_to(self.model):
+            super()._save_optimizer_and_scheduler(output_dir)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """As in transformers, less the scales, temperatures and vectors that the model's layers leave out of it."""

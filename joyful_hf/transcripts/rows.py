@@ -36,7 +36,7 @@ class Row:
     """A string, a list of strings, a float, floats by name, or None where nothing could be read."""
     scores: dict[str, float] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    """Other keys with one value: `true_label`, `audio`, `channel` and the like."""
+    """`true_label`, and other keys with one value: `audio`, `channel` and the like."""
     place: str = ""
 
     @property
@@ -90,6 +90,8 @@ def make_rows(predictions: Dialogue | Iterable[Dialogue]) -> list[Row]:
         for index, utterance in enumerate(get_utterances(dialogue, name)):
             scores = {label: score for label, score in (utterance.get("scores") or {}).items() if score is not None}
             extra = {key: _as_scalar(value) for key, value in utterance.items() if key not in _OWN_KEYS}
+            if isinstance(true_label := utterance.get("true_label"), Mapping | list | tuple):
+                extra["true_label"] = _as_label(true_label)
             rows.append(
                 Row(
                     dialogue_id=str(position) if dialogue_id in (None, "") else str(dialogue_id),

@@ -118,7 +118,9 @@ def _csv_writer(delimiter: str) -> Callable[[Sequence[Dialogue], Path], None]:
             writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
             writer.writerow(header)
             for record in records:
-                record["label"] = label_words(record["label"])
+                for key in ("label", "true_label"):
+                    if record.get(key) is not None:
+                        record[key] = label_words(record[key])
                 writer.writerow(["" if value is None else value for value in record.values()])
 
     return write

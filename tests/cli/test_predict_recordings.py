@@ -106,7 +106,7 @@ def test_without_any_of_them_a_recording_is_refused_with_the_commands_that_make_
         (["--speakers", "call.rttm"], "is one long recording"),
         (["--segment", "--language", "de"], "--segment hears no words"),
         (["--language", "de"], "--language: is what --transcribe listens for"),
-        (["--transcript", "call.srt", "--faces", "Anna=left"], "--faces: 'left' is no face_id of OpenFace"),
+        (["--transcript", "call.srt", "--faces", "Anna=left"], "--faces: 'left' of Anna is no face_id of OpenFace"),
         (["--transcript", "call.srt", "--faces", "Anna"], "--faces: 'Anna' is not of the form Alice=0"),
         (["--transcript", "call.srt", "--faces", "Anna=0"], "give the file as --openface"),
     ],

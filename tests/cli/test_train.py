@@ -28,6 +28,7 @@ def test_a_preset_brings_its_recipe_and_every_departure_is_told(joyful, files, t
     card = (tmp_path / "out" / "README.md").read_text()
     for text in (result.out, card.replace("\\_", "_")):
         assert "features are standardized" in text
+        assert "fusion loss is a mean over the dimensions, where the paper prints sums" in text
         assert "num_train_epochs 1.0 (50 there)" in text
         assert ("learning_rate 0.001 (3e-05 there)" in text) == bool(given)
 

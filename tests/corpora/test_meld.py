@@ -11,6 +11,7 @@ from tests.support.corpus_trees import (
     meld_row,
     write,
     write_csv,
+    write_dyadic_meld,
     write_meld,
 )
 
@@ -111,3 +112,23 @@ def test_a_csv_file_in_windows_1252_is_read(release, output):
     prepare_corpus("meld", release, output)
     texts = [one["text"] for dialogue in load_dialogues(output, "train") for one in dialogue["utterances"]]
     assert texts[2:] == ["It’s me", "You’re late"]
+
+
+# The dyadic variant.
+
+
+def test_dialogues_of_two_have_the_clips_of_meld(tmp_path, output):
+    release = write_dyadic_meld(tmp_path / "release")
+    report = prepare_corpus("meld-dyadic", release, output)
+    train, test = load_dialogues(output, "train"), load_dialogues(output, "test")
+    assert [dialogue["dialogue_id"] for dialogue in train] == ["train_dia0", "train_dia1"]
+    names = [[one["utterance_id"] for one in dialogue["utterances"]] for dialogue in train]
+    assert names == [["dia7_utt0", "dia7_utt1"], ["dia7_utt0", "dia125_utt2"]]
+    assert train[1]["utterances"][1]["video"] == str(release / "train/train_splits/dia125_utt2.mp4")
+    assert set(report.notes.known_bad) == {"output_repeated_splits_test/dia38_utt4.mp4"}
+    assert [one["audio"] is None for one in test[0]["utterances"]] == [False, True]
+
+
+def test_the_files_of_meld_are_not_those_of_its_dyadic_variant(release, output):
+    with pytest.raises(DialogueError, match=r"train_sent_emo_dya\.csv is missing; .* of MELD_Dyadic"):
+        prepare_corpus("meld-dyadic", release, output)

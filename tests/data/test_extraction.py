@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from joyful_hf import (
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.data.encoded import EncodedDialogues
 from joyful_hf.data.extraction import extract_for
+from joyful_hf.data.extraction_jobs import _read
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.processing.extractors import load_extractor
 from tests.support.media import (
@@ -110,6 +112,32 @@ def no_decoding(monkeypatch):
         raise AssertionError("extracted once more")
 
     return lambda: monkeypatch.setattr("joyful_hf.processing.feature_extraction.load_extractor", refuse)
+
+
+class _InTurn:
+    """Stands for the pool of processes: it does the work itself, when it gets it."""
+
+    def __init__(self, num_proc, initializer, initargs):
+        initializer(*initargs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def submit(self, work, *arguments):
+        future = Future()
+        future.set_result(work(*arguments))
+        return future
+
+
+def _record_of(sizes, read):
+    def recorded(places):
+        sizes.append(len(places))
+        return read(places)
+
+    return recorded
 
 
 class TestProcessor:
@@ -266,9 +294,91 @@ class TestDataSet:
         no_decoding()
         dataset = Dataset.from_list(raw)
         assert extract(dataset, JoyfulProcessor()).features == dataset.features
-        extracted = Dataset.from_list([{"utterances": [{"speaker": "A", "text": "hm", "text_features": [1.0]}]}])
+        vector = [1.0] * SIZES["text"]
+        extracted = Dataset.from_list([{"utterances": [{"speaker": "A", "text": "hm", "text_features": vector}]}])
         assert extract(extracted, JoyfulProcessor(text_extractor="hashing")).features == extracted.features
         assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize("num_proc", [1, 3])
+    def test_the_bar_counts_utterances(self, extract, clips, monkeypatch, num_proc):
+        counted = []
+
+        class Bar:
+            def __init__(self, total, **settings):
+                counted.append((total, settings["unit"]))
+
+            def update(self):
+                counted.append(1)
+
+            def close(self):
+                counted.append("end")
+
+        monkeypatch.setattr("joyful_hf.data.extraction_jobs.tqdm", Bar)
+        (dialogue,) = make_raw(clips, count=1)
+        dialogue["utterances"] *= 3
+        extract([dialogue], JoyfulProcessor(audio_extractor="logmel"), num_proc=num_proc, verbose=False)
+        assert counted == [(6, "utterance"), *[1] * 6, "end"]
+
+    def test_several_processes_share_the_utterances_of_one_dialogue(self, extract, clips, monkeypatch):
+        at_once = []
+        monkeypatch.setattr("joyful_hf.data.extraction_jobs._read", _record_of(at_once, _read))
+        monkeypatch.setattr("joyful_hf.data.extraction_jobs.ProcessPoolExecutor", _InTurn)
+        (dialogue,) = make_raw(clips, count=1)
+        dialogue["utterances"] *= 8
+        alone = extract([dialogue], JoyfulProcessor(**EXTRACTORS), verbose=False)
+        shared = extract([dialogue], JoyfulProcessor(**EXTRACTORS), num_proc=2, verbose=False)
+        assert at_once == [2] * 8
+        assert shared.to_list() == alone.to_list()
+
+    def test_a_selection_of_rows_is_extracted_and_no_other(self, raw, extract):
+        dataset = Dataset.from_list(raw)
+        some = extract(dataset.select([4, 1]), JoyfulProcessor(audio_extractor="logmel"), verbose=False)
+        assert some["dialogue_id"] == ["d4", "d1"]
+        whole = extract(dataset, JoyfulProcessor(audio_extractor="logmel"), verbose=False)
+        assert some[0]["utterances"] == whole[4]["utterances"]
+
+    def test_an_extractor_with_nothing_to_read_is_noticed(self, extract, caplog):
+        texts = [{"utterances": [{"speaker": "A", "text": "hm"}]}]
+        processor = JoyfulProcessor(text_extractor="hashing", audio_extractor="logmel")
+        assert len(extract(texts, processor, name="training")[0]["utterances"][0]["text_features"]) == SIZES["text"]
+        (message,) = [record.getMessage() for record in caplog.records]
+        expected = "`audio_extractor`: 'logmel' has nothing to read, as no utterance of the training dialogues has"
+        assert message == f"{expected} 'audio' or 'video'"
+        with pytest.raises(DialogueError, match="no utterance of the dialogues has 'audio' or 'video'"):
+            extract(texts, processor, strict=True)
+
+    def test_an_extractor_whose_features_are_there_is_noticed(self, extract, caplog):
+        utterance = {"speaker": "A", "text": "hm", "text_features": [1.0] * SIZES["text"]}
+        extract([{"utterances": [utterance]}], JoyfulProcessor(text_extractor="hashing"))
+        (message,) = [record.getMessage() for record in caplog.records]
+        assert message.endswith(
+            "'hashing' reads nothing, as every utterance of the dialogues has text_features already"
+        )
+
+    def test_an_extractor_that_did_not_make_the_features_is_refused(self, extract):
+        utterance = {"speaker": "A", "text": "hm", "text_features": [1.0, 2.0]}
+        with pytest.raises(DialogueError, match=r"has text_features of size 2 already, and .* 512 numbers"):
+            extract([{"utterances": [utterance]}], JoyfulProcessor(text_extractor="hashing"))
+
+    def test_features_that_it_made_itself_are_no_news(self, raw, extract, caplog):
+        processor = JoyfulProcessor(**EXTRACTORS)
+        once = extract(raw, processor, verbose=False)
+        assert extract(once, processor).features == once.features
+        assert not caplog.records
+
+    def test_foal_net_gets_sequences_of_frames(self, raw, extract):
+        processor = FoalNetProcessor(audio_extractor="logmel", video_extractor="frame-statistics")
+        extracted = extract(raw, processor, verbose=False)
+        (first, second) = extracted[1]["utterances"]
+        assert [len(first[key]) for key in ("audio_frames", "video_frames")] == [12, 16]
+        assert {len(frame) for frame in second["audio_frames"]} == {40}
+        assert {len(frame) for frame in second["video_frames"]} == {136}
+        made = FoalNetProcessor.from_dialogues(extracted)
+        assert (made.audio_dim, made.video_dim) == (40, 136)
+        assert made.extractors == {"audio": "logmel", "visual": "frame-statistics"}
+        from_clips, from_frames = made(raw), made(extracted)
+        np.testing.assert_array_equal(from_clips["audio_frames"], from_frames["audio_frames"])
+        np.testing.assert_array_equal(from_clips["video_frames"], from_frames["video_frames"])
 
     def test_report_names_every_failure(self, failing, extract, clips, capsys):
         extracted = extract([failing], JoyfulProcessor(**EXTRACTORS))
@@ -294,8 +404,8 @@ class TestDataSet:
         with pytest.raises(DialogueError) as caught:
             extract([failing], JoyfulProcessor(**EXTRACTORS), strict=True)
         message = str(caught.value)
-        assert message.startswith("dialogue 'd1', utterances[1]: audio: ")
-        assert message.endswith("(6 media cannot be read in all)")
+        assert message.startswith("dialogue 'd1', utterances[2]: audio: "), "a video without sound was read"
+        assert message.endswith("(4 media cannot be read in all)")
 
     def test_what_was_extracted_once_is_found_again(self, raw, extract, no_decoding):
         processor = JoyfulProcessor(audio_extractor="logmel", video_extractor="frame-statistics")
@@ -559,6 +669,7 @@ class TestCommandLine:
         (found,) = map(json.loads, Path("found.jsonl").read_text().splitlines())
         assert found["dialogue_id"] == "monday"
         assert [one["speaker"] for one in found["utterances"]] == ["Ross", "Rachel", "Ross"]
+        assert [one["video"] for one in found["utterances"]] == ["1_Ross.mp4", "2_Rachel.mp4", "3_Ross.mp4"]
         labels = [one["label"] for one in found["utterances"]]
         assert set(labels[:2]) <= {"joy", "sadness"}
         assert labels[2] is None, "nothing of it could be read"
@@ -615,8 +726,8 @@ class TestCommandLine:
                 "text_extractor: 'nobody/nothing' is none of hashing, and no e",
             ),
             (
-                ["--audio-extractor", "logmel", "--model", "foal-net"],
-                "--audio-extractor: the processor of foal-net ha",
+                ["--text-extractor", "hashing", "--model", "foal-net"],
+                "--text-extractor: the processor of foal-net reads no text by an extractor",
             ),
             (
                 ["--audio-extractor", "logmel", "--config-json", '{"audio_extractor": "opensmile:emobase"}'],
@@ -631,6 +742,27 @@ class TestCommandLine:
     )
     def test_mistakes_in_training(self, fails, train_file, arguments, message):
         assert message in fails("train", "--train-file", train_file, "--output-dir", "out", *arguments)
+
+    def test_foal_net_learns_from_clips_with_sound_and_pictures(self, joyful, train_file, tmp_path):
+        options = ("--audio-extractor", "logmel", "--video-extractor", "frame-statistics")
+        small = ("--config-json", '{"projection_size": 8, "num_hidden_layers": 1}', "--num-train-epochs", "1")
+        result = joyful(
+            *("train", "--model", "foal-net", "--train-file", train_file, "--output-dir", "out", *options, *small)
+        )
+        assert result.status == 0, result.err
+        assert "features: audio 40 (in 10), visual 136 (in 10)" in result.out
+        clip_folder = tmp_path / "calls"
+        write_clip(clip_folder / "1_Ross.mp4")
+        result = joyful("predict", "out", "--data-file", clip_folder, "--output-file", "clips.jsonl")
+        assert result.status == 0, result.err
+        result = joyful("extract", "--data-file", clip_folder, "--output-file", "x.parquet", "--frames", *options)
+        assert result.status == 0, result.err
+        result = joyful("predict", "out", "--data-file", "x.parquet", "--output-file", "frames.jsonl")
+        assert result.status == 0, result.err
+        scores = [
+            json.loads(Path(f"{name}.jsonl").read_text())["utterances"][0]["scores"] for name in ("clips", "frames")
+        ]
+        assert scores[0] == scores[1]
 
     def test_a_missing_library(self, fails, train_file, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "av", None)

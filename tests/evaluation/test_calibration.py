@@ -105,8 +105,11 @@ def test_the_trainer_fits_on_validation_and_the_checkpoint_keeps_it(family, tmp_
     trainer = make_trainer(tmp_path, family)
     temperature = trainer.calibrate()
     assert temperature == trainer.model.config.calibration_temperature != 1
+    known = trainer.evaluated["eval"]
     metrics = trainer.evaluate()
     assert {"eval_ece", "eval_ece_uncalibrated"} <= metrics.keys()
+    assert known.scores("eval") == pytest.approx(trainer.evaluated["eval"].scores("eval"))
+    assert (known.confusions == trainer.evaluated["eval"].confusions).all()
     trainer.save_model()
     loaded = family.model_class.from_pretrained(tmp_path)
     assert loaded.config.calibration_temperature == temperature

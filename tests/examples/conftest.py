@@ -29,8 +29,8 @@ SPACE = REPOSITORY / "examples" / "space"
 
 @pytest.fixture(scope="session")
 def space():
-    """The modules `app`, `reading`, `recognising` and `timeline`, which stand beside each other in a Space."""
-    names = ("reading", "timeline", "recognising", "app")
+    """The modules of the page, which stand beside each other in a Space."""
+    names = ("playing", "reading", "timeline", "recognising", "app")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SPACE))
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})

@@ -210,3 +210,13 @@ def test_the_accuracy_benchmark_resumes_and_prints_its_table(files, tmp_path):
     assert "| no-graph |" in again.stdout
     assert "recommended/0:" in first.stdout
     assert "recommended/0:" not in again.stdout, "a finished cell was run again"
+
+
+@pytest.mark.parametrize("name", ["fsdp2", "two_nodes"])
+def test_accelerate_reads_its_configurations(name):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(EXAMPLES / "accelerate_configs" / f"{name}.yaml"))
+    assert config.num_processes > 1
+    if name == "fsdp2":
+        assert config.fsdp_config["fsdp_version"] == 2

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
@@ -328,6 +329,32 @@ def test_reasons_that_cannot_be_found_any_more_are_a_message(space, tmp_path):
     gone = space.recognising.Recognised(str(tmp_path / "gone"), {"utterances": [{"speaker": "Anna"}]}, {})
     told = space.app.why(gone, SimpleNamespace(index=0))["why"]
     assert told == {"index": 0, "error": "gone: there is no such checkpoint folder"}
+
+
+def sound_of(file: Path) -> np.ndarray:
+    with av.open(str(file)) as container:
+        to_floats = av.AudioResampler(format="fltp", layout="mono", rate=16_000)
+        frames = [part for frame in container.decode(audio=0) for part in to_floats.resample(frame)]
+        return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+@pytest.mark.parametrize("suffix", [".aiff", ".au", ".mkv"])
+def test_what_a_browser_cannot_play_is_played_from_a_copy(space, demo, tmp_path, suffix):
+    given, folder = tmp_path / f"call{suffix}", tmp_path / "folder"
+    folder.mkdir()
+    original = sound_of(demo.recording)
+    with av.open(str(given), "w") as sink:
+        stream = sink.add_stream("pcm_s16be" if suffix != ".mkv" else "pcm_s16le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray((original[None] * 32767).astype(np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16_000
+        sink.mux([*stream.encode(frame), *stream.encode(None)])
+    copy = space.playing.playable(str(given), folder)
+    assert copy == str(folder / "call.m4a")
+    heard = sound_of(Path(copy))
+    assert len(heard) == pytest.approx(len(original), abs=1600)
+    least = min(len(heard), len(original))
+    assert np.corrcoef(original[:least], heard[:least])[0, 1] > 0.9, "the copy is another sound, or shifted"
+    assert space.playing.playable(str(demo.recording), folder) == str(demo.recording)
 
 
 # What is shown.

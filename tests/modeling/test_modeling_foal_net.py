@@ -62,7 +62,10 @@ class TestSizes:
         assert encoder.encoder.config.model_type == "wavlm"
         assert encoder.shortest == 400
         assert sum(parameter.numel() for parameter in encoder.parameters()) == pytest.approx(315.5e6, rel=0.01)
-        assert model.classifier.weight.shape == (4, 1024 + 768)
+        assert model.classifier.weight.shape == (4, 1024 + 768 + 2 * 512)
+        with torch.device("meta"):
+            released = FoalNetForEmotionRecognition(FoalNetConfig.released(num_labels=4))
+        assert released.classifier.weight.shape == (4, 1024 + 768)
         attention = model.foal_net.cross_attention
         assert [len(attention[name].layers) for name in ("audio_to_video", "video_to_audio")] == [2, 2]
 
@@ -145,6 +148,39 @@ class TestAlignment:
         assert loss == 0
         assert torch.isfinite(alignment.logit_scale.grad)
 
+    @pytest.mark.parametrize("normalize", [True, False])
+    def test_averaged_its_gradient_does_not_grow_with_the_positives(self, normalize):
+        """The released code's sum grows with them."""
+        alignment, size = self.alignment(avel_normalize=normalize), 64
+        generator = torch.Generator().manual_seed(0)
+        embeddings = [functional.normalize(torch.randn(size, 6, generator=generator), dim=-1) for _ in range(2)]
+        norms = []
+        for num_classes in (32, 8, 2, 1):
+            similarity = alignment.similarity(*embeddings).detach().requires_grad_()
+            same = same_emotion(torch.arange(size) % num_classes)
+            alignment.loss(similarity, same, torch.ones(size, dtype=torch.bool)).backward()
+            norms.append(similarity.grad.norm().item())
+        assert (max(norms) < 2 * norms[0]) == normalize
+
+    def test_it_reaches_what_the_classifier_reads_of_precomputed_frames(self):
+        assert self.shared_parameters(make_model()) >= {
+            f"foal_net.projections.{stream}.{layer}.weight"
+            for stream in ("audio", "video")
+            for layer in ("input", "correction", "norm")
+        }
+        assert not self.shared_parameters(make_model(classify_embeddings=False))
+
+    def shared_parameters(self, model):
+        """Those that the gradients of the alignment and of the classification both move."""
+        moved = []
+        for part in ("avel", "classification"):
+            model.zero_grad()
+            model(**make_batch()).losses[part].backward()
+            moved.append(
+                {name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()}
+            )
+        return set.intersection(*moved)
+
     def test_it_brings_the_same_emotion_together(self):
         model, batch = make_model(projection_dropout_prob=0.0), make_batch()
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
@@ -195,7 +231,7 @@ class TestMatching:
     def test_own_pairs_come_first_and_are_those_of_the_classifier(self):
         model, batch = make_model(), make_batch()
         output = run(model, **batch)
-        audio, video = output.fused.split([8, 12], dim=-1)
+        audio, video, *_ = output.fused.split([8, 12, 6, 6], dim=-1)
         torch.testing.assert_close(output.match_logits_a2v[:5], model.matching["audio_to_video"](audio))
         torch.testing.assert_close(output.match_logits_v2a[:5], model.matching["video_to_audio"](video))
 

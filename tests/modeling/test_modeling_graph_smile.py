@@ -70,8 +70,8 @@ def test_learnt_weights_balance_the_losses():
 def test_labels_of_unknown_sentiment_leave_the_auxiliary_tasks_out():
     assert CASE.make_config(text_dim=4, num_labels=3).num_sentiments == 0
     assert CASE.make_config(text_dim=4, id2label={0: "joy", 1: "surprise"}).num_sentiments == 3
-    told = CASE.make_config(text_dim=4, num_labels=2, label_sentiments=[0, 2])
-    assert (told.num_sentiments, told.sentiment_of_labels()) == (3, [0, 2])
+    told = CASE.make_config(text_dim=4, id2label={0: "joy", 1: "surprise"}, label_sentiments={"surprise": 0})
+    assert (told.num_sentiments, told.sentiment_of_labels()) == (3, [2, 0])
     assert CASE.make_config(text_dim=4, num_labels=1, problem_type="regression").num_sentiments == 3
 
 
@@ -80,11 +80,10 @@ def test_labels_of_unknown_sentiment_leave_the_auxiliary_tasks_out():
     [
         ({"graph_num_layers": {"text_visual": 2}}, "the pairs are text_audio, text_visual, visual_audio"),
         ({"graph_num_layers": 0}, "graph_num_layers must be 1 or more"),
-        ({"label_sentiments": [0]}, "label_sentiments has 1 values for num_labels=2"),
-        ({"label_sentiments": [0, 3]}, "goes up to 3, num_sentiments is 3"),
+        ({"label_sentiments": {"LABEL_1": 3}}, "goes up to 3, num_sentiments is 3"),
         ({"shift_window": 1}, "2 or more, or -1"),
     ],
-    ids=["pairs", "layers", "number of sentiments", "sentiment", "window"],
+    ids=["pairs", "layers", "sentiment", "window"],
 )
 def test_settings_that_do_not_fit_are_refused(fields, reason):
     with pytest.raises(Exception, match=reason):

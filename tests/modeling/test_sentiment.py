@@ -57,6 +57,10 @@ def test_of_every_task(labels, expected):
     assert sentiments_of(labels, [2, 0, 0, UNKNOWN]).tolist() == expected
 
 
+def test_several_values_have_none():
+    assert sentiments_of(torch.zeros(2, 3), [UNKNOWN] * 3, has_classes=False).tolist() == [UNKNOWN, UNKNOWN]
+
+
 def test_a_shift_is_known_where_both_sentiments_are():
     sentiment = torch.tensor([2, 2, 0, UNKNOWN])
     assert shifts(sentiment, torch.tensor([[1], [2], [3], [0]])).tolist() == [[0], [1], [UNKNOWN], [UNKNOWN]]

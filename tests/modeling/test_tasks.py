@@ -167,3 +167,25 @@ class TestSeveralValues:
 def test_labels_have_the_shape_of_the_task(task):
     logits, labels = make_batch(task, [True] * 5)
     assert labels.shape == TASKS[task].label_shape(5, logits.size(1))
+
+
+# Votes of several annotators.
+
+
+@pytest.mark.parametrize("class_weights", [None, [1.0, 2.0, 0.5, 3.0]])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_unanimous_vote_is_the_label(class_weights, smoothing):
+    logits, labels = make_batch(SINGLE_LABEL, [True, False, True, True])
+    shares = functional.one_hot(labels.clamp(min=0), NUM_LABELS).float() * (labels >= 0)[:, None]
+    task = TASKS[SINGLE_LABEL]
+    by_label, by_votes = (task.loss(logits, target, class_weights, smoothing) for target in (labels, shares))
+    assert float(by_votes) == pytest.approx(float(by_label), rel=1e-6)
+    assert float(task.count(shares, class_weights)) == pytest.approx(float(task.count(labels, class_weights)))
+
+
+def test_divided_votes_are_learnt_as_shares():
+    logits = torch.tensor([[1.0, 0.0, -1.0, 0.5]])
+    of_each = [float(TASKS[SINGLE_LABEL].loss(logits, torch.tensor([label]))) for label in (0, 2)]
+    shares = torch.tensor([[0.75, 0.0, 0.25, 0.0]])
+    expected = 0.75 * of_each[0] + 0.25 * of_each[1]
+    assert float(TASKS[SINGLE_LABEL].loss(logits, shares)) == pytest.approx(expected, rel=1e-6)

@@ -6,6 +6,7 @@ import pytest
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.data.jsonl import write_dialogues
+from joyful_hf.modeling.reach import reach_of
 from joyful_hf.pictures.gallery import PICTURES, draw_pictures, draw_training_curves
 from tests.support.figures import a_value, predict, several_labels, texts_of
 from tests.support.helpers import (
@@ -80,7 +81,7 @@ def test_one_utterance_and_no_training_state_are_enough_for_some(joyful, checkpo
     processor.save_pretrained(tmp_path / "saved")
     lines = plot(joyful, tmp_path / "saved", dialogues, tmp_path)
     left_out = {name: line for name, line in lines.items() if line.startswith("left out")}
-    without_graph = [] if family.reads_dialogues else ["dialogue_graph"]
+    without_graph = [] if reach_of(model).graph_steps else ["dialogue_graph"]
     assert list(left_out) == [*without_graph, "representations", "training_curves"]
     assert left_out["training_curves"].startswith("left out: there is no trainer_state.json in ")
 

@@ -5,6 +5,7 @@ import pytest
 
 from joyful_hf import DialogueError
 from joyful_hf.inference.dialogue_graph import DialogueGraph, read_graph
+from joyful_hf.modeling.reach import reach_of
 from joyful_hf.pictures import (
     plot_dialogue_graph,
 )
@@ -24,6 +25,10 @@ def test_the_graph_of_a_dialogue_is_drawn_or_there_is_none(family):
     prediction = predict(model, processor, dialogue)
     if not family.reads_dialogues:
         with pytest.raises(DialogueError, match="has no graph: it sees one utterance at a time"):
+            read_graph(model, processor, dialogue)
+        return
+    if not reach_of(model).graph_steps:
+        with pytest.raises(DialogueError, match="has no graph to draw: it does not read the processor's window"):
             read_graph(model, processor, dialogue)
         return
     graph = read_graph(model.train(), processor, dialogue)

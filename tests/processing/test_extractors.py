@@ -197,14 +197,14 @@ class TestSpeechEncoder:
 
     def test_a_sound_for_which_the_memory_is_not_enough_costs_no_other(self, encoders, monkeypatch):
         extractor = load_extractor("audio", encoders["audio"])
-        mean_of = extractor._mean_of
+        frames_of = extractor._frames_of
 
-        def mean_of_short(piece):
+        def frames_of_short(piece):
             if len(piece) > RATE:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore")
-            return mean_of(piece)
+            return frames_of(piece)
 
-        monkeypatch.setattr(extractor, "_mean_of", mean_of_short)
+        monkeypatch.setattr(extractor, "_frames_of", frames_of_short)
         first, second, third = extractor([sound(tone(0.5)), sound(tone(2.0)), sound(tone(0.5))])
         np.testing.assert_array_equal(first, third)
         assert str(second) == (

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from joyful_hf import FoalNetProcessor
 from joyful_hf.processing import media_files
 from joyful_hf.processing.media import MediaError
 from joyful_hf.processing.media_files import MediaFile
@@ -147,3 +148,11 @@ def test_sound_whose_file_tells_no_times_is_cut_by_its_length(monkeypatch):
     utterances = [{"audio": wav_bytes(sound), "start": 0.2, "end": 0.6}]
     (found,) = waveforms_of_all(utterances, RATE)
     np.testing.assert_allclose(found, sound[round(0.2 * RATE) : round(0.6 * RATE)], atol=1e-4)
+
+
+def test_foal_net_opens_a_recording_of_many_utterances_once(meeting, decoded):
+    utterances = [{"speaker": "A", "audio": str(meeting), "start": start, "end": start + 0.5} for start in range(4)]
+    processor = FoalNetProcessor(video_dim=0)
+    batch = processor([{"utterances": utterances}], return_labels=False)
+    assert batch["attention_mask"].sum(1).tolist() == [8000] * 4
+    assert decoded["files"] == 1

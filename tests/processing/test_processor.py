@@ -35,6 +35,7 @@ PARAMETERS = {
     "problem_type": "multi_label_classification",
     "feature_statistics": {"visual": {"mean": [0.1], "std": [1e-3]}},
     "modality_weights": {"text": 1.0, "audio": 0.5, "visual": 0.0},
+    "usual_inputs": {"text": {"share": 0.9}, "audio": {"share": 1.0, "distance": 1.5}},
     "text_extractor": "hashing",
     "audio_extractor": "user/model@main",
     "video_extractor": "openface",

@@ -253,9 +253,47 @@ def _gru_cell_backward(gradient: Tensor, kept: Tensor, has_bias: bool) -> tuple[
     return of_input, of_hidden, gradient * update, *biases
 
 
+def _lstm_cell(
+    of_input: Tensor,
+    of_hidden: Tensor,
+    cell: Tensor,
+    input_bias: Tensor | None = None,
+    hidden_bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A step of an LSTM, as that of the GRU: hidden state, cell and what the gradient needs."""
+    gates = of_input + of_hidden
+    if input_bias is not None and hidden_bias is not None:
+        gates = gates + input_bias + hidden_bias
+    into, forget, new, out = gates.chunk(4, dim=1)
+    into, forget, new, out = into.sigmoid(), forget.sigmoid(), new.tanh(), out.sigmoid()
+    after = forget * cell + into * new
+    return out * after.tanh(), after, torch.cat([into, forget, new, out], dim=1)
+
+
+def _lstm_cell_backward(
+    at_hidden: Tensor | None, at_cell: Tensor | None, before: Tensor, after: Tensor, kept: Tensor, has_bias: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    into, forget, new, out = kept.chunk(4, dim=1)
+    squashed = after.tanh()
+    at_hidden = torch.zeros_like(after) if at_hidden is None else at_hidden
+    at_after = at_hidden * out * (1 - squashed.square()) + (0 if at_cell is None else at_cell)
+    gates = torch.cat(
+        [
+            at_after * new * into * (1 - into),
+            at_after * before * forget * (1 - forget),
+            at_after * into * (1 - new.square()),
+            at_hidden * squashed * out * (1 - out),
+        ],
+        dim=1,
+    )
+    return gates, at_after * forget, gates.sum(0) if has_bias else None
+
+
 _KERNELS: dict[str, Callable[..., Any]] = {
     "_thnn_fused_gru_cell": _gru_cell,
     "_thnn_fused_gru_cell_backward": _gru_cell_backward,
+    "_thnn_fused_lstm_cell": _lstm_cell,
+    "_thnn_fused_lstm_cell_backward_impl": _lstm_cell_backward,
 }
 
 

@@ -89,6 +89,36 @@ def write_meld(root: Path) -> Path:
     return root
 
 
+def write_dyadic_meld(root: Path) -> Path:
+    """The dialogues of `write_meld`, in which the first utterance for training belongs to two of them."""
+    write_meld(root)
+    pieces = {"train": [(0, 0, 7, 0), (0, 1, 7, 1), (1, 0, 7, 0), (1, 1, 125, 2)], "dev": [(0, 0, 110, 8)]}
+    for name, places in (pieces | {"test": [(0, 0, 38, 5), (0, 1, 38, 4)]}).items():
+        rows = [
+            meld_row(dialogue, utterance, Old_Dialogue_ID=str(old), Old_Utterance_ID=str(old_utterance))
+            for dialogue, utterance, old, old_utterance in places
+        ]
+        write_csv(root / f"{name}_sent_emo_dya.csv", [{**row, "Speaker": "AB"[at % 2]} for at, row in enumerate(rows)])
+    return root
+
+
+def emorynlp_row(scene: int, utterance: int, **changes: str) -> dict[str, str]:
+    row = {"Utterance": "Hi!", "Speaker": "['Ann Lee']", "Emotion": "Joyful", "Scene_ID": str(scene)}
+    row |= {"Utterance_ID": str(utterance), "Season": "1", "Episode": "2"}
+    return row | {"Start_Time": "00:00:02.877", "End_Time": "00:00:07.548"} | changes
+
+
+def write_emorynlp(root: Path) -> Path:
+    """Two scenes for training, of which one numbers its utterances with gaps, and one for each of the rest."""
+    both = emorynlp_row(1, 3, Speaker="['Ann Lee', 'Bob Orr']", Emotion="Mad")
+    rows = [emorynlp_row(2, 1, Emotion="Scared"), both, emorynlp_row(1, 1), emorynlp_row(2, 2, Episode="1")]
+    write_csv(root / "emorynlp_train_final.csv", rows)
+    write_csv(root / "emorynlp_dev_final.csv", [emorynlp_row(1, 1, Episode="3", Emotion="Sad")])
+    write_csv(root / "emorynlp_test_final.csv", [emorynlp_row(1, 1, Season="2", Emotion="Powerful")])
+    write(root / "clips" / "emorynlp_train_splits" / "sea1_ep2_sc1_utt3.mp4", b"clip")
+    return root
+
+
 CMU_FOLDS = {"standard_train_fold": ["a1", "b_2", "bare"], "standard_valid_fold": ["c3"], "standard_test_fold": ["d4"]}
 
 

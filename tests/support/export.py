@@ -17,7 +17,7 @@ def run_exported(path: Path, batch: Any) -> torch.Tensor:
     return torch.export.load(path).module()(**batch)
 
 
-def assert_exports(model: Any, processor: Any, folder: Path, suffix: str) -> None:
+def assert_exports(model: Any, processor: Any, folder: Path, suffix: str) -> Path:
     """The exported model gives the model's logits for batches of several sizes."""
     path = export_model(model, processor, folder / f"new/model{suffix}")
     for lengths in [(1,), (40, 2, 2, 9, 11), (3, 3)]:
@@ -25,3 +25,4 @@ def assert_exports(model: Any, processor: Any, folder: Path, suffix: str) -> Non
         with torch.no_grad():
             expected = model.eval()(**batch).logits
         assert (run_exported(path, batch) - expected).abs().max() < 1e-4
+    return path

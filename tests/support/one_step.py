@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments
 from joyful_hf.modeling import modeling_foal_net
-from tests.support.helpers import FAMILY_CASES, LABELS, FamilyCase, make_dialogue, without_modality
+from tests.support.helpers import FAMILY_CASES, LABELS, RIVAL_CASES, FamilyCase, make_dialogue, without_modality
 
 LENGTHS = (2, 20, 3, 9, 5)  # an odd number of dialogues, of very different lengths
 
@@ -63,7 +63,7 @@ class StepCase:
     """Whether a part of the loss compares the utterances of different dialogues: accumulation cannot give that."""
 
 
-_FAMILY = {family.name: family for family in FAMILY_CASES}
+_FAMILY = {family.name: family for family in [*FAMILY_CASES, *RIVAL_CASES]}
 _JOYFUL, _PAPER = _FAMILY["joyful-recommended"], _FAMILY["joyful-paper"]
 _AR_IIGCN, _FOAL_NET = _FAMILY["ar-iigcn-recommended"], _FAMILY["foal-net"]
 _NO_CONTRAST = {"intra_modal_loss_weight": 0, "inter_modal_loss_weight": 0}
@@ -88,6 +88,10 @@ STEP_CASES = [
     StepCase("foal-net-several-labels", _FOAL_NET, label=several_labels, compares=True),
     StepCase("foal-net-no-alignment", _FOAL_NET, _NO_ALIGNMENT, _BALANCE),
     StepCase("foal-net-with-text", _FAMILY["foal-net-with-text"], compares=True),
+    StepCase("graph-smile", _FAMILY["graph-smile-recommended"]),
+    StepCase("graph-smile-released", _FAMILY["graph-smile-released"], arguments=_BALANCE),
+    StepCase("m3net", _FAMILY["m3net-recommended"]),
+    StepCase("sdt", _FAMILY["sdt-recommended"], arguments=_BALANCE),
 ]
 
 _DROPOUTS = [f"{part}_dropout_prob" for part in ("input", "hidden", "plain_path", "modality", "projection")]

@@ -134,12 +134,14 @@ class TestThePathInPython:
         assert f"{sum(len(dialogue['utterances']) for dialogue in TRAIN)}" in card
 
     def test_a_folder_that_it_saves(self, hub, joyful, tmp_path, trainer):
+        trainer.calibrate()
         trainer.evaluate(TEST, metric_key_prefix="test")
         trainer.save_model(str(tmp_path / "out" / "best"))
         result = joyful("push", tmp_path / "out" / "best", REPO)
         assert result.status == 0, result.err
         card = hub.files(REPO)["README.md"].decode()
         self.assert_tells_of_the_run(card, trainer)
+        assert "On unknown" not in card
         assert ModelCard(card).data.eval_results[0].dataset_split == "test"
 
     def test_its_output_folder_stands_for_the_best_checkpoint(self, hub, joyful, tmp_path, trainer, caplog):

@@ -1,5 +1,7 @@
 """A tracker that does not start ends a run with one line, wherever it fails."""
 
+import gc
+
 import pytest
 from transformers import TrainerCallback
 
@@ -20,7 +22,11 @@ def tracker(fails_in: str, error: Exception) -> type[TrainerCallback]:
         if not getattr(self, "is_set_up", False):
             self.setup(args, state)
 
-    return type("WandbCallback", (TrainerCallback,), {"setup": setup, "on_log": on_log, fails_in: fail})
+    def end(self):
+        assert fails_in != "__init__", "it is ended although it was never made"
+
+    members = {"setup": setup, "on_log": on_log, "__del__": end, fails_in: fail}
+    return type("WandbCallback", (TrainerCallback,), members)
 
 
 @pytest.fixture
@@ -41,9 +47,11 @@ def make(tmp_path, monkeypatch):
     [RuntimeError("WandbCallback requires wandb to be installed."), ImportError(), KeyError("WANDB"), OSError("full")],
     ids=["not-installed", "import", "environment", "disk"],
 )
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_when_it_is_made(make, error):
     with pytest.raises(DialogueError, match=r"^`report_to`: wandb does not start .*install it or set it up, or leave"):
         make(tracker("__init__", error))
+    gc.collect()
 
 
 @pytest.mark.parametrize("method", ["on_train_begin", "setup"])

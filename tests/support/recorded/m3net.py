@@ -71,7 +71,7 @@ def _stages(model: M3NetForEmotionRecognition, batch: dict[str, Tensor]) -> dict
         "projected.a": outputs["m3net.projections.audio"],
         "projected.v": outputs["m3net.projections.visual"],
         "context.t": context,
-        "nodes": _by_modality(outputs[""].context.unflatten(1, (3, -1))),
+        "nodes": _by_modality(outputs[""].fused.unflatten(1, (3, -1))),
         "nodes_projected": _by_modality(outputs["m3net.graph_projection"]),
         "features": outputs[""].graph,
         "log_prob": outputs[""].logits.log_softmax(-1),
