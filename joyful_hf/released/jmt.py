@@ -9,6 +9,7 @@ from torch import Tensor
 from ..modeling import JMTConfig
 from .convert import check_names, multi_head_attention, renamed, size, transformer_layer, with_weight_and_bias
 
+READS_SPEAKERS = False
 _MODALITIES = {"visual": ("visual_encoder", "v"), "audio": ("physiological_encoder", "p")}
 _JOINT = {"joint": ("joint_representation_encoder", "pv")}
 # Our layer -> the released one.

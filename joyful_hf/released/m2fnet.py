@@ -9,6 +9,7 @@ from torch import Tensor
 from ..modeling import M2FNetConfig
 from .convert import check_names, multi_head_attention, renamed, transformer_layer, with_weight_and_bias
 
+READS_SPEAKERS = False
 _MODALITIES = ("text", "audio", "visual")
 
 
