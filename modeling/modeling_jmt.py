@@ -170,10 +170,10 @@ class JMTModel(JMTPreTrainedModel):
 class JMTForEmotionRecognition(SpeakerGraphClassifierMixin, JMTPreTrainedModel):
     """JMT with a classifier on each utterance, or a regressor for `problem_type="regression"`.
 
-    The regressor of several values has the hidden layers of the authors' side by side.
+    The regressor of several values has the hidden layers of the authors' side by side. Their concordance with the
+    labels is computed in training alone, since it depends on who shares the batch; in evaluation the loss is the
+    absolute error.
     """
-
-    batch_loss_parts = ("concordance",)
 
     def __init__(self, config: JMTConfig) -> None:
         super().__init__(config)
@@ -184,9 +184,9 @@ class JMTForEmotionRecognition(SpeakerGraphClassifierMixin, JMTPreTrainedModel):
         self.post_init()
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
-        """Compute the logits and, with labels, the losses: values are compared over the whole batch."""
+        """Compute the logits and, with labels, the losses: in training, values are compared over the whole batch."""
         output = super().forward_batch(batch)
-        if batch.labels is not None and not self.task.has_classes:
+        if self.training and batch.labels is not None and not self.task.has_classes:
             assert output.logits is not None
             assert output.losses is not None
             processes = Processes(len(output.logits), batch.loss_shares is not None)
@@ -200,7 +200,7 @@ class JMTForEmotionRecognition(SpeakerGraphClassifierMixin, JMTPreTrainedModel):
         weights = super().loss_weights()
         if self.task.has_classes:
             return weights
-        if self.config.regression_loss == "concordance":
+        if self.training and self.config.regression_loss == "concordance":
             weights["classification"] = 0.0
         return weights | {"concordance": 1.0}
 
@@ -208,7 +208,7 @@ class JMTForEmotionRecognition(SpeakerGraphClassifierMixin, JMTPreTrainedModel):
         """Count what each part of the loss is a mean over: a concordance belongs to the known labels of its value."""
         counts = super().loss_counts(batch, across_processes)
         labels = batch.get("labels")
-        if labels is not None and not self.task.has_classes:
+        if labels is not None and "concordance" in counts:
             counts["concordance"] = (~labels.view(len(labels), -1).isnan()).sum(0).float()
         return counts
 

@@ -7,6 +7,7 @@ from joyful_hf import JMTConfig, JMTForEmotionRecognition, JoyfulProcessor
 from tests.support.helpers import hide_modalities, make_dialogues
 
 SIZES = {"projection_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "hidden_dropout_prob": 0.0}
+SIZES |= {"input_dropout_prob": 0.0, "modality_dropout_prob": 0.0}
 FORMS = ("self_attention", "linear", "vanilla", "concatenation")
 
 
@@ -56,18 +57,22 @@ def test_a_modality_that_no_utterance_has_is_asked_by_nobody(pooling):
 def test_values_are_compared_over_the_batch():
     dialogues = make_dialogues(label=lambda rng: {"valence": float(rng.normal()), "arousal": float(rng.normal())})
     model, batch = make(dialogues, regression_loss="concordance")
-    output = model(**batch)
+    assert float(model(**batch).loss.detach()) == pytest.approx(
+        float(model(**batch).losses["classification"].detach())
+    )
+    output = model.train()(**batch)
     assert output.means["concordance"].shape == (2,)
     assert float(output.loss.detach()) == pytest.approx(float(output.losses["concordance"].detach()))
     assert model.loss_counts(batch)["concordance"].tolist() == [38, 38]
     both, _ = make(dialogues)
-    both = both(**batch)
+    both = both.train()(**batch)
     assert float(both.loss.detach()) == pytest.approx(sum(float(part.detach()) for part in both.losses.values()))
 
 
 def test_a_step_in_shares_sums_to_what_its_parts_weigh():
     dialogues = make_dialogues(label=lambda rng: float(rng.normal()))
     model, batch = make(dialogues)
+    model.train()
     half = {"classification": torch.tensor(0.5), "concordance": torch.tensor([0.5])}
     with torch.no_grad():
         assert float(model(**batch, loss_shares=half).loss) == pytest.approx(float(model(**batch).loss) / 2)

@@ -82,7 +82,8 @@ def _stages(model: JMTForEmotionRecognition, dialogue: dict[str, Tensor]) -> Ite
     yield "arousal", outputs[""].logits[:, 1]
     yield "fused", outputs[""].graph
     if length > 1:
-        yield "loss", outputs[""].loss
+        targets = torch.stack([dialogue["valence_target"], dialogue["arousal_target"]], dim=-1)
+        yield "loss", (1 - concordance(outputs[""].logits, targets)).sum()
 
 
 def _vanilla(model: JMTForEmotionRecognition, part: dict[str, Tensor]) -> Tensor:
