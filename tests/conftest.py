@@ -57,13 +57,33 @@ def refuse_deprecations():
     logger.removeHandler(handler)
 
 
+# Where every family is tried in its recommended form. Elsewhere a few stand for all, in tests of more than a moment.
+EVERY_FAMILY = {"test_invariants", "test_model_api", "test_steps", "test_auto_classes", "test_absent_modalities"}
+SOME_RIVALS = {"sdt-recommended", "dialogue-rnn-recommended", "gban-recommended"}
+"""Rivals with losses of their own, with a recurrence of its own, and with a processor of its own."""
+
+
 def pytest_collection_modifyitems(items):
-    """Skip what needs a GPU where there is none."""
-    if torch.cuda.is_available():
-        return
+    """Skip what needs a GPU where there is none, and leave most forms of the rivals to the slow tests."""
     for item in items:
-        if "gpu" in item.keywords:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+        if is_left_to_slow_tests(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def is_left_to_slow_tests(item) -> bool:
+    """Whether a test is of a form of a rival for which others stand."""
+    given = getattr(item, "callspec", None)
+    if given is None:
+        return False
+    if given.params.get("compiled_family") in RIVAL_CASES:
+        return True
+    case = given.params.get("family")
+    if case not in RIVAL_CASES or case.name in SOME_RIVALS:
+        return False
+    is_other_form = case.name.endswith("-released") or case.name == "lmam-dialogue-rnn"
+    return is_other_form or item.module.__name__.rpartition(".")[2] not in EVERY_FAMILY
 
 
 @pytest.fixture(params=[*FAMILY_CASES, *RIVAL_CASES], ids=lambda case: case.name)
