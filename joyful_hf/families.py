@@ -141,7 +141,6 @@ _PUBLISHED_JOYFUL = {
     **{"learning_rate": 3e-5, "weight_decay": 0, "per_device_train_batch_size": 32, "num_train_epochs": 50},
     **_NOTHING_ADDED,
 }
-# Of the rivals: Adam with L2 in the gradient there, which AdamW decouples; a constant rate, and nothing else.
 _CHOSEN_ON_TEST = "There the epoch was chosen on the test set; here it is chosen on validation data."
 _STANDARDIZED = "Unlike there, features are standardized with the statistics of the training data"
 
