@@ -28,7 +28,7 @@ class DialogueGCNConfig(DialogueConfig):
             authors hide none.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, or `"learnt"`, a feature
             vector of its own for each modality.
-        context_encoder: `"lstm"` (the authors' choice) or `"gru"` over the dialogue, in both directions, or `"none"`,
+        sequence_encoder: `"lstm"` (the authors' choice) or `"gru"` over the dialogue, in both directions, or `"none"`,
             a linear layer of each utterance.
         recurrent_size: D_e, width of each direction (authors: 100).
         num_hidden_layers: layers of the recurrent encoder (authors: 2).
@@ -57,7 +57,7 @@ class DialogueGCNConfig(DialogueConfig):
     model_type = "dialogue_gcn"
 
     choices: ClassVar[dict[str, tuple[str | None, ...]]] = DialogueConfig.choices | {
-        "context_encoder": ("lstm", "gru", "none"),
+        "sequence_encoder": ("lstm", "gru", "none"),
         "edge_attention": ("incoming", "outgoing", "position"),
         "graph_aggregation": ("mean", "sum"),
         "nodal_attention": ("matching", "bounded", "none"),
@@ -75,7 +75,7 @@ class DialogueGCNConfig(DialogueConfig):
 
     input_dropout_prob: float | int = 0.0
     modality_dropout_prob: float | int = 0.0
-    context_encoder: str = "lstm"
+    sequence_encoder: str = "lstm"
     recurrent_size: int = 100
     num_hidden_layers: int = 2
     graph_hidden_size: int = 100
@@ -106,7 +106,7 @@ class DialogueGCNConfig(DialogueConfig):
             "input_dropout_prob": 0.0,
             "modality_dropout_prob": 0.0,
             "absent_modality": "zeros",
-            "context_encoder": "lstm",
+            "sequence_encoder": "lstm",
             "recurrent_size": 100,
             "num_hidden_layers": 2,
             "graph_hidden_size": 100,

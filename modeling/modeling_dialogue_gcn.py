@@ -82,12 +82,12 @@ class DialogueGCNModel(DialogueGCNPreTrainedModel):
         in_size, size = sum(config.modality_dims.values()), 2 * config.recurrent_size
         self.text_encoder = TextEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
-        self.context_encoder: DialogueRecurrence | nn.Linear
-        if config.context_encoder == "none":
-            self.context_encoder = nn.Linear(in_size, size)
+        self.sequence_encoder: DialogueRecurrence | nn.Linear
+        if config.sequence_encoder == "none":
+            self.sequence_encoder = nn.Linear(in_size, size)
         else:
-            self.context_encoder = DialogueRecurrence(
-                config.context_encoder.upper(),
+            self.sequence_encoder = DialogueRecurrence(
+                config.sequence_encoder.upper(),
                 in_size,
                 config.recurrent_size,
                 config.num_hidden_layers,
@@ -110,9 +110,9 @@ class DialogueGCNModel(DialogueGCNPreTrainedModel):
 
     @property
     def reach(self) -> Reach:
-        """As far as the context encoder, the edges' weights, two convolutions and the nodal attention look."""
+        """As far as the sequence encoder, the edges' weights, two convolutions and the nodal attention look."""
         graph = in_sequence(self.edge_weights, Reach(graph_steps=2))
-        return in_sequence(self.text_encoder, self.inputs, self.context_encoder, graph, self.nodal_attention)
+        return in_sequence(self.text_encoder, self.inputs, self.sequence_encoder, graph, self.nodal_attention)
 
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute context and graph.
@@ -124,10 +124,10 @@ class DialogueGCNModel(DialogueGCNPreTrainedModel):
         """
         features, _ = self.inputs(batch.features, batch.modality_mask, self.dtype)
         utterances = torch.cat(list(features.values()), dim=-1)
-        if isinstance(self.context_encoder, DialogueRecurrence):
-            context = self.context_encoder(utterances, batch.layout)
+        if isinstance(self.sequence_encoder, DialogueRecurrence):
+            context = self.sequence_encoder(utterances, batch.layout)
         else:
-            context = self.context_encoder(utterances)
+            context = self.sequence_encoder(utterances)
         graph = self.speaker_graph(batch, context)
         self._check_length(batch)
         weights = self.edge_weights(graph)

@@ -54,7 +54,7 @@ def released_config(state: Mapping[str, Tensor], **known: Any) -> DialogueGCNCon
     relations, bases = (size(state, f"{graph}.conv1.att", dim) for dim in (0, 1))
     sizes: dict[str, Any] = {
         "max_speakers": _speakers_of(relations),
-        "context_encoder": "gru" if size(state, f"{recurrent}.weight_hh_l0", 0) == 3 * _width(state) else "lstm",
+        "sequence_encoder": "gru" if size(state, f"{recurrent}.weight_hh_l0", 0) == 3 * _width(state) else "lstm",
         "recurrent_size": _width(state),
         "num_hidden_layers": _num_layers(state),
         "graph_hidden_size": size(state, f"{graph}.conv1.root", 1),
@@ -111,7 +111,7 @@ def _names(state: Mapping[str, Tensor]) -> dict[str, str]:
     names[f"{graph}.conv2.weight"] = _TRANSPOSED
     convolution = {"basis": "matrices", "att": "coefficients", "root": "root", "bias": "bias"}
     names |= {f"{graph}.conv1.{old}": f"dialogue_gcn.relational.{new}" for old, new in convolution.items()}
-    return names | recurrent_names(_recurrent(state), "dialogue_gcn.context_encoder", _num_layers(state))
+    return names | recurrent_names(_recurrent(state), "dialogue_gcn.sequence_encoder", _num_layers(state))
 
 
 def recurrent_names(released: str, ours: str, num_layers: int) -> dict[str, str]:

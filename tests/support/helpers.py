@@ -327,6 +327,12 @@ def _m2fnet_released(**kwargs: Any) -> M2FNetConfig:
     return M2FNetConfig.released(**(_M2FNET_SIZES | sizes | kwargs))
 
 
+def _published_relations(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
+    """The published relations, for three speakers or more."""
+    published = JoyfulProcessor.published_parameters(dialogues)
+    return published | {"max_speakers": max(3, published["max_speakers"])}
+
+
 _DIALOGUE_GCN_SIZES = {
     "recurrent_size": 12,
     "graph_hidden_size": 10,
@@ -345,7 +351,7 @@ def _dialogue_gcn(**kwargs: Any) -> DialogueGCNConfig:
 
 
 def _dialogue_gcn_released(**kwargs: Any) -> DialogueGCNConfig:
-    sizes = {"context_encoder": "gru", "max_position": 130, "nodal_attention": "none"}
+    sizes = {"sequence_encoder": "gru", "max_position": 130, "nodal_attention": "none"}
     return DialogueGCNConfig.released(**(_DIALOGUE_GCN_SIZES | sizes | kwargs))
 
 
@@ -468,14 +474,14 @@ RIVAL_CASES: list[FamilyCase] = [
         "dialogue-gcn-released",
         _dialogue_gcn_released,
         *_DIALOGUE_GCN,
-        processor_parameters=JoyfulProcessor.published_parameters,
+        processor_parameters=_published_relations,
     ),
     FamilyCase("dialogue-rnn-recommended", _dialogue_rnn, *_DIALOGUE_RNN),
     FamilyCase(
         "dialogue-rnn-released",
         _dialogue_rnn_released,
         *_DIALOGUE_RNN,
-        processor_parameters=JoyfulProcessor.published_parameters,
+        processor_parameters=_published_relations,
     ),
     FamilyCase("graph-smile-recommended", _graph_smile, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),
     FamilyCase("graph-smile-released", _graph_smile_released, *_GRAPH_SMILE, loss_parts_of_batch=("shift",)),

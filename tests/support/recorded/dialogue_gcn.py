@@ -62,7 +62,7 @@ def _load(recording: Recording, state: dict[str, Tensor]) -> DialogueGCNForEmoti
 def _stages(model: DialogueGCNForEmotionRecognition, batch: Batch) -> Iterator[tuple[str, Tensor]]:
     outputs = modules_outputs(model, batch)
     order = by_source(batch["edge_index"])
-    yield "context", outputs["dialogue_gcn.context_encoder"]
+    yield "context", outputs["dialogue_gcn.sequence_encoder"]
     yield "edge_index", batch["edge_index"][:, order]
     yield "edge_type", batch["edge_type"][order]
     yield "edge_weight", outputs["dialogue_gcn.edge_weights"][order]
