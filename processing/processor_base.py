@@ -1,4 +1,7 @@
-"""The base of all processors: labels, the way from dialogues to a batch, and words for people."""
+"""The base of all processors: labels, the way from dialogues to a batch, and words for people.
+
+One file because it is one class, of which every family's processor is made.
+"""
 
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ lies as near to the mean as the training set is not noticed, however strange: no
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,35 +70,39 @@ class InputCounts:
                 if "distance" in values and weight and present.any():
                     self.distances[modality].append(distances(example.features[modality][present] / weight))
 
-    def sentences(self) -> list[str]:
-        """Say what is unlike the training set."""
+    def absences(self) -> list[str]:
+        """Say which modalities of the training set are not here."""
+        return [
+            f"{self.absent[modality]} of {self.utterances} utterances have no {MEDIA_KEYS[modality]}, which "
+            f"{values['share']:.0%} of the training utterances had"
+            for modality, values in self.usual.items()
+            if values["share"] >= USUAL and self.absent[modality] > LEAST_SHARE * self.utterances
+        ]
+
+    def far_away(self) -> list[str]:
+        """Say which modalities lie farther from the training set's mean than its own utterances."""
         found = []
-        for modality, values in self.usual.items():
-            absent, medium = self.absent[modality], MEDIA_KEYS[modality]
-            if values["share"] >= USUAL and absent > LEAST_SHARE * self.utterances:
-                found.append(
-                    f"{absent} of {self.utterances} utterances have no {medium}, which {values['share']:.0%} of the "
-                    "training utterances had"
-                )
-            if not self.distances[modality]:
+        for modality, parts in self.distances.items():
+            if not parts:
                 continue
-            far, limit = np.concatenate(self.distances[modality]), values["distance"]
+            far, limit = np.concatenate(parts), self.usual[modality]["distance"]
             count = int((far > limit).sum())
             if count > LEAST_SHARE * len(far) and (count >= LEAST_COUNT or far.max() > 2 * limit):
                 found.append(
-                    f"the {medium} of {count} of {len(far)} utterances lies farther from the training set's mean than "
-                    f"{USUAL:.0%} of the training utterances ({limit:.2f}; the median here is {np.median(far):.2f}), "
-                    "as with other recordings, another extractor or another scale"
+                    f"the {MEDIA_KEYS[modality]} of {count} of {len(far)} utterances lies farther from the training "
+                    f"set's mean than {USUAL:.0%} of the training utterances ({limit:.2f}; the median here is "
+                    f"{np.median(far):.2f})"
                 )
         return found
 
 
 def warn_of_unusual(counts: InputCounts) -> None:
     """Log one warning of what is unlike the training set, if anything is."""
-    sentences: Sequence[str] = counts.sentences()
-    if sentences:
+    absent, far = counts.absences(), counts.far_away()
+    if absent or far:
         logger.warning(
-            "unlike the training data: %s; scores are no measure of certainty there, so check them on labelled "
+            "unlike the training data: %s; %sscores are no measure of certainty there: check them on labelled "
             "dialogues of this kind, or fine-tune on some",
-            "; ".join(sentences),
+            "; ".join(absent + far),
+            "other recordings, another extractor or another scale do this, and " if far else "",
         )

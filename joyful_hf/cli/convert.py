@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Overwrite, parse_settings
+from .options import Overwrite, hide_bars_in_files, parse_settings
 
 
 def convert(
@@ -27,6 +27,7 @@ def convert(
     """
     from ..released.convert import convert_checkpoint
 
+    hide_bars_in_files()
     settings = parse_settings(config_json)
     convert_checkpoint(model_name, released_checkpoint, output, settings=settings, overwrite=overwrite)
     print(f"converted checkpoint: {output}")

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,8 +69,9 @@ def convert_checkpoint(
         known = _with_names(config_settings)
         state, config = _read_state(family, module, source, known)
         convert = _converter_of(module)
-        # The conversion asks what it needs of the settings, such as whether a map is used.
-        told = known if len(signature(convert).parameters) > 1 else {}
+        # Some conversions depend on settings, such as whether a map is used.
+        asks = any(one.kind is Parameter.VAR_KEYWORD for one in signature(convert).parameters.values())
+        told = known if asks else {}
         model = family.model_class(config)
         model.load_state_dict(convert(state, **told))
         processor = family.processor_class(**(_processor_of(family, module, config) | processor_settings))

@@ -61,7 +61,7 @@ def released_config(state: Mapping[str, Tensor], **known: Any) -> DialogueGCNCon
         "graph_out_size": size(state, f"{graph}.conv2.weight", 1),
         "num_bases": bases,
         "edge_attention": "outgoing" if is_zhangs else "position",
-        "nodal_attention": not is_zhangs and "graph_net.matchatt.transform.weight" in state,
+        "nodal_attention": "none" if is_zhangs else "bounded",
         "classifier_hidden_size": size(state, "clf.lin1.weight" if is_zhangs else "graph_net.linear.weight", 0),
     }
     if not is_zhangs:

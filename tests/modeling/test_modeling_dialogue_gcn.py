@@ -51,6 +51,6 @@ def test_a_dialogue_longer_than_the_table_of_positions_is_refused():
 
 
 def test_without_context_and_nodal_attention_it_looks_two_edges_far():
-    model, _ = CASE.make(make_dialogues(), context_encoder="none", nodal_attention=False)
+    model, _ = CASE.make(make_dialogues(), context_encoder="none", nodal_attention="none")
     reach = reach_of(model).on_graph(3, 1)
     assert (reach.past, reach.future) == (6, 2)

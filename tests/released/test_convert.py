@@ -4,21 +4,25 @@ import logging
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor
 
-from joyful_hf import DialogueError
+from joyful_hf import DialogueError, SDTConfig, SDTForEmotionRecognition
 from joyful_hf.families import FAMILIES
 from joyful_hf.io.torch_checkpoint import CheckpointError
 from joyful_hf.released.convert import convert_checkpoint
-from tests.support.recorded import FOLDER, Recording, read_recording, recordings
+from tests.support.recorded import FOLDER, Recording, packed, read_recording
 
-# What the weights of a recording do not tell and its config does: field -> its key there.
+# What the weights of a recording do not tell: field -> what its config says of it.
 _TOLD = {
-    "sdt": {"num_attention_heads": "num_heads"},
-    "graph_smile": {"window_past": "window_past", "window_future": "window_future"},
+    "sdt": lambda sizes: {"num_attention_heads": sizes["num_heads"]},
+    "graph_smile": lambda sizes: {name: sizes[name] for name in ("window_past", "window_future")},
+    "m2fnet": lambda sizes: {
+        "num_attention_heads": dict(zip(("text", "audio", "visual"), sizes["heads_text_audio_visual"], strict=True))
+    },
 }
-# Where a recording has several networks: the weights of the one that is converted.
-_NETWORKS = {"jmt": "self_atten.state.", "lmam": "dialoguernn.state.", "m2fnet": "reading.state."}
+# Of recordings with several forms of a network, the one that is converted here.
+_FORMS = {"jmt": "self_atten.", "lmam": "bclstm.", "m2fnet": "reading."}
 
 
 def recording_of(module: str) -> Recording | None:
@@ -36,8 +40,8 @@ STATE = CONVERTED["sdt"].state()
 
 
 def settings_of(name: str) -> dict:
-    sizes = CONVERTED[name].config
-    return {field: sizes[key] for field, key in _TOLD.get(FAMILIES[name].released or "", {}).items()}
+    told = _TOLD.get(FAMILIES[name].released or "")
+    return {} if told is None else told(CONVERTED[name].config)
 
 
 @pytest.fixture
@@ -67,8 +71,8 @@ def dialogue_of(recording: Recording, number: int, text: torch.Tensor) -> dict:
 @each_family
 def test_a_checkpoint_of_any_family_becomes_model_and_processor(name, source, output):
     recording, family = CONVERTED[name], FAMILIES[name]
-    weights = recording.state(_NETWORKS.get(family.released or "", "state."))
-    torch.save({"epoch": 3, "state_dict": weights, "lr": 1e-4}, source)
+    state = recording.state(f"{_FORMS.get(family.released, '')}state.")
+    torch.save({"epoch": 3, "state_dict": state, "lr": 1e-4}, source)
     convert_checkpoint(name, source, output, settings=settings_of(name))
     model, processor = AutoModel.from_pretrained(output), AutoProcessor.from_pretrained(output)
     assert type(model) is family.model_class
@@ -111,6 +115,45 @@ def test_what_weights_do_not_tell_is_told(source, output, caplog):
     assert config.num_attention_heads == 3
     assert config.id2label == {0: "anger", 1: "joy", 2: "calm", 3: "fear"}
     assert AutoProcessor.from_pretrained(output).label2id == config.label2id
+
+
+def test_frozen_identities_are_left_out(source, output):
+    """The form of SDT for MELD."""
+    size = len(STATE["last_gate.fc.weight"])
+    frozen = {name: torch.eye(size) for name in STATE if name.endswith("_gate.fc.weight") and name[0] != "l"}
+    torch.save(STATE | frozen, source)
+    convert_checkpoint("sdt", source, output, settings=settings_of("sdt"))
+    model = AutoModel.from_pretrained(output)
+    assert model.config.unimodal_gate == "identity"
+    assert not [name for name in model.state_dict() if "unimodal_gates" in name]
+    learnt = SDTForEmotionRecognition(SDTConfig(**model.config.to_dict() | {"unimodal_gate": "learned"})).eval()
+    gates = {name: torch.eye(size) for name in learnt.state_dict() if "unimodal_gates" in name}
+    learnt.load_state_dict(model.state_dict() | gates)
+    batch = packed(CONVERTED["sdt"], "dialogue1")
+    with torch.no_grad():
+        torch.testing.assert_close(model(**batch).logits, learnt(**batch).logits)
+
+
+def test_a_map_that_is_there_and_never_used_is_left_out(source, output):
+    """The form of M3Net for MELD has a map of the text, and skips it."""
+    state = read_recording(FOLDER / "m3net_meld_tiny.safetensors").state()
+    size = len(state["normBNa.weight"])
+    torch.save(state | {"linear_l.weight": torch.zeros(size, size), "linear_l.bias": torch.zeros(size)}, source)
+    convert_checkpoint("m3net", source, output)
+    assert not AutoModel.from_pretrained(output).config.text_projection
+    convert_checkpoint("m3net", source, output, settings={"text_projection": True}, overwrite=True)
+    assert AutoModel.from_pretrained(output).config.text_projection
+
+
+def test_foal_net_is_converted_without_its_encoder(source, output):
+    weights = load_file(FOLDER.parent / "foalnet_tiny.safetensors")
+    state = {name.removeprefix("state."): rows for name, rows in weights.items() if name.startswith("state.")}
+    torch.save(state, source)
+    convert_checkpoint("foal-net", source, output, settings={"num_attention_heads": 2})
+    model, processor = AutoModel.from_pretrained(output), AutoProcessor.from_pretrained(output)
+    assert model.config.frame_dims == {"audio": 24, "video": 16}
+    assert (processor.audio_dim, processor.video_dim) == (24, 16)
+    assert torch.equal(model.classifier.weight, state["cls_head.weight"])
 
 
 class TestRefusals:
@@ -177,9 +220,3 @@ def test_the_command_takes_the_family_and_its_settings(joyful, fails, tmp_path):
     assert "--config-json: unknown setting 'x'" in fails(
         "convert", "--model", "sdt", "best.pt", "b", "--config-json", '{"x": 1}'
     )
-
-
-def test_every_recording_of_the_folder_has_a_family():
-    modules = [family.released for family in FAMILIES.values() if family.released is not None]
-    names = [*modules, "cogmen", "gban"]  # a preset of JOYFUL, and a family whose authors save files of Keras
-    assert all(any(path.stem.startswith(f"{name}_") for name in names) for path in recordings())

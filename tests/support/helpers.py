@@ -339,11 +339,13 @@ _DIALOGUE_GCN = (DialogueGCNForEmotionRecognition, JoyfulProcessor, ("classifica
 
 
 def _dialogue_gcn(**kwargs: Any) -> DialogueGCNConfig:
-    return DialogueGCNConfig(**(_DIALOGUE_GCN_SIZES | {"num_hidden_layers": 1} | kwargs))
+    return DialogueGCNConfig(
+        **(_DIALOGUE_GCN_SIZES | {"num_hidden_layers": 1, "nodal_attention": "matching"} | kwargs)
+    )
 
 
 def _dialogue_gcn_released(**kwargs: Any) -> DialogueGCNConfig:
-    sizes = {"context_encoder": "gru", "max_position": 130, "nodal_attention": False}
+    sizes = {"context_encoder": "gru", "max_position": 130, "nodal_attention": "none"}
     return DialogueGCNConfig.released(**(_DIALOGUE_GCN_SIZES | sizes | kwargs))
 
 
