@@ -124,7 +124,7 @@ def _as_label(label: Any) -> Any:
     if isinstance(label, Mapping):
         return {str(name): float(value) for name, value in label.items() if value is not None}
     if isinstance(label, list | tuple):
-        return [str(each) for each in label]
+        return [float(each) if isinstance(each, float) else str(each) for each in label]
     if label is None or isinstance(label, str):
         return label
     return str(label) if isinstance(label, bool | int) else float(label)

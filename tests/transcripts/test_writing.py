@@ -1,5 +1,6 @@
 """Predictions written in every format, and read back as they were."""
 
+import csv
 import json
 from xml.etree import ElementTree
 
@@ -218,3 +219,22 @@ def test_any_predictions_survive(tmp_path, suffix, dialogue):
     assert core_of(read_back(path)) == core_of(dialogue)
     if suffix in TABLES:
         assert [row.scores for row in make_rows(read_back(path))] == [row.scores for row in make_rows(dialogue)]
+
+
+@pytest.mark.parametrize(
+    ("true_label", "cell"),
+    [
+        ({"joy": 3, "anger": None}, '{"joy": 3.0}'),
+        ([0.5, -1.0], "[0.5, -1.0]"),
+        (["joy", "fear"], '["joy", "fear"]'),
+        ("joy", "joy"),
+        (2, "2"),
+    ],
+    ids=repr,
+)
+def test_true_labels_of_every_kind_are_in_the_table(true_label, cell, tmp_path):
+    utterance = {"speaker": "Ann", "label": "joy", "scores": {"joy": 1.0}, "true_label": true_label}
+    write_predictions([{"dialogue_id": "d", "utterances": [utterance]}], tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["true_label"] == cell
