@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 from huggingface_hub.dataclasses import strict
 
-from .configuration_dialogue import DialogueConfig
+from .configuration_dialogue import DialogueConfig, unless_given
 
 
 @strict
@@ -127,9 +127,10 @@ class M2FNetConfig(DialogueConfig):
 
     @classmethod
     def released(cls, **overrides: Any) -> Self:
-        """The network of the public re-implementation; every field can be overridden."""
+        """The network of the public re-implementation, on its features; every field can be overridden."""
         return cls.with_defaults(
             {
+                **unless_given({"text_dim": 768, "audio_dim": 768}, overrides),  # RoBERTa-base and wav2vec 2.0
                 "projection_size": None,
                 "num_hidden_layers": 6,
                 "encoder_norm": True,
