@@ -10,6 +10,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from ..data.dialogue_files import load_dialogues
+from ..io.messages import listed
 from ..processing import DialogueError
 from ..processing.labels import SINGLE_LABEL
 from ..processing.summary import DialogueSummary, summarize_dialogues
@@ -194,7 +195,8 @@ def read_corpus(source: CorpusSource) -> Corpus:
     """Read the files, or make the toy corpus.
 
     Raises:
-        DialogueError: a file cannot be read, or there are too few dialogues.
+        DialogueError: a file cannot be read, there are too few dialogues, or validation or test dialogues have labels
+            that the training dialogues lack.
     """
     if source.train_file is None:
         return _make_toy(source)
@@ -204,7 +206,24 @@ def read_corpus(source: CorpusSource) -> Corpus:
         for file, split in zip(held_out, ("validation", "test"), strict=True)
     )
     train = load_dialogues(source.train_file, columns=columns)
-    return Corpus(train, validation, test, source.folds, source.group_key, source.name)
+    corpus = Corpus(train, validation, test, source.folds, source.group_key, source.name)
+    for file, dialogues in zip(held_out, (validation, test), strict=True):
+        if dialogues is not None:
+            _refuse_unknown_labels(corpus, dialogues, str(file))
+    return corpus
+
+
+def _refuse_unknown_labels(corpus: Corpus, dialogues: Dataset, file: str) -> None:
+    """Refuse labels that the training dialogues do not have, before hours of training."""
+    if corpus.label2id is None:
+        return
+    found = summarize_dialogues(dialogues).label2id or {}
+    if unknown := sorted(found.keys() - corpus.label2id.keys()):
+        raise DialogueError(
+            f"{file}: {'label' if len(unknown) == 1 else 'labels'} {listed(unknown)} "
+            f"{'is' if len(unknown) == 1 else 'are'} not in the training dialogues, which have "
+            f"{listed(list(corpus.label2id), most=12)}; rename or remove {'it' if len(unknown) == 1 else 'them'}"
+        )
 
 
 def _make_toy(source: CorpusSource) -> Corpus:

@@ -60,6 +60,11 @@ def arguments_of(command, data, folder, encoders):
         "evaluate": ["evaluate", *on_test, "--missing-rates", "0.5"],
         "train": train_options({"train": data / "train.jsonl"}, folder / "run"),
         "demo": ["demo", "--output-dir", folder / "demo"],
+        "compare": [
+            *("compare", "bigru", "--train-file", data / "train.jsonl", "--validation-file", data / "train.jsonl"),
+            *("--test-file", data / "train.jsonl", "--output-dir", folder / "comparison", "--seeds", "1"),
+            *("--training-json", '{"num_train_epochs": 1}'),
+        ],
         "extract": [
             *("extract", "--data-file", data / "texts.jsonl", "--output-file", folder / "out.parquet"),
             *("--text-extractor", encoders["text"]),

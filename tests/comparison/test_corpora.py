@@ -7,6 +7,7 @@ import pytest
 
 from joyful_hf import DialogueError
 from joyful_hf.comparison.corpora import Corpus, corpus_source, read_corpus
+from joyful_hf.data.jsonl import write_dialogues
 
 
 def test_a_folder_is_a_corpus(toy_folder):
@@ -63,3 +64,12 @@ def test_what_cannot_be_split_is_refused(corpus, form, message):
 def test_other_dialogues_have_another_fingerprint(corpus):
     assert replace(corpus, test=corpus.validation).fingerprint != corpus.fingerprint
     assert replace(corpus).fingerprint == corpus.fingerprint
+
+
+def test_labels_that_training_does_not_know_are_refused_before_it(tmp_path, source):
+    record = {"dialogue_id": "d", "utterances": [{"speaker": "A", "text_features": [0.0], "label": "boredom"}]}
+    write_dialogues([record], tmp_path / "test.jsonl")
+    with pytest.raises(
+        DialogueError, match=r"test\.jsonl: label boredom is not in the training dialogues"
+    ):
+        read_corpus(replace(source, test_file=str(tmp_path / "test.jsonl")))
