@@ -61,6 +61,8 @@ def refuse_deprecations():
 EVERY_FAMILY = {"test_invariants", "test_model_api", "test_steps", "test_auto_classes", "test_absent_modalities"}
 SOME_RIVALS = {"sdt-recommended", "dialogue-rnn-recommended", "gban-recommended"}
 """Rivals with losses of their own, with a recurrence of its own, and with a processor of its own."""
+COMPILED = {"joyful-recommended", "joyful-released", "ar-iigcn-recommended", "foal-net"}
+"""Forms that are compiled and exported, which takes many seconds each."""
 
 
 def pytest_collection_modifyitems(items):
@@ -73,12 +75,13 @@ def pytest_collection_modifyitems(items):
 
 
 def is_left_to_slow_tests(item) -> bool:
-    """Whether a test is of a form of a rival for which others stand."""
+    """Whether a test is of a form of a family for which others stand."""
     given = getattr(item, "callspec", None)
     if given is None:
         return False
-    if given.params.get("compiled_family") in RIVAL_CASES:
-        return True
+    compiled = given.params.get("compiled_family")
+    if compiled is not None:
+        return compiled.name not in COMPILED
     case = given.params.get("family")
     if case not in RIVAL_CASES or case.name in SOME_RIVALS:
         return False

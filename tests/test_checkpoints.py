@@ -65,7 +65,7 @@ def test_a_part_that_cannot_be_read_is_refused(folder, file, share):
 
 def test_a_setting_out_of_its_range_is_named(folder):
     edit(folder / "config.json", fusion="sum")
-    refused(folder, r"\(fusion must be one of contextual_basis, autoencoder, got 'sum'\)")
+    refused(folder, r"\(fusion must be one of contextual_basis, autoencoder, join, got 'sum'\)")
     edit(folder / "config.json", fusion="contextual_basis")
     edit(folder / "processor_config.json", window_past=-7)
     refused(folder, "window_past must be .*-7")

@@ -461,7 +461,8 @@ ALLOWED = {
     "batch_contract.py": {"_check_values", "check_labels", "check_tokens"},  # on the CPU alone
     "text_encoder.py": {"_encode_in_chunks"},  # once a batch the lengths of the texts
     "prediction.py": {"name_scores", "num_utterances", "is_read"},  # the result itself; arithmetic with sizes
-    "modeling_base.py": {"wants_attentions"},  # a flag of the config
+    "modeling_base.py": {"wants_attentions", "_load_from_state_dict"},  # a flag of the config; once, on the CPU
+    "batch_norm.py": {"learn"},  # a size
     "processes.py": {"gather", "_numbers_of_all"},  # from host to host, and a change of type on the device
     "audio_encoder.py": {"_one_by_one"},  # the lengths of waveforms that may not be padded
 }

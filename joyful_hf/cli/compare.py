@@ -74,9 +74,9 @@ def compare(
     columns: Columns = None,
     device: Device = None,
 ) -> None:
-    """Compare models by the same protocol: several seeds, checkpoints chosen on validation, one test at the end.
+    """Compare models by one protocol, over several seeds.
 
-    A finished cell is kept: the same command goes on where it was stopped.
+    Checkpoints are chosen on validation, and tested once. A finished cell is kept: the same command goes on where it was stopped.
     """
     settings, training = _parse(config_json, "config_json"), _parse(training_json, "training_json")
 

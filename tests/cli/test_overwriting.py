@@ -2,6 +2,7 @@
 
 import pytest
 
+from joyful_hf.data.jsonl import write_dialogues
 from tests.support.command_line import bytes_of
 
 
@@ -13,8 +14,10 @@ def outputs(command, files, checkpoint, folder):
     if command == "evaluate":
         return ["evaluate", checkpoint, *data, "--output-dir", folder], [folder / "eval_results.json"]
     if command == "extract":
+        texts = folder.with_name("texts.jsonl")
+        write_dialogues([{"utterances": [{"speaker": "Ada", "text": "no features yet"}]}], texts)
         options = ["--text-extractor", "hashing", "--output-file", folder / "features.jsonl"]
-        return ["extract", *data, *options], [folder / "features.jsonl"]
+        return ["extract", "--data-file", texts, *options], [folder / "features.jsonl"]
     if command == "export":
         return ["export", checkpoint, folder / "model.pt2"], [folder / "model.pt2"]
     return ["plot", checkpoint, *data, "--output-dir", folder], [folder / "timeline.png", folder / "timeline.svg"]

@@ -281,14 +281,17 @@ def test_a_checkpoint_to_start_from_that_is_not_there_is_named(fails, files):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model", "foal-net", "--text-extractor", "hashing"], "--text-extractor: the processor of foal-net has no"),
+        (
+            ["--model", "foal-net", "--text-extractor", "hashing"],
+            "--text-extractor: the processor of foal-net reads no text",
+        ),
         (["--model", "foal-net", "--text-encoder", "x"], "--text-encoder: foal_net has no encoder of text"),
         (["--model", "joyful", "--audio-encoder", "x"], "--audio-encoder: joyful has no encoder of audio"),
         (["--model", "ar-iigcn", "--audio-encoder", "x"], "--audio-encoder: ar_iigcn has no encoder of audio"),
         (["--model", "ar-iigcn", "--preset", "released"], "--preset: unknown preset 'released'; choose from paper"),
         (
             ["--model", "joyfull"],
-            "--model: unknown model 'joyfull'; choose from joyful, ar-iigcn, foal-net; did",
+            "--model: unknown model 'joyfull'; choose from joyful, ar-iigcn, foal-net, ",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -69,7 +69,5 @@ def test_other_dialogues_have_another_fingerprint(corpus):
 def test_labels_that_training_does_not_know_are_refused_before_it(tmp_path, source):
     record = {"dialogue_id": "d", "utterances": [{"speaker": "A", "text_features": [0.0], "label": "boredom"}]}
     write_dialogues([record], tmp_path / "test.jsonl")
-    with pytest.raises(
-        DialogueError, match=r"test\.jsonl: label boredom is not in the training dialogues"
-    ):
+    with pytest.raises(DialogueError, match=r"test\.jsonl: label boredom is not in the training dialogues"):
         read_corpus(replace(source, test_file=str(tmp_path / "test.jsonl")))

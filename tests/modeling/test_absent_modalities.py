@@ -39,7 +39,10 @@ def hidden_half(processor):
     return hide_modalities(processor(make_dialogues(), return_tensors="pt"), present), present
 
 
-@pytest.mark.parametrize("case", [case for case in LEARNT_CASES if "encoder" not in case.name], ids=lambda c: c.name)
+# JMT brings feature vectors to length 1, and has to leave a learnt one as it is: at first it is zero.
+@pytest.mark.parametrize(
+    "case", [case for case in LEARNT_CASES if not {"encoder", "jmt"} & {*case.name.split("-")}], ids=lambda c: c.name
+)
 def test_a_learnt_vector_is_to_the_network_what_a_feature_vector_is(case):
     # Several members have a vector each.
     alone = {"num_members": 1} if case.model_class is JoyfulForEmotionRecognition else {}
