@@ -76,7 +76,8 @@ def compare(
 ) -> None:
     """Compare models by one protocol, over several seeds.
 
-    Checkpoints are chosen on validation, and tested once. A finished cell is kept: the same command goes on where it was stopped.
+    Checkpoints are chosen on validation, and tested once. A finished cell is kept: the same command goes on where it
+    was stopped.
     """
     settings, training = _parse(config_json, "config_json"), _parse(training_json, "training_json")
 

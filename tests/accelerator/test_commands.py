@@ -1,5 +1,6 @@
 """Every command, script and page that runs a model leaves no accelerator idle, and runs where it is told to."""
 
+import importlib
 import importlib.util
 import sys
 from functools import partial
@@ -149,16 +150,19 @@ def test_a_script_says_where_it_runs_and_runs_there(
 @pytest.mark.parametrize(("device", "announced"), [ON_ACCELERATOR, ON_CPU], ids=["accelerator", "cpu"])
 def test_the_space_says_where_it_runs_and_runs_there(device, announced, media, monkeypatch, capsys):
     pytest.importorskip("gradio")
+    monkeypatch.syspath_prepend(EXAMPLES / "space")
     space = script(EXAMPLES / "space" / "app.py")
+    recognising, reading = (importlib.import_module(name) for name in ("recognising", "reading"))
     opened = []
     monkeypatch.setattr(space, "open_page", opened.append)
     monkeypatch.setenv(space.DEVICE_VARIABLE, "")
     monkeypatch.delenv(space.DEVICE_VARIABLE)
     monkeypatch.setattr(sys, "argv", ["app.py", str(media / "model"), *device])
+    recognising.load.cache_clear()
     space.main()
-    assert opened == [str(media / "model")]
     assert capsys.readouterr().out == f"{announced}\n"
+    (checkpoint,) = opened[0].by_name.values()
     WORK.clear()
-    recognised, _ = space.recognise(opened[0], space.read_text(space.EXAMPLE)[0])
+    *_, (recognised, _) = recognising.recognise(checkpoint, reading.read_text(space.EXAMPLE)[0])
     assert_ran_on(announced)
-    assert space.why(recognised, 0) is not None
+    assert recognising.explain_label(recognised, 0)
