@@ -207,7 +207,9 @@ def _row(corpus: Corpus, group: tuple[str, str, str], outcomes: list[list[Outcom
         logits, labels = (
             np.concatenate([getattr(outcome, name) for outcome in folds]) for name in ("logits", "labels")
         )
-        test.append(metrics_of(corpus, logits, labels))
+        scored = metrics_of(corpus, logits, labels)
+        has_scores = all("ece" in outcome.validation for outcome in folds)  # a plain classifier gives none
+        test.append({name: value for name, value in scored.items() if has_scores or not name.startswith("ece")})
         of_dialogue = dialogue_counts(corpus.problem_type, logits, labels, lengths, logits.shape[-1])
         ordered = np.empty_like(of_dialogue)
         ordered[positions] = of_dialogue

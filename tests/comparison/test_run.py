@@ -83,6 +83,11 @@ def test_the_habit_of_choosing_by_the_test_score_stands_under_its_own_name(finis
     assert all(best >= fair - 1e-9 for best, fair in zip(selected, bigru.test["weighted_f1"], strict=True))
 
 
+def test_a_decision_without_probabilities_has_no_calibration_error(finished):
+    _, (result,), _ = finished
+    assert {row.name for row in result.rows if "ece" in row.test} == {"bigru"}
+
+
 def test_costs_are_measured(finished):
     _, (result,), _ = finished
     (bigru,) = [row for row in result.rows if row.name == "bigru"]
