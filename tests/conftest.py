@@ -65,8 +65,13 @@ COMPILED = {"joyful-recommended", "joyful-released", "ar-iigcn-recommended", "fo
 """Forms that are compiled and exported, which takes many seconds each."""
 
 
+LONGEST = ("tests/test_invariants.py", "tests/test_accelerator.py")
+"""Files that take longest. They begin: at the end, the other workers would wait for them."""
+
+
 def pytest_collection_modifyitems(items):
     """Skip what needs a GPU where there is none, and leave most forms of the rivals to the slow tests."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
