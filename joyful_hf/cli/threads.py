@@ -1,5 +1,5 @@
-"""The threads of a command, settled before torch is loaded: as many as the process may use, which spin for
-a moment only.
+"""The threads of a command, settled before torch is loaded: as many as the process may use, and none that spins
+for long.
 
 OpenMP's threads wait for each other by spinning. Where other work wants the same cores, a thread that spins keeps the
 one that it waits for from running, and small steps, such as those of a recurrent layer, become many times slower.
@@ -10,8 +10,9 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-# Three epochs of 120 toy dialogues, two threads on two cores: alone 14.2 s with 2,000 turns, 16.6 and 19.0 s with none,
-# 14.4 to 18.6 s with OpenMP's 300,000; beside two busy loops 32.7 s with 2,000, 31.7 s with none, 38.8 s with 20,000.
+# Three epochs of 120 toy dialogues, two threads on two cores. Alone: 14.2 s with 2,000 turns, 16.6 and 19.0 s with
+# none, 14.4 to 18.6 s with OpenMP's 300,000. Beside two busy loops: 32.7 s with 2,000, 31.7 s with none, 38.8 s with
+# 20,000.
 SPINS = "2000"
 _CGROUP = Path("/sys/fs/cgroup")
 
