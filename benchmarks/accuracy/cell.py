@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
-from transformers import EvalPrediction, PreTrainedConfig, set_seed
+from transformers import PreTrainedConfig, set_seed
 
 from benchmarks.accuracy.equal_size import with_equal_size
 from benchmarks.accuracy.noisy_edges import NoisyEdgesCollator, add_noisy_edges
@@ -21,8 +20,8 @@ from joyful_hf import (
     JoyfulProcessor,
     JoyfulTrainer,
     JoyfulTrainingArguments,
-    compute_metrics,
 )
+from joyful_hf.comparison.cells import metrics_of, utterance_rows
 from joyful_hf.comparison.classifiers import run_classifier
 from joyful_hf.comparison.corpora import Corpus, Split
 from joyful_hf.data.encoded import EncodedDialogues
@@ -74,7 +73,7 @@ def run_cell(
     outcomes = [run(corpus, model_name, variant, seed, split, training) for split in splits]
     logits = np.concatenate([outcome.logits for outcome in outcomes])
     labels = np.concatenate([outcome.labels for outcome in outcomes])
-    test = _metrics(corpus, logits, labels)
+    test = metrics_of(corpus, logits, labels)
     if not test:
         raise DialogueError("not one utterance of the test dialogues has a label: there is nothing to score")
     names = [name for name in test if all(name in outcome.validation for outcome in outcomes)]
@@ -144,12 +143,13 @@ def trained(
 def _run_model(
     corpus: Corpus, model_name: str, variant: Variant, seed: int, split: Split, training: Mapping[str, Any]
 ) -> Outcome:
+    assert split.data.test is not None  # a corpus always has something to score
     with trained(corpus, model_name, variant, seed, split, training) as trainer:
         validation = trainer.evaluate()
         predicted = trainer.predict(split.data.test)
     return Outcome(
         {name.removeprefix("eval_"): value for name, value in validation.items()},
-        *_utterance_rows(split.data.test, predicted.predictions, predicted.label_ids),
+        *utterance_rows(split.data.test, predicted.predictions, predicted.label_ids),
         parameters=trainer.model.num_parameters(),
     )
 
@@ -162,28 +162,11 @@ def _run_classifier(
     result = run_classifier(str(variant.classifier), split.data, label2id)
     one_hot = np.eye(len(label2id))
     return Outcome(
-        _metrics(corpus, one_hot[result.validation], result.validation_labels),
+        metrics_of(corpus, one_hot[result.validation], result.validation_labels),
         one_hot[result.test],
         result.test_labels,
         result.parameters,
     )
-
-
-def _metrics(corpus: Corpus, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    id2label = {index: label for label, index in (corpus.label2id or {}).items()}
-    return compute_metrics(EvalPrediction(logits, labels), id2label, corpus.problem_type)
-
-
-def _utterance_rows(dialogues: Dataset | None, logits: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return one row per utterance, without the padding of families that predict whole dialogues."""
-    if logits.ndim == 2 or dialogues is None:
-        return logits, labels
-    lengths = [len(dialogue["utterances"]) for dialogue in dialogues]
-
-    def unpad(padded: np.ndarray) -> np.ndarray:
-        return np.concatenate([rows[:length] for rows, length in zip(padded, lengths, strict=True)])
-
-    return unpad(logits), unpad(labels)
 
 
 def _by_dialogue(rows: np.ndarray, positions: np.ndarray, lengths: Sequence[int]) -> list[list[int]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from joyful_hf.processing.labels import IGNORED_LABEL
+from joyful_hf.comparison.significance import main_score
+from joyful_hf.processing.labels import IGNORED_LABEL, SINGLE_LABEL
 
 RESAMPLES = 10_000
 _RESAMPLES_PER_CHUNK = 500
@@ -28,10 +29,7 @@ def confusion_counts(gold: Sequence[Sequence[int]], predicted: Sequence[Sequence
 
 def weighted_f1(confusion: np.ndarray) -> np.ndarray:
     """(..., true, predicted) counts -> (...) F1 of the classes, weighted by their number of true utterances."""
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    true, predicted = confusion.sum(-1), confusion.sum(-2)
-    f1 = 2 * right / np.maximum(true + predicted, 1)
-    return (f1 * true).sum(-1) / np.maximum(true.sum(-1), 1)
+    return main_score(SINGLE_LABEL, confusion)
 
 
 @dataclass(frozen=True)

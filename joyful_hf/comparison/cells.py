@@ -165,7 +165,7 @@ def check_cell(corpus: Corpus, cell: Cell) -> None:
                 raise DialogueError("it needs one class per utterance")
             modality_settings(cell)
             return
-        _make(corpus, cell, corpus.split(cell.seed, cell.fold).data)
+        _make(corpus, cell, corpus.first_data)
         with tempfile.TemporaryDirectory() as folder:
             _arguments(cell, folder)
     except (ValueError, TypeError) as error:
@@ -236,7 +236,7 @@ class TestWatcher(TrainerCallback):
         self._is_busy = True
         found = self.trainer.predict(self._test)
         self._is_busy = False
-        rows = _utterance_rows(self._test, found.predictions, found.label_ids)
+        rows = utterance_rows(self._test, found.predictions, found.label_ids)
         self.scores.append(metrics_of(self._corpus, *rows)[task_of(self._corpus.problem_type).main_metric])
 
     @property
@@ -254,7 +254,7 @@ def _run_model(corpus: Corpus, cell: Cell, split: Split) -> Outcome:
     peak = memory.peak
     validation = trainer.evaluate()
     predicted = trainer.predict(split.data.test)
-    logits, labels = _utterance_rows(split.data.test, predicted.predictions, predicted.label_ids)
+    logits, labels = utterance_rows(split.data.test, predicted.predictions, predicted.label_ids)
     model: Any = trainer.model
     return Outcome(
         validation={name.removeprefix("eval_"): value for name, value in validation.items()},
@@ -299,7 +299,7 @@ def _without_calibration(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if not name.startswith("ece")}
 
 
-def _utterance_rows(dialogues: Dataset, logits: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def utterance_rows(dialogues: Dataset, logits: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return one row per utterance, without the padding of families that predict whole dialogues."""
     lengths = [len(dialogue["utterances"]) for dialogue in dialogues]
     if logits.ndim == 2:

@@ -1,7 +1,7 @@
 """The corpora of a comparison, and their division into training, validation and test for each seed and fold."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..data.dialogue_files import load_dialogues
 from ..io.messages import listed
 from ..processing import DialogueError
 from ..processing.labels import SINGLE_LABEL
+from ..processing.reading import read_dialogues
 from ..processing.summary import DialogueSummary, summarize_dialogues
 from ..toy import corpus as toy_corpus
 from ..toy import frames as toy_frames
@@ -123,6 +124,12 @@ class Corpus:
     def output_names(self) -> list[str]:
         """Names of the classes; none for regression."""
         return sorted(self.label2id, key=self.label2id.__getitem__) if self.label2id else []
+
+    @cached_property
+    def first_data(self) -> RunData:
+        """The dialogues of the first seed and fold, whose training vectors are read once however many models look."""
+        data = self.split(0).data
+        return replace(data, train=read_dialogues(data.train))
 
     @cached_property
     def lengths(self) -> list[int]:
