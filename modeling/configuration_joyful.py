@@ -16,6 +16,7 @@ AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
 CHOICES = SpeakerGraphConfig.choices | {
     "fusion": ("contextual_basis", "autoencoder", "join"),
     "context_encoder": ("transformer", "gru"),
+    "speaker_encoder": (None, "gru"),
     "graph_encoder": ("aggregate_combine", "relational"),
     "feature_mask_unit": ("dimension", "element"),
     "fusion_loss_reduction": ("mean", "sum"),
@@ -35,6 +36,7 @@ _PUBLISHED: dict[str, Any] = {
     "norm_first": False,
     "max_relative_distance": 0,
     "context_window": 0,
+    "speaker_encoder": None,
     "graph_num_layers": 1,
     "graph_residual": False,
     "graph_max_distance": 0,
@@ -91,6 +93,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         context_window: utterances before and after that each one sees in the context transformer; 0 is all of the
             dialogue (paper and released), which takes memory quadratic in its length: set it for dialogues of
             thousands. With `causal` only those before it.
+        speaker_encoder: `"gru"` adds what a GRU over each speaker's own utterances makes of the context, bidirectional
+            unless `causal`; None leaves it out (paper and released).
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
@@ -203,6 +207,8 @@ class JoyfulConfig(SpeakerGraphConfig):
     norm_first: bool = True
     max_relative_distance: int = 16
     context_window: int = 0
+
+    speaker_encoder: str | None = "gru"
 
     graph_encoder: str = "relational"
     graph_hidden_size: int | None = 64

@@ -21,7 +21,7 @@ from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
-from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
+from .arguments import JoyfulTrainingArguments, set_batch_size, set_direction, set_main_metric, with_needed_settings
 from .callbacks import EarlyStopping, can_stop_early, make_trackers
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
@@ -81,6 +81,8 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             callbacks.append(EarlyStopping())
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
+        is_encoded = isinstance(train_dataset, EncodedDialogues)
+        set_batch_size(args, [len(dialogue) for dialogue in train_dataset.encoded] if is_encoded else [])
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
         self._averaging = WeightAveraging()
         self._confusions: np.ndarray | None = None
