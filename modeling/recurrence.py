@@ -39,9 +39,7 @@ class PackedRNN(nn.RNNBase):
             return torch._VF.lstm(steps, batch_sizes, (state, state), *settings)[0]
         return torch._VF.gru(steps, batch_sizes, state, *settings)[0]
 
-    def scan(
-        self, steps: Tensor, real: Tensor, begins: Tensor | None = None, ends: Tensor | None = None
-    ) -> Tensor:
+    def scan(self, steps: Tensor, real: Tensor, begins: Tensor | None = None, ends: Tensor | None = None) -> Tensor:
         """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances.
 
         Args:

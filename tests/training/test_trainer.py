@@ -182,7 +182,7 @@ def test_data_parallel_never_cuts_a_packed_batch(tmp_path):
 
 @pytest.mark.parametrize(("length", "batch_size"), [(4, 8), (24, 8), (48, 4), (1000, 1)])
 def test_a_step_has_fewer_dialogues_where_they_are_long(tmp_path, length, batch_size):
-    trainer = make_trainer(tmp_path, train_dataset=make_dialogues((length,) * 3), per_device_train_batch_size=-1)
+    trainer = make_trainer(tmp_path, train=make_dialogues((length,) * 3), per_device_train_batch_size=-1)
     assert trainer.args.train_batch_size == batch_size
     assert make_trainer(tmp_path, per_device_train_batch_size=3).args.train_batch_size == 3
 
