@@ -47,8 +47,8 @@ class JoyfulTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = field(
         default=-1,
         metadata={
-            "help": "Dialogues per training step (utterances for Foal-Net); -1 means 8, or fewer where dialogues are so "
-            "long that fewer hold 192 utterances on average."
+            "help": "Dialogues per training step (utterances for Foal-Net); -1 means 8, or fewer where dialogues are "
+            "so long that fewer hold 192 utterances on average."
         },
     )
     per_device_eval_batch_size: int = field(
