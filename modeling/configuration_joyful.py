@@ -93,8 +93,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         context_window: utterances before and after that each one sees in the context transformer; 0 is all of the
             dialogue (paper and released), which takes memory quadratic in its length: set it for dialogues of
             thousands. With `causal` only those before it.
-        speaker_encoder: `"gru"` adds what a GRU over each speaker's own utterances makes of the context, bidirectional
-            unless `causal`; None leaves it out (paper and released).
+        speaker_encoder: `"gru"` adds a GRU over each speaker's own utterances, in context; None none (the papers).
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
@@ -141,8 +140,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         plain_path_dropout_prob: dropout of that hidden layer.
         path_loss_weight: weight of the loss that each of the two classifiers has on its own.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
-            averaged. Not in the paper. Four cost four times the work; averages of whole runs gained 0.003 of weighted
-            F1 on MELD's validation dialogues. See benchmarks/README.md for the outcome.
+            averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
             the paper.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that

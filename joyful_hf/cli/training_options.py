@@ -150,7 +150,7 @@ def _check(args: Any) -> None:
             raise DialogueError(f"`{name}` must be at least {least}, got {getattr(args, name)}")
     if args.per_device_train_batch_size < 1 and args.per_device_train_batch_size != -1:
         raise DialogueError(
-            f"`per_device_train_batch_size` must be at least 1, or -1, got {args.per_device_train_batch_size}"
+            f"`per_device_train_batch_size` must be at least 1, got {args.per_device_train_batch_size}"
         )
     if args.num_train_epochs <= 0 and args.max_steps <= 0:
         raise DialogueError(f"`num_train_epochs` must be above 0, got {args.num_train_epochs:g}")

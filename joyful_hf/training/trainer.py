@@ -16,6 +16,7 @@ from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
+from ..evaluation.selective import selective_metrics
 from ..evaluation.task import Task, task_of
 from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
@@ -166,7 +167,10 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         evaluated, self._evaluated_rows = self._evaluated_rows, []
         rows, labels = (np.concatenate(parts) for parts in zip(*evaluated, strict=True))
         known = EvalPrediction(predictions=rows, label_ids=labels)
-        return compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
+        metrics = compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
+        if metrics and task.has_classes:
+            metrics |= selective_metrics(task.scores(rows, config.calibration_temperature), labels)
+        return metrics
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
