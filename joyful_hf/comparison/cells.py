@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,19 @@ class Cell:
     @property
     def key(self) -> str:
         """The cell's place in the results."""
-        fold = (
-            ""
-            if self.corpus.test_file or (self.corpus.folds is None and self.corpus.group_key is None)
-            else (f"-fold-{self.fold}")
-        )
+        fold = f"-fold-{self.fold}" if self.corpus.is_cross_validated else ""
         return "/".join((*self.group, f"seed-{self.seed}{fold}"))
+
+    @property
+    def searched(self) -> "Cell":
+        """The cell whose trials choose the settings of this one.
+
+        One search serves all seeds. In cross-validation each division of the dialogues has a search of its own: the
+        validation dialogues of one are the test dialogues of another.
+        """
+        if not self.corpus.is_cross_validated:
+            return replace(self, seed=0, fold=0)
+        return self if self.corpus.group_key is None else replace(self, seed=0)
 
 
 @dataclass
@@ -89,8 +96,6 @@ class Outcome:
     """MiB."""
     test_selected: float | None = None
     """The best main test score of any validated epoch, where that was asked for."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """The settings that a search has chosen."""
 
 
 def run_cell(corpus: Corpus, cell: Cell) -> Outcome:
@@ -165,7 +170,12 @@ def check_cell(corpus: Corpus, cell: Cell) -> None:
                 raise DialogueError("it needs one class per utterance")
             modality_settings(cell)
             return
-        _make(corpus, cell, corpus.first_data)
+        model, _ = _make(corpus, cell, corpus.first_data)
+        read = model.config.modality_dims
+        if unread := [name for name in cell.modalities if name not in read]:
+            raise DialogueError(
+                f"`modalities`: of these dialogues it reads {' and '.join(read)}, and no {' or '.join(unread)}"
+            )
         with tempfile.TemporaryDirectory() as folder:
             _arguments(cell, folder)
     except (ValueError, TypeError) as error:
