@@ -676,7 +676,7 @@ for _family in (
   year      = {2020}
 }""",
         ),
-        # Their code saves Keras files, which `joyful convert` does not read.
+        released="gban",
         presets={
             "released": Preset(
                 "This model computes what the authors' published code does, but padding takes no part.",
