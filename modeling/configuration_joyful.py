@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
+from .configuration_base import most_heads
 from .configuration_dialogue import IEMOCAP_DIMS
 from .configuration_graph import SpeakerGraphConfig
 
@@ -387,7 +388,7 @@ def _contextual_width(overrides: dict[str, Any]) -> int:
 
 def _num_heads(width: int, overrides: dict[str, Any]) -> int:
     """The largest divisor of the width up to 10."""
-    heads = max(divisor for divisor in range(1, 11) if width % divisor == 0)
+    heads = most_heads([width], 10)
     if heads == 1 and "num_attention_heads" not in overrides:
         logger.warning(
             "the context encoder is %d wide, and no number from 2 to 10 divides that: its attention has one head. "
