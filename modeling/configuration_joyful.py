@@ -101,8 +101,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         graph_num_layers: L; 0 switches the graph off (Table 6, "w/o GCL"). The paper's main table has 1.
         graph_num_heads: heads of the relational encoder's attention.
         graph_residual: add each graph layer's input to its output, normalised.
-        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart;
-            0 leaves the bias out (released).
+        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart, or 0.
         views: the pair of views, each a list of `"feature_mask"` (FM), `"edge_perturb"` (EP) and
             `"global_proximity"` (GP). The paper's best: FM&EP and FM&GP.
         feature_mask_rate, edge_perturb_rate, global_proximity_rate: p of each augmentation (paper: 0.2).
@@ -138,8 +137,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         classifier_highway: a highway layer in front of the classifier, COGMEN's `use_highway`.
         plain_path_size: hidden layer of a second classifier that sees only the plain features, so that nothing in
             them is lost in context and graph; the logits are the mean of both. 0 leaves it out (paper and released).
-        plain_path_dropout_prob: dropout of that hidden layer.
-        path_loss_weight: weight of the loss that each of the two classifiers has on its own.
+        plain_path_dropout_prob, path_loss_weight: dropout of that layer; weight of each classifier's own loss.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
             averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
