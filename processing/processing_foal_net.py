@@ -211,7 +211,8 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             "label2id": summary.label2id,
             "problem_type": summary.problem_type,
         }
-        made = inferred | parameters | {EXTRACTOR_KEYS[name]: known for name, known in reader.extractors.items()}
+        made = inferred | parameters
+        made |= {EXTRACTOR_KEYS[modality]: extractor for modality, extractor in reader.extractors.items()}
         if not made["audio_dim"]:
             made["audio_extractor"] = None
         if not made["video_dim"]:
