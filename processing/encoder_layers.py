@@ -71,7 +71,7 @@ class Layers:
 
     @property
     def number(self) -> int | None:
-        """How many layers there are; None if that depends on the encoder."""
+        """The number of layers; None if that depends on the encoder."""
         if self.listed:
             return len(self.listed)
         if self.stop is not None:
