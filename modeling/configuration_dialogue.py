@@ -19,6 +19,9 @@ class DialogueConfig(EmotionRecognitionConfig):
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
             IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
+        feature_layers: modality -> how many layers of an encoder lie side by side in its features, for the model to
+            mix with weights that it learns: `{"text": 7}` with text_dim=7 * 384, of which the rest of the model sees
+            vectors of 384 numbers. None has features as they are.
         text_config: an encoder of text that is a part of the model and reads raw text: a config of transformers
             (BERT, RoBERTa, ...) or its fields, of BERT unless `model_type` says otherwise. None reads text_features.
             With it, text_dim is its hidden size. `from_encoders` gives it pretrained weights.
@@ -55,6 +58,7 @@ class DialogueConfig(EmotionRecognitionConfig):
     text_dim: int = 0
     audio_dim: int = 0
     visual_dim: int = 0
+    feature_layers: dict[str, int] | None = None
     text_config: dict | PreTrainedConfig | None = None
     text_pooling: str = "mean"
     unfreeze_text_encoder: bool = False
@@ -86,7 +90,12 @@ class DialogueConfig(EmotionRecognitionConfig):
 
     @property
     def modality_dims(self) -> dict[str, int]:
-        """Modality -> size of its feature vectors, only those that are part of the model."""
+        """Modality -> size of the vectors that are read of it, layers mixed, only those that are part of the model."""
+        layers = self.feature_layers or {}
+        return {name: dim // (layers.get(name) or 1) for name, dim in self._feature_dims.items()}
+
+    @property
+    def _feature_dims(self) -> dict[str, int]:
         dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.visual_dim}
         return {name: dim for name, dim in dims.items() if dim}
 
@@ -103,6 +112,15 @@ class DialogueConfig(EmotionRecognitionConfig):
             AttributeError: the family does not say.
         """
         raise AttributeError(f"{type(self).__name__} has no hidden_size")
+
+    def validate_feature_layers(self) -> None:
+        """Check that the features of a modality can be split into its layers."""
+        for name, count in (self.feature_layers or {}).items():
+            dim = self._feature_dims.get(name, 0)
+            if not dim or (name == "text" and self.text_config is not None):
+                raise ValueError(f"feature_layers name {name!r}, of which this model reads no features; leave it out")
+            if isinstance(count, bool) or count < 1 or dim % count:
+                raise ValueError(f"feature_layers of {name}: {count} layers do not divide {name}_dim={dim}")
 
     def validate_text_encoder(self) -> None:
         """Check that the encoder of text gives vectors of the size that the model reads."""

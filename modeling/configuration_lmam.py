@@ -78,8 +78,9 @@ class LMAMConfig(DialogueConfig):
 
     def validate_layers(self) -> None:
         """Check that the text can be split into its layers, and that the LSTM has an even width."""
-        if self.text_dim % self.text_layers:
-            raise ValueError(f"text_layers={self.text_layers} does not divide text_dim={self.text_dim}")
+        size = self.modality_dims.get("text", 0)
+        if size % self.text_layers:
+            raise ValueError(f"text_layers={self.text_layers} does not divide the text's vectors of size {size}")
         if self.host == "bc_lstm" and self.projection_size % 2:
             raise ValueError(f"an LSTM of two directions needs an even projection_size, got {self.projection_size}")
 

@@ -98,12 +98,13 @@ class M3NetConfig(DialogueConfig):
     @property
     def text_layer_size(self) -> int:
         """Size of each of the text's vectors."""
-        return self.text_dim // self.text_layers
+        return self.modality_dims.get("text", 0) // self.text_layers
 
     def validate_widths(self) -> None:
         """Check that the text's vectors and the width of the context fit each other."""
-        if self.text_dim % self.text_layers:
-            raise ValueError(f"text_layers={self.text_layers} does not divide text_dim={self.text_dim}")
+        size = self.modality_dims.get("text", 0)
+        if size % self.text_layers:
+            raise ValueError(f"text_layers={self.text_layers} does not divide the text's vectors of size {size}")
         if self.text_dim and not self.text_projection and self.projection_size != self.text_layer_size:
             raise ValueError(
                 f"without text_projection, projection_size must be the text's {self.text_layer_size}, "

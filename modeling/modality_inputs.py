@@ -10,6 +10,7 @@ from transformers import initialization as init
 from .batch_contract import MODALITIES
 from .configuration_dialogue import DialogueConfig
 from .dropout import Dropout
+from .layer_mixture import LayerMixture
 from .reach import ALONE
 
 # The stand-ins for an absent modality: nothing at all, or a vector of features that training finds.
@@ -38,34 +39,47 @@ class ModalityInputs(nn.Module):
     """The model's modalities of a batch, and where each is present.
 
     Args:
-        modality_dims: size of the feature vectors of the modalities that are part of the model.
+        modality_dims: size of the vectors of the modalities that are part of the model, their layers mixed.
         dropout: of the feature vectors.
         modality_dropout: how often training hides a modality of an utterance that has another one left.
         absent_modality: `"zeros"`, or `"learnt"` for a vector of its own in place of each absent modality.
+        feature_layers: modality -> how many layers lie side by side in its features, to be mixed.
     """
 
     reach = ALONE
 
     def __init__(
-        self, modality_dims: dict[str, int], dropout: float, modality_dropout: float, absent_modality: str = ZEROS
+        self,
+        modality_dims: dict[str, int],
+        dropout: float,
+        modality_dropout: float,
+        absent_modality: str = ZEROS,
+        feature_layers: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.modalities = list(modality_dims)
         self.modality_dropout = modality_dropout
         self.dropout = Dropout(dropout)
+        self.mixtures = nn.ModuleDict({name: LayerMixture(count) for name, count in (feature_layers or {}).items()})
         self.absent = LearntVectors(modality_dims) if absent_modality == LEARNT else None
 
     @classmethod
     def of(cls, config: DialogueConfig) -> Self:
         """The inputs of a model of this config."""
         return cls(
-            config.modality_dims, config.input_dropout_prob, config.modality_dropout_prob, config.absent_modality
+            config.modality_dims,
+            config.input_dropout_prob,
+            config.modality_dropout_prob,
+            config.absent_modality,
+            config.feature_layers,
         )
 
     def forward(
         self, given: dict[str, Tensor | None], modality_mask: Tensor | None, dtype: torch.dtype
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Modality -> (N, dim) and (N, 3) bool; returns modality -> (N, dim) and modality -> (N, 1) bool.
+
+        Layers that lie side by side come in as (N, layers * dim).
 
         A stand-in for an absent modality is no observation: it is not present, and no loss may count it.
         """
@@ -81,8 +95,11 @@ class ModalityInputs(nn.Module):
         for name, feature in used.items():
             assert feature is not None  # check_batch has made sure
             # where, not a product: what stands in an absent row may be anything, NaN too.
-            absent = torch.zeros((), device=feature.device) if self.absent is None else self.absent[name]
-            kept = torch.where(present[name], feature.to(dtype), absent.to(dtype))
+            kept = torch.where(present[name], feature.to(dtype), 0)
+            if name in self.mixtures:
+                kept = self.mixtures[name](kept)
+            if self.absent is not None:
+                kept = torch.where(present[name], kept, self.absent[name].to(dtype))
             features[name] = self.dropout(kept)
         return features, present
 

@@ -1,4 +1,4 @@
-"""Extractors of sound: statistics of log-mel bands, energy and pitch, openSMILE, or the mean of a speech encoder."""
+"""Extractors of sound: statistics of log-mel bands, energy and pitch, openSMILE, or the layers of a speech encoder."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,8 @@ from transformers import AutoFeatureExtractor, AutoModel
 from transformers.audio_utils import mel_filter_bank
 
 from .dialogues import DialogueError, Utterance
-from .encoders import encoder_of
+from .encoder_layers import POOLED
+from .encoders import PretrainedExtractor, encoder_of
 from .extractor_base import FeatureExtractor
 from .media import MediaError
 from .optional_imports import import_optional
@@ -161,17 +162,19 @@ class OpenSmileFunctionals(AudioExtractor):
         return self._smile.process_signal(waveform, self.sampling_rate).to_numpy(np.float32)[0]
 
 
-class SpeechEncoder(AudioExtractor):
-    """The mean over time of a speech encoder of transformers: wav2vec 2.0, HuBERT, WavLM, Whisper, ...
+class SpeechEncoder(PretrainedExtractor, AudioExtractor):
+    """Layers of a speech encoder of transformers, averaged over time: wav2vec 2.0, HuBERT, WavLM, Whisper, ...
 
     One sound at a time, without padding: a sound's vector depends on nothing else. Sounds of more than 30 s are read
-    in pieces of one length, and the mean over time is that of all pieces.
+    in pieces of one length, and the mean over time is that of all pieces. `pooled` is the last layer.
 
     Args:
         name: folder or Hub id.
         revision: revision of a Hub id.
         device: as in torch.
     """
+
+    modality = "audio"
 
     def __init__(self, name: str, revision: str | None, device: str) -> None:
         self._inputs: Any = AutoFeatureExtractor.from_pretrained(name, revision=revision)
@@ -184,23 +187,38 @@ class SpeechEncoder(AudioExtractor):
         return np.average(means, axis=0, weights=lengths).astype(np.float32)
 
     def encode_frames(self, waveform: np.ndarray) -> np.ndarray:
-        return torch.cat(list(self._frames_of_pieces(waveform))).cpu().numpy()
+        return torch.cat(list(self._frames_of_pieces(waveform, frames=True))).cpu().numpy()
 
-    def _frames_of_pieces(self, waveform: np.ndarray) -> Iterator[torch.Tensor]:
+    def _frames_of_pieces(self, waveform: np.ndarray, frames: bool = False) -> Iterator[torch.Tensor]:
         count = max(1, math.ceil(len(waveform) / self._longest))
-        yield from map(self._frames_of, np.array_split(waveform, count))
+        for piece in np.array_split(waveform, count):
+            yield self._frames_of(piece, frames)
 
     @property
     def _longest(self) -> int:
         """Samples of the longest piece that is read at once."""
         return round(_LONGEST_PIECE * self.sampling_rate)
 
-    @torch.inference_mode()
-    def _frames_of(self, piece: np.ndarray) -> torch.Tensor:
+    def _frames_of(self, piece: np.ndarray, frames: bool) -> torch.Tensor:
         """Encode a piece (samples,) as frames (T, size)."""
-        inputs = self._inputs(piece, sampling_rate=self.sampling_rate, return_tensors="pt")
-        frames = self._model(inputs[self._inputs.model_input_names[0]].to(self._model.device)).last_hidden_state[0]
+        if self.layers(frames).mix == POOLED:
+            found = self._run(piece).last_hidden_state[0]
+        else:
+            found = self._join(self._states(piece), frames)[0]
         # Whisper reads a piece of a fixed length, mostly padding.
         if padded_to := getattr(self._inputs, "n_samples", None):
-            frames = frames[: max(1, round(len(frames) * len(piece) / padded_to))]
-        return frames
+            found = found[: max(1, round(len(found) * len(piece) / padded_to))]
+        return found
+
+    def _states(self, piece: np.ndarray) -> Sequence[torch.Tensor]:
+        """Return the hidden states (1, T, size) of a piece (samples,)."""
+        return self._run(piece, output_hidden_states=True).hidden_states or ()
+
+    def _example_states(self) -> Sequence[torch.Tensor]:
+        return self._states(self.example["audio"]["array"])
+
+    @torch.inference_mode()
+    def _run(self, piece: np.ndarray, output_hidden_states: bool = False) -> Any:
+        inputs = self._inputs(piece, sampling_rate=self.sampling_rate, return_tensors="pt")
+        read = inputs[self._inputs.model_input_names[0]].to(self._model.device)
+        return self._model(read, output_hidden_states=output_hidden_states)

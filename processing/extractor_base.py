@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
+from .encoder_layers import Layers, split_layers
 
 OPENSMILE = "opensmile:"
 """Beginning of the names of openSMILE's feature sets."""
@@ -67,5 +68,7 @@ class FeatureExtractor:
 
 def describe_extractor(extractor: str) -> str:
     """Return the name of an extractor for people; the path of a folder on somebody's machine is not for others."""
-    folder = Path(extractor)
-    return f"{folder.name}, an encoder in a folder" if folder.is_absolute() else extractor
+    encoder, layers = split_layers(extractor)
+    folder = Path(encoder)
+    name = f"{folder.name}, an encoder in a folder" if folder.is_absolute() else encoder
+    return name if layers is None else f"{name}: {Layers.parse(layers).describe()}"

@@ -6,16 +6,21 @@
 | audio | `logmel`, `opensmile:eGeMAPSv02` and the like | folder or Hub id of a speech encoder |
 | visual | `frame-statistics`, `openface` | folder or Hub id of an image encoder |
 
-A Hub id may end in `@` and a revision.
+A Hub id may end in `@` and a revision, and an encoder in `#` and its layers (`encoder_layers.py`).
 """
 
 import difflib
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError
+from .encoder_layers import POOLED, WEIGHTED, Layers, layers_of, split_layers, with_layers
 from .extractor_base import OPENSMILE, FeatureExtractor
+
+if TYPE_CHECKING:
+    from .encoders import PretrainedExtractor
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -31,15 +36,28 @@ _NAMES = {
 }
 
 
-def check_extractor(modality: str, extractor: str) -> None:
+def check_extractor(modality: str, extractor: str, frames: bool = False) -> None:
     """Refuse a name that no extractor can have; whether a Hub id exists turns out when it is loaded.
 
+    Args:
+        frames: whether it is to make sequences of frames, not one vector per utterance.
+
     Raises:
-        ValueError: there is no such name; the message has the nearest ones.
+        ValueError: there is no such name, and the message has the nearest ones; or layers that there cannot be.
     """
     key, names = EXTRACTOR_KEYS[modality], _NAMES[modality]
     if not isinstance(extractor, str) or not extractor:
         raise ValueError(f"{key} must be a name or None, got {extractor!r}")
+    extractor, layers = split_layers(extractor)
+    if layers is not None and is_built_in(modality, extractor):
+        raise ValueError(f"{key}: {extractor!r} is no encoder and has no layers; leave out #{layers}")
+    if layers is not None:
+        try:
+            is_weighted = Layers.parse(layers).mix == WEIGHTED
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+        if frames and is_weighted:
+            raise ValueError(f"{key}: #{layers} is for models of one vector per utterance; choose layers or a mean")
     if extractor in names or "/" in extractor or Path(extractor).is_dir():
         return
     nearest = difflib.get_close_matches(extractor.lower(), {name.lower(): name for name in names}, n=2, cutoff=0.5)
@@ -48,6 +66,11 @@ def check_extractor(modality: str, extractor: str) -> None:
         nearest = nearest or list(names[1:])
     if nearest:
         raise ValueError(f"{key}: unknown extractor {extractor!r}, did you mean {' or '.join(nearest)}?")
+
+
+def is_built_in(modality: str, extractor: str) -> bool:
+    """Whether an extractor of this name needs no encoder."""
+    return extractor in _NAMES[modality]
 
 
 def load_extractor(modality: str, extractor: str, device: str | None = None) -> FeatureExtractor:
@@ -61,15 +84,23 @@ def load_extractor(modality: str, extractor: str, device: str | None = None) -> 
         ImportError: a library that it needs is not installed.
     """
     check_extractor(modality, extractor)
-    if extractor in _NAMES[modality]:
+    if is_built_in(modality, extractor):
         return _built_in(modality, extractor)
+    return _load_encoder(modality, extractor, device)
+
+
+def _load_encoder(modality: str, extractor: str, device: str | None) -> "PretrainedExtractor":
     from .devices import choose_device
 
-    return _loaded_encoder(modality, extractor, str(choose_device(device)))
+    encoder = _loaded_encoder(modality, split_layers(extractor)[0], str(choose_device(device)))
+    try:
+        return encoder.with_layers(layers_of(extractor))
+    except ValueError as error:
+        raise DialogueError(f"{EXTRACTOR_KEYS[modality]}: {extractor!r}: {error}") from None
 
 
 @lru_cache(maxsize=4)
-def _loaded_encoder(modality: str, extractor: str, device: str) -> FeatureExtractor:
+def _loaded_encoder(modality: str, extractor: str, device: str) -> "PretrainedExtractor":
     from .encoders import split_revision
 
     where = split_revision(extractor)
@@ -107,7 +138,7 @@ def _built_in(modality: str, extractor: str) -> FeatureExtractor:
     return FrameStatistics()
 
 
-def _encoder(modality: str, name: str, revision: str | None, device: str) -> FeatureExtractor:
+def _encoder(modality: str, name: str, revision: str | None, device: str) -> "PretrainedExtractor":
     if modality == "text":
         from .text_extractors import TextEncoder
 
@@ -129,24 +160,40 @@ def _unloadable(modality: str, extractor: str, error: Exception) -> DialogueErro
     )
 
 
-def pinned(modality: str, extractor: str) -> str:
-    """Add to an extractor the commit that its Hub id stands for today: `user/model@<commit>`.
+def pinned(modality: str, extractor: str, device: str | None = None, frames: bool = False) -> str:
+    """Add to an extractor the commit that its Hub id stands for today, and its layers: `user/model@<commit>#-4:`.
 
-    Folders and extractors that need no download stay as they are.
+    A folder has no commit, and extractors that are no encoders stay as they are. The layers are the default ones
+    where the name does not say, and those of this encoder where an end is left open (`weighted` is `weighted:0:7`).
+
+    Args:
+        device: as in `load_extractor`.
+        frames: whether sequences of frames are extracted, not one vector per utterance.
 
     Raises:
-        DialogueError: there is no extractor of this name, and no encoder that can be loaded.
+        DialogueError: there is no extractor of this name, no encoder that can be loaded, or no such layer in it.
     """
     check_extractor(modality, extractor)
-    if extractor in _NAMES[modality] or Path(extractor).is_dir():
+    if is_built_in(modality, extractor):
         return extractor
+    name = _pinned_encoder(modality, *split_layers(extractor))
+    layers = layers_of(name)
+    if layers is None or (layers.number is None and layers.mix != POOLED):
+        layers = _load_encoder(modality, name, device).layers(frames)
+    return with_layers(name, layers)
+
+
+def _pinned_encoder(modality: str, encoder: str, layers: str | None) -> str:
+    """Return an encoder at the commit that it stands for today, with its layers as they are written."""
     from .encoders import commit_of, split_revision
 
-    name, revision = split_revision(extractor)
-    if _COMMIT.fullmatch(revision or ""):
-        return extractor
-    try:
-        commit = commit_of(name, revision)
-    except (OSError, ValueError) as error:
-        raise _unloadable(modality, extractor, error) from None
-    return f"{name}@{commit}" if commit else extractor
+    ending = "" if layers is None else f"#{layers}"
+    if Path(encoder).is_dir():
+        return encoder + ending
+    name, revision = split_revision(encoder)
+    if not _COMMIT.fullmatch(revision or ""):
+        try:
+            revision = commit_of(name, revision)
+        except (OSError, ValueError) as error:
+            raise _unloadable(modality, encoder, error) from None
+    return (f"{name}@{revision}" if revision else name) + ending

@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 
 from .dialogues import Utterance
+from .encoder_layers import split_layers
 from .media import as_source, audio_of
 
 logger = logging.getLogger(__name__)
 
 # Part of every name: a new number forgets the vectors of a version that read media in another way.
-_READING = 3
+_READING = 4
 
 
 class FeatureCache:
     """One small file per vector, named by a hash of everything that the vector depends on.
 
     These are: path, size and time of change of a file on disk; the content of bytes, arrays and texts; the name of an
-    extractor with its revision, and the files of an extractor in a folder.
+    extractor with its revision and layers, and the files of an extractor in a folder.
 
     Args:
         folder: made when the first vector is kept.
@@ -43,7 +44,7 @@ class FeatureCache:
         if extractor == "hashing":  # faster than reading a file
             return None
         if extractor not in self._stamps:
-            self._stamps[extractor] = _stamp_of_folder(Path(extractor))
+            self._stamps[extractor] = _stamp_of_folder(Path(split_layers(extractor)[0]))
         digest = hashlib.sha256(f"{_READING}\0{modality}\0{extractor}\0{self._stamps[extractor]}\0".encode())
         if frames:
             digest.update(b"frames\0")

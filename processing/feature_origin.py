@@ -3,13 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 from .dialogues import FEATURE_KEYS, MODALITIES, Dialogue, DialogueError, dialogue_name
+from .encoder_layers import Layers, split_layers
 
 
 def same_extractor(name: str, other: str) -> bool:
-    """Whether two names can stand for the same extractor: a name without a revision stands for any revision."""
-    if "@" in name and "@" in other:
-        return name == other
-    return name.partition("@")[0] == other.partition("@")[0]
+    """Whether two names can stand for the same extractor: one without a revision, or layers, stands for any."""
+    (encoder, layers), (other_encoder, other_layers) = split_layers(name), split_layers(other)
+    if "@" in encoder and "@" in other_encoder:
+        is_same = encoder == other_encoder
+    else:
+        is_same = encoder.partition("@")[0] == other_encoder.partition("@")[0]
+    if None in (layers, other_layers) or layers == other_layers:
+        return is_same
+    try:
+        return is_same and Layers.parse(str(layers)).fits(Layers.parse(str(other_layers)))
+    except ValueError:  # names of somebody else's extractors
+        return False
 
 
 def extractors_of(dialogues: Sequence[Dialogue]) -> dict[str, str]:

@@ -134,7 +134,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         if not max_audio_seconds > 0:
             raise ValueError(f"max_audio_seconds must be above 0, got {max_audio_seconds!r}")
         for modality, extractor in self.extractors.items():
-            check_extractor(modality, extractor)
+            check_extractor(modality, extractor, frames=True)
 
     @property
     def extracts_frames(self) -> bool:
@@ -200,6 +200,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         }
         reader = cls(**extractors)
         check_origin(dialogue_list, reader.extractors)
+        reader.take_over(known)
         filled = reader._with_features(name_utterances(dialogue_list), reader.extractors.keys())
         read = [{**dialogue, "utterances": own} for dialogue, (_, own) in zip(dialogue_list, filled, strict=True)]
         summary = summarize_dialogues(read, parameters.get("problem_type"))
@@ -210,7 +211,8 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             "label2id": summary.label2id,
             "problem_type": summary.problem_type,
         }
-        made = inferred | extractors | parameters
+        made = inferred | parameters
+        made |= {EXTRACTOR_KEYS[modality]: extractor for modality, extractor in reader.extractors.items()}
         if not made["audio_dim"]:
             made["audio_extractor"] = None
         if not made["video_dim"]:

@@ -12,6 +12,7 @@ from .dialogues import (
     MODALITIES,
     TOKEN_KEYS,
     Dialogue,
+    DialogueError,
     NamedUtterances,
     Utterance,
     as_dialogue_list,
@@ -19,6 +20,7 @@ from .dialogues import (
     most_speakers,
     name_utterances,
 )
+from .encoder_layers import WEIGHTED, layers_of
 from .extractors import check_extractor
 from .feature_extraction import refuse_raw_media
 from .feature_origin import check_origin, extractors_of
@@ -63,7 +65,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             each modality tells of the labels, see `modality_weights.py`. None weighs all modalities alike.
         usual_inputs: what `fit` learns of the training utterances; inputs unlike it are told of (`usual_inputs.py`).
         text_extractor: `"hashing"`, or folder or Hub id of a text encoder; None reads features only. Extractors
-            are loaded when first needed, and a Hub id is saved with the commit that it stood for.
+            are loaded when first needed, and a Hub id is saved with the commit that it stood for. `#` and layers may
+            follow an encoder, as in `"user/model#-4:"` or `"user/model#weighted"` (`encoder_layers.py`).
         audio_extractor: `"logmel"`, `"opensmile:eGeMAPSv02"` and the like, or folder or Hub id of a speech encoder.
         video_extractor: `"frame-statistics"`, `"openface"` (CSV files), or folder or Hub id of an image encoder.
         tokenizer: tokenizer of the model's text encoder, from transformers. It is kept as `text_tokenizer`: the
@@ -221,6 +224,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         extractors = {key: parameters.get(key, known.get(modality)) for modality, key in EXTRACTOR_KEYS.items()}
         reader = cls(**extractors)
         check_origin(dialogue_list, reader.extractors)
+        reader.take_over(known)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
         dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)
         made = infer_parameters(summarize_dialogues(dialogue_list, parameters.get("problem_type")), parameters)
@@ -248,12 +252,34 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """Return what a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
 
         With a tokenizer the model's encoder decides on text_dim: `from_encoders(encoder, **...)`.
+
+        Raises:
+            DialogueError: as in the base class; or the model is to weigh all layers of an encoder, and it is not known
+                yet how many there are.
         """
         shared: dict[str, Any] = {f"{modality}_dim": getattr(self, f"{modality}_dim") for modality in MODALITIES}
         if self.text_tokenizer is not None:
             del shared["text_dim"]
+        if layers := self._weighted_layers():
+            shared["feature_layers"] = layers
         relations = {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
         return shared | relations | super().model_kwargs()
+
+    def _weighted_layers(self) -> dict[str, int]:
+        """Modality -> how many layers of an encoder lie side by side in its features, for the model to weigh."""
+        weighted: dict[str, int] = {}
+        for modality in self._vector_sizes.keys() & self.extractors.keys():
+            layers = layers_of(self.extractors[modality])
+            if layers is None or layers.mix != WEIGHTED:
+                continue
+            if layers.number is None:
+                raise DialogueError(
+                    f"{EXTRACTOR_KEYS[modality]} is {self.extractors[modality]!r}, and it is not known how many "
+                    f"layers lie in {FEATURE_KEYS[modality]}; say it, as in #weighted:0:13, or extract them with "
+                    "`extract_features`, which does"
+                )
+            weighted[modality] = layers.number
+        return weighted
 
     def fit(self, dialogues: Dialogue | Iterable[Dialogue]) -> Self:
         """Learn each modality's mean and standard deviation from the training dialogues.
@@ -262,6 +288,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """
         dialogue_list = as_dialogue_list(dialogues)
         check_origin(dialogue_list, self.extractors)
+        self.take_over(extractors_of(dialogue_list))
         named = name_utterances(self._extracted(dialogue_list, self._vector_sizes))
         self.feature_statistics = learn_statistics(named, self._vector_sizes)
         self.usual_inputs = learn_usual_inputs(named, self.dims, self.feature_statistics)

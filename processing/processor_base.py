@@ -4,7 +4,7 @@ One file because it is one class, of which every family's processor is made.
 """
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,15 +144,28 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         """Whether extractors make sequences of frames, not one vector per utterance."""
         return False
 
-    def pin_extractors(self, modalities: Iterable[str] = MODALITIES) -> None:
-        """Add to the Hub ids of these extractors the commits that they stand for today, where there is none yet.
+    def pin_extractors(self, modalities: Iterable[str] = MODALITIES, device: str | None = None) -> None:
+        """Add to these extractors the commits that their Hub ids stand for today, and the layers that they take.
+
+        Args:
+            device: device of encoders; by default the machine's accelerator.
 
         Raises:
-            DialogueError: there is no such extractor.
+            DialogueError: there is no such extractor, or no such layer in its encoder.
         """
         for modality in modalities:
             if modality in self.extractors:
-                setattr(self, EXTRACTOR_KEYS[modality], pinned(modality, self.extractors[modality]))
+                name = pinned(modality, self.extractors[modality], device, self.extracts_frames)
+                setattr(self, EXTRACTOR_KEYS[modality], name)
+
+    def take_over(self, made_by: Mapping[str, str]) -> None:
+        """Name the commits and layers of the extractors that made features, where its own names leave them open.
+
+        Args:
+            made_by: modality -> extractor, the same ones.
+        """
+        for modality in self.extractors.keys() & made_by.keys():
+            setattr(self, EXTRACTOR_KEYS[modality], made_by[modality])
 
     def _with_features(
         self, named: Sequence[NamedUtterances], modalities: Collection[str]

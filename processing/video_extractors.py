@@ -1,4 +1,4 @@
-"""Extractors of pictures: statistics of brightness, colour and movement, or the mean of an image encoder."""
+"""Extractors of pictures: statistics of brightness, colour and movement, or the layers of an image encoder."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +10,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 from transformers import AutoImageProcessor, AutoModel
 
 from .dialogues import DialogueError, Utterance
-from .encoders import encoder_of
+from .encoder_layers import POOLED
+from .encoders import PretrainedExtractor, encoder_of
 from .extractor_base import FeatureExtractor
 from .media import MediaError, is_table
 from .media_pictures import pictures_of_all
@@ -85,10 +86,10 @@ def _colours(pictures: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
-class ImageEncoder(VideoExtractor):
-    """The mean over pictures of an image encoder of transformers: CLIP, SigLIP, DINO, ...
+class ImageEncoder(PretrainedExtractor, VideoExtractor):
+    """Layers of an image encoder of transformers, averaged over places and pictures: CLIP, SigLIP, DINO, ViT, ...
 
-    A model of images and texts gives the vector in which it compares the two, any other the mean over the picture.
+    `pooled` is the vector in which a model of images and texts compares the two, and the last layer of any other.
 
     Args:
         name: folder or Hub id.
@@ -96,26 +97,45 @@ class ImageEncoder(VideoExtractor):
         device: as in torch.
     """
 
+    modality = "visual"
+
     def __init__(self, name: str, revision: str | None, device: str) -> None:
         import_optional("PIL", "media", "video_extractor with an image encoder")
         self._inputs: Any = AutoImageProcessor.from_pretrained(name, revision=revision)
         self._model = encoder_of(AutoModel.from_pretrained(name, revision=revision, dtype=torch.float32), device)
 
     def encode(self, pictures: np.ndarray) -> np.ndarray:
-        return self._encode(pictures).mean(0).cpu().numpy()
+        return self._vectors(pictures).mean(0).cpu().numpy()
 
     def encode_frames(self, pictures: np.ndarray) -> np.ndarray:
-        return self._encode(pictures).cpu().numpy()
+        return self._vectors(pictures, frames=True).cpu().numpy()
 
     @torch.inference_mode()
-    def _encode(self, pictures: np.ndarray) -> Tensor:
-        pixels = self._inputs(list(pictures), return_tensors="pt")["pixel_values"].to(self._model.device)
-        return self._vectors(pixels)
+    def _vectors(self, pictures: np.ndarray, frames: bool = False) -> Tensor:
+        """Encode pictures (B, height, width, channels) as vectors (B, size)."""
+        if self.layers(frames).mix != POOLED:
+            return self._join(self._states(pictures), frames, _mean_over_places)
+        pixels = self._pixels(pictures)
+        if not hasattr(self._model, "get_image_features"):
+            return _mean_over_places(self._model(pixel_values=pixels).last_hidden_state)
+        features = self._model.get_image_features(pixel_values=pixels)
+        return features if isinstance(features, Tensor) else features.pooler_output
 
-    def _vectors(self, pixels: Tensor) -> Tensor:
-        """Encode pictures (B, channels, height, width) as vectors (B, size)."""
-        if hasattr(self._model, "get_image_features"):
-            features = self._model.get_image_features(pixel_values=pixels)
-            return features if isinstance(features, Tensor) else features.pooler_output
-        places = self._model(pixel_values=pixels).last_hidden_state
-        return places.mean((2, 3)) if places.dim() == 4 else places.mean(1)
+    @torch.inference_mode()
+    def _states(self, pictures: np.ndarray) -> Sequence[Tensor]:
+        """Return the hidden states (B, places, size) of pictures; some encoders have (B, size, height, width)."""
+        # Of a model of images and texts, only the part for images reads images alone.
+        model = getattr(self._model, "vision_model", self._model)
+        return model(pixel_values=self._pixels(pictures), output_hidden_states=True).hidden_states or ()
+
+    def _example_states(self) -> Sequence[Tensor]:
+        states = self._states(self.example["video"])
+        return [state.movedim(1, -1) if state.dim() == 4 else state for state in states]
+
+    def _pixels(self, pictures: np.ndarray) -> Tensor:
+        return self._inputs(list(pictures), return_tensors="pt")["pixel_values"].to(self._model.device)
+
+
+def _mean_over_places(state: Tensor) -> Tensor:
+    """Average (B, places, size) or (B, size, height, width) over a picture, to (B, size)."""
+    return state.mean((2, 3)) if state.dim() == 4 else state.mean(1)

@@ -13,6 +13,7 @@ from .options import (
     AudioExtractor,
     Columns,
     Device,
+    Layers,
     NumProc,
     Overwrite,
     Strict,
@@ -36,6 +37,7 @@ def extract(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    layers: Layers = None,
     frames: Annotated[
         bool,
         typer.Option("--frames", help="Write sequences of frames, which Foal-Net reads, not a vector per utterance."),
@@ -53,7 +55,7 @@ def extract(
     if output_file.suffix not in (".parquet", ".jsonl"):
         raise DialogueError(f"{output_file}: unknown kind of file {output_file.suffix!r}; give .parquet or .jsonl")
     refuse_existing([output_file], overwrite)
-    extractors = given_extractors(text_extractor, audio_extractor, video_extractor)
+    extractors = given_extractors(text_extractor, audio_extractor, video_extractor, layers)
     if not extractors and checkpoint is None:
         raise DialogueError(
             "there is no extractor; give `text_extractor`, `audio_extractor`, `video_extractor` or `checkpoint`"

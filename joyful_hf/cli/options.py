@@ -22,6 +22,14 @@ AudioExtractor = Annotated[
 VideoExtractor = Annotated[
     str | None, typer.Option(help=_EXTRACTOR_HELP.format("visual", "frame-statistics, openface (CSV)", "an image"))
 ]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        help="Layers of encoders that become features: one (-1, the last), several side by side (3,5 or -4:), mean, "
+        "mean:-4:, weighted (all, mixed by weights that the model learns), or pooled. A name may have its own, as in "
+        "user/model#-4:.  [default: text -4:, audio mean, video mean:-4:]"
+    ),
+]
 NumProc = Annotated[int, typer.Option(help="Processes that read recordings.", min=1)]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop if a recording cannot be read, instead of going on without it.")
@@ -82,10 +90,46 @@ def with_dashes(argument: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def given_extractors(text: str | None, audio: str | None, video: str | None) -> dict[str, str]:
-    """Return the processor's parameters for the extractors that were given."""
-    given = {"text_extractor": text, "audio_extractor": audio, "video_extractor": video}
-    return {name: extractor for name, extractor in given.items() if extractor is not None}
+def given_extractors(
+    text: str | None, audio: str | None, video: str | None, layers: str | None = None
+) -> dict[str, str]:
+    """Return the processor's parameters for the extractors that were given.
+
+    Args:
+        layers: of the encoders whose names do not say which.
+
+    Raises:
+        DialogueError: there are none, or it is no choice of layers.
+    """
+    from ..processing.dialogues import EXTRACTOR_KEYS
+
+    given = dict(zip(EXTRACTOR_KEYS.values(), (text, audio, video), strict=True))
+    extractors = {name: extractor for name, extractor in given.items() if extractor is not None}
+    return extractors if layers is None else _with_layers(extractors, layers)
+
+
+def _with_layers(extractors: dict[str, str], layers: str) -> dict[str, str]:
+    from ..processing.dialogues import EXTRACTOR_KEYS
+    from ..processing.encoder_layers import Layers, split_layers, with_layers
+    from ..processing.extractors import is_built_in
+
+    try:
+        chosen = Layers.parse(layers)
+    except ValueError as error:
+        raise DialogueError(f"`layers`: {error}") from None
+    encoders = {
+        key: with_layers(extractors[key], chosen)
+        for modality, key in EXTRACTOR_KEYS.items()
+        if key in extractors
+        and not is_built_in(modality, extractors[key])
+        and split_layers(extractors[key])[1] is None
+    }
+    if not encoders:
+        raise DialogueError(
+            "`layers`: there is no encoder to take them of; give `text_extractor`, `audio_extractor` or "
+            "`video_extractor` the folder or Hub id of one"
+        )
+    return extractors | encoders
 
 
 def parse_columns(text: str | None) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ from .options import (
     DATA_HELP,
     AudioExtractor,
     Columns,
+    Layers,
     NumProc,
     Strict,
     TextExtractor,
@@ -66,6 +67,7 @@ def train(
     text_extractor: TextExtractor = None,
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
+    layers: Layers = None,
     columns: Columns = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -77,7 +79,7 @@ def train(
     own_options = [option for parameter in context.command.params for option in parameter.opts]
     refuse_unknown_options(context.args, own_options)
     settings = parse_settings(config_json)
-    extractors = given_extractors(text_extractor, audio_extractor, video_extractor)
+    extractors = given_extractors(text_extractor, audio_extractor, video_extractor, layers)
     if from_checkpoint is None:
         family = family_named(model or _DEFAULT_FAMILY)
         family.check_preset(preset)

@@ -64,7 +64,8 @@ def extract_features(
 
     Args:
         dialogues: a `datasets.Dataset` or records.
-        processor: its extractors are used, whatever the sizes; their Hub ids are replaced by `user/model@<commit>`.
+        processor: its extractors are used, whatever the sizes; their names get commits and layers,
+            `user/model@<commit>#-4:`.
             A `FoalNetProcessor` gets sequences of frames, every other one a vector per utterance.
         num_proc: number of processes, between which the utterances are divided; with several, encoders run on the CPU.
         cache_dir: where vectors are kept; by default `joyful_hf/features` under `HF_HOME`.
@@ -89,10 +90,10 @@ def extract_features(
             _say_unused(dataset, processor, modality, strict, name)
     if not modalities:
         return dataset
-    processor.pin_extractors(modalities)
-    extractors = {modality: processor.extractors[modality] for modality in modalities}
     num_proc = num_proc or 1
     device = "cpu" if num_proc > 1 else str(choose_device(device))
+    processor.pin_extractors(modalities, device)
+    extractors = {modality: processor.extractors[modality] for modality in modalities}
     for modality, extractor in extractors.items():
         load_extractor(modality, extractor, device)  # once, before any process starts, or not at all
     cache = FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir))

@@ -16,7 +16,7 @@ from .scores import labels_of, mean_and_spread, metric_name
 
 # The fields of the configuration that the card tells of elsewhere, or that the data decide.
 _DESCRIBED = {
-    *("text_dim", "audio_dim", "visual_dim", "video_dim", "text_config", "audio_config"),
+    *("text_dim", "audio_dim", "visual_dim", "video_dim", "feature_layers", "text_config", "audio_config"),
     *("max_speakers", "relation_scheme", "num_relations", "class_weights", "calibration_temperature"),
 }
 _SPLITS = {"train": "training", "validation": "validation", "test": "test"}

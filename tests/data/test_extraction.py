@@ -217,16 +217,16 @@ class TestProcessor:
         JoyfulProcessor.from_dialogues([dialogue], text_extractor="user/tiny").save_pretrained(tmp_path)
         (repository / "refs" / "main").write_text("d" * 40)
         loaded = JoyfulProcessor.from_pretrained(tmp_path)
-        assert loaded.text_extractor == f"user/tiny@{commit}"
+        assert loaded.text_extractor == f"user/tiny@{commit}#-3:"
         assert loaded(dialogue)["modality_mask"].tolist() == [[True, False, False]]
-        loaded.text_extractor = f"user/tiny@{'d' * 40}"
+        loaded.text_extractor = f"user/tiny@{'d' * 40}#-3:"
         with pytest.raises(DialogueError, match=f"user/tiny@{'d' * 40}' is none of hashing, and no encoder"):
             loaded(dialogue)
 
     def test_encoders_of_every_modality(self, raw, encoders):
         extractors = {key: encoders[modality] for modality, key in zip(SIZES, EXTRACTORS, strict=True)}
         processor = JoyfulProcessor.from_dialogues(raw, **extractors)
-        assert processor.dims == {"text": 16, "audio": 16, "visual": 12}
+        assert processor.dims == {"text": 3 * 16, "audio": 16, "visual": 16}
         assert processor(raw)["modality_mask"].all()
 
 

@@ -146,7 +146,7 @@ def test_several_vectors_of_a_text_are_averaged():
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"text_layers": 3}, "text_layers=3 does not divide text_dim=4"),
+        ({"text_layers": 3}, "text_layers=3 does not divide the text's vectors of size 4"),
         ({"text_projection": False}, "without text_projection, projection_size must be the text's 4"),
         ({"projection_size": 7}, "even"),
         ({"classification_loss": "focal", "label_smoothing": 0.1}, "without label_smoothing"),

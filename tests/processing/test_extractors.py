@@ -14,6 +14,7 @@ from transformers import AutoModel
 from joyful_hf import DialogueError
 from joyful_hf.processing import audio_extractors, feature_extraction, openface_extractor
 from joyful_hf.processing.dialogues import EXTRACTOR_KEYS
+from joyful_hf.processing.encoder_layers import split_layers
 from joyful_hf.processing.encoders import split_revision
 from joyful_hf.processing.extractors import check_extractor, load_extractor, pinned
 from joyful_hf.processing.feature_cache import FeatureCache
@@ -70,7 +71,7 @@ class TestTextEncoder:
             return AutoModel.from_pretrained(folder).eval()(input_ids=ids).last_hidden_state[0]
 
     def test_is_the_mean_of_the_tokens_whatever_else_is_read(self, encoders):
-        vectors = extract("text", encoders["text"], *({"text": text} for text in self.TEXTS))
+        vectors = extract("text", encoders["text"] + "#-1", *({"text": text} for text in self.TEXTS))
         assert vectors.shape == (4, 16)
         for vector, text in zip(vectors, self.TEXTS, strict=True):
             expected = self.reference(encoders["text"], text).mean(0)
@@ -94,7 +95,7 @@ class TestTextEncoder:
     @pytest.mark.parametrize("normalize", [False, True], ids=["", "normalised"])
     def test_is_pooled_as_a_sentence_transformers_folder_says(self, encoders, tmp_path, settings, pool, normalize):
         folder = sentence_transformer(tmp_path, encoders["text"], settings, normalize)
-        vectors = extract("text", folder, *({"text": text} for text in self.TEXTS))
+        vectors = extract("text", folder + "#pooled", *({"text": text} for text in self.TEXTS))
         for vector, text in zip(vectors, self.TEXTS, strict=True):
             expected = pool(self.reference(folder, text))
             expected = torch.nn.functional.normalize(expected, dim=0) if normalize else expected
@@ -106,7 +107,7 @@ class TestTextEncoder:
             load_extractor("text", folder)
 
     def test_long_texts_are_cut_where_the_encoder_ends(self, encoders, tmp_path):
-        assert extract("text", encoders["text"], {"text": "long " * 100}).shape == (1, 16)
+        assert extract("text", encoders["text"] + "#-1", {"text": "long " * 100}).shape == (1, 16)
         folder = sentence_transformer(tmp_path, encoders["text"], {"pooling_mode_mean_tokens": True})
         (Path(folder) / "sentence_bert_config.json").write_text('{"max_seq_length": 3}')
         same = extract("text", folder, {"text": "abcdef"}, {"text": "abcxyz"})
@@ -170,10 +171,10 @@ class TestLogMel:
 class TestSpeechEncoder:
     def test_is_the_mean_over_time_whatever_else_is_read(self, encoders):
         sounds = [sound(tone(seconds, 100 + 400 * seconds)) for seconds in (1, 0.3, 0.5)]
-        together = extract("audio", encoders["audio"], *sounds)
+        together = extract("audio", encoders["audio"] + "#-1", *sounds)
         assert together.shape == (3, 16)
         for vector, one in zip(together, sounds, strict=True):
-            np.testing.assert_array_equal(extract("audio", encoders["audio"], one)[0], vector)
+            np.testing.assert_array_equal(extract("audio", encoders["audio"] + "#-1", one)[0], vector)
         waveform = torch.from_numpy(sounds[0]["audio"]["array"])[None]
         waveform = (waveform - waveform.mean()) / (waveform.var(correction=0) + 1e-7).sqrt()
         with torch.inference_mode():
@@ -199,10 +200,10 @@ class TestSpeechEncoder:
         extractor = load_extractor("audio", encoders["audio"])
         frames_of = extractor._frames_of
 
-        def frames_of_short(piece):
+        def frames_of_short(piece, frames):
             if len(piece) > RATE:
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory\nmore")
-            return frames_of(piece)
+            return frames_of(piece, frames)
 
         monkeypatch.setattr(extractor, "_frames_of", frames_of_short)
         first, second, third = extractor([sound(tone(0.5)), sound(tone(2.0)), sound(tone(0.5))])
@@ -255,9 +256,9 @@ class TestFrameStatistics:
 
 
 class TestImageEncoder:
-    def test_is_the_mean_over_pictures_of_what_clip_compares_texts_with(self, encoders):
+    def test_pooled_is_the_mean_over_pictures_of_what_clip_compares_texts_with(self, encoders):
         video = pictures_that_brighten(8, size=40)
-        (vector,) = extract("visual", encoders["visual"], {"video": video})
+        (vector,) = extract("visual", encoders["visual"] + "#pooled", {"video": video})
         assert vector.shape == (12,)
         extractor = load_extractor("visual", encoders["visual"])
         pixels = extractor._inputs(list(get_pictures({"video": video}, 8)), return_tensors="pt")["pixel_values"]
@@ -265,6 +266,44 @@ class TestImageEncoder:
             model = AutoModel.from_pretrained(encoders["visual"]).eval()
             expected = model.visual_projection(model.vision_model(pixels).pooler_output).mean(0)
         np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
+def states_of(modality: str, folder: str) -> list[np.ndarray]:
+    """The hidden states of an example, each averaged over its tokens, its time, or its places and pictures."""
+    return [state.mean((0, 1)).numpy() for state in load_extractor(modality, folder)._example_states()]
+
+
+@pytest.mark.parametrize("modality", EXTRACTOR_KEYS)
+@pytest.mark.parametrize(
+    ("layers", "places"),
+    [("-1", [-1]), ("0", [0]), ("-2:", [-2, -1]), ("-1,0", [-1, 0]), ("weighted", "all"), ("weighted:0:2", [0, 1])],
+    ids=["last", "embeddings", "two", "in another order", "all to be weighed", "some to be weighed"],
+)
+def test_several_layers_of_an_encoder_lie_side_by_side(encoders, modality, layers, places):
+    states = states_of(modality, encoders[modality])
+    wanted = states if places == "all" else [states[place] for place in places]
+    extractor = load_extractor(modality, f"{encoders[modality]}#{layers}")
+    (vector,) = extractor([extractor.example])
+    assert vector.dtype == np.float32
+    np.testing.assert_allclose(vector, np.concatenate(wanted), atol=1e-5)
+
+
+@pytest.mark.parametrize("modality", EXTRACTOR_KEYS)
+@pytest.mark.parametrize("layers", ["", "#mean"], ids=["default", "mean"])
+def test_the_mean_of_the_layers_is_the_default_of_sound_and_pictures(encoders, modality, layers):
+    states = states_of(modality, encoders[modality])
+    extractor = load_extractor(modality, encoders[modality] + layers)
+    (vector,) = extractor([extractor.example])
+    expected = np.concatenate(states) if modality == "text" and not layers else np.mean(states, axis=0)
+    np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("modality", ["audio", "visual"])
+def test_frames_are_of_the_last_layer_unless_others_are_asked_for(encoders, modality):
+    last, two = (load_extractor(modality, encoders[modality] + layers) for layers in ("", "#-2:"))
+    ((frames,), (more,)) = (extractor([extractor.example], frames=True) for extractor in (last, two))
+    assert more.shape == (len(frames), 2 * frames.shape[1])
+    np.testing.assert_allclose(more[:, frames.shape[1] :], frames, atol=1e-6)
 
 
 class TestOpenFace:
@@ -409,7 +448,28 @@ class TestNames:
 
     def test_a_folder_and_what_needs_no_download_have_no_revision(self, encoders):
         assert pinned("text", "hashing") == "hashing"
-        assert pinned("text", encoders["text"]) == encoders["text"]
+        assert pinned("text", encoders["text"] + "#-1") == encoders["text"] + "#-1"
+
+    def test_the_layers_are_said_where_the_name_leaves_them_open(self, encoders):
+        for modality, count, layers in (("text", 3, "-3:"), ("audio", 2, "mean:0:2"), ("visual", 2, "mean:-2:")):
+            name = encoders[modality]
+            assert pinned(modality, name) == f"{name}#{layers}"
+            assert pinned(modality, f"{name}#weighted") == f"{name}#weighted:0:{count}"
+            assert pinned(modality, f"{name}#1:") == f"{name}#1:{count}"
+            assert pinned(modality, name, frames=True) == f"{name}#-1"
+
+    def test_layers_of_what_has_none_and_that_are_none_are_refused(self, encoders):
+        for name, message in (
+            ("hashing#-1", "text_extractor: 'hashing' is no encoder and has no layers; leave out #-1"),
+            ("user/model#last", "text_extractor: 'last' is no choice of layers; write a layer"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                check_extractor("text", name)
+        for modality, name in encoders.items():
+            with pytest.raises(DialogueError, match="there are no layers 9 in this encoder, which has layers 0"):
+                load_extractor(modality, f"{name}#9")
+            with pytest.raises(ValueError, match="is for models of one vector per utterance"):
+                check_extractor(modality, f"{name}#weighted", frames=True)
 
     def test_a_hub_id_is_pinned_once(self, monkeypatch):
         asked = []
@@ -419,11 +479,11 @@ class TestNames:
             return "0" * 40
 
         monkeypatch.setattr("joyful_hf.processing.encoders.commit_of", commit_of)
-        name = pinned("text", "user/model@main")
-        assert name == f"user/model@{'0' * 40}"
+        name = pinned("text", "user/model@main#-4:")
+        assert name == f"user/model@{'0' * 40}#-4:"
         assert pinned("text", name) == name
         assert asked == [("user/model", "main")]
-        assert split_revision(name) == ("user/model", "0" * 40)
+        assert split_revision(split_layers(name)[0]) == ("user/model", "0" * 40)
 
     @pytest.mark.parametrize(
         ("one", "other", "same"),
@@ -432,9 +492,15 @@ class TestNames:
             ("user/model", "user/model@abc", True),
             ("user/model@abc", "user/model@def", False),
             ("user/model", "user/other", False),
+            ("user/model", "user/model@abc#-4:", True),
+            ("user/model#-4:", "user/model@abc#-4:", True),
+            ("user/model#-1", "user/model@abc#-4:", False),
+            ("user/model#weighted", "user/model@abc#weighted:0:7", True),
+            ("user/model@def#-4:", "user/model@abc#-4:", False),
+            ("my own#2 of them", "my own#3 of them", False),
         ],
     )
-    def test_a_name_without_a_revision_stands_for_any(self, one, other, same):
+    def test_a_name_without_a_revision_or_layers_stands_for_any(self, one, other, same):
         assert same_extractor(one, other) is same_extractor(other, one) is same
 
 
