@@ -41,17 +41,15 @@ class SpeakerGRU(nn.Module):
         speakers, own = layout.by_speaker
         order, batch_sizes = own.time_major()
         order = speakers.index_select(0, order)
-        before = None if states is None else self._states(states.get(self), layout, order, batch_sizes, steps)
+        firsts = order[: own.num_dialogues]
+        before = None if states is None else self._states(states.get(self), layout, firsts, steps)
         after = self.gru(steps.index_select(0, order), batch_sizes, before).index_select(0, inverse(order))
         if states is not None:
             states[self] = self._states_after(states.get(self), after, layout)
         return after
 
-    def _states(
-        self, table: Tensor | None, layout: DialogueLayout, order: Tensor, batch_sizes: Tensor, like: Tensor
-    ) -> Tensor:
-        """The state (sequences, size) before the first utterance of each sequence, from all speakers'."""
-        firsts = order[: int(batch_sizes[0])]
+    def _states(self, table: Tensor | None, layout: DialogueLayout, firsts: Tensor, like: Tensor) -> Tensor:
+        """The state (sequences, size) before the first utterances (sequences,), from all speakers'."""
         assert layout.speaker_ids is not None  # without them there are no sequences
         return self._with_all(table, layout, like)[layout.speaker_ids[firsts]]
 
