@@ -80,7 +80,7 @@ class SpeakerGRU(nn.Module):
         later = place > place[:, None]
         before = ((ids[:, None, :] < ids[:, :, None]) & real) | (same & earlier)
         # The cell of each utterance where its dialogue is sorted by speaker.
-        cells = block.unpad(before.sum(-1) + block.longest * torch.arange(len(ids), device=ids.device)[:, None])
+        cells = block.unpad(before.sum(-1) + block.longest * torch.arange(ids.size(0), device=ids.device)[:, None])
 
         def sort(rows: Tensor) -> Tensor:
             """(N, size) -> (longest, b, size)."""
