@@ -11,7 +11,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from .dialogues import DialogueError, Utterance
 from .encoder_layers import POOLED
-from .encoders import PretrainedExtractor, encoder_of
+from .encoders import PretrainedExtractor, encoder_of, hidden_states_of
 from .extractor_base import FeatureExtractor
 from .media import MediaError
 from .optional_imports import import_optional
@@ -212,7 +212,7 @@ class SpeechEncoder(PretrainedExtractor, AudioExtractor):
 
     def _states(self, piece: np.ndarray) -> Sequence[torch.Tensor]:
         """Return the hidden states (1, T, size) of a piece (samples,)."""
-        return self._run(piece, output_hidden_states=True).hidden_states or ()
+        return hidden_states_of(self._run(piece, output_hidden_states=True))
 
     def _example_states(self) -> Sequence[torch.Tensor]:
         return self._states(self.example["audio"]["array"])

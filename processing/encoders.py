@@ -36,6 +36,15 @@ def encoder_of(model: Any, device: str) -> Any:
     return model.eval().to(device)
 
 
+def hidden_states_of(output: Any) -> Sequence[Tensor]:
+    """Return the hidden states of an encoder's output, the last one as it returns it: behind its last norm, if any.
+
+    transformers leaves that norm out of some encoders' hidden states, such as those of wav2vec 2.0 large.
+    """
+    states, last = tuple(output.hidden_states or ()), output.last_hidden_state
+    return (*states[:-1], last) if states and states[-1].shape == last.shape else states
+
+
 class PretrainedExtractor(FeatureExtractor):
     """Base of extractors that are an encoder of transformers, of which chosen layers become features."""
 

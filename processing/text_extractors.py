@@ -13,7 +13,7 @@ from transformers.utils.hub import cached_file
 
 from .dialogues import DialogueError, Utterance
 from .encoder_layers import POOLED
-from .encoders import PretrainedExtractor, encoder_of
+from .encoders import PretrainedExtractor, encoder_of, hidden_states_of
 from .extractor_base import Extracted, FeatureExtractor
 from .optional_imports import import_optional
 
@@ -129,7 +129,7 @@ class TextEncoder(PretrainedExtractor, TextExtractor):
             texts, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt"
         ).to(self._model.device)
         output = self._model(**inputs, output_hidden_states=output_hidden_states)
-        found = (output.hidden_states or ()) if output_hidden_states else output.last_hidden_state
+        found = hidden_states_of(output) if output_hidden_states else output.last_hidden_state
         return found, inputs["attention_mask"]
 
 

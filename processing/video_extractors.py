@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, AutoModel
 
 from .dialogues import DialogueError, Utterance
 from .encoder_layers import POOLED
-from .encoders import PretrainedExtractor, encoder_of
+from .encoders import PretrainedExtractor, encoder_of, hidden_states_of
 from .extractor_base import FeatureExtractor
 from .media import MediaError, is_table
 from .media_pictures import pictures_of_all
@@ -126,7 +126,7 @@ class ImageEncoder(PretrainedExtractor, VideoExtractor):
         """Return the hidden states (B, places, size) of pictures; some encoders have (B, size, height, width)."""
         # Of a model of images and texts, only the part for images reads images alone.
         model = getattr(self._model, "vision_model", self._model)
-        return model(pixel_values=self._pixels(pictures), output_hidden_states=True).hidden_states or ()
+        return hidden_states_of(model(pixel_values=self._pixels(pictures), output_hidden_states=True))
 
     def _example_states(self) -> Sequence[Tensor]:
         states = self._states(self.example["video"])

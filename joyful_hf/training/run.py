@@ -1,7 +1,6 @@
 """One training run: files in, a folder with a checkpoint and its results out; what `joyful train` does."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ def run_training(
 
     is_main = trainer.is_world_process_zero()
     if is_main:
-        print(f"training:   {_describe(trainer.summary_of(trainer.train_dataset), model.config.modality_dims)}")
+        print(f"training:   {_describe(trainer.summary_of(trainer.train_dataset), model.config)}")
         print(f"validation: {data.validation_source}")
         start = "" if from_checkpoint is None else f", from {from_checkpoint}"
         print(f"model:      {family.name}, {model.num_parameters():,} parameters{start}")
@@ -208,9 +207,14 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=lambda config: config.to_dict()))
 
 
-def _describe(data: DataSummary | None, sizes: Mapping[str, int]) -> str:
+def _describe(data: DataSummary | None, config: Any) -> str:
     """The training dialogues, and the size of each modality that the model reads of them."""
     assert data is not None  # a run never streams
+    layers = getattr(config, "feature_layers", None) or {}
+    sizes = {
+        modality: f"{layers[modality]} * {size}" if modality in layers else size
+        for modality, size in config.modality_dims.items()
+    }
     read = {modality: count for modality, count in data.modality_counts.items() if modality in sizes}
     features = ", ".join(f"{modality} {sizes[modality]} (in {count})" for modality, count in read.items())
     return (

@@ -109,6 +109,7 @@ class TestCommands:
         trained = ("--train-file", texts, "--validation-file", texts, "--output-dir", "out", *self.SMALL)
         result = joyful("train", *trained, *encoder, "--layers", "weighted")
         assert result.status == 0, result.err
+        assert "features: text 3 * 16 (in 4)" in result.out
         with open("out/config.json") as file:
             assert json.load(file)["feature_layers"] == {"text": 3}
         assert joyful("predict", "out", "--data-file", texts, "--output-file", "found.jsonl").status == 0

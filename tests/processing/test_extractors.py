@@ -298,6 +298,14 @@ def test_the_mean_of_the_layers_is_the_default_of_sound_and_pictures(encoders, m
     np.testing.assert_allclose(vector, expected, atol=1e-5)
 
 
+def test_the_last_layer_is_read_behind_the_last_norm(encoders, tmp_path):
+    folder = Path(shutil.copytree(encoders["audio"], tmp_path / "large"))
+    config = json.loads((folder / "config.json").read_text()) | {"do_stable_layer_norm": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    last, pooled = (load_extractor("audio", f"{folder}#{layers}") for layers in ("-1", "pooled"))
+    np.testing.assert_allclose(*(next(each([each.example], frames=True)) for each in (last, pooled)), atol=1e-6)
+
+
 @pytest.mark.parametrize("modality", ["audio", "visual"])
 def test_frames_are_of_the_last_layer_unless_others_are_asked_for(encoders, modality):
     last, two = (load_extractor(modality, encoders[modality] + layers) for layers in ("", "#-2:"))
