@@ -1,11 +1,13 @@
 """`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL, and COGMEN, as presets."""
 
 import logging
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
+from .configuration_base import frame_size
 from .configuration_dialogue import IEMOCAP_DIMS
 from .configuration_graph import SpeakerGraphConfig
 
@@ -371,11 +373,13 @@ class JoyfulConfig(SpeakerGraphConfig):
 def _contextual_width(overrides: dict[str, Any]) -> int:
     """Width of the contextual branch of the paper's form with these changes."""
     dims = {name: overrides.get(name, 0) for name in IEMOCAP_DIMS}
-    text_config = overrides.get("text_config")
-    if text_config is not None and not dims["text_dim"]:
-        if isinstance(text_config, dict):
-            text_config = AutoConfig.for_model(**({"model_type": "bert"} | text_config))
-        dims["text_dim"] = text_config.hidden_size
+    for modality, size_of in (("text", attrgetter("hidden_size")), ("audio", frame_size)):
+        encoder = overrides.get(f"{modality}_config")
+        if encoder is not None and not dims[f"{modality}_dim"]:
+            if isinstance(encoder, dict):
+                usual = JoyfulConfig.sub_configs_defaults[f"{modality}_config"].model_type
+                encoder = AutoConfig.for_model(**({"model_type": usual} | encoder))
+            dims[f"{modality}_dim"] = size_of(encoder)
     if not any(dims.values()):
         dims = IEMOCAP_DIMS
     return sum(overrides.get("contextual_size") or dim for dim in dims.values() if dim)

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from ..checkpoints import load_audio_encoder, load_text_encoder
 from ..families import Family
 from ..io.messages import did_you_mean
-from ..modeling.modeling_foal_net import audio_encoder_settings
+from ..modeling.audio_encoder import audio_encoder_settings
 from ..modeling.modeling_graph import text_encoder_settings
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from .run_data import RunData
