@@ -14,8 +14,8 @@ class UtteranceEncoder(PretrainedEncoder):
     """An encoder of transformers whose states are pooled over an utterance, and normalised.
 
     A layer norm brings the vectors to entries of about unit size, as standardised features have; it learns with the
-    rest of the model. `forward` is `encode` and then `normalize`: what a frozen encoder makes of an utterance stays the
-    same, so training can compute `encode` once, and go on from there.
+    rest of the model. `forward` is `encode` and then `normalize`. What a frozen encoder makes of an utterance stays
+    the same, so training can compute `encode` once, and go on from there.
     """
 
     reach = ALONE

@@ -16,6 +16,7 @@ from .dialogues import (
     TOKEN_KEYS,
     WAVEFORM_KEYS,
     Dialogue,
+    DialogueError,
     NamedUtterances,
     Utterance,
     as_dialogue_list,
@@ -269,7 +270,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         extractors = {key: parameters.get(key, known.get(modality)) for modality, key in EXTRACTOR_KEYS.items()}
         reader = cls(**extractors, **({"audio_dim": None} if reads_waveforms else {}))
         if reads_waveforms and not any(_is_heard(dialogue) for dialogue in dialogue_list):
-            raise DialogueError("no utterance has 'audio' or 'video', which a processor with audio_dim=None listens to")
+            raise DialogueError(
+                "no utterance has 'audio' or 'video', which a processor with audio_dim=None listens to"
+            )
         check_origin(dialogue_list, reader.extractors)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
         dialogue_list = reader._extracted(dialogue_list, reader.extractors.keys() - switched_off)

@@ -50,6 +50,10 @@ class EpochLines(TrainerCallback):
             first = f"{unit} {math.ceil(args.eval_delay)}"
             _print_line(f"no validation before {first}: an early score is more often lucky than good")
 
+    def say(self, line: str) -> None:
+        """Print a line of the trainer's own."""
+        _print_line(line)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
