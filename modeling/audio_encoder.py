@@ -36,8 +36,8 @@ class UnpaddedGroupNorm(nn.GroupNorm):
         return (normalized * self.weight[:, None] + self.bias[:, None]).to(input.dtype)
 
 
-class AudioEncoder(PretrainedEncoder):
-    """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, data2vec, ...), built from its config.
+class WaveformEncoder(PretrainedEncoder):
+    """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, data2vec, ...), built from its config: their frames.
 
     Args:
         config: of transformers.
@@ -77,10 +77,6 @@ class AudioEncoder(PretrainedEncoder):
         for kernel, stride in reversed(self._convolutions()):
             samples = (samples - 1) * stride + kernel
         return samples
-
-    def forward(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
-        """As `frames`."""
-        return self.frames(input_values, attention_mask, dtype)
 
     def frames(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
         """Waveforms (B, S) and their mask (B, S), 1 = real, padded at the end -> frames (B, T, hidden size).
@@ -143,6 +139,14 @@ class AudioEncoder(PretrainedEncoder):
         """Kernel size and stride of each layer of the convolutional front."""
         config = self.encoder.config
         return list(zip(config.conv_kernel, config.conv_stride, strict=True))
+
+
+class AudioEncoder(WaveformEncoder):
+    """The frames of waveforms."""
+
+    def forward(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
+        """As `frames`."""
+        return self.frames(input_values, attention_mask, dtype)
 
 
 def audio_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:

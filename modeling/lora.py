@@ -48,9 +48,16 @@ def add_low_rank_updates(encoder: Any, rank: int, alpha: float) -> None:
                 parametrize.register_parametrization(module, "weight", update)
 
 
+def has_low_rank_updates(model: nn.Module) -> bool:
+    """Whether a model has updates that are not merged, so that its weights are not those of its configuration."""
+    return any(isinstance(module, LowRankUpdate) for module in model.modules())
+
+
 @torch.no_grad()
 def merge_low_rank_updates(encoder: Any) -> None:
     """Add the updates to the weights: the encoder computes the same, and is one without updates again."""
     for module in encoder.modules():
         if isinstance(module, nn.Linear) and parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+            bias = module._parameters.pop("bias")  # it follows the weight in the order of parameters
+            module.register_parameter("bias", bias)

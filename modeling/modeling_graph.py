@@ -123,6 +123,8 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         if self._dialogue_config.text_config is not None:
             of_config["text"] = base.text_encoder
         if self._dialogue_config.audio_config is not None:
+            if not hasattr(base, "speech_encoder"):
+                raise NotImplementedError(f"{type(base).__name__} has no `speech_encoder`: SpeechEncoder.of(config)")
             of_config["audio"] = base.speech_encoder
         return of_config
 

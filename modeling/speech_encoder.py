@@ -4,13 +4,13 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from .audio_encoder import AudioEncoder
+from .audio_encoder import WaveformEncoder
 from .configuration_base import frame_size
 from .configuration_dialogue import DialogueConfig
 from .utterance_encoder import UtteranceEncoder
 
 
-class SpeechEncoder(UtteranceEncoder, AudioEncoder):
+class SpeechEncoder(UtteranceEncoder, WaveformEncoder):
     """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, ...), its frames averaged and normalised.
 
     Args:

@@ -57,7 +57,7 @@ class EncodedDialogue(EncodedExample):
         return replace(self, features=features, modality_mask=self.modality_mask & kept)
 
     def with_encoded(self, encoded: Mapping[str, np.ndarray]) -> Self:
-        """Return a copy with what the model's encoders made of it, modality -> (n, dim), in place of their inputs."""
+        """As in the base class."""
         return replace(
             self,
             features=self.features | dict(encoded),

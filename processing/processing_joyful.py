@@ -390,6 +390,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             modality_mask=modality_mask,
             speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, self._most_speakers),
             tokens=tokens,
+            waveforms=None,
             **encode_targets(utterances, problem_type, self.label2id, name),
         )
 

@@ -4,7 +4,7 @@ One file because it is one class, of which every family's processor is made.
 """
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,10 @@ class EncodedExample:
 
     def keep_modalities(self, kept: np.ndarray) -> Self:
         """Return a copy that has only those of its modalities that `kept` (utterances, 3) bool names."""
+        raise NotImplementedError
+
+    def with_encoded(self, encoded: Mapping[str, np.ndarray]) -> Self:
+        """Return a copy with what the model's encoders make of it, modality -> (n, dim), in place of their inputs."""
         raise NotImplementedError
 
     @property

@@ -140,8 +140,8 @@ def _encoders(run: RunFolder, summary: RunSummary) -> str:
         else f"That was no better on validation ({scores['tuned']}), so what was frozen was kept."
     )
     return (
-        f"{which} stayed frozen at first, which gave a *{metric}* of {scores['frozen']} on validation. From that "
-        f"checkpoint on, the model was fine-tuned with its pretrained part for {tuning.epochs:g} epochs, {how}. {outcome}"
+        f"{which} stayed frozen at first, which gave a *{metric}* of {scores['frozen']} on validation. From there, "
+        f"pretrained weights were fine-tuned with the rest for {tuning.epochs:g} epochs, {how}. {outcome}"
     )
 
 

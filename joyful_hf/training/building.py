@@ -95,9 +95,9 @@ def make_model_and_processor(
     if getattr(processor, "reads_waveforms", False) and "audio_config" not in config_settings:
         raise DialogueError(
             f"`audio_encoder`: the data have recordings and no vectors of them. {family.title} reads recordings "
-            "through a speech encoder, and a large one with random weights learns nothing: give a pretrained one, such "
-            "as microsoft/wavlm-large, describe a small one by audio_config in `settings`, have vectors made of the "
-            "sound by `audio_extractor`, or leave sound out with audio_dim 0 in `settings`"
+            "through a speech encoder, and a large one with random weights learns nothing: give a pretrained one, "
+            "such as microsoft/wavlm-large, describe a small one by audio_config in `settings`, have vectors made of "
+            "the sound by `audio_extractor`, or leave sound out with audio_dim 0 in `settings`"
         )
     if not processor.reads_anything:
         raise DialogueError("`settings`: every modality has size 0; a model needs one of them")

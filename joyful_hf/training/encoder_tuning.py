@@ -20,7 +20,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..modeling.encoder_layers import parameters_by_depth
 from ..modeling.inner_encoder import PretrainedEncoder
-from ..modeling.lora import add_low_rank_updates, merge_low_rank_updates
+from ..modeling.lora import add_low_rank_updates, has_low_rank_updates, merge_low_rank_updates
+from ..modeling.utterance_encoder import UtteranceEncoder
 from ..processing import MODALITIES
 from ..runs.names import FROZEN_STAGE, TRAINER_STATE, metric_key
 from ..runs.summary import EncoderTuning
@@ -47,7 +48,7 @@ class EncoderTuningTrainer(Trainer):
         raise NotImplementedError
 
     @property
-    def _inner_encoders(self) -> Mapping[str, PretrainedEncoder]:
+    def _inner_encoders(self) -> Mapping[str, UtteranceEncoder]:
         """Modality -> the encoder that the model holds and that can be computed apart from it."""
         return getattr(self.accelerator.unwrap_model(self.model), "inner_encoders", {})
 
@@ -166,7 +167,7 @@ class EncoderTuningTrainer(Trainer):
             unfreeze(encoder, args)
         learning = sum(p.numel() for e in encoders.values() for p in e.encoder.parameters() if p.requires_grad)
         self._announce(f"second stage: the encoder learns too, {_STAGE_NAMES[method]}: {learning:,} parameters")
-        self.optimizer = self.lr_scheduler = None  # ty: ignore[invalid-assignment]
+        self.optimizer = self.lr_scheduler = None
         self.model_wrapped = self.model
         callback = StartFrom(start)
         self.add_callback(callback)
@@ -178,7 +179,7 @@ class EncoderTuningTrainer(Trainer):
                 merge_low_rank_updates(encoder.encoder)
                 encoder.trainable = False
                 encoder.freeze()
-            self.optimizer = self.lr_scheduler = None  # ty: ignore[invalid-assignment]
+            self.optimizer = self.lr_scheduler = None
             self.model_wrapped = self.model
         key = metric_key(args)
         tuned = [entry[key] for entry in self.state.log_history if key in entry]
@@ -205,6 +206,11 @@ class EncoderTuningTrainer(Trainer):
     def _validate(self) -> float:
         """Return the score of the weights there are, by which the best checkpoint is chosen."""
         return self.evaluate()[metric_key(self.args)]
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """As in transformers, but for checkpoints with updates that are not merged yet: nobody could load them."""
+        if not has_low_rank_updates(self.model):
+            super()._push_from_checkpoint(checkpoint_folder)
 
     def _announce(self, line: str) -> None:
         logger.info(line)

@@ -1,9 +1,12 @@
-"""Encoders inside a model, trained in two stages: frozen first, then fine-tuned from there, and the better one kept."""
+"""Encoders inside a model, trained in two stages: frozen, then fine-tuned from there, and the better one is kept."""
+
+import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
 from joyful_hf import (
     ARIIGCNForEmotionRecognition,
@@ -13,8 +16,10 @@ from joyful_hf import (
     JoyfulTrainer,
     load_for_fine_tuning,
 )
+from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.modeling.encoder_layers import parameters_by_depth
-from joyful_hf.runs.names import FROZEN_STAGE
+from joyful_hf.runs.folder import prepare_output_dir, remove_run
+from joyful_hf.runs.names import FROZEN_STAGE, TRAINER_STATE
 from joyful_hf.runs.summary import RunSummary
 from joyful_hf.training.arguments import JoyfulTrainingArguments
 from joyful_hf.training.encoder_tuning import rates_by_depth
@@ -124,14 +129,8 @@ class TestTheFrozenStage:
         once = trainer("once", encoders, settings=settings, **arguments)
         once.train()
         each_time = trainer("each", encoders, settings=settings, **arguments)
-        for modality, encoder in each_time.model.inner_encoders.items():
-            fitted = once._with_encoded(once.train_dataset)
-            del fitted, modality
-            encoder.standardize = lambda rows: None
-        norms = trainer("norms", encoders, settings=settings, **arguments)
-        norms._with_encoded(norms.train_dataset, fits=True)
-        each_time.model.load_state_dict(norms.model.state_dict())
-        monkeypatch.setattr(type(each_time), "_inner_encoders", {})
+        each_time._with_encoded(each_time.train_dataset, fits=True)  # the layer norms begin alike
+        monkeypatch.setattr(type(each_time), "_computed_once", nullcontext)
         each_time.train()
         for name, tensor in once.model.state_dict().items():
             torch.testing.assert_close(tensor, each_time.model.state_dict()[name], rtol=1e-3, atol=1e-4, msg=name)
@@ -160,9 +159,20 @@ class TestTheFrozenStage:
 
 
 class TestTwoStages:
-    @each_method
-    @pytest.mark.parametrize("encoders", ["text", "speech", "both"])
-    @pytest.mark.parametrize("model_class", [JoyfulForEmotionRecognition, ARIIGCNForEmotionRecognition])
+    @pytest.fixture(scope="class")
+    def wholes(self):
+        """Method -> the trainer of a run that was not interrupted."""
+        return {}
+
+    @pytest.mark.parametrize(
+        ("model_class", "encoders", "method"),
+        [
+            (JoyfulForEmotionRecognition, "text", "lora"),
+            (JoyfulForEmotionRecognition, "speech", "full"),
+            (ARIIGCNForEmotionRecognition, "both", "full"),
+            (ARIIGCNForEmotionRecognition, "speech", "lora"),
+        ],
+    )
     def test_never_worse_than_the_frozen_encoder(self, trainer, tmp_path, encoders, method, model_class):
         run = trainer("out", encoders, model_class=model_class, fine_tune_encoder=method, **FAST)
         before = {name: tensor.clone() for name, tensor in encoders_of(run.model).items()}
@@ -212,16 +222,17 @@ class TestTwoStages:
         assert "0.500" in card
         assert ("gained" in card) == is_better
 
-    @each_method
-    @pytest.mark.parametrize("step", [3, 7, 12, 17], ids=lambda step: f"step {step}")
-    def test_an_interrupted_run_ends_at_the_same_weights(self, trainer, method, step):
+    @pytest.mark.parametrize(("method", "step"), [("full", 7), ("full", 12), ("lora", 11), ("lora", 17)])
+    def test_an_interrupted_run_ends_at_the_same_weights(self, trainer, wholes, method, step):
         options = {"fine_tune_encoder": method, "save_total_limit": None, **FAST}
-        whole = trainer("whole", **options)
-        whole.train()
+        if method not in wholes:
+            wholes[method] = trainer("whole", **options)
+            wholes[method].train()
+        whole = wholes[method]
         with pytest.raises(Interruption):
             trainer("run", callbacks=[InterruptAtOverall(step)], **options).train()
         resumed = trainer("run", **options)
-        resumed.train(resume_from_checkpoint=True) if step >= 5 else resumed.train()
+        resumed.train(resume_from_checkpoint=True)
         assert_same_weights(weights_of(resumed), weights_of(whole))
         assert resumed.encoder_tuning == whole.encoder_tuning
 
@@ -282,7 +293,7 @@ class TestDepth:
                 **{k: v for k, v in TEXT_CONFIG.items() if k != "model_type"},
             },
         ],
-        ids=lambda config: config["model_type"],
+        ids=["distilbert", "roberta", "albert"],
     )
     def test_every_parameter_has_one_depth(self, config):
         encoder = AutoModel.from_config(AutoConfig.for_model(**(config | {"vocab_size": 40})))
@@ -356,3 +367,49 @@ class TestRefusals:
     def test_models_that_cannot(self, trainer, arguments, settings, message):
         with pytest.raises(ValueError, match=message):
             trainer(settings=settings, **arguments)
+
+
+class TestCommandLine:
+    def test_recordings_and_text_end_to_end(self, joyful, make, tmp_path):
+        for name, dialogues in (("train", TRAINING), ("validation", HELD_OUT)):
+            write_dialogues(dialogues, tmp_path / f"{name}.jsonl")
+        encoders = make("both").inner_encoders
+        for name, encoder in encoders.items():
+            encoder.encoder.save_pretrained(tmp_path / name)
+        make_tokenizer().save_pretrained(tmp_path / "text")
+        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path / "audio")
+        options = {
+            "train_file": "train.jsonl",
+            "validation_file": "validation.jsonl",
+            "output_dir": "out",
+            "model": "ar-iigcn",
+            "text_encoder": "text",
+            "audio_encoder": "audio",
+            "fine_tune_encoder": "lora",
+            "fine_tune_epochs": 1,
+            "num_train_epochs": 1,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        result = joyful("train", *words)
+        assert result.status == 0, result.err
+        assert "second stage: the encoder learns too, low-rank updates (LoRA)" in result.out
+        config = json.loads((tmp_path / "out" / "config.json").read_text())
+        assert (config["audio_dim"], config["text_dim"]) == (8, 12)
+        evaluated = joyful("evaluate", "out", "--data-file", "validation.jsonl")
+        assert evaluated.status == 0, evaluated.err
+        score = json.loads((tmp_path / "out" / "eval_results.json").read_text())["eval_weighted_f1"]
+        tuning = RunSummary.read(tmp_path / "out").encoder_tuning
+        assert score == pytest.approx(max(tuning.frozen, tuning.tuned), abs=1e-6)
+
+
+def test_both_stages_are_found_and_removed(tmp_path):
+    frozen = tmp_path / FROZEN_STAGE / "checkpoint-4"
+    frozen.mkdir(parents=True)
+    (frozen / TRAINER_STATE).write_text("{}")
+    assert prepare_output_dir(tmp_path, overwrite=False) == str(frozen)
+    tuned = tmp_path / "checkpoint-2"
+    tuned.mkdir()
+    (tuned / TRAINER_STATE).write_text("{}")
+    assert prepare_output_dir(tmp_path, overwrite=False) == str(tuned)
+    remove_run(tmp_path)
+    assert not list(tmp_path.iterdir())
