@@ -7,7 +7,7 @@ more slowly, and keeps its best checkpoint only if that is better than the froze
 
 import copy
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import Trainer, TrainerState, TrainingArguments, set_seed
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
-from ..modeling.encoder_layers import parameters_by_depth
+from ..modeling.encoder_layers import freeze_embeddings, learning_encoders, rates_by_depth
 from ..modeling.inner_encoder import PretrainedEncoder
 from ..modeling.lora import add_low_rank_updates, has_low_rank_updates, merge_low_rank_updates
 from ..modeling.utterance_encoder import UtteranceEncoder
@@ -26,7 +26,7 @@ from ..processing import MODALITIES
 from ..runs.names import FROZEN_STAGE, TRAINER_STATE, metric_key
 from ..runs.summary import EncoderTuning
 from .arguments import FULL, LORA, JoyfulTrainingArguments
-from .callbacks import EpochLines
+from .callbacks import EpochLines, StartFrom
 from .resuming import check_same_arguments
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,39 @@ class EncoderTuningTrainer(Trainer):
                 "`fine_tune_encoder` keeps the frozen model beside the tuned one, and with `fsdp` or `deepspeed` no "
                 "process has a whole one; set the configuration's `unfreeze_text_encoder` in its place"
             )
+
+    # Learning rates.
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """As in transformers; parts of the model that name their own learning rate get it, encoders by their depth."""
+        if self.optimizer is not None:
+            return self.optimizer
+        unwrapped = self.accelerator.unwrap_model(self.model)
+        if getattr(self.args, "freezes_embeddings", False):
+            freeze_embeddings(unwrapped)
+        optimizer = super().create_optimizer(model)
+        for parameters, rate in self._own_rates(unwrapped):
+            of_part = {id(parameter) for parameter in parameters}
+            for group in list(optimizer.param_groups):
+                own = [parameter for parameter in group["params"] if id(parameter) in of_part]
+                if own:
+                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in of_part]
+                    optimizer.add_param_group({**group, "params": own, "lr": rate})
+        return optimizer
+
+    def _own_rates(self, model: Any) -> Iterator[tuple[list[nn.Parameter], float]]:
+        """Parameters with another learning rate than that of the arguments."""
+        rates = dict(model.learning_rates())
+        decay, is_lora = getattr(self.args, "layer_decay", 1.0), getattr(self.args, "fine_tune_encoder", None) == LORA
+        encoders = [encoder.encoder for encoder in learning_encoders(model)]
+        for part in dict.fromkeys([*rates, *encoders]):
+            rate = rates.get(part, self.args.learning_rate)
+            if part in encoders and is_lora:
+                rate = self.args.lora_learning_rate
+            if part in encoders and decay != 1:
+                yield from rates_by_depth(part, rate, decay)
+            else:
+                yield list(part.parameters()), rate
 
     # Two stages.
 
@@ -286,79 +319,3 @@ def unfreeze(encoder: PretrainedEncoder, args: JoyfulTrainingArguments) -> None:
         return
     encoder.encoder.requires_grad_(True)
     encoder.freeze()  # a convolutional front that is not to learn
-
-
-def freeze_embeddings(model: nn.Module) -> None:
-    """Freeze what lies below the first layer of each encoder of a model that learns."""
-    for encoder in learning_encoders(model):
-        for parameter in parameters_by_depth(encoder.encoder)[0]:
-            parameter.requires_grad = False
-
-
-def rates_by_depth(encoder: nn.Module, rate: float, decay: float) -> list[tuple[list[nn.Parameter], float]]:
-    """Parameters of an encoder with their learning rate: `rate` in the last layer, times `decay` in each below it."""
-    depths = parameters_by_depth(encoder)
-    return [(parameters, rate * decay ** (len(depths) - 1 - depth)) for depth, parameters in enumerate(depths)]
-
-
-def learning_encoders(model: nn.Module) -> list[PretrainedEncoder]:
-    """The encoders in a model that learn."""
-    return [part for part in model.modules() if isinstance(part, PretrainedEncoder) and part.learns]
-
-
-class StartFrom(TrainerCallback):
-    """Lets a training begin with a score that its checkpoints have to exceed.
-
-    Args:
-        score: None in a training that is resumed, whose state knows it.
-    """
-
-    def __init__(self, score: float | None) -> None:
-        self.score = score
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Set it as the best one so far."""
-        if self.score is not None:
-            state.best_metric = self.score
-
-
-class GradualUnfreezing(TrainerCallback):
-    """Lets the last layers of each encoder learn at first, and as many more in each epoch (Howard and Ruder, 2018)."""
-
-    def __init__(self) -> None:
-        self.layers: list[list[list[nn.Parameter]]] = []
-        """Of each encoder that learns, the parameters that do, by depth."""
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Note what is to learn in the end."""
-        self.layers = []
-        if getattr(args, "unfreeze_layers_per_epoch", 0):
-            self.layers = [
-                [[parameter for parameter in depth if parameter.requires_grad] for depth in parameters_by_depth(part)]
-                for part in (encoder.encoder for encoder in learning_encoders(kwargs["model"]))
-            ]
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Let one more group of layers learn; what lies below the first one comes with it."""
-        epoch = int(round(state.epoch or 0, 6))
-        for depths in self.layers:
-            learning = getattr(args, "unfreeze_layers_per_epoch", 0) * (epoch + 1)
-            for depth, parameters in enumerate(depths):
-                for parameter in parameters:
-                    parameter.requires_grad = learning >= len(depths) - max(depth, 1)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Leave everything as training found it."""
-        for depths in self.layers:
-            for parameters in depths:
-                for parameter in parameters:
-                    parameter.requires_grad = True
-        self.layers = []

@@ -1,17 +1,16 @@
 """`JoyfulTrainer`: a `transformers.Trainer` that knows dialogues."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import datasets
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
@@ -22,15 +21,9 @@ from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from ..runs.folder import last_of_stages
-from .arguments import LORA, JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
-from .callbacks import EarlyStopping, can_stop_early, make_trackers
-from .encoder_tuning import (
-    EncoderTuningTrainer,
-    GradualUnfreezing,
-    freeze_embeddings,
-    learning_encoders,
-    rates_by_depth,
-)
+from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
+from .callbacks import EarlyStopping, GradualUnfreezing, can_stop_early, make_trackers
+from .encoder_tuning import EncoderTuningTrainer
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
@@ -214,10 +207,12 @@ class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, S
         self.encoder_tuning = None
         found: Any = resume_from_checkpoint or None
         if found is True:
-            found = last_of_stages(Path(str(self.args.output_dir))) or get_last_checkpoint(self.args.output_dir)
+            found = last_of_stages(Path(str(self.args.output_dir)))
+            if found is None:
+                raise ValueError(f"No valid checkpoint found in output directory ({self.args.output_dir})")
         if self._fine_tunes:
             return self._train_in_stages(None if found is None else str(found), *args, **kwargs)
-        return self._train_once(resume_from_checkpoint if found is None else str(found), *args, **kwargs)
+        return self._train_once(None if found is None else str(found), *args, **kwargs)
 
     def _train_once(self, resume_from_checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
         found = resume_from_checkpoint
@@ -316,35 +311,6 @@ class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, S
             return super()._get_dataloader(*args, is_training=is_training, **kwargs)
         finally:
             self.args.dataloader_drop_last = drops_last
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """As in transformers; parts of the model that name their own learning rate get it, encoders by their depth."""
-        if self.optimizer is not None:
-            return self.optimizer
-        unwrapped = self.accelerator.unwrap_model(self.model)
-        if getattr(self.args, "freezes_embeddings", False):
-            freeze_embeddings(unwrapped)
-        optimizer = super().create_optimizer(model)
-        for parameters, rate in self._own_rates(unwrapped):
-            of_part = {id(parameter) for parameter in parameters}
-            for group in list(optimizer.param_groups):
-                own = [parameter for parameter in group["params"] if id(parameter) in of_part]
-                if own:
-                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in of_part]
-                    optimizer.add_param_group({**group, "params": own, "lr": rate})
-        return optimizer
-
-    def _own_rates(self, model: Any) -> Iterator[tuple[list[nn.Parameter], float]]:
-        """Parameters with another learning rate than that of the arguments."""
-        of_parts = {part: rate for part, rate in model.learning_rates()}
-        decay, is_lora = getattr(self.args, "layer_decay", 1.0), getattr(self.args, "fine_tune_encoder", None) == LORA
-        encoders = {encoder.encoder for encoder in learning_encoders(model)}
-        for part in [*of_parts, *(encoder for encoder in encoders if encoder not in of_parts)]:
-            rate = of_parts.get(part, self.args.learning_rate)
-            if part in encoders:
-                yield from rates_by_depth(part, self.args.lora_learning_rate if is_lora else rate, decay)
-            else:
-                yield list(part.parameters()), rate
 
     def evaluation_loop(
         self,

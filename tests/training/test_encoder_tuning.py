@@ -17,12 +17,12 @@ from joyful_hf import (
     load_for_fine_tuning,
 )
 from joyful_hf.data.jsonl import write_dialogues
-from joyful_hf.modeling.encoder_layers import parameters_by_depth
+from joyful_hf.modeling.encoder_layers import parameters_by_depth, rates_by_depth
 from joyful_hf.runs.folder import prepare_output_dir, remove_run
 from joyful_hf.runs.names import FROZEN_STAGE, TRAINER_STATE
 from joyful_hf.runs.summary import RunSummary
 from joyful_hf.training.arguments import JoyfulTrainingArguments
-from joyful_hf.training.encoder_tuning import rates_by_depth
+from joyful_hf.training.callbacks import print_epoch_lines
 from tests.support.helpers import TEXT_CONFIG, make_tokenizer
 from tests.support.training import (
     SMALL_SETTINGS,
@@ -188,20 +188,15 @@ class TestTwoStages:
         assert (tmp_path / "out" / FROZEN_STAGE).is_dir()
 
     @pytest.mark.parametrize("is_better", [True, False], ids=["better", "worse"])
-    def test_the_better_one_is_kept_and_told(self, trainer, monkeypatch, tmp_path, is_better, capsys):
-        run = trainer(fine_tune_encoder="full", callbacks=None, **FAST)
-        from joyful_hf.training.callbacks import print_epoch_lines
-
+    def test_the_better_one_is_kept_and_told(self, trainer, tmp_path, is_better, capsys):
+        run = trainer(fine_tune_encoder="full", **FAST)
         print_epoch_lines(run)
-        evaluate = type(run).evaluate
 
-        def scored(self, *args, **kwargs):
-            metrics = evaluate(self, *args, **kwargs)
-            learns = any(encoder.learns for encoder in self.model.inner_encoders.values())
-            metrics["eval_weighted_f1"] = 0.5 + (0.1 if is_better else -0.1) * learns
-            return metrics
+        def score(prediction):
+            learns = any(encoder.learns for encoder in run.model.inner_encoders.values())
+            return {"weighted_f1": 0.5 + (0.1 if is_better else -0.1) * learns}
 
-        monkeypatch.setattr(type(run), "evaluate", scored)
+        run.compute_metrics = score
         before = {name: tensor.clone() for name, tensor in encoders_of(run.model).items()}
         run.train()
         found = run.encoder_tuning
