@@ -41,7 +41,7 @@ class EncoderTuningTrainer(Trainer):
     model: Any
     evaluated: dict[str, Any]
     encoder_tuning: EncoderTuning | None = None
-    """What became of the encoders in the last training, where `fine_tune_encoder` asked for it."""
+    """The outcome for the encoders of the last training, where `fine_tune_encoder` asked for one."""
 
     def _train_once(self, resume_from_checkpoint: str | None, *args: Any, **kwargs: Any) -> Any:
         """Train the model as it is, with the arguments as they are."""
@@ -198,6 +198,8 @@ class EncoderTuningTrainer(Trainer):
         start = self._validate() if resume_from is None else None
         for encoder in encoders.values():
             unfreeze(encoder, args)
+        if args.freezes_embeddings:
+            freeze_embeddings(self._unwrapped_model)
         learning = sum(p.numel() for e in encoders.values() for p in e.encoder.parameters() if p.requires_grad)
         self._announce(f"second stage: the encoder learns too, {_STAGE_NAMES[method]}: {learning:,} parameters")
         self.optimizer = self.lr_scheduler = None
