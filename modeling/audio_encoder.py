@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 
-from .inner_encoder import PretrainedEncoder, build_encoder
+from .inner_encoder import PretrainedEncoder, build_encoder, encoder_config
 from .streams import FrameStream
 
 # Encoders whose frames are free of padding once their group normalisation is. In the others, convolutions over time
@@ -35,25 +36,26 @@ class UnpaddedGroupNorm(nn.GroupNorm):
         return (normalized * self.weight[:, None] + self.bias[:, None]).to(input.dtype)
 
 
-class AudioEncoder(PretrainedEncoder):
-    """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, data2vec, ...), built from its config.
+class WaveformEncoder(PretrainedEncoder):
+    """An encoder of waveforms (WavLM, wav2vec 2.0, HuBERT, data2vec, ...), built from its config: their frames.
 
     Args:
         config: of transformers.
         freeze_feature_encoder: leave the convolutional front as it is in training.
+        trainable: whether the encoder itself learns.
 
     Raises:
         ValueError: the config is not that of a model that reads waveforms.
     """
 
-    def __init__(self, config: Any, freeze_feature_encoder: bool = False) -> None:
+    def __init__(self, config: Any, freeze_feature_encoder: bool = False, trainable: bool = True) -> None:
         encoder = build_encoder(config) if hasattr(config, "conv_kernel") else None
         if not hasattr(encoder, "feature_extractor"):
             raise ValueError(
                 f"audio_config is of type {config.model_type!r}, which does not read waveforms; "
                 "take one like WavLM, wav2vec 2.0 or HuBERT, or give audio_dim and precomputed audio_frames"
             )
-        super().__init__(encoder)
+        super().__init__(encoder, trainable)
         for layer in encoder.feature_extractor.conv_layers:
             norm = getattr(layer, "layer_norm", None)
             if isinstance(norm, nn.GroupNorm) and norm.num_groups == norm.num_channels:
@@ -62,7 +64,8 @@ class AudioEncoder(PretrainedEncoder):
         self.freeze()
 
     def freeze(self) -> None:
-        """Freeze the convolutional front if it is not to learn; loading makes it learn again."""
+        """Freeze what is not to learn, the convolutional front alone or all of it; loading makes it learn again."""
+        super().freeze()
         if self.freeze_feature_encoder:
             for parameter in self.encoder.feature_extractor.parameters():
                 parameter.requires_grad = False
@@ -75,7 +78,7 @@ class AudioEncoder(PretrainedEncoder):
             samples = (samples - 1) * stride + kernel
         return samples
 
-    def forward(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
+    def frames(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
         """Waveforms (B, S) and their mask (B, S), 1 = real, padded at the end -> frames (B, T, hidden size).
 
         An utterance without a real sample has no frame; one too short to be read is followed by silence.
@@ -136,3 +139,16 @@ class AudioEncoder(PretrainedEncoder):
         """Kernel size and stride of each layer of the convolutional front."""
         config = self.encoder.config
         return list(zip(config.conv_kernel, config.conv_stride, strict=True))
+
+
+class AudioEncoder(WaveformEncoder):
+    """The frames of waveforms."""
+
+    def forward(self, input_values: Tensor, attention_mask: Tensor | None, dtype: torch.dtype) -> FrameStream:
+        """As `frames`."""
+        return self.frames(input_values, attention_mask, dtype)
+
+
+def audio_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
+    """Fields of the config of a model that is to have this encoder; its convolutional front is frozen."""
+    return {"freeze_feature_encoder": True, "audio_config": encoder_config(pretrained)}

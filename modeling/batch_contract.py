@@ -152,6 +152,15 @@ def check_tokens(
             raise error(f"the batch has token id {highest}, the encoder knows {config.vocab_size} tokens; {WAY_OUT}")
 
 
+def check_waveforms(samples: Tensor, attention_mask: Tensor, error: type[ValueError] = ValueError) -> None:
+    """Raise a ValueError (or `error`) unless waveforms and their mask are both (N, S)."""
+    if samples.dim() != 2 or attention_mask.shape != samples.shape:
+        raise error(
+            f"audio_input_values have shape {tuple(samples.shape)} and audio_attention_mask has "
+            f"{tuple(attention_mask.shape)}; both are (N, S)"
+        )
+
+
 def _check_values(
     config: PreTrainedConfig,
     dialogue_lengths: Tensor,

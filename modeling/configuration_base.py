@@ -188,4 +188,10 @@ def _has_other_labels(stored: dict[str, Any], given: dict[str, Any]) -> bool:
     )
 
 
-__all__ = ["EmotionRecognitionConfig"]
+def frame_size(audio_config: Any) -> int:
+    """The size of the frames that an encoder of waveforms of this config gives; 0 where it does not say."""
+    name = "output_hidden_size" if getattr(audio_config, "add_adapter", False) else "hidden_size"
+    return getattr(audio_config, name, 0)
+
+
+__all__ = ["EmotionRecognitionConfig", "frame_size"]

@@ -1,4 +1,4 @@
-"""The base configuration of the families on the packed batch of dialogues: modalities, encoder of text, speakers."""
+"""The base configuration of the families on the packed batch of dialogues: modalities, encoders, speakers."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .configuration_base import EmotionRecognitionConfig
+from .configuration_base import EmotionRecognitionConfig, frame_size
 
 # IEMOCAP's features in JOYFUL's paper (section 3.2): SBERT text, OpenSmile audio, OpenFace video.
 IEMOCAP_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
@@ -30,6 +30,12 @@ class DialogueConfig(EmotionRecognitionConfig):
         text_encoder_learning_rate: of the encoder in `JoyfulTrainer`. 1e-4 was the better of two values for MiniLM on
             MELD's validation dialogues, in two epochs; the other, 2e-5, is that of Sentence-BERT's authors, and suits
             large encoders better.
+        audio_config: an encoder of waveforms that is a part of the model and reads recordings, as text_config is one
+            of text; of WavLM unless `model_type` says otherwise. None reads audio_features. With it, audio_dim is the
+            size of its frames, which are averaged over the utterance.
+        freeze_feature_encoder: leave its convolutional front as it is in training.
+        unfreeze_audio_encoder: train it with the rest; otherwise it stays as it is.
+        audio_encoder_learning_rate: of it in `JoyfulTrainer`; 3e-5 is usual for speech encoders.
         max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
         relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
         num_relations: follows from the two above, and need not be given.
@@ -52,8 +58,17 @@ class DialogueConfig(EmotionRecognitionConfig):
         "hidden_dropout_prob",
     )
     sizes: ClassVar[tuple[str, ...]] = ("max_speakers",)
-    not_negative: ClassVar[tuple[str, ...]] = ("text_dim", "audio_dim", "visual_dim", "text_encoder_learning_rate")
-    sub_configs_defaults = {"text_config": SubConfigSpec(AutoConfig, model_type="bert", optional=True)}
+    not_negative: ClassVar[tuple[str, ...]] = (
+        "text_dim",
+        "audio_dim",
+        "visual_dim",
+        "text_encoder_learning_rate",
+        "audio_encoder_learning_rate",
+    )
+    sub_configs_defaults = {
+        "text_config": SubConfigSpec(AutoConfig, model_type="bert", optional=True),
+        "audio_config": SubConfigSpec(AutoConfig, model_type="wavlm", optional=True),
+    }
 
     text_dim: int = 0
     audio_dim: int = 0
@@ -63,6 +78,10 @@ class DialogueConfig(EmotionRecognitionConfig):
     text_pooling: str = "mean"
     unfreeze_text_encoder: bool = False
     text_encoder_learning_rate: float | int = 1e-4
+    audio_config: dict | PreTrainedConfig | None = None
+    freeze_feature_encoder: bool = True
+    unfreeze_audio_encoder: bool = False
+    audio_encoder_learning_rate: float | int = 3e-5
     max_speakers: int = 2
     relation_scheme: str = "speaker_pair"
     num_relations: int = 0
@@ -73,7 +92,7 @@ class DialogueConfig(EmotionRecognitionConfig):
     hidden_dropout_prob: float | int = 0.3
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if not (self.text_dim or self.audio_dim or self.visual_dim or self.text_config):
+        if not any((self.text_dim, self.audio_dim, self.visual_dim, self.text_config, self.audio_config)):
             for name, dim in IEMOCAP_DIMS.items():
                 setattr(self, name, dim)
         if not self.num_relations:
@@ -81,6 +100,8 @@ class DialogueConfig(EmotionRecognitionConfig):
         super().__post_init__(**kwargs)
         if self.text_config is not None and not self.text_dim:
             self.text_dim = self._text_encoder_size()
+        if self.audio_config is not None and not self.audio_dim:
+            self.audio_dim = frame_size(self.audio_config)
 
     def _text_encoder_size(self) -> int:
         return getattr(self.text_config, "hidden_size", 0)
@@ -130,6 +151,14 @@ class DialogueConfig(EmotionRecognitionConfig):
                 f"{self._text_encoder_size()}; leave text_dim out"
             )
 
+    def validate_audio_encoder(self) -> None:
+        """Check that the encoder of waveforms gives vectors of the size that the model reads."""
+        if self.audio_config is not None and self.audio_dim != frame_size(self.audio_config):
+            raise ValueError(
+                f"audio_dim is {self.audio_dim}, the encoder of audio_config gives vectors of size "
+                f"{frame_size(self.audio_config)}; leave audio_dim out"
+            )
+
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """Return this config itself: transformers must neither search nor change the encoder's."""
         return self
@@ -146,7 +175,7 @@ class DialogueConfig(EmotionRecognitionConfig):
 
 def unless_given(dims: dict[str, int], overrides: dict[str, Any]) -> dict[str, int]:
     """The published sizes of the features, for a preset whose caller says nothing of any modality; otherwise none."""
-    return {} if overrides.keys() & {*IEMOCAP_DIMS, "text_config"} else dims
+    return {} if overrides.keys() & {*IEMOCAP_DIMS, "text_config", "audio_config"} else dims
 
 
 __all__ = ["IEMOCAP_DIMS", "DialogueConfig", "unless_given"]

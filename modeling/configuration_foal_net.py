@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .configuration_base import EmotionRecognitionConfig, most_heads
+from .configuration_base import EmotionRecognitionConfig, frame_size, most_heads
 
 # microsoft/wavlm-large, which the released code fine-tunes.
 _WAVLM_LARGE: dict[str, Any] = {
@@ -122,15 +122,9 @@ class FoalNetConfig(EmotionRecognitionConfig):
             self.initial_temperature = _CLIP_TEMPERATURE if is_clip else _RELEASED_TEMPERATURE
         super().__post_init__(**kwargs)
         if self.audio_dim is None:
-            self.audio_dim = self._encoder_size()
+            self.audio_dim = frame_size(self.audio_config)
         if self.num_attention_heads is None:
             self.num_attention_heads = most_heads(self.frame_dims.values(), _RELEASED_HEADS)
-
-    def _encoder_size(self) -> int:
-        encoder = self.audio_config
-        if getattr(encoder, "add_adapter", False):
-            return getattr(encoder, "output_hidden_size", 0)
-        return getattr(encoder, "hidden_size", 0)
 
     @property
     def frame_dims(self) -> dict[str, int]:
@@ -158,10 +152,10 @@ class FoalNetConfig(EmotionRecognitionConfig):
         for name, dim in self.frame_dims.items():
             if dim % (self.num_attention_heads or 1):
                 raise ValueError(f"num_attention_heads={self.num_attention_heads} does not divide {name}_dim={dim}")
-        if self.audio_config is not None and self.audio_dim != self._encoder_size():
+        if self.audio_config is not None and self.audio_dim != frame_size(self.audio_config):
             raise ValueError(
                 f"audio_dim is {self.audio_dim}, the encoder of audio_config gives frames of size "
-                f"{self._encoder_size()}; leave audio_dim out"
+                f"{frame_size(self.audio_config)}; leave audio_dim out"
             )
 
     @classmethod

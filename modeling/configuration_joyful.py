@@ -1,12 +1,13 @@
 """`JoyfulConfig`, with the paper's and the released code's forms of JOYFUL, and COGMEN, as presets."""
 
 import logging
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
-from .configuration_base import most_heads
+from .configuration_base import frame_size, most_heads
 from .configuration_dialogue import IEMOCAP_DIMS
 from .configuration_graph import SpeakerGraphConfig
 
@@ -79,10 +80,9 @@ class JoyfulConfig(SpeakerGraphConfig):
         contextual_size: width of each modality in the contextual branch; None keeps the modality's own size, as
             the paper does (Table 8).
         projection_size: width of each modality in the specific branch (paper: 460).
-        basis_size: q, the number of shared basis vectors. Not in the paper.
-        smoothing_rate: eta of the topic vector (paper: 0.2).
-        autoencoder_size, bottleneck_size: hidden and code size of the released auto-encoders (1024, 512).
-        input_dropout_prob: dropout of the feature vectors. Not in the paper.
+        basis_size, smoothing_rate: q shared basis vectors, not in the paper; eta of the topic vector (paper: 0.2).
+        autoencoder_size, bottleneck_size, input_dropout_prob: hidden and code size of the released auto-encoders (1024,
+            512); dropout of the feature vectors, not in the paper.
         context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional unless `causal`.
         causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
@@ -98,8 +98,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
-        graph_num_layers: L; 0 switches the graph off (Table 6, "w/o GCL"). The paper's main table has 1.
-        graph_num_heads: heads of the relational encoder's attention.
+        graph_num_layers, graph_num_heads: L (paper: 1), 0 switches the graph off (Table 6, "w/o GCL"); heads of the
+            relational encoder's attention.
         graph_residual: add each graph layer's input to its output, normalised.
         graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart, or 0.
         views: the pair of views, each a list of `"feature_mask"` (FM), `"edge_perturb"` (EP) and
@@ -132,8 +132,8 @@ class JoyfulConfig(SpeakerGraphConfig):
         contrastive_loss_weight: beta (paper: 0.3 for IEMOCAP and MELD, 0.1 for MOSEI); 0 switches the contrast
             off.
         classifier_hidden_size: hidden layer of the classifier; None is graph_hidden_size (released), or 100.
-        classifier_residual: give the classifier the graph's input beside its output.
-        classifier_residual_norm: normalise that input first. COGMEN's `concat_gin_gout` does not.
+        classifier_residual, classifier_residual_norm: give the classifier the graph's input beside its output, and
+            normalise it first. COGMEN's `concat_gin_gout` does not.
         classifier_highway: a highway layer in front of the classifier, COGMEN's `use_highway`.
         plain_path_size: hidden layer of a second classifier that sees only the plain features, so that nothing in
             them is lost in context and graph; the logits are the mean of both. 0 leaves it out (paper and released).
@@ -374,11 +374,13 @@ class JoyfulConfig(SpeakerGraphConfig):
 def _contextual_width(overrides: dict[str, Any]) -> int:
     """Width of the contextual branch of the paper's form with these changes."""
     dims = {name: overrides.get(name, 0) for name in IEMOCAP_DIMS}
-    text_config = overrides.get("text_config")
-    if text_config is not None and not dims["text_dim"]:
-        if isinstance(text_config, dict):
-            text_config = AutoConfig.for_model(**({"model_type": "bert"} | text_config))
-        dims["text_dim"] = text_config.hidden_size
+    for modality, size_of in (("text", attrgetter("hidden_size")), ("audio", frame_size)):
+        encoder = overrides.get(f"{modality}_config")
+        if encoder is not None and not dims[f"{modality}_dim"]:
+            if isinstance(encoder, dict):
+                usual = JoyfulConfig.sub_configs_defaults[f"{modality}_config"].model_type
+                encoder = AutoConfig.for_model(**({"model_type": usual} | encoder))
+            dims[f"{modality}_dim"] = size_of(encoder)
     if not any(dims.values()):
         dims = IEMOCAP_DIMS
     return sum(overrides.get("contextual_size") or dim for dim in dims.values() if dim)

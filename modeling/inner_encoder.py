@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -14,11 +14,14 @@ class PretrainedEncoder(nn.Module):
 
     Args:
         encoder: from `build_encoder`.
+        trainable: whether the encoder itself learns. Otherwise it has no gradient, and no dropout in training, unless
+            one of its parameters asks for a gradient: those of an adapter (LoRA) do.
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, trainable: bool = True) -> None:
         super().__init__()
         self.encoder: Any = encoder
+        self.trainable = trainable
 
     def load(self, pretrained: PreTrainedModel) -> None:
         """Take over the weights of a model of the same config, heads that this encoder does not have left out."""
@@ -27,7 +30,20 @@ class PretrainedEncoder(nn.Module):
 
     def freeze(self) -> None:
         """Switch off the gradients of what is not to learn; loading switches them on again."""
-        raise NotImplementedError
+        if not self.trainable:
+            self.encoder.requires_grad_(False)
+            self.encoder.eval()
+
+    @property
+    def learns(self) -> bool:
+        """Whether a parameter of the encoder asks for a gradient, an adapter's included."""
+        return any(parameter.requires_grad for parameter in self.encoder.parameters())
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; an encoder that does not learn stays in evaluation mode."""
+        super().train(mode)
+        self.encoder.train(mode and self.learns)
+        return self
 
 
 def build_encoder(config: Any) -> Any:

@@ -23,6 +23,7 @@ from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedM
 from .outputs import EmotionRecognitionOutput
 from .processes import Processes
 from .reach import Reach, in_sequence, side_by_side
+from .speech_encoder import SpeechEncoder
 from .supervised_contrast import emotion_contrast, inter_modal_pairs, intra_modal_pairs
 from .tasks import task_of
 from .text_encoder import TextEncoder
@@ -48,6 +49,7 @@ class ARIIGCNModel(ARIIGCNPreTrainedModel):
         super().__init__(config)
         dims, size = config.modality_dims, config.projection_size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.projections = nn.ModuleDict(
             {name: make_mlp(dim, size, size, config.hidden_dropout_prob) for name, dim in dims.items()}

@@ -23,6 +23,7 @@ from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedM
 from .outputs import EmotionRecognitionOutput
 from .reach import Reach, in_sequence
 from .speaker_graph import SpeakerGraph
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -81,6 +82,7 @@ class DialogueGCNModel(DialogueGCNPreTrainedModel):
         super().__init__(config)
         in_size, size = sum(config.modality_dims.values()), 2 * config.recurrent_size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.sequence_encoder: DialogueRecurrence | nn.Linear
         if config.sequence_encoder == "none":

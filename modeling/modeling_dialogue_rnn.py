@@ -15,6 +15,7 @@ from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .reach import Reach, in_sequence, side_by_side
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -31,6 +32,7 @@ class DialogueRNNModel(DialogueRNNPreTrainedModel):
     def __init__(self, config: DialogueRNNConfig) -> None:
         super().__init__(config)
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.forwards = DialogueRNN(self._make_cell())
         self.backwards = DialogueRNN(self._make_cell(), backwards=True) if config.bidirectional else None

@@ -17,12 +17,12 @@ from transformers import PreTrainedModel
 from transformers.utils import can_return_tuple
 
 from .alignment import EmotionAlignment, ProjectionHead
-from .audio_encoder import AudioEncoder
+from .audio_encoder import AudioEncoder, audio_encoder_settings
 from .batch_contract import check_labels
 from .configuration_foal_net import FoalNetConfig
 from .cross_attention import CrossAttention, Direction, Memory, direction_name
 from .emotion_pairs import EmotionPairs
-from .inner_encoder import encoder_config, pretrained_model
+from .inner_encoder import pretrained_model
 from .loss_parts import weigh
 from .matching import hard_negatives, matching_loss
 from .modeling_base import EmotionRecognitionPreTrainedModel
@@ -223,11 +223,6 @@ class FoalNetModel(FoalNetPreTrainedModel):
         frames = processes.gather_sequences(asked.frames).index_select(0, chosen)
         other = FrameStream(frames, processes.gather_sequences(asked.mask).index_select(0, chosen))
         return attention(asking, attention.memory(other), other.mask)
-
-
-def audio_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
-    """Fields of the config of a model that is to have this encoder; its convolutional front is frozen."""
-    return {"freeze_feature_encoder": True, "audio_config": encoder_config(pretrained)}
 
 
 class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedModel):

@@ -1,13 +1,14 @@
 """The models on the packed graph batch: their one `forward`, and what else a family does not have to write again.
 
 A family states its equations in `forward_batch`, which gets the batch checked and, where the model has an encoder of
-text, with its vectors for features. A bare model returns the representations that are classified as `graph`; a
-classifier on them makes it a model for emotion recognition:
+text or of speech, with its vectors for features. A bare model returns the representations that are classified as
+`graph`; a classifier on them makes it a model for emotion recognition:
 
     class MeanModel(MeanPreTrainedModel):  # config: MeanConfig, base_model_prefix = "mean"
         def __init__(self, config: MeanConfig) -> None:
             super().__init__(config)
             self.text_encoder = TextEncoder.of(config)
+            self.speech_encoder = SpeechEncoder.of(config)
             self.inputs = ModalityInputs.of(config)
             self.context_encoder = DialogueGRU(sum(config.modality_dims.values()), 1, 0.1, config.causal)
             self.hidden_size = sum(config.modality_dims.values())
@@ -36,6 +37,7 @@ mean over the utterances of the batch, or a vector of means that are summed; one
 over how many in `loss_counts`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -44,7 +46,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import can_return_tuple
 
-from .batch_contract import WAY_OUT, PackedBatch, check_batch, check_labels, check_tokens
+from .audio_encoder import audio_encoder_settings
+from .batch_contract import MODALITIES, WAY_OUT, PackedBatch, check_batch, check_labels, check_tokens, check_waveforms
 from .configuration_dialogue import DialogueConfig
 from .inner_encoder import encoder_config, pretrained_model
 from .loss_parts import total, weigh
@@ -55,24 +58,50 @@ from .prediction import EmotionRecognitionMixin
 from .reach import Reach, in_sequence
 from .speaker_graph import SpeakerGraph
 from .text_encoder import TextEncoder
+from .utterance_encoder import UtteranceEncoder
+
+# Modality -> the inputs of the encoder that a model can have of it, and their mask.
+ENCODER_INPUTS = {
+    "text": ("text_input_ids", "text_attention_mask"),
+    "audio": ("audio_input_values", "audio_attention_mask"),
+}
 
 
 class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
-    """Base of the models that read `JoyfulProcessor`'s batch. The bare one of a family holds `text_encoder`."""
+    """Base of the models that read `JoyfulProcessor`'s batch.
+
+    The bare one of a family holds `text_encoder` and `speech_encoder`, each None without its config.
+    """
 
     @classmethod
-    def from_encoders(cls, text_encoder: str | Path | PreTrainedModel, **settings: Any) -> Self:
-        """A fresh model on a pretrained encoder of text.
+    def from_encoders(
+        cls,
+        text_encoder: str | Path | PreTrainedModel | None = None,
+        audio_encoder: str | Path | PreTrainedModel | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A fresh model on a pretrained encoder of text, of speech, or one of each.
 
         Args:
-            text_encoder: folder or Hub id of an encoder of transformers, or the encoder itself; sentence-transformers
-                saves such folders.
+            text_encoder, audio_encoder: folder or Hub id of an encoder of transformers, or the encoder itself;
+                sentence-transformers saves such folders.
             **settings: fields of the model's config.
+
+        Raises:
+            ValueError: neither is given.
         """
-        pretrained = pretrained_model(text_encoder)
+        if text_encoder is None and audio_encoder is None:
+            raise ValueError("from_encoders needs text_encoder or audio_encoder; without either, give a config")
+        text = None if text_encoder is None else pretrained_model(text_encoder)
+        audio = None if audio_encoder is None else pretrained_model(audio_encoder)
+        of_text = {} if text is None else text_encoder_settings(text)
+        of_audio = {} if audio is None else audio_encoder_settings(audio)
         make_config: Any = cls.config_class
-        model = cls(make_config(**(settings | text_encoder_settings(pretrained))))
-        model.load_text_encoder(pretrained)
+        model = cls(make_config(**(settings | of_text | of_audio)))
+        if text is not None:
+            model.load_text_encoder(text)
+        if audio is not None:
+            model.load_audio_encoder(audio)
         return model
 
     def load_text_encoder(self, pretrained: PreTrainedModel) -> None:
@@ -81,12 +110,43 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         assert encoder is not None
         encoder.load(pretrained)
 
+    def load_audio_encoder(self, pretrained: PreTrainedModel) -> None:
+        """Take over the weights of an encoder of the config's `audio_config`."""
+        encoder = self.inner_encoders["audio"]
+        encoder.load(pretrained)
+
+    @property
+    def inner_encoders(self) -> dict[str, UtteranceEncoder]:
+        """Modality -> the encoder that is a part of the model, where there is one."""
+        base: Any = self.base_model
+        of_config: dict[str, UtteranceEncoder] = {}
+        if self._dialogue_config.text_config is not None:
+            of_config["text"] = base.text_encoder
+        if self._dialogue_config.audio_config is not None:
+            if not hasattr(base, "speech_encoder"):
+                raise NotImplementedError(f"{type(base).__name__} has no `speech_encoder`: SpeechEncoder.of(config)")
+            of_config["audio"] = base.speech_encoder
+        return of_config
+
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
-        """The encoder of text with its learning rate, if there is one and it learns."""
-        encoder = self._text_encoder
-        if encoder is None or not encoder.learns:
-            return []
-        return [(encoder.encoder, self._dialogue_config.text_encoder_learning_rate)]
+        """The encoders that learn, each with its learning rate."""
+        config = self._dialogue_config
+        return [
+            (encoder.encoder, getattr(config, f"{modality}_encoder_learning_rate"))
+            for modality, encoder in self.inner_encoders.items()
+            if encoder.learns
+        ]
+
+    def encode_utterances(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Modality -> (N, dim) what the encoders that do not learn make of a batch, their layer norm left out.
+
+        `forward` takes them as the modality's features, in place of tokens or waveforms.
+        """
+        return {
+            modality: encoder.encode(*self._encoder_inputs(modality, batch))
+            for modality, encoder in self.inner_encoders.items()
+            if not encoder.learns
+        }
 
     def get_input_embeddings(self) -> Any:
         """The token embeddings of the encoder of text, if there is one."""
@@ -116,7 +176,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
 
     @property
     def _text_encoder(self) -> TextEncoder | None:
-        return None if self._dialogue_config.text_config is None else cast("Any", self.base_model).text_encoder
+        return cast("TextEncoder | None", self.inner_encoders.get("text"))
 
     @can_return_tuple
     def forward(
@@ -139,12 +199,15 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         label_shares: Tensor | None = None,
+        audio_input_values: Tensor | None = None,
+        audio_attention_mask: Tensor | None = None,
     ) -> EmotionRecognitionOutput:
         """Compute a packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
         Args:
             dialogue_lengths: (B,).
-            text_features, audio_features, visual_features: (N, dim) of each modality of the model.
+            text_features, audio_features, visual_features: (N, dim) of each modality of the model. Of a modality with
+                an encoder, what `encode_utterances` made, in place of the encoder's inputs.
             modality_mask: (N, 3) bool or 0 and 1, text, audio and visual present; all by default.
             speaker_ids: (N,); edge_index: (2, E); edge_type: (E,). Needed by a model with a graph.
             labels: (N,) int64 with -100 where unknown; (N, num_labels) float32 for several emotions at once and
@@ -164,19 +227,26 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             output_attentions: return `attentions`, the graph attention's weights; the config's word by default.
             label_shares: (N, num_labels) float32 share of each class in the votes of several annotators, all 0 where
                 there are none; the classifier learns them in place of `labels`, the majorities.
+            audio_input_values, audio_attention_mask: (N, S) of a model with an encoder of speech, in place of
+                audio_features: waveforms and their mask, as with tokens.
 
         `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
 
         Raises:
             ValueError: the batch does not fit the model.
         """
-        if self._text_encoder is not None:
-            text_features, present = self._encode_text(self._text_encoder, text_input_ids, text_attention_mask)
-            if modality_mask is None:
-                modality_mask = torch.cat([present, torch.ones_like(present).expand(-1, 2)], dim=-1)
+        features = {"text": text_features, "audio": audio_features, "visual": visual_features}
         if modality_mask is not None:
             modality_mask = modality_mask.bool()  # a mask of 0 and 1 would index instead of mask
-        features = {"text": text_features, "audio": audio_features, "visual": visual_features}
+        encoders = self.inner_encoders
+        if encoders:
+            inputs = {
+                "text_input_ids": text_input_ids,
+                "text_attention_mask": text_attention_mask,
+                "audio_input_values": audio_input_values,
+                "audio_attention_mask": audio_attention_mask,
+            }
+            features, modality_mask, present = self._with_encoded(features, inputs, modality_mask)
         num_utterances = check_batch(
             self.config,
             dialogue_lengths,
@@ -189,6 +259,8 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         )
         if labels is not None and return_loss:
             check_labels(self.config, labels, num_utterances, self.batch_error, label_shares)
+        for modality, encoder in encoders.items():
+            features[modality] = encoder.normalize(cast("Tensor", features[modality]), present[modality])
         batch = PackedBatch(
             layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states, speaker_ids),
             features=features,
@@ -251,17 +323,45 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             causal=getattr(self.config, "causal", False),
         )
 
-    def _encode_text(
-        self, encoder: TextEncoder, input_ids: Tensor | None, attention_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Text features (N, dim) of the tokens, and where there is a token at all (N, 1) bool."""
-        if input_ids is None or attention_mask is None:
+    def _with_encoded(
+        self, features: dict[str, Tensor | None], inputs: Mapping[str, Tensor | None], modality_mask: Tensor | None
+    ) -> tuple[dict[str, Tensor | None], Tensor | None, dict[str, Tensor]]:
+        """Let the encoders read their inputs, unless these were encoded before.
+
+        Returns:
+            The features with what the encoders made, the mask of modalities, and modality -> (N, 1) bool, where an
+            encoder had an input.
+        """
+        features, present = dict(features), {}
+        for modality, encoder in self.inner_encoders.items():
+            encoded = features[modality]
+            if encoded is not None and inputs[ENCODER_INPUTS[modality][0]] is None:
+                column = MODALITIES.index(modality)
+                here = None if modality_mask is None else modality_mask[:, column : column + 1]
+                present[modality] = torch.ones_like(encoded[:, :1], dtype=torch.bool) if here is None else here
+                continue
+            given, mask = self._encoder_inputs(modality, inputs)
+            features[modality] = encoder.encode(given, mask)
+            present[modality] = mask.bool().any(-1, keepdim=True)
+        if modality_mask is None:
+            everything = torch.ones_like(next(iter(present.values())))
+            modality_mask = torch.cat([present.get(name, everything) for name in MODALITIES], dim=-1)
+        return features, modality_mask, present
+
+    def _encoder_inputs(self, modality: str, batch: Mapping[str, Tensor | None]) -> tuple[Tensor, Tensor]:
+        """The inputs of an encoder and their mask, both (N, T), checked."""
+        names = ENCODER_INPUTS[modality]
+        given, mask = (batch.get(name) for name in names)
+        if given is None or mask is None:
+            what = {"text": "text", "audio": "speech"}[modality]
             raise self.batch_error(
-                "the batch has no text_input_ids and text_attention_mask, and the model has an encoder of text; "
-                f"{WAY_OUT}"
+                f"the batch has no {' and '.join(names)}, and the model has an encoder of {what}; {WAY_OUT}"
             )
-        check_tokens(encoder.encoder.config, input_ids, attention_mask, self.batch_error)
-        return encoder(input_ids, attention_mask), attention_mask.bool().any(-1, keepdim=True)
+        if modality == "text":
+            check_tokens(self.inner_encoders[modality].encoder.config, given, mask, self.batch_error)
+        else:
+            check_waveforms(given, mask, self.batch_error)
+        return given, mask
 
 
 class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):

@@ -24,6 +24,7 @@ from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .reach import Reach, in_sequence
 from .sentiment import UNKNOWN, sentiments_of, shift_pairs, shifts
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -154,6 +155,7 @@ class GraphSmileModel(GraphSmilePreTrainedModel):
         dims, size = config.modality_dims, config.projection_size
         self.hidden_size = size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.text_norm: PackedBatchNorm | None = None
         if "text" in dims and config.text_norm != "none":

@@ -24,6 +24,7 @@ from .multi_head_attention import MultiHeadAttention, TokenAttention
 from .outputs import EmotionRecognitionOutput
 from .processes import Processes
 from .reach import ALONE, WHOLE_DIALOGUE, Reach, in_sequence
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 JOINT = "joint"
@@ -63,6 +64,7 @@ class JMTModel(JMTPreTrainedModel):
         super().__init__(config)
         size = config.projection_size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         # The released order; the stream that asks in the last token comes last: text, where there is some.
         names = [name for name in reversed(MODALITIES) if name in config.modality_dims]

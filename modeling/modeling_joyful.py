@@ -29,6 +29,7 @@ from .outputs import EmotionRecognitionOutput
 from .reach import ALONE, Reach, in_sequence, side_by_side
 from .speaker_encoder import SpeakerGRU
 from .speaker_graph import SpeakerGraph
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -44,13 +45,14 @@ class JoyfulModel(JoyfulPreTrainedModel):
 
     Args:
         config: sizes and choices.
-        with_text_encoder: hold the encoder of the config's `text_config`; a further member of a model reads what the
-            first one's has made of the text.
+        with_encoders: hold the encoders of the config's `text_config` and `audio_config`; a further member of a model
+            reads what the first one's have made.
     """
 
-    def __init__(self, config: JoyfulConfig, with_text_encoder: bool = True) -> None:
+    def __init__(self, config: JoyfulConfig, with_encoders: bool = True) -> None:
         super().__init__(config)
-        self.text_encoder = TextEncoder.of(config) if with_text_encoder else None
+        self.text_encoder = TextEncoder.of(config) if with_encoders else None
+        self.speech_encoder = SpeechEncoder.of(config) if with_encoders else None
         self.inputs = ModalityInputs.of(config)
         fusions = {"autoencoder": AutoencoderFusion, "contextual_basis": ContextualBasisFusion, "join": JoinFusion}
         self.fusion: AutoencoderFusion | ContextualBasisFusion | JoinFusion = fusions[config.fusion](config)
@@ -222,7 +224,7 @@ class JoyfulMember(nn.Module):
         super().__init__()
         # The one config, not a copy: what is changed in it during training (a temperature, a loss weight) counts for
         # every member.
-        self.joyful = JoyfulModel(config, with_text_encoder=False)
+        self.joyful = JoyfulModel(config, with_encoders=False)
         self.classifier = JoyfulClassifier(config, self.joyful)
 
 

@@ -19,6 +19,7 @@ from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedM
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .reach import Reach, in_sequence, side_by_side
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -37,6 +38,7 @@ class LMAMModel(LMAMPreTrainedModel):
         (first, first_size), *others = config.vector_sizes.items()
         size = config.projection_size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         normalises = first == "text" and config.text_norm != "none"
         self.norms = nn.ModuleList(

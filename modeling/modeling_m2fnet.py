@@ -22,6 +22,7 @@ from .multi_head_attention import MultiHeadAttention
 from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .reach import WHOLE_DIALOGUE, Reach, in_sequence, side_by_side
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -84,6 +85,7 @@ class M2FNetModel(M2FNetPreTrainedModel):
     def __init__(self, config: M2FNetConfig) -> None:
         super().__init__(config)
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.dropout = Dropout(config.hidden_dropout_prob)
         sizes = config.stream_sizes

@@ -25,6 +25,7 @@ from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .reach import Reach
 from .speaker_vectors import SpeakerVectors
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -84,6 +85,7 @@ class M3NetModel(M3NetPreTrainedModel):
         dims, width, size = config.modality_dims, config.projection_size, config.graph_hidden_size
         self.hidden_size = config.hidden_size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.text_context = TextContext(config) if "text" in dims else None
         self.projections = nn.ModuleDict({name: nn.Linear(dim, width) for name, dim in dims.items() if name != "text"})

@@ -22,6 +22,7 @@ from .outputs import EmotionRecognitionOutput
 from .packing import DialogueLayout
 from .reach import Reach
 from .speaker_vectors import SpeakerVectors
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -71,6 +72,7 @@ class MMGCNModel(MMGCNPreTrainedModel):
         dims, size = config.modality_dims, 2 * config.recurrent_size
         self.names = [name for name in ("audio", "visual", "text") if name in dims]
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         widths = dict.fromkeys(self.names, size) | {"text": config.text_projection_size}
         self.projections = nn.ModuleDict({name: nn.Linear(dims[name], widths[name]) for name in self.names})

@@ -22,6 +22,7 @@ from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedM
 from .outputs import EmotionRecognitionOutput
 from .reach import Reach
 from .speaker_vectors import SpeakerVectors
+from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
 
@@ -87,6 +88,7 @@ class SDTModel(SDTPreTrainedModel):
         dims, size = config.modality_dims, config.projection_size
         self.hidden_size = size
         self.text_encoder = TextEncoder.of(config)
+        self.speech_encoder = SpeechEncoder.of(config)
         self.inputs = ModalityInputs.of(config)
         self.projections = nn.ModuleDict({name: nn.Linear(dim, size, bias=False) for name, dim in dims.items()})
         self.speakers = SpeakerVectors(config.max_speakers, size)

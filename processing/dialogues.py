@@ -11,6 +11,7 @@ MODALITIES = ("text", "audio", "visual")
 FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
 FRAME_KEYS = {"text": "text_frames", "audio": "audio_frames", "visual": "video_frames"}
 TOKEN_KEYS = ("text_input_ids", "text_attention_mask")
+WAVEFORM_KEYS = ("audio_input_values", "audio_attention_mask")
 MEDIA_KEYS = {"text": "text", "audio": "audio", "visual": "video"}
 EXTRACTOR_KEYS = {"text": "text_extractor", "audio": "audio_extractor", "visual": "video_extractor"}
 """Modality -> the name of the processor's parameter."""

@@ -31,7 +31,8 @@ def infer_parameters(summary: DialogueSummary, given: Mapping[str, Any]) -> dict
         )
     if reads_text and not summary.num_texts:
         raise DialogueError("no utterance has 'text', which a processor with a tokenizer reads")
-    if not reads_text and not any(summary.feature_sizes.values()):
+    hears = given.get("audio_dim", 0) is None
+    if not (reads_text or hears) and not any(summary.feature_sizes.values()):
         raise DialogueError(
             "no utterance has text_features, audio_features or visual_features; "
             f"raw media are read with {', '.join(EXTRACTOR_KEYS.values())}"
@@ -71,7 +72,7 @@ def learn_usual_inputs(
     """Learn how many utterances have each modality, and how far their vectors usually lie from the mean.
 
     Args:
-        dims: modality -> size of its vectors; None for text that is read as tokens.
+        dims: modality -> size of its vectors; None for text that is read as tokens, and for waveforms.
         statistics: as from `learn_statistics`; without them, distances mean nothing.
     """
     total = sum(len(utterances) for _, utterances in named)

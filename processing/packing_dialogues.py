@@ -6,7 +6,17 @@ from typing import Self
 
 import numpy as np
 
-from .dialogues import FEATURE_KEYS, MODALITIES, TOKEN_KEYS, DialogueError, Utterance, get_features, utterance_name
+from .dialogues import (
+    FEATURE_KEYS,
+    MODALITIES,
+    TOKEN_KEYS,
+    WAVEFORM_KEYS,
+    DialogueError,
+    Utterance,
+    get_features,
+    utterance_name,
+)
+from .frames import pad_sequences
 from .graph import relation_ids, window_edges
 from .processor_base import EncodedExample
 from .tokens import Tokens
@@ -29,6 +39,8 @@ class EncodedDialogue(EncodedExample):
     """As in the base class."""
     tokens: Tokens | None = None
     """The tokens of each utterance's text, if the processor has a tokenizer."""
+    waveforms: list[np.ndarray | None] | None = None
+    """The waveform of each utterance, if the processor reads waveforms."""
 
     def __len__(self) -> int:
         return len(self.speaker_ids)
@@ -43,6 +55,15 @@ class EncodedDialogue(EncodedExample):
         columns = {modality: kept[:, index, None] for index, modality in enumerate(MODALITIES)}
         features = {modality: np.where(columns[modality], rows, 0) for modality, rows in self.features.items()}
         return replace(self, features=features, modality_mask=self.modality_mask & kept)
+
+    def with_encoded(self, encoded: Mapping[str, np.ndarray]) -> Self:
+        """As in the base class."""
+        return replace(
+            self,
+            features=self.features | dict(encoded),
+            tokens=None if "text" in encoded else self.tokens,
+            waveforms=None if "audio" in encoded else self.waveforms,
+        )
 
 
 def encode_features(
@@ -140,6 +161,7 @@ def join_dialogues(encoded: Sequence[EncodedDialogue]) -> EncodedDialogue:
         speaker_ids=np.concatenate([part.speaker_ids for part in encoded]),
         labels=None,
         tokens=_joined_tokens(encoded),
+        waveforms=_joined_waveforms(encoded),
     )
 
 
@@ -163,6 +185,10 @@ def pack_dialogues(
     tokens = _joined_tokens(encoded)
     if tokens is not None:
         batch |= zip(TOKEN_KEYS, tokens.pad(padding_id), strict=True)
+    waveforms = _joined_waveforms(encoded)
+    if waveforms is not None:
+        samples, mask = pad_sequences(waveforms)
+        batch |= zip(WAVEFORM_KEYS, (samples, mask.astype(np.int64)), strict=True)
     batch |= {FEATURE_KEYS[modality]: features for modality, features in _joined_features(encoded).items()}
     batch["modality_mask"] = np.concatenate([dialogue.modality_mask for dialogue in encoded])
     batch["speaker_ids"] = speaker_ids
@@ -181,3 +207,8 @@ def _joined_features(encoded: Sequence[EncodedDialogue]) -> dict[str, np.ndarray
 def _joined_tokens(encoded: Sequence[EncodedDialogue]) -> Tokens | None:
     tokens = [dialogue.tokens for dialogue in encoded if dialogue.tokens is not None]
     return Tokens.join(tokens) if tokens else None
+
+
+def _joined_waveforms(encoded: Sequence[EncodedDialogue]) -> list[np.ndarray | None] | None:
+    parts = [dialogue.waveforms for dialogue in encoded if dialogue.waveforms is not None]
+    return [waveform for part in parts for waveform in part] if parts else None

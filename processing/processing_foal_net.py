@@ -28,13 +28,13 @@ from .dialogues import (
 from .extractors import check_extractor
 from .feature_origin import check_origin, extractors_of
 from .frames import get_frames, pad_sequences
-from .media import MediaError, get_medium
+from .media import get_medium
 from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
 from .reading import read_dialogues
 from .summary import summarize_dialogues
 from .votes import encode_targets, join_targets
-from .waveforms import Waveform, normalize_loudness, waveforms_of_all
+from .waveform_reading import WaveformReader
 
 logger = logging.getLogger(__name__)
 
@@ -267,11 +267,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
             for name, utterances in named
             for example in self._encode_dialogue(name, utterances, problem_type, cuts)
         ]
-        if cuts.waveforms:
-            logger.warning(
-                "%d of %d utterances have audio of more than max_audio_seconds=%g, which was cut",
-                *(cuts.waveforms, len(encoded), self.max_audio_seconds),
-            )
+        self._waveforms.warn_of_cuts(cuts.waveforms, len(encoded))
         for parameter, count in sorted(cuts.sequences.items()):
             logger.warning(
                 "%d of %d utterances have more than %s=%d, which were cut",
@@ -324,32 +320,19 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         for read, failure in self.read_media(utterances, places):
             if failure is not None:
                 cuts.failures.append(failure)
-            waveform = read["audio"].samples
-            if waveform is not None and len(waveform) > self._longest:
-                waveform = waveform[: self._longest]
-                cuts.waveforms += 1
-            yield normalize_loudness(waveform) if self.normalize_audio and waveform is not None else waveform
+            waveform, is_cut = self._waveforms.prepare(read["audio"].samples)
+            cuts.waveforms += is_cut
+            yield waveform
 
     @property
-    def _longest(self) -> int:
-        """Samples of the longest waveform that is not cut."""
-        return max(1, int(self.max_audio_seconds * self.sampling_rate))
+    def _waveforms(self) -> WaveformReader:
+        return WaveformReader(self.sampling_rate, self.max_audio_seconds, self.normalize_audio)
 
     def read_media(
         self, utterances: Sequence[Utterance], places: Sequence[str]
     ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
         """As in the base class: a waveform takes the place of `audio`, at the model's rate."""
-        waveforms = waveforms_of_all(utterances, self.sampling_rate)
-        for utterance, place, waveform in zip(utterances, places, waveforms, strict=True):
-            failure = None
-            if isinstance(waveform, MediaError):
-                waveform, failure = None, ExtractionFailure.of(waveform, utterance, "audio", place)
-            elif isinstance(waveform, DialogueError):
-                raise DialogueError(f"{place}: {waveform}")
-            elif waveform is not None and len(waveform) > self._longest:
-                # One sample more than is read: `encode` still sees that there was more, and says so.
-                waveform = waveform[: self._longest + 1].copy()
-            yield {"audio": Waveform(waveform, self.sampling_rate)}, failure
+        return self._waveforms.read(utterances, places)
 
     def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
         """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""

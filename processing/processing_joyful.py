@@ -1,7 +1,10 @@
-"""`JoyfulProcessor`: dialogues -> one packed graph batch. Used by JOYFUL and AR-IIGCN."""
+"""`JoyfulProcessor`: dialogues -> one packed graph batch. Used by all families that read dialogues.
+
+One file because it is one class.
+"""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
@@ -11,6 +14,7 @@ from .dialogues import (
     FEATURE_KEYS,
     MODALITIES,
     TOKEN_KEYS,
+    WAVEFORM_KEYS,
     Dialogue,
     DialogueError,
     NamedUtterances,
@@ -19,6 +23,7 @@ from .dialogues import (
     get_utterances,
     most_speakers,
     name_utterances,
+    utterance_name,
 )
 from .encoder_layers import WEIGHTED, layers_of
 from .extractors import check_extractor
@@ -26,6 +31,8 @@ from .feature_extraction import refuse_raw_media
 from .feature_origin import check_origin, extractors_of
 from .fitting import infer_parameters, learn_statistics, learn_usual_inputs, learn_weights
 from .graph import check_speaker_ids, describe_graph, num_relations
+from .media import audio_of
+from .media_failures import ExtractionFailure, warn_of
 from .modality_weights import check_weights, describe_weights
 from .packing_dialogues import EncodedDialogue, encode_modalities, encode_speakers, join_dialogues, pack_dialogues
 from .processor_base import EmotionRecognitionProcessor
@@ -35,6 +42,7 @@ from .summary import summarize_dialogues
 from .tokens import DEFAULT_MAX_LENGTH, tokenize
 from .usual_inputs import check_usual
 from .votes import encode_targets
+from .waveform_reading import WaveformReader
 
 
 class JoyfulProcessor(EmotionRecognitionProcessor):
@@ -48,7 +56,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     Args:
         text_dim, audio_dim, visual_dim: size of each modality's feature vectors. A modality of size 0 is not
-            part of the model, and its features are not read.
+            part of the model, and its features are not read. With `audio_dim=None` recordings are read as waveforms,
+            for a model with an encoder of speech, and no audio_features.
         window_past, window_future: number of utterances from which a node receives, besides itself; -1 is unlimited.
             8 is the paper's choice for IEMOCAP 4-way (section 4.2).
         relation_scheme: `"speaker_pair"` (the papers': 2 * max_speakers**2 relations) or `"same_or_other"`
@@ -73,6 +82,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             Trainer would fit the special tokens of the model's config to a `tokenizer`.
         text_max_length: number of tokens of an utterance that are read; longer texts are cut. By default 128, or the
             tokenizer's own maximum if that is less.
+        sampling_rate, max_audio_seconds, normalize_audio: of waveforms: Hz, the length to which longer ones are cut,
+            and whether each gets mean 0 and variance 1, as most encoders were trained.
 
     Raises:
         ValueError: a parameter that is out of its range.
@@ -81,7 +92,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def __init__(
         self,
         text_dim: int = 0,
-        audio_dim: int = 0,
+        audio_dim: int | None = 0,
         visual_dim: int = 0,
         window_past: int = 8,
         window_future: int = 8,
@@ -98,6 +109,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         video_extractor: str | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
         text_max_length: int | None = None,
+        sampling_rate: int = 16000,
+        max_audio_seconds: float | int = 6.0,
+        normalize_audio: bool = True,
     ) -> None:
         super().__init__(label2id, problem_type)
         self.text_dim = text_dim
@@ -118,11 +132,21 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         if tokenizer is not None and text_max_length is None:
             text_max_length = min(DEFAULT_MAX_LENGTH, tokenizer.model_max_length)
         self.text_max_length = text_max_length
+        self.sampling_rate = sampling_rate
+        self.max_audio_seconds = max_audio_seconds
+        self.normalize_audio = normalize_audio
         self._check_parameters()
 
     def _check_parameters(self) -> None:
-        least = {"text_dim": 0, "audio_dim": 0, "visual_dim": 0, "window_past": -1, "window_future": -1}
-        self._check_least(least | {"max_speakers": 1})
+        least = {"text_dim": 0, "visual_dim": 0, "window_past": -1, "window_future": -1, "sampling_rate": 1}
+        self._check_least(least | {"max_speakers": 1} | ({} if self.reads_waveforms else {"audio_dim": 0}))
+        if not self.max_audio_seconds > 0:
+            raise ValueError(f"max_audio_seconds must be above 0, got {self.max_audio_seconds!r}")
+        if self.reads_waveforms and self.audio_extractor is not None:
+            raise ValueError(
+                f"audio_extractor is {self.audio_extractor!r}, and with audio_dim=None the model reads waveforms "
+                "itself; leave one of the two out"
+            )
         if self.text_tokenizer is not None:
             self._check_least({"text_max_length": self.text_tokenizer.num_special_tokens_to_add() + 1})
             if self.text_dim:
@@ -138,7 +162,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             raise ValueError("text_max_length needs a tokenizer, and there is none; give tokenizer or text_dim")
         num_relations(self.relation_scheme, self.max_speakers)
         check_speaker_ids(self.speaker_to_id or {}, self._most_speakers)
-        check_statistics(self.feature_statistics or {}, {name: getattr(self, f"{name}_dim") for name in MODALITIES})
+        check_statistics(self.feature_statistics or {}, {name: self._vector_sizes.get(name, 0) for name in MODALITIES})
         check_weights(self.modality_weights or {})
         check_usual(self.usual_inputs or {})
         for modality, extractor in self.extractors.items():
@@ -146,8 +170,13 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @property
     def dims(self) -> dict[str, int | None]:
-        """As in the base class; None for text that is read as tokens."""
-        return {**({} if self.text_tokenizer is None else {"text": None}), **self._vector_sizes}
+        """As in the base class; None for text that is read as tokens, and for waveforms."""
+        sizes: dict[str, int | None] = {**self._vector_sizes}
+        if self.text_tokenizer is not None:
+            sizes["text"] = None
+        if self.reads_waveforms:
+            sizes["audio"] = None
+        return {modality: sizes[modality] for modality in MODALITIES if modality in sizes}
 
     @property
     def _vector_sizes(self) -> dict[str, int]:
@@ -157,8 +186,23 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     @property
     def reads_media(self) -> bool:
-        """As in the base class: extractors do, for which there is `extract_features`."""
-        return False
+        """As in the base class: for waveforms; extractors open them too, for which there is `extract_features`."""
+        return self.reads_waveforms
+
+    def read_media(
+        self, utterances: Sequence[Utterance], places: Sequence[str]
+    ) -> Iterator[tuple[dict[str, Any], ExtractionFailure | None]]:
+        """As in the base class: a waveform takes the place of `audio`, at the model's rate."""
+        return self._waveforms.read(utterances, places)
+
+    @property
+    def reads_waveforms(self) -> bool:
+        """Whether audio comes as waveforms, not as vectors."""
+        return self.audio_dim is None
+
+    @property
+    def _waveforms(self) -> WaveformReader:
+        return WaveformReader(self.sampling_rate, self.max_audio_seconds, self.normalize_audio)
 
     @property
     def num_relations(self) -> int:
@@ -174,9 +218,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def model_input_names(self) -> list[str]:
         """Keys of a batch, in order."""
         features = [FEATURE_KEYS[modality] for modality in self._vector_sizes]
-        tokens = [] if self.text_tokenizer is None else list(TOKEN_KEYS)
+        encoded = [] if self.text_tokenizer is None else list(TOKEN_KEYS)
+        encoded += WAVEFORM_KEYS if self.reads_waveforms else ()
         graph = ["modality_mask", "speaker_ids", "edge_index", "edge_type"]
-        return ["dialogue_lengths", *tokens, *features, *graph, "labels"]
+        return ["dialogue_lengths", *encoded, *features, *graph, "labels"]
 
     @classmethod
     def get_attributes(cls) -> list[str]:
@@ -219,10 +264,17 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """
         dialogue_list = read_dialogues(dialogues)
         known = extractors_of(dialogue_list)
+        reads_waveforms = parameters.get("audio_dim", 0) is None
         if parameters.get("tokenizer") is not None:
             known.pop("text", None)
+        if reads_waveforms:
+            known.pop("audio", None)
         extractors = {key: parameters.get(key, known.get(modality)) for modality, key in EXTRACTOR_KEYS.items()}
-        reader = cls(**extractors)
+        reader = cls(**extractors, **({"audio_dim": None} if reads_waveforms else {}))
+        if reads_waveforms and not any(_is_heard(dialogue) for dialogue in dialogue_list):
+            raise DialogueError(
+                "no utterance has 'audio' or 'video', which a processor with audio_dim=None listens to"
+            )
         check_origin(dialogue_list, reader.extractors)
         reader.take_over(known)
         switched_off = {modality for modality in MODALITIES if parameters.get(f"{modality}_dim") == 0}
@@ -251,7 +303,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def model_kwargs(self) -> dict[str, Any]:
         """Return what a model's config must share with this processor: `JoyfulConfig(**processor.model_kwargs())`.
 
-        With a tokenizer the model's encoder decides on text_dim: `from_encoders(encoder, **...)`.
+        With a tokenizer the model's encoder decides on text_dim, and with waveforms on audio_dim:
+        `from_encoders(encoder, **...)`.
 
         Raises:
             DialogueError: as in the base class; or the model is to weigh all layers of an encoder, and it is not known
@@ -262,6 +315,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             del shared["text_dim"]
         if layers := self._weighted_layers():
             shared["feature_layers"] = layers
+        if self.reads_waveforms:
+            del shared["audio_dim"]
         relations = {"relation_scheme": self.relation_scheme, "max_speakers": self.max_speakers}
         return shared | relations | super().model_kwargs()
 
@@ -305,7 +360,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedDialogue]:
         named = self._with_features(named, self._vector_sizes)
-        encoded = [self._encode_dialogue(name, utterances, problem_type, {}) for name, utterances in named]
+        encoded = self._encode_all([(name, utterances, {}) for name, utterances in named], problem_type)
         if not any(dialogue.modality_mask.any() for dialogue in encoded):
             refuse_raw_media(named, self._vector_sizes, self.extractors)
         return encoded
@@ -315,7 +370,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         begins = not speakers
         named = [(name, get_utterances({"utterances": [utterance]}, name))]
         [(_, utterances)] = self._with_features(named, self._vector_sizes)
-        encoded = self._encode_dialogue(name, utterances, None, speakers)
+        [encoded] = self._encode_all([(name, utterances, speakers)], None)
         if begins and not encoded.modality_mask.any():
             refuse_raw_media(named, self._vector_sizes, self.extractors)
         return encoded
@@ -323,6 +378,28 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     def join(self, encoded: Sequence[EncodedDialogue]) -> list[EncodedDialogue]:
         """As in the base class: one dialogue."""
         return [join_dialogues(encoded)]
+
+    def _encode_all(
+        self, named: Sequence[tuple[str, Sequence[Utterance], dict[str, int]]], problem_type: str | None
+    ) -> list[EncodedDialogue]:
+        """Encode dialogues, each with its name and the ids of who has spoken before; warn of what is not read."""
+        cuts, failures = 0, []
+        encoded = []
+        for name, utterances, speakers in named:
+            dialogue = self._encode_dialogue(name, utterances, problem_type, speakers)
+            if self.reads_waveforms:
+                places = [utterance_name(name, index) for index in range(len(utterances))]
+                dialogue.waveforms = []
+                for read, failure in self.read_media(utterances, places):
+                    waveform, is_cut = self._waveforms.prepare(read["audio"].samples)
+                    dialogue.waveforms.append(waveform)
+                    failures += [] if failure is None else [failure]
+                    cuts += is_cut
+                dialogue.modality_mask[:, MODALITIES.index("audio")] = [one is not None for one in dialogue.waveforms]
+            encoded.append(dialogue)
+        self._waveforms.warn_of_cuts(cuts, sum(map(len, encoded)))
+        warn_of(failures)
+        return encoded
 
     def _encode_dialogue(
         self, name: str, utterances: Sequence[Utterance], problem_type: str | None, speakers: dict[str, int]
@@ -339,6 +416,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
             modality_mask=modality_mask,
             speaker_ids=encode_speakers(utterances, name, speakers, self.speaker_to_id, self._most_speakers),
             tokens=tokens,
+            waveforms=None,
             **encode_targets(utterances, problem_type, self.label2id, name),
         )
 
@@ -347,6 +425,7 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
         With N utterances, E edges and B dialogues, its keys are in this order: `dialogue_lengths` (B,); with a
         tokenizer `text_input_ids` and `text_attention_mask` (N, T), 1 = real, padded at the end to the longest text;
+        with waveforms `audio_input_values` and `audio_attention_mask` (N, S), padded likewise;
         `text_features`, `audio_features`, `visual_features` (N, dim), those with dim > 0; `modality_mask` (N, 3);
         `speaker_ids` (N,); `edge_index` (2, E); `edge_type` (E,); `labels` if any utterance has one; `label_shares`
         (N, num_labels) if labels are votes.
@@ -364,8 +443,9 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
     # Words for people.
 
     def _describe_encoder(self, modality: str, config: Any) -> tuple[str, str]:
-        trained = "trained with the rest" if config.unfreeze_text_encoder else "left as it was"
-        encoder = f"{config.text_config.model_type}, an encoder inside the model, {trained}"
+        encoder = f"{getattr(config, f'{modality}_config').model_type}, an encoder inside the model"
+        if modality == "audio":
+            return f"at most {self.max_audio_seconds:g} s at {self.sampling_rate} Hz", encoder
         return f"at most {self.text_max_length} tokens", encoder
 
     def describe_context(self, config: Any) -> list[str]:
@@ -385,3 +465,8 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
 
     def _example_speakers(self) -> Sequence[str]:
         return list(self.speaker_to_id or super()._example_speakers())[: self._most_speakers]
+
+
+def _is_heard(dialogue: Dialogue) -> bool:
+    """Whether an utterance of the dialogue has sound."""
+    return any(audio_of(utterance) is not None for utterance in dialogue["utterances"])

@@ -58,6 +58,10 @@ class EncodedExample:
         """Return a copy that has only those of its modalities that `kept` (utterances, 3) bool names."""
         raise NotImplementedError
 
+    def with_encoded(self, encoded: Mapping[str, np.ndarray]) -> Self:
+        """Return a copy with what the model's encoders make of it, modality -> (n, dim), in place of their inputs."""
+        raise NotImplementedError
+
     @property
     def has_labels(self) -> bool:
         """Whether at least one label is known."""

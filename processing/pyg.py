@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature
 
-from .dialogues import FEATURE_KEYS, TOKEN_KEYS
+from .dialogues import FEATURE_KEYS, TOKEN_KEYS, WAVEFORM_KEYS
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch
 
 # Keys of the batch contract that hold one row per utterance.
-_UTTERANCE_KEYS = (*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "labels", "label_shares")
+_FIRST_KEYS = (*TOKEN_KEYS, *WAVEFORM_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids")
+_LAST_KEYS = ("labels", "label_shares")
 
 
 def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
@@ -26,7 +27,7 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
 
     lengths = batch["dialogue_lengths"].tolist()
     edge_index, edge_type = batch["edge_index"], batch["edge_type"]
-    rows = {key: batch[key].split(lengths) for key in _UTTERANCE_KEYS if key in batch}
+    rows = {key: batch[key].split(lengths) for key in (*_FIRST_KEYS, *_LAST_KEYS) if key in batch}
     graphs, start = [], 0
     for position, length in enumerate(lengths):
         own = (edge_index[1] >= start) & (edge_index[1] < start + length)
@@ -45,7 +46,6 @@ def batch_to_pyg(batch: Mapping[str, Tensor]) -> "Batch":
 def pyg_to_batch(batch: "Batch") -> BatchFeature:
     """Turn what `batch_to_pyg` made back into a packed graph batch, in the contract's order."""
     packed: dict[str, Tensor] = {"dialogue_lengths": torch.diff(batch["ptr"])}
-    keys = [*TOKEN_KEYS, *FEATURE_KEYS.values(), "modality_mask", "speaker_ids", "edge_index", "edge_type"]
-    keys += ["labels", "label_shares"]
+    keys = (*_FIRST_KEYS, "edge_index", "edge_type", *_LAST_KEYS)
     packed |= {key: batch[key] for key in keys if key in batch}
     return BatchFeature(packed)

@@ -55,7 +55,7 @@ def train(
     ] = None,
     audio_encoder: Annotated[
         str | None,
-        typer.Option(help="Folder or Hub id of a pretrained speech encoder that becomes part of a Foal-Net model."),
+        typer.Option(help="Folder or Hub id of a pretrained speech encoder that becomes part of the model."),
     ] = None,
     config_json: Annotated[
         str,

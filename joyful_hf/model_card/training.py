@@ -44,6 +44,7 @@ def describe_training(run: RunFolder, summary: RunSummary) -> dict[str, Any]:
         "label_counts": _label_table(run, parts),
         "label_ranges": _range_table(run, parts),
         "chosen": _chosen(summary.chosen_by),
+        "encoders": _encoders(run, summary),
         "held_out": summary.validation_is_held_out,
         "class_weights": _class_weights(run),
         "arguments": _arguments(summary.training_arguments | {"seed": summary.seed}),
@@ -110,6 +111,38 @@ def _chosen(chosen_by: ChosenBy | None) -> dict[str, str] | None:
         "epoch": f"{chosen_by.epoch:g}",
         "best": "highest" if chosen_by.greater_is_better else "lowest",
     }
+
+
+def _encoders(run: RunFolder, summary: RunSummary) -> str:
+    """Say what training made of the pretrained encoders inside the model."""
+    config, names = run.config, {"text": "text", "audio": "speech"}
+    inside = [name for name in names if getattr(config, f"{name}_config", None) is not None]
+    if not inside:
+        return ""
+    tuning = summary.encoder_tuning
+    if tuning is None:
+        states = {name: getattr(config, f"unfreeze_{name}_encoder", True) for name in inside}
+        return " ".join(
+            f"The encoder of {names[name]} was {'trained with the rest' if learns else 'left as it was'}."
+            for name, learns in states.items()
+        )
+    which = f"The encoder{'s' if len(inside) > 1 else ''} of {' and '.join(names[name] for name in inside)}"
+    how = "all weights" if tuning.method == "full" else "by low-rank updates (LoRA), which are merged into the weights"
+    metric = plain(metric_name(tuning.metric))
+    scores = {
+        name: "unknown" if score is None else mean_and_spread([score])
+        for name, score in vars(tuning).items()
+        if name in ("frozen", "tuned")
+    }
+    outcome = (
+        f"That gained on validation: {scores['tuned']}."
+        if tuning.kept_tuned
+        else f"That was no better on validation ({scores['tuned']}), so what was frozen was kept."
+    )
+    return (
+        f"{which} stayed frozen at first, which gave a *{metric}* of {scores['frozen']} on validation. From there, "
+        f"pretrained weights were fine-tuned with the rest for {tuning.epochs:g} epochs, {how}. {outcome}"
+    )
 
 
 def _class_weights(run: RunFolder) -> str:

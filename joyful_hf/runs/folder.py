@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from ..processing.dialogues import DialogueError
-from .names import CONFIG_FILES, CONFUSION_MATRIX, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
+from .names import CONFIG_FILES, CONFUSION_MATRIX, FROZEN_STAGE, RUN_SUMMARY, TRAINER_STATE, TRAINING_ARGUMENTS
 
 _FINISHED = "train_results.json"
 _WEIGHTS = "model.safetensors"
@@ -43,7 +43,7 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
         raise DialogueError(f"`output_dir`: {output_dir} is a file, not a folder")
     if overwrite:
         return None
-    checkpoint = last_checkpoint(output_dir)
+    checkpoint = last_of_stages(output_dir)
     if (output_dir / _FINISHED).exists() or ((output_dir / _WEIGHTS).exists() and checkpoint is None):
         raise DialogueError(
             f"`output_dir`: {output_dir} holds a finished run; choose another, or give `overwrite_output_dir` to "
@@ -55,6 +55,11 @@ def prepare_output_dir(output_dir: Path, overwrite: bool) -> str | None:
 def last_checkpoint(output_dir: Path) -> Path | None:
     """Return the checkpoint with the most steps in a folder; one that was not written to its end does not count."""
     return max(filter(_is_complete, _checkpoints(output_dir)), key=_steps_of, default=None)
+
+
+def last_of_stages(output_dir: Path) -> Path | None:
+    """Return the last checkpoint of a run, or that of its first stage (`FROZEN_STAGE`) where the second has none."""
+    return last_checkpoint(output_dir) or last_checkpoint(output_dir / FROZEN_STAGE)
 
 
 def folder_of_weights(folder: Path) -> Path:
@@ -90,7 +95,12 @@ def _steps_of(checkpoint: Path) -> int:
 
 def remove_run(output_dir: Path) -> None:
     """Remove the checkpoints and files of an earlier run, and nothing else from the folder."""
-    for checkpoint in _checkpoints(output_dir):
+    frozen = output_dir / FROZEN_STAGE
+    for checkpoint in (*_checkpoints(output_dir), *_checkpoints(frozen)):
         shutil.rmtree(checkpoint)
+    if frozen.is_dir():
+        (frozen / TRAINER_STATE).unlink(missing_ok=True)
+        if not any(frozen.iterdir()):
+            frozen.rmdir()
     for name in reversed(_RUN_FILES):
         (output_dir / name).unlink(missing_ok=True)

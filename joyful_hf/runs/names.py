@@ -13,6 +13,9 @@ MODEL_CARD = "README.md"
 CONFUSION_MATRIX = "confusion_matrix"
 """Without the ending: there is a PNG and an SVG."""
 
+FROZEN_STAGE = "frozen-encoder"
+"""The folder, in that of a run, of its first stage, in which the model's encoder does not learn."""
+
 CONFIG_FILES = ("config.json", "processor_config.json")
 WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 RESULT_FILES = (RUN_SUMMARY, "*_results.json", TRAINER_STATE, TRAINING_ARGUMENTS, f"{CONFUSION_MATRIX}.*")

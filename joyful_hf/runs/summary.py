@@ -59,6 +59,30 @@ class ChosenBy:
 
 
 @dataclass
+class EncoderTuning:
+    """The fine-tuning of a model's encoders, which began with the best checkpoint on the frozen ones."""
+
+    method: str
+    """`full` or `lora`."""
+    metric: str
+    frozen: float
+    """The validation score with the encoders as they were."""
+    tuned: float | None
+    """The best one while they learnt; None if none was validated."""
+    kept_tuned: bool
+    """Whether that was better, and the checkpoint is of it."""
+    epochs: float
+    """Number of epochs in which they learnt."""
+
+    def __str__(self) -> str:
+        tuned = "not validated" if self.tuned is None else f"{self.tuned:.4f}"
+        kept, other = ("fine-tuned", "frozen") if self.kept_tuned else ("frozen", "fine-tuned")
+        scores = {"frozen": f"{self.frozen:.4f}", "fine-tuned": tuned}
+        metric = self.metric.replace("_", " ")
+        return f"kept: the {kept} encoder, validation {metric} {scores[kept]} ({other}: {scores[other]})"
+
+
+@dataclass
 class ConfusionMatrix:
     """Counts of single labels: rows are true, columns predicted."""
 
@@ -86,6 +110,8 @@ class RunSummary:
     """Split -> metric -> why it is not among the results, where the labels are on another scale than it needs."""
     confusion_matrix: ConfusionMatrix | None = None
     """On test, or without it on validation."""
+    encoder_tuning: EncoderTuning | None = None
+    """None where no encoder was fine-tuned in a stage of its own."""
     training_arguments: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
     device: str = ""
@@ -153,6 +179,7 @@ def _parts_of(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: read(name, DataSummary.from_json) for name in ("train", "validation", "test")},
         "chosen_by": read("chosen_by", lambda part: ChosenBy(**_known_fields(ChosenBy, part))),
+        "encoder_tuning": read("encoder_tuning", lambda part: EncoderTuning(**_known_fields(EncoderTuning, part))),
         "confusion_matrix": read(
             "confusion_matrix", lambda part: ConfusionMatrix(**_known_fields(ConfusionMatrix, part))
         ),

@@ -1,10 +1,13 @@
-"""`JoyfulTrainingArguments`: transformers' TrainingArguments with this field's defaults."""
+"""`JoyfulTrainingArguments`: transformers' TrainingArguments with this field's defaults.
+
+One file because the fields, what is derived from them and what is refused of them change together.
+"""
 
 import copy
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +26,20 @@ logger = logging.getLogger(__name__)
 MOST_DIALOGUES_PER_STEP = 8
 # With 8 dialogues of 48 utterances a step, 15 epochs of 108 dialogues are too few steps: see benchmarks/README.md.
 _UTTERANCES_PER_STEP = 192
+
+FULL, LORA = "full", "lora"
+FINE_TUNING = (
+    "fine_tune_encoder",
+    "fine_tune_epochs",
+    "fine_tune_learning_rate",
+    "fine_tune_warmup_steps",
+    "lora_rank",
+    "lora_alpha",
+    "lora_learning_rate",
+)
+"""The arguments of the stage in which `fine_tune_encoder` lets encoders learn."""
+FOR_ENCODERS = ("encoder_layer_decay", "freeze_embeddings", "unfreeze_layers_per_epoch")
+"""The arguments for encoders that learn, in a stage of their own or not."""
 
 # Of Accelerate, which its launcher sets too.
 _DEVICE_VARIABLES = ("ACCELERATE_TORCH_DEVICE", "ACCELERATE_USE_CPU")
@@ -112,6 +129,50 @@ class JoyfulTrainingArguments(TrainingArguments):
             "are busy."
         },
     )
+    fine_tune_encoder: str | None = field(
+        default=None,
+        metadata={
+            "help": "Fine-tune the encoders inside the model, all their weights (full) or low-rank updates (lora), in "
+            "a second stage that starts from the best checkpoint on the frozen ones; the better of the two on "
+            "validation is kept. Without it, they stay as they are."
+        },
+    )
+    fine_tune_epochs: float = field(default=5, metadata={"help": "Number of epochs of that stage."})
+    fine_tune_learning_rate: float = field(
+        default=2e-4,
+        metadata={
+            "help": "Highest learning rate of the rest of the model in that stage; the encoders' own is a field of "
+            "the configuration (text_encoder_learning_rate, audio_encoder_learning_rate)."
+        },
+    )
+    fine_tune_warmup_steps: float = field(
+        default=0.2,
+        metadata={"help": "Number of warm-up steps of that stage, or their share of its steps if below 1."},
+    )
+    lora_rank: int = field(default=16, metadata={"help": "Rank of the updates that lora learns."})
+    lora_alpha: float = field(default=32, metadata={"help": "Scale of these updates, times their rank."})
+    lora_learning_rate: float = field(default=1e-3, metadata={"help": "Highest learning rate of these updates."})
+    encoder_layer_decay: float | None = field(
+        default=None,
+        metadata={
+            "help": "Factor of the learning rate from each layer of an encoder to the one below it. By default 0.9 "
+            "with fine_tune_encoder, and otherwise 1."
+        },
+    )
+    freeze_embeddings: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Leave what lies below the first layer of an encoder as it is, such as token embeddings. By "
+            "default only with fine_tune_encoder."
+        },
+    )
+    unfreeze_layers_per_epoch: int = field(
+        default=0,
+        metadata={
+            "help": "Let this many more layers of an encoder learn in each epoch, the last ones first; 0 lets all "
+            "learn at once."
+        },
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "The processor reads raw columns."})
     restore_callback_states_from_checkpoint: bool = field(
         default=True, metadata={"help": "A resumed run continues with the patience it had left."}
@@ -139,7 +200,39 @@ class JoyfulTrainingArguments(TrainingArguments):
             if best is not None and self.greater_is_better not in (None, best):
                 raise _contradiction(self)
             self.greater_is_better = self.greater_is_better if best is None else best
+        self._check_fine_tuning()
         super().__post_init__()
+
+    def _check_fine_tuning(self) -> None:
+        """Raise a ValueError for values that make no sense for encoders that learn."""
+        if self.fine_tune_encoder not in (None, FULL, LORA):
+            raise ValueError(f"`fine_tune_encoder` is {self.fine_tune_encoder!r}; choose {FULL!r} or {LORA!r}")
+        defaults = {known.name: known.default for known in fields(JoyfulTrainingArguments)}
+        for name in FINE_TUNING[1:]:
+            needed = f"`fine_tune_encoder` {LORA!r}" if name.startswith(f"{LORA}_") else "`fine_tune_encoder`"
+            is_used = self.fine_tune_encoder == LORA or (self.fine_tune_encoder and not name.startswith(f"{LORA}_"))
+            if getattr(self, name) != defaults[name] and not is_used:
+                raise ValueError(f"`{name}` is for {needed}; leave it out, or set that too")
+            if getattr(self, name) < 0 or (name in ("fine_tune_epochs", "lora_rank") and not getattr(self, name)):
+                raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}")
+        if self.encoder_layer_decay is not None and not 0 < self.encoder_layer_decay <= 1:
+            raise ValueError(f"`encoder_layer_decay` must be above 0 and at most 1, got {self.encoder_layer_decay}")
+        if self.fine_tune_encoder == LORA and self.freeze_embeddings is False:
+            raise ValueError("`freeze_embeddings`: low-rank updates are of layers alone; leave it out")
+        if self.unfreeze_layers_per_epoch < 0:
+            raise ValueError(f"`unfreeze_layers_per_epoch` must be at least 0, got {self.unfreeze_layers_per_epoch}")
+
+    @property
+    def layer_decay(self) -> float:
+        """`encoder_layer_decay`, or its default."""
+        if self.encoder_layer_decay is not None:
+            return self.encoder_layer_decay
+        return 0.9 if self.fine_tune_encoder else 1.0
+
+    @property
+    def freezes_embeddings(self) -> bool:
+        """`freeze_embeddings`, or its default."""
+        return self.fine_tune_encoder is not None if self.freeze_embeddings is None else self.freeze_embeddings
 
     def set_eval_delay(self) -> None:
         """Set `eval_delay` by `validation_start` and the epochs there are now, unless it was given."""

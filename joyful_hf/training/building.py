@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from ..checkpoints import load_audio_encoder, load_text_encoder
 from ..families import Family
 from ..io.messages import did_you_mean
-from ..modeling.modeling_foal_net import audio_encoder_settings
+from ..modeling.audio_encoder import audio_encoder_settings
 from ..modeling.modeling_graph import text_encoder_settings
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from .run_data import RunData
@@ -94,10 +94,10 @@ def make_model_and_processor(
     processor = family.processor_class.from_dialogues(data.train, **processor_settings)
     if getattr(processor, "reads_waveforms", False) and "audio_config" not in config_settings:
         raise DialogueError(
-            f"`audio_encoder`: the data have recordings and no audio_frames. {family.title} reads recordings through "
-            "a speech encoder, and a large one with random weights learns nothing: give a pretrained one, such as "
-            "microsoft/wavlm-large, describe a small one by audio_config in `settings`, have frames made of the sound "
-            "by `audio_extractor`, or leave sound out with audio_dim 0 in `settings`"
+            f"`audio_encoder`: the data have recordings and no vectors of them. {family.title} reads recordings "
+            "through a speech encoder, and a large one with random weights learns nothing: give a pretrained one, "
+            "such as microsoft/wavlm-large, describe a small one by audio_config in `settings`, have vectors made of "
+            "the sound by `audio_extractor`, or leave sound out with audio_dim 0 in `settings`"
         )
     if not processor.reads_anything:
         raise DialogueError("`settings`: every modality has size 0; a model needs one of them")

@@ -1,4 +1,4 @@
-"""Callbacks that print what a training run does, stop it early, and track it."""
+"""Callbacks that print what a training run does, stop it early, track it, and unfreeze encoders layer by layer."""
 
 import logging
 import math
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sized
 from functools import partial
 from typing import Any
 
+from torch import nn
 from tqdm import tqdm
 from transformers import (
     EarlyStoppingCallback,
@@ -22,6 +23,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..io.messages import counted
+from ..modeling.encoder_layers import learning_encoders, parameters_by_depth
 from ..processing import DialogueError
 from ..runs.names import metric_key
 
@@ -61,6 +63,10 @@ class EpochLines(TrainerCallback):
             unit = "epoch" if args.eval_strategy == "epoch" else "step"
             first = f"{unit} {math.ceil(args.eval_delay)}"
             _print_line(f"no validation before {first}: an early score is more often lucky than good")
+
+    def say(self, line: str) -> None:
+        """Print a line of the trainer's own."""
+        _print_line(line)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -248,3 +254,61 @@ def can_stop_early(args: TrainingArguments, callbacks: list[Any]) -> bool:
     return hasattr(args, "early_stopping_patience") and not any(
         issubclass(kind, EarlyStoppingCallback) for kind in kinds
     )
+
+
+class StartFrom(TrainerCallback):
+    """Lets a training begin with a score that its checkpoints have to exceed.
+
+    Args:
+        score: None in a training that is resumed, whose state knows it.
+    """
+
+    def __init__(self, score: float | None) -> None:
+        self.score = score
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set it as the best one so far."""
+        if self.score is not None:
+            state.best_metric = self.score
+
+
+class GradualUnfreezing(TrainerCallback):
+    """Lets the last layers of each encoder learn at first, and as many more in each epoch (Howard and Ruder, 2018)."""
+
+    def __init__(self) -> None:
+        self.layers: list[list[list[nn.Parameter]]] = []
+        """Of each encoder that learns, the parameters that do, by depth."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note what is to learn in the end."""
+        self.layers = []
+        if getattr(args, "unfreeze_layers_per_epoch", 0):
+            self.layers = [
+                [[parameter for parameter in depth if parameter.requires_grad] for depth in parameters_by_depth(part)]
+                for part in (encoder.encoder for encoder in learning_encoders(kwargs["model"]))
+            ]
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let one more group of layers learn; what lies below the first one comes with it."""
+        epoch = int(round(state.epoch or 0, 6))
+        for depths in self.layers:
+            learning = getattr(args, "unfreeze_layers_per_epoch", 0) * (epoch + 1)
+            for depth, parameters in enumerate(depths):
+                for parameter in parameters:
+                    parameter.requires_grad = learning >= len(depths) - max(depth, 1)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave everything as training found it."""
+        for depths in self.layers:
+            for parameters in depths:
+                for parameter in parameters:
+                    parameter.requires_grad = True
+        self.layers = []

@@ -81,7 +81,7 @@ def run_training(
     trainer.preset = preset
     if resume_from:
         _check_same_run(Path(resume_from), family, model, processor)
-        check_same_arguments(Path(resume_from), trainer.args)
+        check_same_arguments(Path(resume_from), trainer.arguments_of(resume_from))
 
     is_main = trainer.is_world_process_zero()
     if is_main:

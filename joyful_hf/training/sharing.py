@@ -29,8 +29,9 @@ from ..model_card.card import write_model_card
 from ..modeling.modeling_base import TEMPERATURE
 from ..processing.devices import device_name
 from ..runs.names import CONFIG_FILES, CONFUSION_MATRIX, TRAINING_ARGUMENTS, metric_key
-from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, RunSummary, without_timing
+from ..runs.summary import ChosenBy, ConfusionMatrix, DataSummary, EncoderTuning, RunSummary, without_timing
 from ..version import __version__
+from .arguments import FINE_TUNING, FOR_ENCODERS, LORA
 from .resuming import saved_arguments
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ _ARGUMENTS = (
     "validation_start",
     "early_stopping_patience",
     "train_sampling_strategy",
+    *FINE_TUNING,
+    *FOR_ENCODERS,
     "bf16",
     "fp16",
     "gradient_checkpointing",
@@ -96,6 +99,8 @@ class SharingTrainer(Trainer):
     model: Any
     preset: str | None = None
     """The published form that the model has, for its card."""
+    encoder_tuning: EncoderTuning | None
+    """The fine-tuning of encoders that the last training ended with, if there was one."""
     evaluated: dict[str, Evaluated]
     """Prefix -> the last evaluation."""
 
@@ -131,6 +136,7 @@ class SharingTrainer(Trainer):
             },
             left_out=_left_out(self.evaluated, model.config),
             confusion_matrix=_confusion_matrix(self.evaluated, model.config.id2label),
+            encoder_tuning=self.encoder_tuning,
             training_arguments=_shaping_arguments(self.args),
             versions={"joyful-hf": __version__}
             | {name: version(name) for name in _PACKAGES}
@@ -327,6 +333,10 @@ def _chosen_by(args: TrainingArguments, state: TrainerState) -> ChosenBy | None:
 
 def _shaping_arguments(args: TrainingArguments) -> dict[str, Any]:
     given = args.to_dict()
+    if given.get("fine_tune_encoder") is None:
+        given = {name: value for name, value in given.items() if name not in FINE_TUNING}
+    elif given["fine_tune_encoder"] != LORA:
+        given = {name: value for name, value in given.items() if not name.startswith(f"{LORA}_")}
     return {name: given[name] for name in _ARGUMENTS if name in given} | {"num_processes": args.world_size}
 
 

@@ -7,11 +7,10 @@ from typing import Any, cast
 
 import datasets
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
@@ -22,8 +21,10 @@ from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
+from ..runs.folder import last_of_stages
 from .arguments import JoyfulTrainingArguments, set_batch_size, set_direction, set_main_metric, with_needed_settings
-from .callbacks import EarlyStopping, can_stop_early, make_trackers
+from .callbacks import EarlyStopping, GradualUnfreezing, can_stop_early, make_trackers
+from .encoder_tuning import EncoderTuningTrainer
 from .loss_settings import give_own_config, set_up_loss
 from .resuming import check_same_arguments
 from .search import SearchingTrainer
@@ -32,7 +33,7 @@ from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
+class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, SharingTrainer):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -114,10 +115,12 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
         # The model's own loss smooths the labels: transformers' smoother would drop the other loss parts.
         self.label_smoother = None
         self.add_callback(self._averaging)
+        self.add_callback(GradualUnfreezing())
         if model is not None:
             self._set_up_loss(model)
         set_main_metric(self.args, self._task)
         self._check_training_data()
+        self._check_fine_tuning()
 
     def call_model_init(self, trial: Any = None) -> Any:
         """As in transformers; the new model gets the loss that the arguments ask for."""
@@ -205,16 +208,28 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             return super().predict(encoded, ignore_keys, metric_key_prefix)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers."""
+        """As in transformers; in two stages where the arguments have `fine_tune_encoder`."""
         self._check_training_data()
-        found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        self.encoder_tuning = None
+        found: Any = resume_from_checkpoint or None
+        if found is True:
+            found = last_of_stages(Path(str(self.args.output_dir)))
+            if found is None:
+                raise ValueError(f"No valid checkpoint found in output directory ({self.args.output_dir})")
+        if self._fine_tunes:
+            return self._train_in_stages(None if found is None else str(found), *args, **kwargs)
+        return self._train_once(None if found is None else str(found), *args, **kwargs)
+
+    def _train_once(self, resume_from_checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
+        found = resume_from_checkpoint
         if found:
             check_same_arguments(Path(found), self.args)
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         self._validations = {}
-        outcome = super().train(resume_from_checkpoint, *args, **kwargs)
+        with self._computed_once():
+            outcome = super().train(resume_from_checkpoint, *args, **kwargs)
         has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
         validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
         self.evaluated = {} if validated is None else {"eval": validated}
@@ -233,7 +248,7 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
                 f"`dataloader_drop_last` leaves nothing: {counted(len(data), 'row')} of training data give no full "
                 f"batch of {size}; leave it out, or lower `per_device_train_batch_size`"
             )
-        learns_text = self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
+        learns_text = self._fine_tunes or self.model is None or getattr(self._config, "unfreeze_text_encoder", False)
         if self.args.neftune_noise_alpha is not None and not learns_text:
             raise ValueError(
                 "`neftune_noise_alpha` adds noise to the token embeddings of a text encoder that learns; the model "
@@ -302,20 +317,6 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             return super()._get_dataloader(*args, is_training=is_training, **kwargs)
         finally:
             self.args.dataloader_drop_last = drops_last
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """As in transformers; parts of the model that name their own learning rate get it."""
-        if self.optimizer is not None:
-            return self.optimizer
-        optimizer = super().create_optimizer(model)
-        for part, rate in self.accelerator.unwrap_model(self.model).learning_rates():
-            of_part = {id(parameter) for parameter in part.parameters()}
-            for group in list(optimizer.param_groups):
-                own = [parameter for parameter in group["params"] if id(parameter) in of_part]
-                if own:
-                    group["params"] = [parameter for parameter in group["params"] if id(parameter) not in of_part]
-                    optimizer.add_param_group({**group, "params": own, "lr": rate})
-        return optimizer
 
     def evaluation_loop(
         self,

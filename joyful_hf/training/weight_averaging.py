@@ -77,7 +77,7 @@ class AveragedWeights:
         rounded = {
             f"{_AVERAGE}{name}": _whole(average)
             for name, average in self.average.items()
-            if average.dtype != weights[name].dtype
+            if name in weights and average.dtype != weights[name].dtype  # else it does not learn yet
         }
         if writes:
             save_file(weights | rounded, checkpoint / STEP_WEIGHTS_FILE)

@@ -314,7 +314,7 @@ def clips(**more):
 def test_foal_net_does_not_begin_with_a_large_encoder_of_random_weights(fails, tmp_path):
     write_dialogues(clips(), tmp_path / "train.jsonl")
     message = fails("train", "--train-file", "train.jsonl", "--output-dir", "out", "--model", "foal-net")
-    assert message.startswith("--audio-encoder: the data have recordings and no audio_frames")
+    assert message.startswith("--audio-encoder: the data have recordings and no vectors")
     assert "random weights" in message
     assert "--config-json" in message
     assert not list(tmp_path.glob("out/*"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, BertConfig, PreTrainedConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig, WavLMConfig
 
 from joyful_hf import JoyfulConfig
 from joyful_hf.modeling.configuration_joyful import CHOICES
@@ -18,11 +18,11 @@ FLOATS = [
     field.name for field in dataclasses.fields(JoyfulConfig) if field.name in FIELDS and "float" in str(field.type)
 ]
 SHARES = [name for name in FLOATS if name.endswith(("_rate", "_prob", "_threshold"))]
-SHARES = [name for name in SHARES if name not in ("smoothing_rate", "text_encoder_learning_rate")]
+SHARES = [name for name in SHARES if name != "smoothing_rate" and not name.endswith("_learning_rate")]
 # Fields whose values hang together, or that have a form of their own; any other value of its type does for the rest.
 CHOSEN = {
     "text_dim": 5,
-    "audio_dim": 0,
+    "audio_dim": 6,
     "visual_dim": 7,
     "max_speakers": 4,
     "relation_scheme": "speaker_pair",
@@ -31,6 +31,7 @@ CHOSEN = {
     "views": [["edge_perturb"], []],
     "class_weights": [0.5, 1, 2.0],
     "text_config": BertConfig(hidden_size=5),
+    "audio_config": WavLMConfig(hidden_size=6),
 }
 IEMOCAP = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
 

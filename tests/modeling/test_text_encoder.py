@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel
 
-from joyful_hf.modeling import text_encoder
-from joyful_hf.modeling.text_encoder import TextEncoder, similar_chunks
+from joyful_hf.modeling import utterance_encoder
+from joyful_hf.modeling.text_encoder import TextEncoder
+from joyful_hf.modeling.utterance_encoder import similar_chunks
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 SMALL = {
@@ -139,7 +140,7 @@ def test_in_chunks_of_any_size_it_is_the_same(monkeypatch):
     encoder, parts = make_encoder(), texts((3, 8, 1, 0, 5, 8, 2))
     expected = encode(encoder, parts)
     for tokens in (1, 8, 20):
-        monkeypatch.setattr(text_encoder, "rows_at_a_time", lambda size, device, tokens=tokens: tokens)
+        monkeypatch.setattr(utterance_encoder, "rows_at_a_time", lambda size, device, tokens=tokens: tokens)
         torch.testing.assert_close(encode(encoder, parts), expected, **TOLERANCE)
 
 

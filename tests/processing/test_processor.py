@@ -39,6 +39,9 @@ PARAMETERS = {
     "text_extractor": "hashing",
     "audio_extractor": "user/model@main",
     "video_extractor": "openface",
+    "sampling_rate": 8000,
+    "max_audio_seconds": 2.5,
+    "normalize_audio": False,
 }
 RESHAPING = ("text_dim", "audio_dim", "visual_dim")
 

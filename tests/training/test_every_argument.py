@@ -68,6 +68,15 @@ REFUSED = {
     "debug": "underflow_overflow",
     "torch_compile": True,
     "hub_strategy": "checkpoint",
+    # For models with encoders inside, see test_encoder_tuning.
+    **{
+        "fine_tune_encoder": "full",
+        "fine_tune_epochs": 2,
+        "fine_tune_learning_rate": 0.1,
+        "fine_tune_warmup_steps": 0,
+    },
+    **{"lora_rank": 4, "lora_alpha": 8, "lora_learning_rate": 0.1},
+    **{"encoder_layer_decay": 0.5, "freeze_embeddings": True, "unfreeze_layers_per_epoch": 1},
 }
 
 # Of other machines, other tests (pushes, checkpointing, resuming), or scripts alone.
