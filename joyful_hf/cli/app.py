@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.main import get_command
 
+from ..io.signals import describe_stop, raised_stops
 from ..processing.dialogue_error import DialogueError
 from .compare import compare
 from .convert import convert
@@ -81,14 +82,22 @@ def joyful(
 
 
 def main() -> None:
-    """Run the command line. Bad input ends with one line on standard error and exit status 2."""
+    """Run the command line. Bad input ends with one line on standard error and exit status 2.
+
+    A signal to stop ends with one line too, and 128 and its number.
+    """
     settle_threads()
     arguments = [with_dashes(argument) for argument in sys.argv[1:]]
     if not arguments:
         app(["--help"], prog_name="joyful", standalone_mode=False)
         sys.exit(2)
     try:
-        status = app(arguments, prog_name="joyful", standalone_mode=False)
+        with raised_stops():
+            status = app(arguments, prog_name="joyful", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort) as error:  # typer turns the one into the other
+        number, words = describe_stop(error if isinstance(error, KeyboardInterrupt) else error.__cause__)
+        print(f"joyful: {words}", file=sys.stderr)
+        sys.exit(128 + number)
     except (DialogueError, ValueError, OSError, ImportError) as error:
         _fail(_in_flags(str(error), arguments) or type(error).__name__)
     except Exception as error:
