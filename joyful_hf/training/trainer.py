@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, get_last_checkpoint
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
@@ -24,15 +24,16 @@ from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_batch_size, set_direction, set_main_metric, with_needed_settings
 from .callbacks import EarlyStopping, can_stop_early, make_trackers
+from .divergence import FiniteTrainer
 from .loss_settings import give_own_config, set_up_loss
-from .resuming import check_same_arguments
+from .saving import SavingTrainer
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer, keep_with_adapter
 from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
+class JoyfulTrainer(SearchingTrainer, FiniteTrainer, ExactStepsTrainer, SavingTrainer, SharingTrainer):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -205,16 +206,22 @@ class JoyfulTrainer(SearchingTrainer, ExactStepsTrainer, SharingTrainer):
             return super().predict(encoded, ignore_keys, metric_key_prefix)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers."""
+        """As in transformers; a run goes on from a checkpoint that is whole, with the arguments and data it had.
+
+        With `resume_from_checkpoint=True` it is the newest one that is whole.
+
+        Raises:
+            DialogueError: no such checkpoint, or other arguments or data.
+            DivergedError: a loss, or the output for a validation dialogue, is not a finite number; nothing was saved
+                since.
+        """
         self._check_training_data()
-        found = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
-        if found:
-            check_same_arguments(Path(found), self.args)
+        found = self.checked_checkpoint(resume_from_checkpoint)
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         self._validations = {}
-        outcome = super().train(resume_from_checkpoint, *args, **kwargs)
+        outcome = super().train(found, *args, **kwargs)
         has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
         validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
         self.evaluated = {} if validated is None else {"eval": validated}
