@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from ..io.signals import describe_stop, raised_stops
@@ -25,8 +26,22 @@ from .threads import settle_threads
 from .train import train
 from .training_options import TrainCommand, training_option_names
 
+
+class _Commands(TyperGroup):
+    """The commands, each of which a signal to stop ends with one line; typer would end them without."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            number, words = describe_stop(stop)
+            print(f"joyful: {words}", file=sys.stderr)
+            raise typer.Exit(128 + number) from None
+
+
 app = typer.Typer(
     name="joyful",
+    cls=_Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich cuts the names of long options, and takes as long to import as all the rest
@@ -94,10 +109,6 @@ def main() -> None:
     try:
         with raised_stops():
             status = app(arguments, prog_name="joyful", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort) as error:  # typer turns the one into the other
-        number, words = describe_stop(error if isinstance(error, KeyboardInterrupt) else error.__cause__)
-        print(f"joyful: {words}", file=sys.stderr)
-        sys.exit(128 + number)
     except (DialogueError, ValueError, OSError, ImportError) as error:
         _fail(_in_flags(str(error), arguments) or type(error).__name__)
     except Exception as error:
