@@ -14,7 +14,7 @@ TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo space test test-slow lint types docs docs-serve check format clean
+.PHONY: help install demo space test test-slow test-kill lint types docs docs-serve check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(INSTALLED)  ## run the tests, except the slow ones
 
 test-slow: $(INSTALLED)  ## run the slow tests
 	@$(PYTEST) -m slow
+
+test-kill: $(INSTALLED)  ## kill training at random moments and while it saves; the same command has to end with the same bits
+	@$(TEST_ENV) $(BIN)/python -m tests.support.killing $(KILL_OPTIONS)
 
 lint: $(INSTALLED)  ## check style and format
 	@$(BIN)/ruff check .

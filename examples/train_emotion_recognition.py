@@ -87,7 +87,8 @@ def main() -> None:
         processing_class=processor,
     )
 
-    result = trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir))
+    # From the newest whole checkpoint, if the run was interrupted.
+    result = trainer.train(resume_from_checkpoint=get_last_checkpoint(training_args.output_dir) is not None)
     trainer.calibrate()
     trainer.save_model()
     trainer.save_state()

@@ -43,7 +43,7 @@ def load_checkpoint(path_or_hub_id: str | Path, device: str | torch.device | Non
 
     Raises:
         DialogueError: no such folder or repository, a part of the checkpoint is missing, unreadable, or does not fit
-            the others, or the machine has no such device.
+            the others, weights that are not finite, or the machine has no such device.
     """
     chosen = choose_device(device)
     name = str(path_or_hub_id)
@@ -78,6 +78,9 @@ def _load(name: str) -> tuple[Any, Any]:
             first = sorted(key if isinstance(key, str) else key[0] for key in report[kind])[0]
             misfit = message.format(len(report[kind]))
             raise DialogueError(f"{name}: {misfit}, among them {first}; config.json belongs to another model")
+    for tensor_name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
+            raise DialogueError(f"{name}: the weights are not finite numbers, among them {tensor_name}: they diverged")
     return model, family.processor_class.from_pretrained(name)
 
 

@@ -81,8 +81,8 @@ class JoyfulConfig(SpeakerGraphConfig):
             the paper does (Table 8).
         projection_size: width of each modality in the specific branch (paper: 460).
         basis_size, smoothing_rate: q shared basis vectors, not in the paper; eta of the topic vector (paper: 0.2).
-        autoencoder_size, bottleneck_size, input_dropout_prob: hidden and code size of the released auto-encoders (1024,
-            512); dropout of the feature vectors, not in the paper.
+        autoencoder_size, bottleneck_size, input_dropout_prob: hidden and code size of the released auto-encoders,
+            1024 and 512; dropout of the feature vectors, not in the paper.
         context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional unless `causal`.
         causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
@@ -140,8 +140,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         plain_path_dropout_prob, path_loss_weight: dropout of that layer; weight of each classifier's own loss.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
             averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
-            the paper.
+        modality_dropout_prob: how often training hides a modality of an utterance that has another. Not in the paper.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
             read it, or `"learnt"`, a feature vector of its own for each modality. Not in the paper.
         class_weights: weight of each class in the classification loss.

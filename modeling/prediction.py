@@ -1,5 +1,6 @@
 """Methods of every family's `ForEmotionRecognition`: the loss, named scores, and the prediction of dialogues."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -83,17 +84,27 @@ class EmotionRecognitionMixin:
         """(N, num_labels) logits -> calibrated probabilities, or the values themselves for regression."""
         return self.task.scores(logits, self.config.calibration_temperature)
 
-    def name_scores(self, scores: Tensor) -> list[dict[str, Any]]:
+    def name_scores(self, scores: Tensor, encoded: Iterable[Any] = ()) -> list[dict[str, Any]]:
         """(N, num_labels) scores -> the `label` and the `scores` {label: probability} of each utterance.
 
         The label is a string; a list of all emotions of at least 0.5 for several at once; a float for regression, or
         {name: value} for several values.
+
+        Args:
+            encoded: what `processor.encode` gave for these utterances, to name one of them in a message.
+
+        Raises:
+            ValueError: scores that are not finite numbers.
         """
         names = [self.config.id2label[index] for index in range(self.config.num_labels)]
-        return [
-            {"label": self.task.label(row, names), "scores": dict(zip(names, row, strict=True))}
-            for row in scores.tolist()
-        ]
+        rows = scores.tolist()
+        for position, row in enumerate(rows):
+            if not all(map(math.isfinite, row)):
+                raise ValueError(
+                    f"{_name_at(encoded, position)}: the model's output is not a finite number; are its features far "
+                    "beyond those that the model was trained on?"
+                )
+        return [{"label": self.task.label(row, names), "scores": dict(zip(names, row, strict=True))} for row in rows]
 
     def predict(
         self,
@@ -116,6 +127,7 @@ class EmotionRecognitionMixin:
 
         Raises:
             DialogueError: bad input.
+            ValueError: the model's output for an utterance is not a finite number.
         """
         if isinstance(dialogues, Mapping):
             dialogues = [cast("Mapping[str, Any]", dialogues)]
@@ -137,7 +149,7 @@ class EmotionRecognitionMixin:
     ) -> list[dict[str, Any]]:
         # Whole dialogues for a family that reads them so, single utterances for one that does not.
         encoded: list[Any] = processor.encode(dialogues, return_labels=False, first_position=position)
-        named = iter(self.name_scores(self.scores(self.encoded_logits(encoded, processor, limit))))
+        named = iter(self.name_scores(self.scores(self.encoded_logits(encoded, processor, limit)), encoded))
         read = iter(is_read(encoded))
         return [with_predictions(dialogue, named, read) for dialogue in dialogues]
 
@@ -154,6 +166,16 @@ class EmotionRecognitionMixin:
             with torch.inference_mode():
                 output = self(**batch, return_loss=False, return_dict=True)
             yield output
+
+
+def _name_at(encoded: Iterable[Any], position: int) -> str:
+    """The name of the example that holds the utterance at a position."""
+    first = 0
+    for example in encoded:
+        if position < first + len(example):
+            return f"{example.name}, utterance {position - first}" if len(example) > 1 else example.name
+        first += len(example)
+    return f"utterance {position}"
 
 
 def num_utterances(batch: Mapping[str, Tensor]) -> Tensor:

@@ -144,6 +144,8 @@ def num_nodes(half_width: float, spread: float, tolerance: float) -> int | None:
         phi = share * math.pi
         across = phi / (spread * half_width)
         growth = across + math.sqrt(1 + across * across)
+        if growth == 1:  # features of 1e30, say
+            continue
         bound = 2 / (math.cos(phi / 2) * (growth - 1) * tolerance)
         counts.append(1 + max(1, math.ceil(math.log(bound) / math.log(growth))))
-    return min(counts)
+    return min(counts, default=None)

@@ -26,6 +26,7 @@ from .dialogues import (
     as_dialogue_list,
     get_utterances,
     name_utterances,
+    utterance_name,
 )
 from .extractor_base import OPENSMILE, describe_extractor
 from .extractors import pinned
@@ -44,6 +45,8 @@ class EncodedExample:
     """Label of each utterance, as `labels` of the batch, or None where no label was asked for."""
     label_shares: np.ndarray | None = None
     """(utterances, num_labels) share of the votes for each class, where labels are votes of several annotators."""
+    name = ""
+    """The name that messages call it by."""
 
     def __len__(self) -> int:
         """Number of utterances."""
@@ -383,6 +386,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         if return_labels:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
         encoded = self._encode(named, problem_type)
+        _name(encoded, named)
         with self.one_notice() as counts:
             counts.add(encoded, getattr(self, "modality_weights", None))
         return encoded
@@ -430,6 +434,17 @@ class EmotionRecognitionProcessor(ProcessorMixin):
     def pack(self, encoded: Sequence[Any], return_tensors: str | None = None) -> BatchFeature:
         """Join examples into one batch; the keys and shapes are those of `__call__`."""
         raise NotImplementedError
+
+
+def _name(encoded: Iterable[EncodedExample], named: Iterable[NamedUtterances]) -> None:
+    """Give each example the name of its dialogue, or of its utterance where it is a part of one."""
+    examples = iter(encoded)
+    for name, utterances in named:
+        position = 0
+        while position < len(utterances):
+            example = next(examples)
+            example.name = name if len(example) == len(utterances) else utterance_name(name, position)
+            position += max(1, len(example))
 
 
 def made_up_sound(rng: np.random.Generator, sampling_rate: int = 16000) -> dict[str, Any]:

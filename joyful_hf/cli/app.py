@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
+from ..io.signals import describe_stop, raised_stops
 from ..processing.dialogue_error import DialogueError
 from .compare import compare
 from .convert import convert
@@ -24,8 +26,22 @@ from .threads import settle_threads
 from .train import train
 from .training_options import TrainCommand, training_option_names
 
+
+class _Commands(TyperGroup):
+    """The commands, each of which a signal to stop ends with one line; typer would end them without."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            number, words = describe_stop(stop)
+            print(f"joyful: {words}", file=sys.stderr)
+            raise typer.Exit(128 + number) from None
+
+
 app = typer.Typer(
     name="joyful",
+    cls=_Commands,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich cuts the names of long options, and takes as long to import as all the rest
@@ -81,14 +97,18 @@ def joyful(
 
 
 def main() -> None:
-    """Run the command line. Bad input ends with one line on standard error and exit status 2."""
+    """Run the command line. Bad input ends with one line on standard error and exit status 2.
+
+    A signal to stop ends with one line too, and 128 and its number.
+    """
     settle_threads()
     arguments = [with_dashes(argument) for argument in sys.argv[1:]]
     if not arguments:
         app(["--help"], prog_name="joyful", standalone_mode=False)
         sys.exit(2)
     try:
-        status = app(arguments, prog_name="joyful", standalone_mode=False)
+        with raised_stops():
+            status = app(arguments, prog_name="joyful", standalone_mode=False)
     except (DialogueError, ValueError, OSError, ImportError) as error:
         _fail(_in_flags(str(error), arguments) or type(error).__name__)
     except Exception as error:

@@ -1,6 +1,7 @@
 """Options that several commands share, and their handling of files, progress bars and interruptions."""
 
 import json
+import os
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ..io.messages import counted
+from ..io.signals import describe_stop
 from ..processing.dialogue_error import DialogueError
 
 DATA_HELP = "JSONL, Parquet or CSV file, folder of recordings, or id of a data set on the Hub."
@@ -75,11 +77,16 @@ def hide_bars_in_files() -> None:
         disable_progress_bars()
 
 
-def announce(device: Any) -> None:
-    """Print the device that a command runs on: its first line, once its input has been found."""
+def announce(device: Any, num_processes: int | None = None) -> None:
+    """Print the device that a command runs on: its first line, once its input has been found.
+
+    Args:
+        num_processes: processes that share the work, where there could be several.
+    """
     from ..processing.devices import describe_device
 
-    print(f"running on {describe_device(device)}", flush=True)
+    shared = "" if num_processes is None else f", {counted(num_processes, 'process')}"
+    print(f"running on {describe_device(device)}{shared}", flush=True)
 
 
 def with_dashes(argument: str) -> str:
@@ -174,13 +181,21 @@ def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:
 
 
 @contextmanager
-def resumable() -> Generator[None, None, None]:
-    """Say how to go on when a run is stopped with Ctrl-C."""
+def resumable(without: str | None = None) -> Generator[None, None, None]:
+    """Say how to go on when a run is stopped with Ctrl-C or SIGTERM; the exit status is 128 and the signal's number.
+
+    Args:
+        without: an option of the command that would begin again.
+    """
     try:
         yield
-    except KeyboardInterrupt:
-        print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        number, what = describe_stop(stop)
+        if int(os.environ.get("RANK", "0")) == 0:  # of several processes, one speaks for all
+            command = "the same command" if without is None else f"the same command without {without}"
+            where = getattr(stop, "checkpoint", None) or "the last checkpoint"
+            print(f"joyful: {what}; {command} goes on from {where}", file=sys.stderr)
+        raise typer.Exit(128 + number) from None
 
 
 def print_metrics(metrics: dict[str, float]) -> None:

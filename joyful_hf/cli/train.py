@@ -109,8 +109,8 @@ def train(
         columns=parse_columns(columns),
     )
     if args.process_index == 0:
-        announce(args.device)
-    with resumable():
+        announce(args.device, args.world_size)
+    with resumable("--overwrite-output-dir" if overwrite_output_dir else None):
         with args.main_process_first(desc="extraction"):  # the others find its vectors in the cache
             is_main = args.process_index == 0
             data = extract_run_data(

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from ..processing.reading import read_dialogues
 from ..training.arguments import JoyfulTrainingArguments
 from ..training.building import make_model_and_processor, setting_names
 from ..training.callbacks import print_nothing
+from ..training.divergence import DivergedError
 from ..training.run_data import RunData
 from ..training.trainer import JoyfulTrainer
 from ..version import __version__
@@ -121,9 +123,11 @@ def run_cell(corpus: Corpus, cell: Cell, prepare: Prepare | None = None) -> Outc
 
 
 def validate(corpus: Corpus, cell: Cell) -> float:
-    """Train, and return the main metric on validation; the test dialogues are not read."""
-    trainer = train(corpus, cell, corpus.split(cell.seed, cell.fold))
-    metrics = trainer.evaluate()
+    """Train, and return the main metric on validation, NaN if the run diverges; the test dialogues are not read."""
+    try:
+        metrics = train(corpus, cell, corpus.split(cell.seed, cell.fold)).evaluate()
+    except DivergedError:
+        return math.nan
     return metrics[f"eval_{task_of(corpus.problem_type).main_metric}"]
 
 

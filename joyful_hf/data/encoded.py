@@ -1,8 +1,12 @@
 """Dialogues as arrays, encoded once, and the collator that packs them into batches."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -48,6 +52,14 @@ class EncodedDialogues(Dataset):
     def __getitem__(self, index: int) -> EncodedExample:
         return self.encoded[index]
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that a model sees of these dialogues, in their order."""
+        digest = hashlib.sha256()
+        for index in range(len(self)):
+            _add_to(digest, vars(self[index]) | {"name": None})  # they may be named by their positions
+        return digest.hexdigest()
+
     @property
     def has_labels(self) -> bool:
         """Whether the label of at least one utterance is known."""
@@ -61,6 +73,21 @@ class EncodedDialogues(Dataset):
     def summarize(self, config: Any) -> DataSummary:
         """Summarise these dialogues for the card of a model with this configuration."""
         return summarize_data(self.encoded, self.num_dialogues, self.max_speakers, config, self.source, self.held_out)
+
+
+def _add_to(digest: Any, value: Any) -> None:
+    """Add the arrays, words and numbers of an example to a hash."""
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, Mapping):
+        for key in sorted(value):
+            digest.update(str(key).encode())
+            _add_to(digest, value[key])
+    elif is_dataclass(value):
+        _add_to(digest, vars(value))
+    else:
+        digest.update(repr(value).encode())
 
 
 def _refuse_nothing_heard(

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import io
 import json
 import logging
 import warnings
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ..evaluation.task import task_of
+from ..io.disk import clear_write_errors
 from ..processing import DialogueError
 from ..processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
 from ..processing.optional_imports import EXTRAS, install_line
@@ -65,7 +67,7 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
         The path of the file.
 
     Raises:
-        DialogueError: the file has another ending.
+        DialogueError: the file has another ending, or cannot be written.
         ImportError: a package that ONNX needs is not installed.
         RuntimeError: the exported model does not give the logits of the model.
     """
@@ -88,10 +90,14 @@ def export_model(model: Any, processor: Any, output: str | Path) -> Path:
         with torch.no_grad():
             program = torch.export.export(path, (), batch, dynamic_shapes=dynamic_shapes, strict=False)
             if output.suffix == ".pt2":
-                torch.export.save(program, part, extra_files={f"{KEY}.json": settings})
+                saved = io.BytesIO()  # torch's own writing to a file ends the process when the disk is full
+                torch.export.save(program, saved, extra_files={f"{KEY}.json": settings})
+                with clear_write_errors(output):
+                    part.write_bytes(saved.getbuffer())
                 exported = torch.export.load(part).module()(**other)
             else:
-                _save_onnx(program, part, settings)
+                with clear_write_errors(output):
+                    _save_onnx(program, part, settings)
                 exported = run_onnx(part, other)
             difference = float((exported - path(**other)).abs().max())
         if not difference <= TOLERANCE:

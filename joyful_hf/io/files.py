@@ -7,18 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from ..processing.dialogue_error import DialogueError
+from .disk import clear_write_errors
 
 
 @contextmanager
 def written_whole(file: Path) -> Generator[Path, None, None]:
-    """Give a path to write to, which becomes the file if all goes well, and leaves nothing behind otherwise."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Give a path to write to, which becomes the file if all goes well, and leaves nothing behind otherwise.
+
+    Raises:
+        DialogueError: the disk is full, or cannot be written.
+    """
     part = file.with_name(file.name + ".part")
-    try:
-        yield part
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with clear_write_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def write_json(record: Mapping[str, Any], file: Path, indent: int = 2) -> None:

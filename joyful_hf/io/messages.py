@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-_IRREGULAR = {"medium": "media", "class": "classes"}
+_IRREGULAR = {"medium": "media", "class": "classes", "process": "processes"}
 
 
 def counted(number: int, noun: str) -> str:

@@ -20,6 +20,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from ..families import FAMILIES, Family, family_named
+from ..io.disk import clear_write_errors
 from ..io.messages import listed
 from ..io.torch_checkpoint import CheckpointError, read_released_checkpoint
 from ..processing import DialogueError
@@ -114,6 +115,11 @@ def files_of(source: Path) -> list[Path]:
 
 def write_checkpoint(model: Any, processor: Any, output: Path) -> None:
     """Save model and processor in a folder, which appears whole or not at all; files of other names in it stay."""
+    with clear_write_errors(output):
+        _write_whole(model, processor, output)
+
+
+def _write_whole(model: Any, processor: Any, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as folder:
         whole = Path(folder, "checkpoint")

@@ -403,6 +403,7 @@ def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     args = copy.copy(args)
     args.remove_unused_columns = False  # the processor reads columns that forward does not name
     args.label_names = ["labels"]
+    args.logging_nan_inf_filter = False  # a run stops there; the filter waits for the device in each step
     accelerator_config: Any = copy.copy(args.accelerator_config)
     accelerator_config.dispatch_batches = False  # streamed batches differ in shape
     args.accelerator_config = accelerator_config

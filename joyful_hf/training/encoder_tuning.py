@@ -301,6 +301,7 @@ class EncoderTuningTrainer(Trainer):
             for modality, rows in vectors.items():
                 self._inner_encoders[modality].standardize(rows[present[:, MODALITIES.index(modality)]].to(device))
         encoded = copy.copy(data)
+        encoded.fingerprint = data.fingerprint
         split = {name: rows.split(lengths) for name, rows in vectors.items()}
         encoded.encoded = [
             example.with_encoded({name: rows[index].numpy() for name, rows in split.items()})

@@ -1,12 +1,17 @@
-"""Whether a run that is resumed is the run that was interrupted: its training arguments must be the same."""
+"""A run that is resumed is the run that was interrupted: from a whole checkpoint, with the same arguments and data."""
 
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
+from ..data.encoded import EncodedDialogues
 from ..processing import DialogueError
+from ..runs.folder import best_checkpoint, check_resumable, checkpoint_of_stages
+from ..runs.manifest import data_fingerprints
 from ..runs.names import TRAINING_ARGUMENTS
 
 # Whatever an argument of these names is, the weights of every step and the choice among them stay the same. All
@@ -73,6 +78,90 @@ def check_same_arguments(checkpoint: Path, args: TrainingArguments) -> None:
             f"`output_dir`: {checkpoint.parent} holds an interrupted run of other settings, which differ in {listed}; "
             "give the same ones to go on with it, choose another folder, or give `overwrite_output_dir` to replace it"
         )
+
+
+class ResumingTrainer(Trainer):
+    """A `transformers.Trainer` that goes on from whole checkpoints of the same run alone."""
+
+    def find_checkpoint(self, resume_from: str | Path | bool | None) -> str | None:
+        """Return the checkpoint that `resume_from_checkpoint` names; None for a fresh run.
+
+        Raises:
+            DialogueError: there is none, or it is damaged.
+        """
+        if not resume_from:
+            return None
+        folder = Path(str(self.args.output_dir))
+        if resume_from is True:
+            checkpoint = checkpoint_of_stages(folder)
+            if checkpoint is None:
+                raise DialogueError(f"`resume_from_checkpoint`: {folder} holds no checkpoint")
+        else:
+            checkpoint = Path(str(resume_from))
+            if not checkpoint.is_dir():
+                raise DialogueError(f"`resume_from_checkpoint`: there is no folder {checkpoint}")
+            check_resumable(checkpoint)
+        return str(checkpoint)
+
+    def check_same_run(self, checkpoint: Path) -> None:
+        """Refuse a checkpoint of other arguments or data.
+
+        Raises:
+            DialogueError: they differ from those of this run.
+        """
+        check_same_arguments(checkpoint, self.args)
+        check_same_data(checkpoint, self.data_fingerprints())
+
+    def data_fingerprints(self) -> dict[str, str]:
+        """Split -> fingerprint of its dialogues, where they are not streamed."""
+        data = {"train": self.train_dataset, "validation": self.eval_dataset}
+        return {split: of.fingerprint for split, of in data.items() if isinstance(of, EncodedDialogues)}
+
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> tuple[int, int]:
+        """As in transformers, which forgets the best checkpoint when the folder of the run has been moved."""
+        of_transformers = logging.getLogger("transformers.trainer")
+        of_transformers.addFilter(_tells_no_loss)
+        try:
+            begun = super()._init_training_state(
+                max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+            )
+        finally:
+            of_transformers.removeFilter(_tells_no_loss)
+        best = None if resume_from_checkpoint is None else best_checkpoint(Path(resume_from_checkpoint))
+        if best is not None and best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+        return begun
+
+
+def check_same_data(checkpoint: Path, fingerprints: Mapping[str, str]) -> None:
+    """Refuse to resume a run on other training or validation dialogues.
+
+    Args:
+        fingerprints: of the data there are now, by split.
+
+    Raises:
+        DialogueError: they differ from those of the checkpoint.
+    """
+    stored = data_fingerprints(checkpoint)
+    words = {"train": "training", "validation": "validation"}
+    differing = [words[split] for split, made in fingerprints.items() if stored.get(split, made) != made]
+    if differing:
+        raise DialogueError(
+            f"`output_dir`: {checkpoint.parent} holds an interrupted run on other {' and '.join(differing)} "
+            "dialogues; give the same ones to go on with it, choose another folder, or give `overwrite_output_dir` to "
+            "replace it"
+        )
+
+
+def _tells_no_loss(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("The best checkpoint")
 
 
 def _shapes(name: str) -> bool:

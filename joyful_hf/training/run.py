@@ -15,7 +15,9 @@ from ..data.media_reading import read_media
 from ..evaluation.metrics import compute_metrics
 from ..evaluation.task import task_of
 from ..families import Family, family_named, family_of
+from ..io.disk import check_writable
 from ..io.messages import counted
+from ..io.signals import Stopped, collected_stops
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.reading import read_dialogues
 from ..runs.folder import remove_run
@@ -25,7 +27,7 @@ from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
 from .callbacks import print_epoch_lines
 from .fine_tuning import load_for_fine_tuning
-from .resuming import check_same_arguments
+from .resuming import check_same_arguments, check_same_data
 from .run_data import RunData
 from .trainer import JoyfulTrainer
 
@@ -82,6 +84,7 @@ def run_training(
     if resume_from:
         _check_same_run(Path(resume_from), family, model, processor)
         check_same_arguments(Path(resume_from), trainer.arguments_of(resume_from))
+        check_same_data(Path(resume_from), trainer.data_fingerprints())
 
     is_main = trainer.is_world_process_zero()
     if is_main:
@@ -102,11 +105,16 @@ def run_training(
         if resume_from:
             print(f"resuming from {resume_from}")
     print_epoch_lines(trainer)
+    if is_main:
+        check_writable(Path(str(args.output_dir)), trainer.needed_room())
     if overwrite and is_main:
         remove_run(Path(str(args.output_dir)))
     trainer.accelerator.wait_for_everyone()
 
-    outcome = trainer.train(resume_from_checkpoint=resume_from)
+    with collected_stops() as trainer.stop_request:
+        outcome = trainer.train(resume_from_checkpoint=resume_from)
+    if (number := trainer.stop_request.number) is not None:  # it came after the last step
+        raise Stopped(number)
     if not args.prediction_loss_only:
         trainer.calibrate()
     trainer.save_model(_internal_call=True)  # it is pushed below, with its scores

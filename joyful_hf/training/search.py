@@ -13,6 +13,7 @@ from ..io.messages import did_you_mean
 from ..processing.optional_imports import import_optional
 from ..runs.names import metric_key
 from .arguments import JoyfulTrainingArguments, with_needed_settings
+from .divergence import DivergedError
 
 # Training arguments that a trainer has acted on when it is made, or by which trials could not be compared.
 _SETTLED = {
@@ -131,7 +132,12 @@ class SearchingTrainer(Trainer):
         self.args = with_values(
             self._args_before_search, {name: value for name, value in values.items() if name in of_arguments}
         )
-        outcome = super().train(resume_from_checkpoint, trial, *args, **kwargs)
+        try:
+            outcome = super().train(resume_from_checkpoint, trial, *args, **kwargs)
+        except DivergedError as error:
+            if not is_optuna:
+                raise
+            raise import_optional("optuna", "search", "`hyperparameter_search`").TrialPruned(str(error)) from error
         if is_optuna:
             # transformers keeps the objective of the last validation, and evaluates the model where it has none.
             self.objective = None

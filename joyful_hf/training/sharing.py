@@ -23,6 +23,7 @@ from ..data.encoded import EncodedDialogues
 from ..evaluation.task import task_of
 from ..families import FAMILIES, family_of
 from ..hub.push import push_folder
+from ..io.disk import clear_write_errors
 from ..io.files import write_json
 from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
@@ -348,4 +349,5 @@ def _draw_confusion_matrix(confusions: ConfusionMatrix | None, folder: Path) -> 
     from ..pictures.style import save_figure
 
     counts = np.array(confusions.counts)
-    save_figure(plot_confusion_matrix(counts, confusions.labels), folder / CONFUSION_MATRIX)
+    with clear_write_errors(folder):
+        save_figure(plot_confusion_matrix(counts, confusions.labels), folder / CONFUSION_MATRIX)

@@ -21,19 +21,21 @@ from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
-from ..runs.folder import last_of_stages
 from .arguments import JoyfulTrainingArguments, set_batch_size, set_direction, set_main_metric, with_needed_settings
 from .callbacks import EarlyStopping, GradualUnfreezing, can_stop_early, make_trackers
+from .divergence import FiniteTrainer
 from .encoder_tuning import EncoderTuningTrainer
 from .loss_settings import give_own_config, set_up_loss
-from .resuming import check_same_arguments
+from .saving import SavingTrainer
 from .search import SearchingTrainer
 from .sharing import Evaluated, SharingTrainer, keep_with_adapter
 from .steps import ExactStepsTrainer
 from .weight_averaging import WeightAveraging
 
 
-class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, SharingTrainer):
+class JoyfulTrainer(
+    EncoderTuningTrainer, SearchingTrainer, FiniteTrainer, ExactStepsTrainer, SavingTrainer, SharingTrainer
+):
     """A `transformers.Trainer` that trains and evaluates every family, trackers and resuming included.
 
     It adds the collator of the processor; each part of the loss (`loss_fusion`, ...) and the model's own numbers in
@@ -208,28 +210,31 @@ class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, S
             return super().predict(encoded, ignore_keys, metric_key_prefix)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; in two stages where the arguments have `fine_tune_encoder`."""
+        """As in transformers; a run goes on from a checkpoint that is whole, with the arguments and data it had.
+
+        With `resume_from_checkpoint=True` it is the newest one that is whole. Where the arguments have
+        `fine_tune_encoder`, training has two stages.
+
+        Raises:
+            DialogueError: no such checkpoint, or other arguments or data.
+            DivergedError: a loss, or the output for a validation dialogue, is not a finite number; nothing was saved
+                since.
+        """
         self._check_training_data()
         self.encoder_tuning = None
-        found: Any = resume_from_checkpoint or None
-        if found is True:
-            found = last_of_stages(Path(str(self.args.output_dir)))
-            if found is None:
-                raise ValueError(f"No valid checkpoint found in output directory ({self.args.output_dir})")
-        if self._fine_tunes:
-            return self._train_in_stages(None if found is None else str(found), *args, **kwargs)
-        return self._train_once(None if found is None else str(found), *args, **kwargs)
+        found = self.find_checkpoint(resume_from_checkpoint)
+        return (self._train_in_stages if self._fine_tunes else self._train_once)(found, *args, **kwargs)
 
-    def _train_once(self, resume_from_checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
+    def _train_once(self, resume_from_checkpoint: str | None, *args: Any, **kwargs: Any) -> Any:
         found = resume_from_checkpoint
         if found:
-            check_same_arguments(Path(found), self.args)
+            self.check_same_run(Path(found))
         self._averaging.resumed_from = Path(found) if found else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         self._validations = {}
         with self._computed_once():
-            outcome = super().train(resume_from_checkpoint, *args, **kwargs)
+            outcome = super().train(found, *args, **kwargs)
         has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
         validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
         self.evaluated = {} if validated is None else {"eval": validated}

@@ -12,6 +12,8 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..io.disk import clear_write_errors
+
 STEP_WEIGHTS_FILE = "step_weights.safetensors"
 _AVERAGE = "average:"
 
@@ -80,7 +82,8 @@ class AveragedWeights:
             if name in weights and average.dtype != weights[name].dtype  # else it does not learn yet
         }
         if writes:
-            save_file(weights | rounded, checkpoint / STEP_WEIGHTS_FILE)
+            with clear_write_errors(checkpoint / STEP_WEIGHTS_FILE):
+                save_file(weights | rounded, checkpoint / STEP_WEIGHTS_FILE)
 
     @torch.no_grad()
     def load_step_weights(self, model: nn.Module, checkpoint: Path) -> None:

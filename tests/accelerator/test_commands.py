@@ -100,7 +100,7 @@ def test_a_command_says_where_it_runs_and_runs_there(
     WORK.clear()
     result = joyful(*arguments_of(command, data, tmp_path, encoders), *device)
     assert (result.status, result.err) == (0, "")
-    assert result.out.splitlines()[0] == announced
+    assert result.out.splitlines()[0] == announced + (", 1 process" if command == "train" else "")
     assert_ran_on(announced)
 
 

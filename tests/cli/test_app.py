@@ -123,3 +123,12 @@ def test_the_version_is_told(joyful):
 )
 def test_parameters_of_the_library_are_called_as_the_options_are(command, message, said):
     assert _in_flags(message, [command, "--num-proc", "2"]) == said
+
+
+def test_ctrl_c_ends_any_command_with_one_line(joyful, monkeypatch, tmp_path):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("joyful_hf.checkpoints.load_checkpoint", interrupt)
+    result = joyful("export", tmp_path, tmp_path / "model.onnx")
+    assert (result.status, result.err) == (130, "joyful: interrupted\n")

@@ -1,14 +1,17 @@
 """`joyful train`: by the use that the README shows, and by each mistake that can be made in its options."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from datasets import Dataset
 
-from joyful_hf import JoyfulForEmotionRecognition, JoyfulProcessor
+from joyful_hf import JoyfulForEmotionRecognition, JoyfulProcessor, JoyfulTrainer
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.families import FAMILIES
+from joyful_hf.io.signals import Stopped
 from tests.support.command_line import SCORES, bytes_of, read_jsonl, train_options
 from tests.support.helpers import LABELS, make_dialogue
 from tests.support.training import TRAIN, VALIDATION, InterruptAt, Interruption
@@ -68,7 +71,7 @@ def test_train_prints_what_a_person_wants_to_know(joyful, files):
     result = joyful(*train_options(files, "out", test_file=files["test"]))
     assert (result.status, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert lines[0] == "running on cpu"
+    assert lines[0] == "running on cpu, 1 process"
     assert lines[1].startswith("training:   8 dialogues")
     assert lines[2].startswith("validation: 1 dialogue held out of 9 (seed 42)")
     assert lines[-1] == "checkpoint and results: out"
@@ -202,6 +205,35 @@ def test_ctrl_c_says_how_to_go_on(joyful, files, monkeypatch):
     result = joyful(*train_options(files, "out"))
     assert result.status == 130
     assert result.err == "joyful: interrupted; the same command goes on from the last checkpoint\n"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_sigterm_says_where_the_same_command_goes_on(joyful, files, monkeypatch, overwrite):
+    def stop(*args, **kwargs):
+        raise Stopped(signal.SIGTERM, Path("out", "checkpoint-4"))
+
+    monkeypatch.setattr("joyful_hf.training.trainer.JoyfulTrainer.train", stop)
+    result = joyful(*train_options(files, "out"), *(["--overwrite-output-dir"] if overwrite else []))
+    assert result.status == 143
+    command = f"the same command{' without --overwrite-output-dir' if overwrite else ''}"
+    assert result.err == f"joyful: stopped by SIGTERM; {command} goes on from {Path('out', 'checkpoint-4')}\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_last_step_ends_the_command_too(joyful, files, monkeypatch, number):
+    train = JoyfulTrainer.train
+
+    def train_and_ask(self, *args, **kwargs):
+        outcome = train(self, *args, **kwargs)
+        os.kill(os.getpid(), number)
+        return outcome
+
+    monkeypatch.setattr(JoyfulTrainer, "train", train_and_ask)
+    result = joyful(*train_options(files, "out"))
+    assert result.status == 128 + number
+    assert result.err.startswith("joyful: ")
+    assert result.err.endswith("; the same command goes on from the last checkpoint\n")
+    assert not Path("out", "train_results.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from joyful_hf.data.dialogue_files import load_dialogues
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.families import FAMILIES
 from joyful_hf.runs.folder import last_checkpoint, prepare_output_dir
+from joyful_hf.runs.manifest import write_manifest
 from joyful_hf.training.building import make_model_and_processor, split_settings
 from joyful_hf.training.run import run_training
 from joyful_hf.training.run_data import RunData, hold_out, load_run_data
@@ -190,13 +191,15 @@ def test_a_validation_file_validates(files, data):
 # The folder
 
 
-def checkpoint(folder: Path, step: int, state: str | None = "{}") -> Path:
-    """A checkpoint as a run leaves it; the state is written last."""
+def checkpoint(folder: Path, step: int, state: str | None = '{"global_step": 1}') -> Path:
+    """A checkpoint as a run leaves it; the state is written last, but for the manifest."""
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
-    (path / "model.safetensors").touch()
+    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (path / name).touch()
     if state is not None:
         (path / "trainer_state.json").write_text(state)
+    write_manifest(path)
     return path
 
 
