@@ -1,6 +1,6 @@
 """The extractor that made a dialogue's features, and whether it is the one that the processor names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .dialogues import FEATURE_KEYS, MODALITIES, Dialogue, DialogueError, dialogue_name
 
@@ -26,7 +26,7 @@ def extractors_of(dialogues: Sequence[Dialogue]) -> dict[str, str]:
     return found
 
 
-def check_origin(dialogues: Sequence[Dialogue], extractors: Mapping[str, str], first_position: int = 0) -> None:
+def check_origin(dialogues: Iterable[Dialogue], extractors: Mapping[str, str], first_position: int = 0) -> None:
     """Refuse dialogues whose features were made by another extractor than a processor's own.
 
     Args:

@@ -82,10 +82,11 @@ def learn_usual_inputs(
             learnt[modality] = {"share": count / total}
             continue
         mean, std = ((statistics or {}).get(modality, {}).get(name) for name in ("mean", "std"))
-        given = [distances((vector - mean) / std) if mean else 0.0 for vector in _vectors(named, modality, size)]
+        vectors = _vectors(named, modality, size)
+        given = np.fromiter((distances((vector - mean) / std) if mean else 0.0 for vector in vectors), np.float64)
         learnt[modality] = {"share": len(given) / total}
-        if given and mean:
-            learnt[modality]["distance"] = float(np.quantile(np.array(given), USUAL))
+        if len(given) and mean:
+            learnt[modality]["distance"] = float(np.quantile(given, USUAL))
     return learnt
 
 
@@ -119,8 +120,14 @@ def learn_weights(
         values = label_values(label, label2id, place)
         return None if np.isnan(values).any() else values
 
+    known: dict[Any, Any] = {}
+    """One object per class, whatever the number of utterances."""
+
+    def kept(label: Any) -> Any:
+        return known.setdefault(label, label) if isinstance(label, str) else label
+
     labels = [
-        [label_of(utterance, utterance_name(name, index)) for index, utterance in enumerate(utterances)]
+        [kept(label_of(utterance, utterance_name(name, index))) for index, utterance in enumerate(utterances)]
         for name, utterances in named
     ]
     return measure_modality_weights((standardised(*dialogue) for dialogue in named), labels)

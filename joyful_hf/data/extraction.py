@@ -26,11 +26,14 @@ from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import keys_of
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source, get_medium
+from ..processing.media_failures import ExtractionFailure
+from .arrow_files import dataset_of, stored_tables
 from .columns import with_float_samples, with_undecoded_media
-from .extraction_jobs import Extracted, Extraction, extract_all, utterances_of, with_extracted
+from .extraction_jobs import Extraction, extract_all, utterances_of
 from .extraction_report import ExtractionReport, refuse_failures, refuse_nothing_read
 from .media_reading import read_media
 
+_ROWS_AT_ONCE = 256
 _MEDIA = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
 
 logger = logging.getLogger(__name__)
@@ -98,9 +101,10 @@ def extract_features(
     cache = FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir))
     keeps_media = bool(processor.reads_media) and "audio" not in processor.extractors
     extraction = Extraction(extractors, cache, device, processor.extracts_frames, keeps_media)
-    made = extract_all(dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features")
-    extracted = with_extracted(dataset, extraction, made)
-    report = _report(extracted, made, extraction.frames)
+    extracted, failures = extract_all(
+        dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features"
+    )
+    report = _report(extracted, failures, extraction.frames)
     if strict:
         refuse_failures(report.failures)
     if verbose:
@@ -136,7 +140,7 @@ def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
         return with_float_samples(with_undecoded_media(_without_indices(dialogues).with_format(None)))
     try:
         return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
 
 
@@ -144,7 +148,9 @@ def _without_indices(dataset: Dataset) -> Dataset:
     """Return a selection of rows as a data set whose table has no others."""
     if dataset._indices is None:
         return dataset
-    return Dataset(dataset.with_format("arrow")[:].combine_chunks(), info=dataset.info)
+    rows = dataset.with_format("arrow")
+    tables = (rows[first : first + _ROWS_AT_ONCE] for first in range(0, len(rows), _ROWS_AT_ONCE))
+    return dataset_of(pa.concat_tables(stored_tables(tables)), dataset.info)
 
 
 def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
@@ -173,7 +179,7 @@ def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
 def _check_origin(dataset: Dataset, processor: EmotionRecognitionProcessor) -> None:
     columns = [name for name in ("dialogue_id", "extractors") if name in dataset.features]
     if "extractors" in columns:
-        check_origin(list(dataset.select_columns(columns)), processor.extractors)
+        check_origin(dataset.select_columns(columns), processor.extractors)
 
 
 def _modalities_to_extract(dataset: Dataset, processor: EmotionRecognitionProcessor) -> list[str]:
@@ -240,7 +246,7 @@ def _count(utterances: list[pa.StructArray], key: str) -> int:
     return sum(len(column) - column.null_count for column in columns)
 
 
-def _report(dataset: Dataset, extracted: Extracted, frames: bool) -> ExtractionReport:
+def _report(dataset: Dataset, failures: list[ExtractionFailure], frames: bool) -> ExtractionReport:
     utterances = utterances_of(dataset)
     counts = {modality: _count_features(utterances, modality, frames) for modality in MODALITIES}
-    return ExtractionReport(sum(map(len, utterances)), counts, extracted.failures)
+    return ExtractionReport(sum(map(len, utterances)), counts, failures)
