@@ -12,7 +12,10 @@ import typer
 from ..io.messages import counted
 from ..processing.dialogue_error import DialogueError
 
-DATA_HELP = "JSONL, Parquet or CSV file, folder of recordings, or id of a data set on the Hub."
+DATA_HELP = (
+    "JSONL, Parquet or CSV file, pattern of several ('data-*.parquet'), folder of recordings, or id of a data set on the "
+    "Hub."
+)
 CHECKPOINT_HELP = "Folder of a trained model, or its id on the Hub."
 _EXTRACTOR_HELP = "Compute {} features: {}, or the folder or Hub id of {} encoder."
 TextExtractor = Annotated[str | None, typer.Option(help=_EXTRACTOR_HELP.format("text", "hashing", "a text"))]
@@ -33,6 +36,14 @@ Device = Annotated[
 Columns = Annotated[
     str | None,
     typer.Option(help="Columns of data in a table with an utterance per row: speaker=who,label=feeling."),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Work on the I-th of N parts of the dialogues, as one of N machines; -0000I-of-0000N becomes part of the "
+        "name of each output file.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
@@ -130,12 +141,16 @@ def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:
 
 
 @contextmanager
-def resumable() -> Generator[None, None, None]:
-    """Say how to go on when a run is stopped with Ctrl-C."""
+def resumable(last: str = "checkpoint") -> Generator[None, None, None]:
+    """Say how to go on when a run is stopped with Ctrl-C.
+
+    Args:
+        last: what it goes on from.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        print("joyful: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(f"joyful: interrupted; the same command goes on from the last {last}", file=sys.stderr)
         raise typer.Exit(130) from None
 
 

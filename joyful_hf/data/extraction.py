@@ -54,6 +54,7 @@ def extract_features(
     name: str = "",
     device: str | torch.device | None = None,
     asked_for: bool = True,
+    report: ExtractionReport | None = None,
 ) -> Dataset:
     """Return the dialogues with features in place of `audio` and `video`, and beside `text`.
 
@@ -78,6 +79,7 @@ def extract_features(
         asked_for: whether the user chose the extractors for these dialogues: one that finds nothing in any medium is
             an error then, and one for which there is no medium a warning (an error if `strict`). False for the
             extractors of a trained model, for which silent videos are no error.
+        report: the outcome is added to it.
 
     Raises:
         DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, an extractor
@@ -104,12 +106,14 @@ def extract_features(
     extracted, failures = extract_all(
         dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features"
     )
-    report = _report(extracted, failures, extraction.frames)
+    outcome = _report(extracted, failures, extraction.frames)
     if strict:
-        refuse_failures(report.failures)
+        refuse_failures(outcome.failures)
     if verbose:
-        print(f"{name} {report}".lstrip(), flush=True)
-    refuse_nothing_read(report, extractors, asked_for)
+        print(f"{name} {outcome}".lstrip(), flush=True)
+    if report is not None:
+        report.add(outcome)
+    refuse_nothing_read(outcome, extractors, asked_for)
     return extracted
 
 
@@ -119,17 +123,20 @@ def extract_for(
     num_proc: int | None = None,
     strict: bool = False,
     device: str | torch.device | None = None,
+    report: ExtractionReport | None = None,
 ) -> Any:
     """Read the raw media of dialogues as their processor needs it: by its extractors, and by `read_media`.
 
     Args:
         num_proc, strict, device: as in `extract_features`.
+        report: the outcome is added to it, where these are some dialogues of many; by default it is printed.
 
     Raises:
         DialogueError: as `extract_features` and `read_media`.
     """
     if processor.extractors or isinstance(processor, JoyfulProcessor):
-        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=device, asked_for=False)
+        of_caller = {"verbose": report is None, "report": report, "asked_for": False}
+        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=device, **of_caller)
     if isinstance(processor, JoyfulProcessor):
         return dialogues
     return read_media(dialogues, processor, num_proc, strict)
