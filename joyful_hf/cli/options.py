@@ -13,8 +13,8 @@ from ..io.messages import counted
 from ..processing.dialogue_error import DialogueError
 
 DATA_HELP = (
-    "JSONL, Parquet or CSV file, pattern of several ('data-*.parquet'), folder of recordings, or id of a data set on the "
-    "Hub."
+    "JSONL, Parquet or CSV file, pattern of several ('data-*.parquet'), folder of recordings, or id of a data set on "
+    "the Hub."
 )
 CHECKPOINT_HELP = "Folder of a trained model, or its id on the Hub."
 _EXTRACTOR_HELP = "Compute {} features: {}, or the folder or Hub id of {} encoder."

@@ -113,7 +113,7 @@ def extract_features(
         print(f"{name} {outcome}".lstrip(), flush=True)
     if report is not None:
         report.add(outcome)
-    refuse_nothing_read(outcome, extractors, asked_for)
+    refuse_nothing_read(report or outcome, extractors, asked_for)
     return extracted
 
 

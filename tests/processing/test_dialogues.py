@@ -1,6 +1,8 @@
 """Bad input: each mistake is a DialogueError that names the dialogue, the utterance and what is wrong."""
 
 import re
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -242,3 +244,27 @@ def test_raw_media_without_any_features_are_refused(key, features):
 def test_training_dialogues_without_any_features_are_refused():
     message = refusal(JoyfulProcessor.from_dialogues, dialogue({"speaker": "A", "text": "hi", "label": "joy"}))
     assert message.startswith("no utterance has text_features, audio_features or visual_features")
+
+
+@pytest.mark.parametrize("kind", [bytes, Decimal, date, list], ids=lambda kind: kind.__name__)
+def test_an_id_that_no_file_could_hold_is_refused(kind):
+    given = {bytes: b"a", Decimal: Decimal("1.5"), date: date(2020, 1, 1), list: ["a"]}[kind]
+    dialogue = {"dialogue_id": given, "utterances": [{"speaker": "A", "text_features": [1.0]}]}
+    with pytest.raises(DialogueError, match=f"'dialogue_id' must be a string or a number, got {kind.__name__}"):
+        JoyfulProcessor(text_dim=1)([dialogue])
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(10**50, r"'text_features'\[1\] is inf"), (10**400, "'text_features' holds a number that is too large")],
+    ids=["float64", "beyond"],
+)
+def test_a_number_that_is_too_large_for_a_feature_is_refused_by_name(value, says):
+    features = {"speaker": "A", "text_features": [1, value]}
+    with pytest.raises(DialogueError, match=rf"dialogue 'd7', utterances\[0\]: {says}"):
+        JoyfulProcessor(text_dim=2)([dialogue(features)])
+
+
+def test_a_whole_number_beyond_64_bits_is_a_feature():
+    batch = JoyfulProcessor(text_dim=2)([dialogue({"speaker": "A", "text_features": [1, 10**30]})])
+    assert batch["text_features"][0, 1] == np.float32(1e30)
