@@ -10,6 +10,7 @@ after the other. Every command reads what they write: `joyful train --train-file
 import argparse
 import glob
 import os
+from typing import Any
 
 import pyarrow as pa
 import ray
@@ -21,7 +22,7 @@ from joyful_hf import JoyfulProcessor, extract_features
 class Extractor:
     """A processor with its extractors, on one worker."""
 
-    def __init__(self, extractors: dict[str, str], device: str) -> None:
+    def __init__(self, extractors: dict[str, Any], device: str) -> None:
         self.processor = JoyfulProcessor(**extractors)
         self.device = device
 
@@ -43,7 +44,9 @@ def main() -> None:
     parser.add_argument("--gpus", type=float, default=0, help="GPUs of each worker.")
     parser.add_argument("--batch-size", type=int, default=64, help="Dialogues that a worker gets at once.")
     arguments = parser.parse_args()
-    named = {name: getattr(arguments, name) for name in ("text_extractor", "audio_extractor", "video_extractor")}
+    named: dict[str, Any] = {
+        name: getattr(arguments, name) for name in ("text_extractor", "audio_extractor", "video_extractor")
+    }
     extractors = {name: extractor for name, extractor in named.items() if extractor is not None}
 
     ray.data.DataContext.get_current().execution_options.preserve_order = True

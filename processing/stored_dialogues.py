@@ -12,6 +12,7 @@ _VECTORS = frozenset(("text_features", "audio_features", "visual_features"))
 _FRAMES = frozenset(("text_frames", "audio_frames", "video_frames"))
 _AT_ONCE = 64
 """Dialogues that are made at once when all of them are gone through."""
+_HEADS_AT_ONCE = 1024
 MOST_IN_MEMORY = 64 * 2**20
 """Bytes of a data set that may be kept in memory a second time."""
 
@@ -41,6 +42,13 @@ class StoredDialogues(Sequence[Mapping[str, Any]]):
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for first in range(0, len(self), _AT_ONCE):
             yield from self[first : first + _AT_ONCE]
+
+    def heads(self) -> Iterator[Mapping[str, Any]]:
+        """Go through the dialogues without their utterances."""
+        names = [name for name in self._dataset.column_names if name != "utterances"]
+        heads = self._dataset.select_columns(names)
+        for first in range(0, len(self), _HEADS_AT_ONCE):
+            yield from heads[first : first + _HEADS_AT_ONCE].to_pylist()
 
     @property
     def is_large(self) -> bool:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import datasets
+import datasets.config
 import pyarrow as pa
 from datasets import Dataset, DatasetInfo
 from datasets.fingerprint import generate_random_fingerprint

@@ -1,7 +1,7 @@
 """`extract_features`: turn the raw media of a whole data set into features, with a cache and a report."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..processing.feature_extraction import keys_of
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source, get_medium
 from ..processing.media_failures import ExtractionFailure
+from ..processing.reading import read_dialogues
 from .arrow_files import dataset_of, stored_tables
 from .columns import with_float_samples, with_undecoded_media
 from .extraction_jobs import Extraction, extract_all, utterances_of
@@ -135,8 +136,14 @@ def extract_for(
         DialogueError: as `extract_features` and `read_media`.
     """
     if processor.extractors or isinstance(processor, JoyfulProcessor):
-        of_caller = {"verbose": report is None, "report": report, "asked_for": False}
-        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=device, **of_caller)
+        dialogues = extract_features(
+            *(dialogues, processor, num_proc),
+            strict=strict,
+            verbose=report is None,
+            device=device,
+            asked_for=False,
+            report=report,
+        )
     if isinstance(processor, JoyfulProcessor):
         return dialogues
     return read_media(dialogues, processor, num_proc, strict)
@@ -145,8 +152,12 @@ def extract_for(
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
         return with_float_samples(with_undecoded_media(_without_indices(dialogues).with_format(None)))
+    given = as_dialogue_list(dialogues)
     try:
-        return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
+        try:
+            return with_float_samples(Dataset.from_list(_as_table_rows(given)))
+        except OverflowError:  # whole numbers beyond 64 bits, which vectors may hold
+            return with_float_samples(Dataset.from_list(_as_table_rows(read_dialogues(given))))
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
 
@@ -160,7 +171,7 @@ def _without_indices(dataset: Dataset) -> Dataset:
     return dataset_of(pa.concat_tables(stored_tables(tables)), dataset.info)
 
 
-def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
+def _as_table_rows(dialogues: Sequence[Any]) -> list[dict[str, Any]]:
     """Bring the media of dialogues into one form: a column holds either paths, or bytes, or tables of either."""
     names = [dialogue_name(dialogue, position) for position, dialogue in enumerate(dialogues)]
     rows = [

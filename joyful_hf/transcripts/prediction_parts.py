@@ -5,7 +5,7 @@ run was interrupted or not, and on how many machines it was divided.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,7 +126,7 @@ class PredictionParts:
         return StoredPredictions(files, len(self.share.rows), self.share.rows.start)
 
     @contextmanager
-    def kept_for_later(self) -> Iterator[None]:
+    def kept_for_later(self) -> Generator[None, None, None]:
         """Remove the folder if the block fails before any part is finished that another run could go on from."""
         try:
             yield

@@ -137,7 +137,7 @@ def test_an_id_of_any_type_is_named(dialogue_id):
         ({"text_features": "abc"}, "'text_features' must be a list of numbers, got 'abc'"),
         ({"text_features": [0.5, None, 1]}, "'text_features' must be a list of numbers, got [0.5, None, 1]"),
         ({"text_features": [0.5, [1], 2]}, "'text_features' must be a list of numbers, got [0.5, [1], 2]"),
-        ({"text_features": [10**400, 1, 2]}, "'text_features' must be a list of numbers"),
+        ({"text_features": [10**400, 1, 2]}, "'text_features' holds a number that is too large for a float"),
         ({"text_features": torch.ones(3, requires_grad=True)}, "'text_features' must be a list of numbers"),
         ({"text_features": {"a": 1}}, "'text_features' must be a list of numbers, got {'a': 1}"),
         ({"text_features": 3.5}, "'text_features' must be one vector per utterance, got an array of shape ()"),
@@ -252,17 +252,6 @@ def test_an_id_that_no_file_could_hold_is_refused(kind):
     dialogue = {"dialogue_id": given, "utterances": [{"speaker": "A", "text_features": [1.0]}]}
     with pytest.raises(DialogueError, match=f"'dialogue_id' must be a string or a number, got {kind.__name__}"):
         JoyfulProcessor(text_dim=1)([dialogue])
-
-
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [(10**50, r"'text_features'\[1\] is inf"), (10**400, "'text_features' holds a number that is too large")],
-    ids=["float64", "beyond"],
-)
-def test_a_number_that_is_too_large_for_a_feature_is_refused_by_name(value, says):
-    features = {"speaker": "A", "text_features": [1, value]}
-    with pytest.raises(DialogueError, match=rf"dialogue 'd7', utterances\[0\]: {says}"):
-        JoyfulProcessor(text_dim=2)([dialogue(features)])
 
 
 def test_a_whole_number_beyond_64_bits_is_a_feature():
