@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 import pyarrow as pa
-import ray
+import ray  # ty: ignore[import-not-found]
 from datasets import Dataset
 
 from joyful_hf import JoyfulProcessor, extract_features

@@ -12,7 +12,7 @@ import glob
 import os
 
 import pyarrow as pa
-import ray
+import ray  # ty: ignore[import-not-found]
 from datasets import Dataset
 
 from joyful_hf.checkpoints import load_checkpoint

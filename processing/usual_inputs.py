@@ -94,7 +94,7 @@ class InputCounts:
 
 
 class _Distances:
-    """How far vectors lie from the mean, in memory that does not grow with their number."""
+    """The distances of vectors from the mean, in memory that does not grow with their number."""
 
     most_kept = 2**16
 

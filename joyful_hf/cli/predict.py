@@ -141,8 +141,9 @@ def predict(
         "settings": repr((options, segment, transcribe, strict, chosen.type)),
     }
     parts = PredictionParts(output_file[0], share, facts)
+    finished = parts.prepare(overwrite)
     with resumable("part"), parts.kept_for_later():
-        _predict_parts(parts, dialogues, model, processor, num_proc, strict, chosen, parts.prepare(overwrite))
+        _predict_parts(parts, dialogues, model, processor, num_proc, strict, chosen, finished)
         for file in output_file:
             write_predictions(parts.predictions, file, overwrite=overwrite)
     files = ", ".join(map(str, output_file))
@@ -204,7 +205,7 @@ def _facts_of_checkpoint(checkpoint: str, model: Any) -> list[Any]:
 
 def _facts_of_data(data_file: str, dialogues: Any) -> list[Any]:
     """Return what changes when data do: files and, as the Hub has none here, the first and the last dialogue."""
-    from ..data.shards import files_of_pattern, is_pattern
+    from ..io.shards import files_of_pattern, is_pattern
     from ..transcripts.prediction_parts import stamp_of
 
     files = files_of_pattern(data_file) if is_pattern(data_file) else [Path(data_file)]

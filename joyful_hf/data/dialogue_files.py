@@ -14,6 +14,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..io.hub_errors import hub_reason
 from ..io.messages import counted
+from ..io.shards import files_of_pattern, is_pattern, shards_of_split
 from ..io.text_files import suffix_of
 from ..processing import DialogueError
 from ..processing.dialogues import dialogue_name
@@ -23,7 +24,6 @@ from .columns import with_class_names, with_float_samples, with_found_media, wit
 from .jsonl import read_jsonl, to_dataset
 from .list_columns import with_list_of_utterances
 from .recordings import find_recordings, load_recordings
-from .shards import files_of_pattern, is_pattern, shards_of_split
 from .tables import find_columns, group_rows, read_table, refuse_columns, rows_of
 
 logger = logging.getLogger(__name__)

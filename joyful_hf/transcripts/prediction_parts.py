@@ -5,6 +5,7 @@ run was interrupted or not, and on how many machines it was divided.
 """
 
 import json
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..data.shards import shard_name
 from ..io.files import read_json, write_json, written_whole
+from ..io.shards import shard_name
 from ..processing import DialogueError
 from ..processing.dialogues import Dialogue
 from .stored_predictions import StoredPredictions
@@ -23,6 +24,7 @@ _LEAST_DIALOGUES, _MOST_DIALOGUES = 16, 1024
 """Dialogues of a part: enough to fill a batch, few enough for any memory."""
 _USUAL_PARTS = 64
 _FACTS = "run.json"
+_PART = re.compile(r"\d{9,}\.jsonl(\.part)?")
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Share:
     """The dialogues that one of several machines works on: a whole number of parts, in the order of the data."""
 
     num_dialogues: int
-    """Of all machines together."""
+    """The number for all machines together."""
     number: int = 1
-    """Of the machine, from 1."""
+    """The machine's own number, from 1."""
     count: int = 1
-    """Of machines."""
+    """The number of machines."""
 
     @classmethod
     def parse(cls, text: str, num_dialogues: int) -> "Share":
@@ -136,9 +138,9 @@ class PredictionParts:
             raise
 
     def remove(self) -> None:
-        """Remove the folder, of which nothing else is deleted."""
+        """Remove the parts, and the folder if there is nothing else in it."""
         for path in self.folder.glob("*"):
-            if path.name == _FACTS or path.suffix in (".jsonl", ".part"):
+            if path.name.removesuffix(".part") == _FACTS or _PART.fullmatch(path.name):
                 path.unlink()
         if self.folder.exists() and not any(self.folder.iterdir()):
             self.folder.rmdir()

@@ -22,7 +22,7 @@ def test_figures_are_measured_once_and_their_growth_is_per_utterance(tmp_path, m
     assert benchmark.main(command) == 0
     assert calls == [(name, utterances) for utterances in (50, 100) for name in benchmark.COMMANDS]
     table = capsys.readouterr().out
-    growth = 3 * 2**20 // 50
+    growth = round(3 * 2**20 / 50)
     assert f"| train | 100 | 0 MiB | 104 MiB | {growth} B | 200 MiB | 2 s |" in table
 
     monkeypatch.setattr(benchmark, "run", None)

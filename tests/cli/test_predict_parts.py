@@ -80,12 +80,13 @@ def test_parts_of_other_data_are_not_used(joyful, fails, checkpoint, data, tmp_p
     with monkeypatch.context() as patch:
         interrupt_after(patch, 2)
         joyful(*command)
-    write_dialogues(make_dialogues((2, 2, 2)), data)
+    write_dialogues(make_dialogues((2,)), data)
     line = fails(*command)
     assert "found.jsonl.parts: holds the finished parts of an interrupted run, of which data, rows differ" in line
     assert "--overwrite" in line
+    assert len(list((tmp_path / "found.jsonl.parts").glob("0*.jsonl"))) == 2, "what is there is not lost"
     assert joyful(*command, "--overwrite").status == 0
-    assert len(load_dialogues(tmp_path / "found.jsonl")) == 3
+    assert len(load_dialogues(tmp_path / "found.jsonl")) == 1
 
 
 @pytest.mark.parametrize("count", [2, 3, 9])

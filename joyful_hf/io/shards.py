@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..io.messages import counted, listed
-from ..processing import DialogueError
+from ..processing.dialogue_error import DialogueError
+from .messages import counted, listed
 
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.[^-]*)")
 _FOLDERS = ("", "data")
