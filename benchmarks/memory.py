@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     if not arguments.table_only:
         for utterances in arguments.utterances:
-            missing = [name for name in arguments.commands if f"{name}/{utterances}" not in figures]
+            wanted = [name for name in COMMANDS if name in arguments.commands]  # a model is trained before it predicts
+            missing = [name for name in wanted if f"{name}/{utterances}" not in figures]
             if not missing:
                 continue
             with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
