@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from joyful_hf import JoyfulProcessor, extract_features, load_dialogues
@@ -12,8 +13,6 @@ from joyful_hf.data.jsonl import write_dialogues
 from tests.support.helpers import FAMILY_CASES, make_dialogues
 
 pytest.importorskip("ray", reason='needs Ray: pip install "ray[data]"')
-pytestmark = pytest.mark.slow
-
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROOT = EXAMPLES.parent
 
@@ -35,6 +34,7 @@ def write_parts(dialogues, folder):
     return folder / "data-*.parquet"
 
 
+@pytest.mark.slow
 def test_ray_predicts_what_one_process_does(tmp_path):
     dialogues = make_dialogues((3, 1, 4, 2, 5))
     model, processor = FAMILY_CASES[0].make(dialogues)
@@ -50,6 +50,7 @@ def test_ray_predicts_what_one_process_does(tmp_path):
             assert one["scores"] == pytest.approx(other["scores"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_ray_extracts_what_one_process_does(tmp_path):
     dialogues = [
         {"dialogue_id": f"d{number}", "utterances": [{"speaker": "A", "text": f"word {number}"}] * 2}
@@ -59,3 +60,22 @@ def test_ray_extracts_what_one_process_does(tmp_path):
     run("extract_with_ray.py", data, tmp_path / "features", "--text-extractor", "hashing")
     expected = extract_features(load_dialogues(data), JoyfulProcessor(text_extractor="hashing"), verbose=False)
     assert list(load_dialogues(tmp_path / "features" / "*.parquet")) == list(expected)
+
+
+def test_an_actor_turns_a_table_of_dialogues_into_another(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from extract_with_ray import Extractor
+    from predict_with_ray import Predictor
+
+    dialogues = make_dialogues((3, 1, 4, 2))
+    write_parts(dialogues, tmp_path)
+    for part in FAMILY_CASES[0].make(dialogues):
+        part.save_pretrained(tmp_path / "model")
+    table = pq.read_table(tmp_path / "data-0.parquet")
+    found = Predictor(str(tmp_path / "model"), "cpu")(table).to_pylist()
+    assert [[one["speaker"] for one in dialogue["utterances"]] for dialogue in found] == [
+        [one["speaker"] for one in dialogue["utterances"]] for dialogue in dialogues[:3]
+    ]
+    assert all(one["label"] in one["scores"] for dialogue in found for one in dialogue["utterances"])
+    features = Extractor({"text_extractor": "hashing"}, "cpu")(table.select(["dialogue_id", "utterances"]))
+    assert {"dialogue_id", "utterances"} <= set(features.column_names)
