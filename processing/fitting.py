@@ -91,7 +91,7 @@ def learn_usual_inputs(
         counts[modality] += 1
         if modality in scales:
             mean, std = scales[modality]
-            found[modality].append(distances((vector - mean) / std))
+            found[modality].append(float(distances((vector - mean) / std)))
     if None in dims.values():
         texts = sum(bool(utterance.get("text")) for _, utterances in named for utterance in utterances)
         counts |= {modality: texts for modality, size in dims.items() if size is None}
