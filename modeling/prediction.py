@@ -111,6 +111,7 @@ class EmotionRecognitionMixin:
         dialogues: Mapping[str, Any] | Iterable[Mapping[str, Any]],
         processor: Any,
         utterances_per_batch: int | None = None,
+        first_position: int = 0,
     ) -> list[dict[str, Any]]:
         """Return the dialogues with `label` and `scores` in each utterance.
 
@@ -119,6 +120,8 @@ class EmotionRecognitionMixin:
             processor: the processor that was saved with this model.
             utterances_per_batch: how many utterances the dialogues of a batch hold at most, unless one dialogue alone
                 holds more; by default a number that suits the family.
+            first_position: position of the first dialogue, where these are part of a longer list; messages name it
+                where a dialogue has no id.
 
         Returns:
             A list of {"dialogue_id", "utterances": [{"speaker", "text", "label", "scores"}, ...]}, with every other
@@ -139,7 +142,7 @@ class EmotionRecognitionMixin:
                 return [
                     prediction
                     for position, batch in _batches(dialogues, limit, _num_utterances)
-                    for prediction in self._predict_batch(batch, position, processor, limit)
+                    for prediction in self._predict_batch(batch, first_position + position, processor, limit)
                 ]
         finally:
             self.train(was_training)

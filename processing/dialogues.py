@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from .dialogue_error import DialogueError
+from .stored_dialogues import StoredDialogues, is_stored
 
 MODALITIES = ("text", "audio", "visual")
 FEATURE_KEYS = {modality: f"{modality}_features" for modality in MODALITIES}
@@ -45,9 +46,10 @@ def iterate_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> Iterator[Dial
             f"expected a dialogue or a list of dialogues, got {type(dialogues).__name__}; "
             "read a file with `load_dialogues(path)` first"
         )
-    with_format = getattr(dialogues, "with_format", None)
-    if with_format is not None:  # a data set, whose numpy and torch formats turn ints beside a None into floats
-        dialogues = with_format(None)
+    if is_stored(dialogues):
+        dialogues = StoredDialogues(dialogues)
+    elif (with_format := getattr(dialogues, "with_format", None)) is not None:
+        dialogues = with_format(None)  # a data set's numpy and torch formats turn ints beside a None into floats
     is_empty = True
     for dialogue in dialogues:
         looks_like_utterance = isinstance(dialogue, Mapping) and ("speaker" in dialogue or "text" in dialogue)
@@ -61,12 +63,19 @@ def iterate_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> Iterator[Dial
         raise DialogueError("there are no dialogues: the list is empty")
 
 
-def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]:
+def as_dialogue_list(dialogues: Dialogue | Iterable[Dialogue]) -> Sequence[Dialogue]:
     """Turn one dialogue or any iterable of dialogues into a list of dialogues.
+
+    The dialogues of a data set are no list in memory: each is made when it is asked for.
 
     Raises:
         DialogueError: `dialogues` is empty, or holds utterances instead of dialogues.
     """
+    if is_stored(dialogues):
+        dialogues = StoredDialogues(dialogues)
+    if isinstance(dialogues, StoredDialogues):
+        next(iterate_dialogues(dialogues))
+        return dialogues
     return list(iterate_dialogues(dialogues))
 
 
@@ -81,17 +90,38 @@ def utterance_name(name: str, index: int) -> str:
     return f"{name}, utterances[{index}]"
 
 
-def name_utterances(dialogues: Iterable[Dialogue], first_position: int = 0) -> list[NamedUtterances]:
+def name_utterances(dialogues: Iterable[Dialogue], first_position: int = 0) -> Sequence[NamedUtterances]:
     """Check the utterances of each dialogue, and say how messages call the dialogue.
+
+    Those of a data set are no list in memory: each is made and checked when it is asked for.
 
     Args:
         first_position: position of the first dialogue, where these are part of a longer list.
     """
-    named = []
-    for position, dialogue in enumerate(dialogues, first_position):
-        name = dialogue_name(dialogue, position)
-        named.append((name, get_utterances(dialogue, name)))
-    return named
+    if isinstance(dialogues, StoredDialogues):
+        return _NamedLater(dialogues, first_position)
+    return [_named(dialogue, position) for position, dialogue in enumerate(dialogues, first_position)]
+
+
+def _named(dialogue: Dialogue, position: int) -> NamedUtterances:
+    name = dialogue_name(dialogue, position)
+    return name, get_utterances(dialogue, name)
+
+
+class _NamedLater(Sequence[NamedUtterances]):
+    def __init__(self, dialogues: StoredDialogues, first_position: int) -> None:
+        self._dialogues = dialogues
+        self._first = first_position
+
+    def __len__(self) -> int:
+        return len(self._dialogues)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _named(self._dialogues[index], self._first + range(len(self))[index])
+
+    def __iter__(self) -> Iterator[NamedUtterances]:
+        for position, dialogue in enumerate(self._dialogues, self._first):
+            yield _named(dialogue, position)
 
 
 def most_speakers(dialogues: Dialogue | Iterable[Dialogue]) -> int:
@@ -133,6 +163,12 @@ def get_utterances(dialogue: Dialogue, name: str) -> Sequence[Utterance]:
             raise DialogueError(f"{place}: no speaker; give 'speaker' a name (a monologue has one name throughout)")
         if not isinstance(speaker, str):
             raise DialogueError(f"{place}: 'speaker' must be a string, got {type(speaker).__name__} {speaker!r}")
+    dialogue_id = dialogue.get("dialogue_id")
+    if dialogue_id is not None and not isinstance(dialogue_id, str | int | float | np.integer):
+        raise DialogueError(
+            f"{name}: 'dialogue_id' must be a string or a number, got {type(dialogue_id).__name__}; convert it, as in "
+            "str(dialogue_id)"
+        )
     return utterances
 
 
@@ -144,6 +180,10 @@ def as_numbers(value: Any, kind: str, place: str) -> np.ndarray:
     """
     try:
         numbers = np.asarray(value)
+        if numbers.dtype == object and all(isinstance(part, int | float) for part in numbers.flat):
+            numbers = numbers.astype(np.float64)  # ints beyond 64 bits
+    except OverflowError:
+        raise DialogueError(f"{place} holds a number that is too large for a float, got {value!r:.60}") from None
     except (TypeError, ValueError, RuntimeError):  # ragged lists, tensors that numpy cannot see
         numbers = None
     if numbers is None or numbers.dtype.kind not in "biuf":

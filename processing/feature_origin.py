@@ -1,9 +1,10 @@
 """The extractor that made a dialogue's features, and whether it is the one that the processor names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .dialogues import FEATURE_KEYS, MODALITIES, Dialogue, DialogueError, dialogue_name
 from .encoder_layers import Layers, split_layers
+from .stored_dialogues import StoredDialogues
 
 
 def same_extractor(name: str, other: str) -> bool:
@@ -28,14 +29,14 @@ def extractors_of(dialogues: Sequence[Dialogue]) -> dict[str, str]:
         DialogueError: the dialogues name different ones.
     """
     found: dict[str, str] = {}
-    for position, dialogue in enumerate(dialogues):
+    for position, dialogue in enumerate(_heads_of(dialogues)):
         made_by = _made_by(dialogue)
         _refuse_others(made_by, found, dialogue_name(dialogue, position), "other dialogues")
         found = made_by | found
     return found
 
 
-def check_origin(dialogues: Sequence[Dialogue], extractors: Mapping[str, str], first_position: int = 0) -> None:
+def check_origin(dialogues: Iterable[Dialogue], extractors: Mapping[str, str], first_position: int = 0) -> None:
     """Refuse dialogues whose features were made by another extractor than a processor's own.
 
     Args:
@@ -45,8 +46,13 @@ def check_origin(dialogues: Sequence[Dialogue], extractors: Mapping[str, str], f
     Raises:
         DialogueError: there is such a dialogue.
     """
-    for position, dialogue in enumerate(dialogues, first_position):
+    for position, dialogue in enumerate(_heads_of(dialogues), first_position):
         _refuse_others(_made_by(dialogue), extractors, dialogue_name(dialogue, position), "this processor")
+
+
+def _heads_of(dialogues: Iterable[Dialogue]) -> Iterable[Dialogue]:
+    """Return the dialogues, without their utterances where that is less work."""
+    return dialogues.heads() if isinstance(dialogues, StoredDialogues) else dialogues
 
 
 def _made_by(dialogue: Dialogue) -> dict[str, str]:

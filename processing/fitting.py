@@ -3,6 +3,7 @@
 Everything here starts from vectors that were read before (`read_dialogues`), and parses none of them again.
 """
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from .dialogues import EXTRACTOR_KEYS, DialogueError, NamedUtterances, get_featu
 from .labels import IGNORED_LABEL, REGRESSION, get_label, label_values, majority_index
 from .modality_weights import measure_modality_weights
 from .packing_dialogues import encode_features
-from .standardization import feature_statistics
+from .standardization import RunningStatistics
 from .summary import DialogueSummary
 from .usual_inputs import USUAL, distances
 
@@ -55,15 +56,21 @@ def learn_statistics(named: Sequence[NamedUtterances], sizes: Mapping[str, int])
     Args:
         sizes: modality -> size of its vectors.
     """
-    return {modality: feature_statistics(_vectors(named, modality, size), size) for modality, size in sizes.items()}
+    statistics = {modality: RunningStatistics(size) for modality, size in sizes.items()}
+    for modality, vector in _vectors(named, sizes):
+        statistics[modality].add(vector)
+    return {modality: of_modality.result() for modality, of_modality in statistics.items()}
 
 
-def _vectors(named: Sequence[NamedUtterances], modality: str, size: int) -> Iterator[np.ndarray]:
+def _vectors(named: Sequence[NamedUtterances], sizes: Mapping[str, int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the vectors of all utterances, each after its modality."""
     for name, utterances in named:
         for index, utterance in enumerate(utterances):
-            vector = get_features(utterance, modality, size, utterance_name(name, index))
-            if vector is not None:
-                yield vector
+            place = utterance_name(name, index)
+            for modality, size in sizes.items():
+                vector = get_features(utterance, modality, size, place)
+                if vector is not None:
+                    yield modality, vector
 
 
 def learn_usual_inputs(
@@ -75,18 +82,25 @@ def learn_usual_inputs(
         dims: modality -> size of its vectors; None for text that is read as tokens, and for waveforms.
         statistics: as from `learn_statistics`; without them, distances mean nothing.
     """
+    scales = {}
+    for modality, of_modality in (statistics or {}).items():
+        if of_modality["mean"]:
+            scales[modality] = np.asarray(of_modality["mean"]), np.asarray(of_modality["std"])
+    counts = dict.fromkeys(dims, 0)
+    found = {modality: array("d") for modality in scales}
+    for modality, vector in _vectors(named, {name: size for name, size in dims.items() if size is not None}):
+        counts[modality] += 1
+        if modality in scales:
+            mean, std = scales[modality]
+            found[modality].append(float(distances((vector - mean) / std)))
+    if None in dims.values():
+        texts = sum(bool(utterance.get("text")) for _, utterances in named for utterance in utterances)
+        counts |= {modality: texts for modality, size in dims.items() if size is None}
     total = sum(len(utterances) for _, utterances in named)
-    learnt = {}
-    for modality, size in dims.items():
-        if size is None:
-            count = sum(bool(utterance.get("text")) for _, utterances in named for utterance in utterances)
-            learnt[modality] = {"share": count / total}
-            continue
-        mean, std = ((statistics or {}).get(modality, {}).get(name) for name in ("mean", "std"))
-        given = [distances((vector - mean) / std) if mean else 0.0 for vector in _vectors(named, modality, size)]
-        learnt[modality] = {"share": len(given) / total}
-        if given and mean:
-            learnt[modality]["distance"] = float(np.quantile(np.array(given), USUAL))
+    learnt = {modality: {"share": count / total} for modality, count in counts.items()}
+    for modality, values in found.items():
+        if values:
+            learnt[modality]["distance"] = float(np.quantile(np.asarray(values), USUAL))
     return learnt
 
 
@@ -120,8 +134,14 @@ def learn_weights(
         values = label_values(label, label2id, place)
         return None if np.isnan(values).any() else values
 
+    known: dict[Any, Any] = {}
+    """One object per class, whatever the number of utterances."""
+
+    def kept(label: Any) -> Any:
+        return known.setdefault(label, label) if isinstance(label, str) else label
+
     labels = [
-        [label_of(utterance, utterance_name(name, index)) for index, utterance in enumerate(utterances)]
+        [kept(label_of(utterance, utterance_name(name, index))) for index, utterance in enumerate(utterances)]
         for name, utterances in named
     ]
     return measure_modality_weights((standardised(*dialogue) for dialogue in named), labels)

@@ -6,7 +6,7 @@ before training, by a linear model in closed form, how much a modality tells of 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,32 +116,40 @@ def measure_modality_weights(
         labels: for each dialogue, the label of each utterance or None.
     """
     fits: dict[str, HeldOutFit] = {}
-    targets = as_targets(labels)
-    for number, modalities in enumerate(dialogues):
-        known = np.array([label is not None for label in labels[number]])
+    for number, (modalities, own, targets) in enumerate(zip(dialogues, labels, as_targets(labels), strict=True)):
+        known = np.array([label is not None for label in own])
         for name, (features, present) in modalities.items():
             if name not in fits:
                 fits[name] = HeldOutFit(features.shape[1])
             rows = known & present
             if rows.any():
-                fits[name].add(number, features[rows], targets[number][rows])
+                fits[name].add(number, features[rows], targets[rows])
     return modality_weights({name: fit.explained() for name, fit in fits.items()})
 
 
-def as_targets(labels: Sequence[Sequence[Label]]) -> list[np.ndarray]:
+def as_targets(labels: Sequence[Sequence[Label]]) -> Iterator[np.ndarray]:
     """Turn the labels of each dialogue into (n, targets): floats themselves, or 1 for each class; 0 where unknown."""
-    known = [label for of_dialogue in labels for label in of_dialogue if label is not None]
-    if known and all(isinstance(label, float) for label in known):
-        return [np.array([[label or 0.0] for label in of_dialogue], np.float64) for of_dialogue in labels]
-    if known and all(isinstance(label, list) and label and isinstance(label[0], float) for label in known):
-        zeros = [0.0] * len(known[0])
-        return [np.array([label or zeros for label in of_dialogue], np.float64) for of_dialogue in labels]
-    index = {name: place for place, name in enumerate(sorted({name for label in known for name in _names(label)}))}
-    targets = [np.zeros((len(of_dialogue), len(index))) for of_dialogue in labels]
-    for rows, of_dialogue in zip(targets, labels, strict=True):
+
+    def known() -> Iterator[Label]:
+        return (label for of_dialogue in labels for label in of_dialogue if label is not None)
+
+    first = next(known(), None)
+    are_floats = first is not None and all(isinstance(label, float) for label in known())
+    are_lists = first is not None and all(
+        isinstance(label, list) and label and isinstance(label[0], float) for label in known()
+    )
+    if are_floats or are_lists:
+        absent = 0.0 if are_floats else [0.0] * len(first)
+        for of_dialogue in labels:
+            rows = [label or absent for label in of_dialogue]
+            yield np.array(rows, np.float64).reshape(len(rows), -1)
+        return
+    index = {name: place for place, name in enumerate(sorted({name for label in known() for name in _names(label)}))}
+    for of_dialogue in labels:
+        rows = np.zeros((len(of_dialogue), len(index)))
         for row, label in zip(rows, of_dialogue, strict=True):
             row[[index[name] for name in _names(label)]] = 1
-    return targets
+        yield rows
 
 
 def _names(label: Label) -> list[str]:

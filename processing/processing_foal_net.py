@@ -5,7 +5,8 @@ One file because streams, examples and padding follow each other: none of them i
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, cast
 
@@ -33,6 +34,7 @@ from .media_failures import ExtractionFailure, warn_of
 from .processor_base import EmotionRecognitionProcessor, EncodedExample, ModalityInput, made_up_sound
 from .reading import read_dialogues
 from .summary import summarize_dialogues
+from .usual_inputs import InputCounts
 from .votes import encode_targets, join_targets
 from .waveform_reading import WaveformReader
 
@@ -104,6 +106,8 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
     Raises:
         ValueError: a parameter that is out of its range.
     """
+
+    _cuts: "Cuts | None" = None
 
     def __init__(
         self,
@@ -201,9 +205,13 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         reader = cls(**extractors)
         check_origin(dialogue_list, reader.extractors)
         reader.take_over(known)
-        filled = reader._with_features(name_utterances(dialogue_list), reader.extractors.keys())
-        read = [{**dialogue, "utterances": own} for dialogue, (_, own) in zip(dialogue_list, filled, strict=True)]
-        summary = summarize_dialogues(read, parameters.get("problem_type"))
+        named = name_utterances(dialogue_list)
+        filled = reader._with_features(named, reader.extractors.keys())
+        if filled is not named:
+            dialogue_list = [
+                {**dialogue, "utterances": own} for dialogue, (_, own) in zip(dialogue_list, filled, strict=True)
+            ]
+        summary = summarize_dialogues(dialogue_list, parameters.get("problem_type"))
         audio_dim = summary.size_of_frames("audio") or (None if summary.num_waveforms else 0)
         inferred: dict[str, Any] = {
             "audio_dim": audio_dim,
@@ -261,20 +269,39 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 
     def _encode(self, named: Sequence[NamedUtterances], problem_type: str | None) -> list[EncodedUtterance]:
         named = self._with_features(named, [modality for modality, dim in self.dims.items() if dim is not None])
-        cuts = Cuts()
-        encoded = [
-            example
-            for name, utterances in named
-            for example in self._encode_dialogue(name, utterances, problem_type, cuts)
-        ]
-        self._waveforms.warn_of_cuts(cuts.waveforms, len(encoded))
+        with self.one_notice():
+            assert self._cuts is not None
+            encoded = [
+                example
+                for name, utterances in named
+                for example in self._encode_dialogue(name, utterances, problem_type, self._cuts)
+            ]
+            self._cuts.utterances += len(encoded)
+        return encoded
+
+    @contextmanager
+    def one_notice(self) -> Generator[InputCounts, None, None]:
+        """As in the base class; also of what was cut, and of what could not be read."""
+        if self._cuts is not None:
+            with super().one_notice() as counts:
+                yield counts
+            return
+        self._cuts = Cuts()
+        try:
+            with super().one_notice() as counts:
+                yield counts
+            self._warn_of(self._cuts)
+        finally:
+            self._cuts = None
+
+    def _warn_of(self, cuts: "Cuts") -> None:
+        self._waveforms.warn_of_cuts(cuts.waveforms, cuts.utterances)
         for parameter, count in sorted(cuts.sequences.items()):
             logger.warning(
                 "%d of %d utterances have more than %s=%d, which were cut",
-                *(count, len(encoded), parameter, getattr(self, parameter)),
+                *(count, cuts.utterances, parameter, getattr(self, parameter)),
             )
         warn_of(cuts.failures)
-        return encoded
 
     def _encode_dialogue(
         self, name: str, utterances: Sequence[Utterance], problem_type: str | None, cuts: "Cuts"
@@ -383,6 +410,8 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
 class Cuts:
     """Counts of utterances longer than the processor reads, and the recordings that could not be read."""
 
+    utterances: int = 0
+    """All that were encoded."""
     waveforms: int = 0
     sequences: Counter[str] = field(default_factory=Counter)
     """By the parameter that says how long they may be."""

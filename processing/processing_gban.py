@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from transformers import BatchFeature
 
-from .dialogues import Dialogue, DialogueError, Utterance, iterate_dialogues, name_utterances, utterance_name
+from .dialogues import Dialogue, DialogueError, Utterance, as_dialogue_list, name_utterances, utterance_name
 from .processing_foal_net import Cuts, EncodedUtterance, FoalNetProcessor
 from .summary import summarize_dialogues
 from .tokens import get_text
@@ -100,7 +100,7 @@ class GBANProcessor(FoalNetProcessor):
         Raises:
             DialogueError: nothing to read, or anything that `summarize_dialogues` refuses.
         """
-        dialogues = list(iterate_dialogues(dialogues))
+        dialogues = as_dialogue_list(dialogues)
         summary = summarize_dialogues(dialogues, parameters.get("problem_type"))
         inferred: dict[str, Any] = {
             "audio_dim": summary.size_of_frames("audio"),

@@ -353,7 +353,10 @@ class JoyfulProcessor(EmotionRecognitionProcessor):
         """Return the dialogues with features of these modalities in place of raw media."""
         if not self.extractors:
             return dialogues
-        filled = self._with_features(name_utterances(dialogues), modalities)
+        named = name_utterances(dialogues)
+        filled = self._with_features(named, modalities)
+        if filled is named:
+            return dialogues
         return [
             {**dialogue, "utterances": utterances} for dialogue, (_, utterances) in zip(dialogues, filled, strict=True)
         ]

@@ -37,6 +37,9 @@ from .labels import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL, infer_
 from .media_failures import ExtractionFailure, warn_of
 from .usual_inputs import InputCounts, warn_of_unusual
 
+_DIALOGUES_OF_A_PART = 256
+"""Dialogues that `encode_parts` has in memory at once."""
+
 
 class EncodedExample:
     """One row of a data set as arrays: a dialogue, or an utterance where a model sees one at a time."""
@@ -378,12 +381,29 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         check_origin(dialogue_list, self.extractors, first_position)
         return self.encode_named(name_utterances(dialogue_list, first_position), return_labels)
 
-    def encode_named(self, named: Sequence[NamedUtterances], return_labels: bool) -> list[Any]:
-        """Encode utterances that have been checked, each dialogue's after the name that messages call it by."""
+    def encode_parts(self, dialogues: Sequence[Dialogue]) -> Iterator[list[Any]]:
+        """Encode dialogues that need not fit into memory: yield examples of some, then of the next ones.
+
+        Together they are what `encode` gives, with its errors.
+        """
+        check_origin(dialogues, self.extractors)
+        problem_type = self.problem_type or infer_problem_type(name_utterances(dialogues)) or SINGLE_LABEL
+        with self.one_notice():
+            for first in range(0, len(dialogues), _DIALOGUES_OF_A_PART):
+                part = name_utterances(dialogues[first : first + _DIALOGUES_OF_A_PART], first)
+                yield self.encode_named(part, return_labels=True, problem_type=problem_type)
+
+    def encode_named(
+        self, named: Sequence[NamedUtterances], return_labels: bool, problem_type: str | None = None
+    ) -> list[Any]:
+        """Encode utterances that have been checked, each dialogue's after the name that messages call it by.
+
+        Args:
+            problem_type: as in transformers, where these are some dialogues of many; by default their labels tell it.
+        """
         for name, utterances in named:
             warn_of_unknown_keys(name, utterances)
-        problem_type = None
-        if return_labels:
+        if return_labels and problem_type is None:
             problem_type = self.problem_type or infer_problem_type(named) or SINGLE_LABEL
         encoded = self._encode(named, problem_type)
         _name(encoded, named)

@@ -1,6 +1,6 @@
 """Read the vectors of dialogues once, so that whatever comes next starts from the same arrays."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .dialogues import (
     FEATURE_KEYS,
@@ -8,26 +8,30 @@ from .dialogues import (
     Dialogue,
     ReadUtterance,
     Utterance,
+    as_dialogue_list,
     dialogue_name,
     get_features,
     get_utterances,
-    iterate_dialogues,
     utterance_name,
 )
 from .frames import get_frames
+from .stored_dialogues import StoredDialogues
 
 
-def read_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> list[Dialogue]:
+def read_dialogues(dialogues: Dialogue | Iterable[Dialogue]) -> Sequence[Dialogue]:
     """Read dialogues that are used more than once: to count them, to fit a processor and to be encoded.
 
     The result can be given wherever dialogues can, and no vector in it is parsed and checked again. Vectors and
-    frames are float32 arrays; everything else is as it was. Each dialogue is read before the next one is asked for, so
-    the vectors of a data set are never in memory as Python numbers all at once.
+    frames are float32 arrays; everything else is as it was. A data set that is too large to be kept in memory beside
+    itself is read anew each time it is gone through.
 
     Raises:
         DialogueError: anything that `get_utterances`, `get_features` or `get_frames` refuses.
     """
-    return [_read(dialogue, position) for position, dialogue in enumerate(iterate_dialogues(dialogues))]
+    given = as_dialogue_list(dialogues)
+    if isinstance(given, StoredDialogues) and given.is_large:
+        return given
+    return [_read(dialogue, position) for position, dialogue in enumerate(given)]
 
 
 def _read(dialogue: Dialogue, position: int) -> Dialogue:

@@ -1,6 +1,6 @@
 """Standardisation of each modality: mean and deviation are learnt from the training set and applied everywhere."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,22 +12,25 @@ _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 _SMALLEST_DEVIATION = 1e-12
 
 
-def feature_statistics(vectors: Iterable[np.ndarray], size: int) -> dict[str, list[float]]:
-    """Return mean and standard deviation of each dimension, as JSON-ready lists of `size` floats.
+class RunningStatistics:
+    """Mean and standard deviation of each dimension of the vectors (size,) of the utterances that have a modality."""
 
-    Args:
-        vectors: feature vectors (size,) of the utterances that have the modality.
-        size: size of the vectors. Without any vector, the statistics leave features as they are.
-    """
-    count, mean, squares = 0, np.zeros(size), np.zeros(size)
-    for vector in vectors:  # Welford: one pass, no cancellation on large offsets
-        count += 1
-        delta = vector - mean
-        mean += delta / count
-        squares += delta * (vector - mean)
-    deviation = np.sqrt(squares / count) if count else np.ones(size)
-    deviation[deviation < np.maximum(_ROUNDING * np.abs(mean), _SMALLEST_DEVIATION)] = 1.0
-    return {"mean": _as_floats(mean), "std": _as_floats(deviation)}
+    def __init__(self, size: int) -> None:
+        self.count = 0
+        self._mean, self._squares = np.zeros(size), np.zeros(size)
+
+    def add(self, vector: np.ndarray) -> None:
+        """Take in one vector."""
+        self.count += 1  # Welford: one pass, no cancellation on large offsets
+        delta = vector - self._mean
+        self._mean += delta / self.count
+        self._squares += delta * (vector - self._mean)
+
+    def result(self) -> dict[str, list[float]]:
+        """Return `mean` and `std`, JSON-ready. Without any vector, the statistics leave features as they are."""
+        deviation = np.sqrt(self._squares / self.count) if self.count else np.ones(len(self._mean))
+        deviation[deviation < np.maximum(_ROUNDING * np.abs(self._mean), _SMALLEST_DEVIATION)] = 1.0
+        return {"mean": _as_floats(self._mean), "std": _as_floats(deviation)}
 
 
 def check_statistics(statistics: Mapping[str, Mapping[str, list[float]]], sizes: Mapping[str, int]) -> None:

@@ -53,7 +53,7 @@ class InputCounts:
         self.usual = usual
         self.utterances = 0
         self.absent = dict.fromkeys(usual, 0)
-        self.distances: dict[str, list[np.ndarray]] = {name: [] for name in usual}
+        self.distances = {name: _Distances(values.get("distance", np.inf)) for name, values in usual.items()}
 
     def add(self, examples: Iterable[Any], weights: Mapping[str, float] | None) -> None:
         """Count what was encoded.
@@ -68,7 +68,7 @@ class InputCounts:
                 self.absent[modality] += int((~present).sum())
                 weight = (weights or {}).get(modality, 1.0)
                 if "distance" in values and weight and present.any():
-                    self.distances[modality].append(distances(example.features[modality][present] / weight))
+                    self.distances[modality].add(distances(example.features[modality][present] / weight))
 
     def absences(self) -> list[str]:
         """Say which modalities of the training set are not here."""
@@ -82,18 +82,38 @@ class InputCounts:
     def far_away(self) -> list[str]:
         """Say which modalities lie farther from the training set's mean than its own utterances."""
         found = []
-        for modality, parts in self.distances.items():
-            if not parts:
-                continue
-            far, limit = np.concatenate(parts), self.usual[modality]["distance"]
-            count = int((far > limit).sum())
-            if count > LEAST_SHARE * len(far) and (count >= LEAST_COUNT or far.max() > 2 * limit):
+        for modality, counts in self.distances.items():
+            limit, count = counts.limit, counts.far
+            if count > LEAST_SHARE * counts.utterances and (count >= LEAST_COUNT or counts.farthest > 2 * limit):
                 found.append(
-                    f"the {MEDIA_KEYS[modality]} of {count} of {len(far)} utterances lies farther from the training "
-                    f"set's mean than {USUAL:.0%} of the training utterances ({limit:.2f}; the median here is "
-                    f"{np.median(far):.2f})"
+                    f"the {MEDIA_KEYS[modality]} of {count} of {counts.utterances} utterances lies farther from the "
+                    f"training set's mean than {USUAL:.0%} of the training utterances ({limit:.2f}; the median here "
+                    f"is {counts.median():.2f})"
                 )
         return found
+
+
+class _Distances:
+    """The distances of vectors from the mean, in memory that does not grow with their number."""
+
+    most_kept = 2**16
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.utterances = self.far = 0
+        self.farthest = 0.0
+        self._kept: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray) -> None:
+        if self.utterances < self.most_kept:
+            self._kept.append(values)
+        self.utterances += len(values)
+        self.far += int((values > self.limit).sum())
+        self.farthest = max(self.farthest, float(values.max()))
+
+    def median(self) -> float:
+        """Return the median of the first ones."""
+        return float(np.median(np.concatenate(self._kept)))
 
 
 def warn_of_unusual(counts: InputCounts) -> None:

@@ -16,6 +16,7 @@ from .options import (
     Layers,
     NumProc,
     Overwrite,
+    Shard,
     Strict,
     TextExtractor,
     VideoExtractor,
@@ -46,12 +47,17 @@ def extract(
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
+    shard: Shard = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Compute features once, and write them to a file.
 
     Every other command reads that file, and the extractors need not run again.
     """
+    if shard is not None:
+        from ..transcripts.prediction_parts import Share
+
+        output_file = Share.parse(shard, 0).file(output_file)
     if output_file.suffix not in (".parquet", ".jsonl"):
         raise DialogueError(f"{output_file}: unknown kind of file {output_file.suffix!r}; give .parquet or .jsonl")
     refuse_existing([output_file], overwrite)
@@ -70,7 +76,10 @@ def extract(
     processor = processor_with(extractors, checkpoint, frames)
     dialogues = read_data(data_file, parse_columns(columns))
     announce(chosen)
-    dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
+    if shard is not None:
+        dialogues = dialogues.select(Share.parse(shard, len(dialogues)).rows)
+    if len(dialogues):
+        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:
         if output_file.suffix == ".parquet":
             dialogues.to_parquet(part)

@@ -14,7 +14,10 @@ from ..io.messages import counted
 from ..io.signals import describe_stop
 from ..processing.dialogue_error import DialogueError
 
-DATA_HELP = "JSONL, Parquet or CSV file, folder of recordings, or id of a data set on the Hub."
+DATA_HELP = (
+    "JSONL, Parquet or CSV file, pattern of several ('data-*.parquet'), folder of recordings, or id of a data set on "
+    "the Hub."
+)
 CHECKPOINT_HELP = "Folder of a trained model, or its id on the Hub."
 _EXTRACTOR_HELP = "Compute {} features: {}, or the folder or Hub id of {} encoder."
 TextExtractor = Annotated[str | None, typer.Option(help=_EXTRACTOR_HELP.format("text", "hashing", "a text"))]
@@ -43,6 +46,14 @@ Device = Annotated[
 Columns = Annotated[
     str | None,
     typer.Option(help="Columns of data in a table with an utterance per row: speaker=who,label=feeling."),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Work on the I-th of N parts of the dialogues, as one of N machines; -0000I-of-0000N becomes part of the "
+        "name of each output file.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
@@ -181,11 +192,12 @@ def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:
 
 
 @contextmanager
-def resumable(without: str | None = None) -> Generator[None, None, None]:
+def resumable(without: str | None = None, last: str = "checkpoint") -> Generator[None, None, None]:
     """Say how to go on when a run is stopped with Ctrl-C or SIGTERM; the exit status is 128 and the signal's number.
 
     Args:
         without: an option of the command that would begin again.
+        last: what it goes on from, where the stop does not say.
     """
     try:
         yield
@@ -193,7 +205,7 @@ def resumable(without: str | None = None) -> Generator[None, None, None]:
         number, what = describe_stop(stop)
         if int(os.environ.get("RANK", "0")) == 0:  # of several processes, one speaks for all
             command = "the same command" if without is None else f"the same command without {without}"
-            where = getattr(stop, "checkpoint", None) or "the last checkpoint"
+            where = getattr(stop, "checkpoint", None) or f"the last {last}"
             print(f"joyful: {what}; {command} goes on from {where}", file=sys.stderr)
         raise typer.Exit(128 + number) from None
 

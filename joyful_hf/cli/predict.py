@@ -13,6 +13,7 @@ from .options import (
     Device,
     NumProc,
     Overwrite,
+    Shard,
     Strict,
     announce,
     hide_bars_in_files,
@@ -20,10 +21,12 @@ from .options import (
     parse_pairs,
     read_data,
     refuse_existing,
+    resumable,
 )
 
 if TYPE_CHECKING:
     from ..transcripts.options import TranscriptOptions
+    from ..transcripts.prediction_parts import PredictionParts
 
 
 def predict(
@@ -88,24 +91,27 @@ def predict(
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
+    shard: Shard = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Predict the emotion of every utterance.
 
-    Labels in the data are not read; they come back as `true_label`.
+    Labels in the data are not read; they come back as `true_label`. A run that was interrupted goes on where it
+    stopped when the same command is given again.
     """
-    refuse_existing(output_file, overwrite)
-
-    from tqdm import tqdm
+    if shard is None:
+        refuse_existing(output_file, overwrite)
 
     from ..checkpoints import load_checkpoint
-    from ..data.extraction import extract_for
-    from ..data.media_names import name_media
     from ..processing.devices import choose_device
     from ..transcripts.options import TranscriptOptions
+    from ..transcripts.prediction_parts import PredictionParts, Share
     from ..transcripts.summary import summary_table
-    from ..transcripts.writing import check_output, write_predictions
+    from ..transcripts.writing import check_number, check_output, write_predictions
 
+    if shard is not None:
+        output_file = [Share.parse(shard, 0).file(file) for file in output_file]
+        refuse_existing(output_file, overwrite)
     for file in output_file:
         check_output(file)
     hide_bars_in_files()
@@ -123,19 +129,91 @@ def predict(
         dialogues = _listen(data_file, transcript, options, transcribe, language, chosen)
     else:
         dialogues = _read(data_file, transcript, options, language)
+    share = Share(len(dialogues)) if shard is None else Share.parse(shard, len(dialogues))
+    for file in output_file:
+        check_number(file, len(share.rows))
     model, processor = load_checkpoint(checkpoint, chosen)
     if transcribe is None:  # which has said so already
         announce(chosen)
-    extracted = extract_for(processor, dialogues, num_proc, strict, chosen)
-    shown = tqdm(extracted, desc="predicting", unit="dialogue", leave=False, dynamic_ncols=True, disable=None)
-    predictions = model.predict(shown, processor)
-    name_media(predictions, dialogues)
-    for file in output_file:
-        write_predictions(predictions, file, overwrite=overwrite)
-    count = sum(len(dialogue["utterances"]) for dialogue in predictions)
+    facts = {
+        "checkpoint": _facts_of_checkpoint(checkpoint, model),
+        "data": _facts_of_data(data_file, dialogues),
+        "settings": repr((options, segment, transcribe, strict, chosen.type)),
+    }
+    parts = PredictionParts(output_file[0], share, facts)
+    finished = parts.prepare(overwrite)
+    with resumable(last="part"), parts.kept_for_later():
+        _predict_parts(parts, dialogues, model, processor, num_proc, strict, chosen, finished)
+        for file in output_file:
+            write_predictions(parts.predictions, file, overwrite=overwrite)
     files = ", ".join(map(str, output_file))
-    print(f"{summary_table(predictions)}\n")
-    print(f"{counted(count, 'utterance')} of {counted(len(predictions), 'dialogue')}: {files}")
+    count = 0
+    if len(parts.predictions):
+        print(f"{summary_table(parts.predictions)}\n")
+        count = sum(len(dialogue["utterances"]) for dialogue in parts.predictions)
+    print(f"{counted(count, 'utterance')} of {counted(len(parts.predictions), 'dialogue')}: {files}")
+    parts.remove()
+
+
+def _predict_parts(
+    parts: "PredictionParts",
+    dialogues: Any,
+    model: Any,
+    processor: Any,
+    num_proc: int,
+    strict: bool,
+    device: Any,
+    finished: int,
+) -> None:
+    """Predict the parts that are not finished, one after the other."""
+    from tqdm import tqdm
+
+    from ..data.extraction import extract_for
+    from ..data.extraction_report import ExtractionReport
+    from ..data.media_names import name_media
+    from ..processing.dialogues import as_dialogue_list
+
+    total = len(parts.share.rows)
+    if finished:
+        print(f"going on after {finished} of {counted(total, 'dialogue')}", flush=True)
+    report = ExtractionReport()
+    shown = {"unit": "dialogue", "leave": False, "dynamic_ncols": True, "disable": None}
+    with processor.one_notice(), tqdm(desc="predicting", total=total, initial=finished, **shown) as bar:
+        for rows in parts.todo():
+            part = dialogues.select(rows) if hasattr(dialogues, "select") else [dialogues[row] for row in rows]
+            extracted = as_dialogue_list(extract_for(processor, part, num_proc, strict, device, report))
+            predictions = model.predict(_counting(extracted, bar), processor, first_position=rows.start)
+            name_media(predictions, part)
+            parts.finish(rows, predictions)
+    if report.num_utterances:
+        print(report, flush=True)
+
+
+def _counting(dialogues: Any, bar: Any) -> Any:
+    for dialogue in dialogues:
+        yield dialogue
+        bar.update()
+
+
+def _facts_of_checkpoint(checkpoint: str, model: Any) -> list[Any]:
+    """Return what changes when a checkpoint does."""
+    from ..transcripts.prediction_parts import stamp_of
+    from ..version import __version__
+
+    return [checkpoint, getattr(model.config, "_commit_hash", None), stamp_of(checkpoint), __version__]
+
+
+def _facts_of_data(data_file: str, dialogues: Any) -> list[Any]:
+    """Return what changes when data do: files and, as the Hub has none here, the first and the last dialogue."""
+    from ..io.shards import files_of_pattern, is_pattern
+    from ..transcripts.prediction_parts import stamp_of
+
+    files = files_of_pattern(data_file) if is_pattern(data_file) else [Path(data_file)]
+    ends = [
+        [dialogue.get("dialogue_id"), *(utterance.get("text") for utterance in dialogue["utterances"])]
+        for dialogue in (dialogues[0], dialogues[len(dialogues) - 1])
+    ]
+    return [data_file, [stamp_of(file) for file in files], len(dialogues), ends]
 
 
 def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions", language: str | None) -> Any:

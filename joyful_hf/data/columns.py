@@ -14,6 +14,7 @@ from datasets import Audio, ClassLabel, Dataset, Features, Image, LargeList, Lis
 from ..processing import DialogueError
 from ..processing.labels import IGNORED_LABEL
 from ..processing.waveforms import scale_integers
+from .arrow_files import dataset_of
 
 MEDIA_FILE_KEYS = {"audio", "video"}
 # -1 is what data sets write into a `ClassLabel` that is not known.
@@ -43,7 +44,7 @@ def with_undecoded_media(dataset: Dataset) -> Dataset:
             info = dataset.info.copy()
             info.features = Features(dataset.features | {column: undecoded})
             table = dataset.data.table.replace_schema_metadata(info.features.arrow_schema.metadata)
-            dataset = Dataset(table, info=info)
+            dataset = dataset_of(table, info)
     return dataset
 
 
@@ -128,7 +129,7 @@ def _with_changed(
     info = dataset.info.copy()
     info.features = features or dataset.features
     table = table.set_column(index, "utterances", pa.chunked_array(chunks))
-    return Dataset(table.replace_schema_metadata(info.features.arrow_schema.metadata), info=info)
+    return dataset_of(table.replace_schema_metadata(info.features.arrow_schema.metadata), info)
 
 
 def _chunk_with_changed(dialogues: Any, changes: Mapping[str, Callable[[Any], Any]]) -> Any:

@@ -1,12 +1,12 @@
 """`load_dialogues`: read JSONL, Parquet or a Hub data set as a `datasets.Dataset` of dialogues."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
+import pyarrow.parquet as pq
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HFValidationError, HTTPError
@@ -14,10 +14,12 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..io.hub_errors import hub_reason
 from ..io.messages import counted
+from ..io.shards import files_of_pattern, is_pattern, shards_of_split
 from ..io.text_files import suffix_of
 from ..processing import DialogueError
 from ..processing.dialogues import dialogue_name
 from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
+from .arrow_files import dataset_of, stored_tables
 from .columns import with_class_names, with_float_samples, with_found_media, with_undecoded_media
 from .jsonl import read_jsonl, to_dataset
 from .list_columns import with_list_of_utterances
@@ -28,6 +30,13 @@ logger = logging.getLogger(__name__)
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 _SUFFIXES |= {".csv": "table", ".tsv": "table"}
+_SHARDED = (".parquet", ".jsonl")
+_KINDS_OF_IDS = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating),
+    *(pa.types.is_boolean, pa.types.is_null),
+)
+_ROWS_AT_ONCE = 256
+"""Dialogues of a Parquet file that are decoded at once."""
 
 
 def load_dialogues(
@@ -38,13 +47,17 @@ def load_dialogues(
     A table with an utterance per row is read too, if columns say of which dialogue it is and who speaks, and so are
     dialogues whose utterances are columns, with a list per key.
 
+    Data that are too large for memory are mapped into it from the disk, at `HF_DATASETS_CACHE`; a table with an
+    utterance per row is the exception, as it is grouped in memory.
+
     A relative path in `audio` or `video` is that of a file beside the data file, if there is one, and is left as it is
     otherwise. Numbers of a `ClassLabel` become the names that they stand for.
 
     Args:
         path_or_hub_id: a `.jsonl`, `.json`, `.parquet`, `.csv` or `.tsv` file (all but Parquet also as `.gz`), a
-            folder with `<split>.jsonl` or another of these, a folder of recordings (see `load_recordings`), or the id
-            of a data set on the Hub.
+            folder with `<split>.jsonl` or another of these, or with the shards `<split>-00000-of-00008.parquet` and so
+            on, a pattern such as `features-*.parquet`, a folder of recordings (see `load_recordings`), or the id of a
+            data set on the Hub.
         split: which part of a folder or a Hub data set; "train" by default.
         columns: key of the record -> name of its column, in a table with an utterance per row; by default the columns
             are found by their usual names, such as MELD's `Dialogue_ID`, `Utterance`, `Speaker` and `Emotion`.
@@ -54,7 +67,7 @@ def load_dialogues(
 
     Raises:
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
-            number), or a record that is not a dialogue.
+            number), a record that is not a dialogue, or a shard that is missing.
     """
     dataset = _load(path_or_hub_id, split, columns)
     _warn_of_unknown_columns(dataset)
@@ -64,24 +77,40 @@ def load_dialogues(
 
 def _load(path_or_hub_id: str | Path, split: str | None, columns: Mapping[str, str] | None) -> Dataset:
     path = Path(path_or_hub_id)
+    if is_pattern(path):
+        return _read_files(files_of_pattern(path), str(path), columns)
     if path.is_dir():
-        file = _file_of_split(path, split or "train")
-        if file is None:
+        files = _files_of_split(path, split or "train")
+        if not files:
             refuse_columns(columns, str(path))
             return load_recordings(path)
-        path = file
+        return _read_files(files, str(path), columns)
     if path.is_file():
-        kind = _SUFFIXES.get(suffix_of(path))
-        if kind == "parquet" and path.suffix.lower() != ".gz":
-            return _read_parquet(path, columns)
-        if kind == "jsonl":
-            return read_jsonl(path, columns)
-        if kind == "table":
-            return to_dataset(lambda: read_table(path, columns), path)
-        raise DialogueError(f"{path}: unknown kind of file {path.suffix!r}; give .jsonl, .parquet or .csv")
+        return _read_files([path], str(path), columns)
     if suffix_of(path) in _SUFFIXES or path.is_absolute() or str(path_or_hub_id).startswith("."):
         raise DialogueError(f"{path}: there is no such file")
     return _load_from_hub(str(path_or_hub_id), split or "train", columns)
+
+
+def _read_files(files: Sequence[Path], name: str, columns: Mapping[str, str] | None) -> Dataset:
+    """Read one file, or several of one kind in one folder.
+
+    Args:
+        name: how messages call them together.
+    """
+    path = files[0]
+    if any(file.parent != path.parent or suffix_of(file) != suffix_of(path) for file in files):
+        raise DialogueError(f"{name}: these files are of several kinds, or in several folders; give those of one")
+    kind = _SUFFIXES.get(suffix_of(path))
+    if kind == "parquet" and path.suffix.lower() != ".gz":
+        return _read_parquet(files, name, columns)
+    if kind == "jsonl":
+        return read_jsonl(files, columns)
+    if kind == "table" and len(files) == 1:
+        return to_dataset(lambda: read_table(path, columns), path)
+    if kind == "table":
+        raise DialogueError(f"{name}: these are {len(files)} tables; several files are read as .jsonl or .parquet")
+    raise DialogueError(f"{path}: unknown kind of file {path.suffix!r}; give .jsonl, .parquet or .csv")
 
 
 def _warn_of_unsorted(dataset: Dataset) -> None:
@@ -119,32 +148,46 @@ def _warn_of_unknown_columns(dataset: Dataset) -> None:
 
 def is_folder_of_recordings(path: Path, split: str = "train") -> bool:
     """Return whether `load_dialogues` reads a path as a folder of recordings."""
-    return path.is_dir() and bool(find_recordings(path)) and _file_of_split(path, split) is None
+    return path.is_dir() and bool(find_recordings(path)) and not _files_of_split(path, split)
 
 
-def _file_of_split(folder: Path, split: str) -> Path | None:
-    """Return the file of a split, or None in a folder of recordings."""
+def _files_of_split(folder: Path, split: str) -> list[Path]:
+    """Return the file of a split, or its shards; none in a folder of recordings."""
     for suffix in (*_SUFFIXES, *(f"{suffix}.gz" for suffix in _SUFFIXES)):
         if (file := folder / f"{split}{suffix}").is_file():
-            return file
+            return [file]
+    if shards := shards_of_split(folder, split, _SHARDED):
+        return shards
     if find_recordings(folder):
-        return None
+        return []
     found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
     raise DialogueError(f"{folder}: no {split}.jsonl or {split}.parquet in this folder, which holds {found}")
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str] | None) -> Dataset:
+def _read_parquet(files: Sequence[Path], name: str, columns: Mapping[str, str] | None) -> Dataset:
+    tables = stored_tables(table for file in files for table in _tables_of(file))
+    if not tables:
+        raise DialogueError(f"{name}: {'the file holds' if len(files) == 1 else 'these files hold'} no dialogues")
     try:
-        table = pyarrow.parquet.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DialogueError(f"{path}: not a readable Parquet file, it may be truncated ({error})") from None
-    if not table.num_rows:
-        raise DialogueError(f"{path}: the file holds no dialogues")
+        table = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise DialogueError(f"{name}: the files have columns of different types ({error})") from None
     try:
-        dataset = Dataset(table)
+        dataset = dataset_of(table)
     except (ValueError, NotImplementedError) as error:
-        raise DialogueError(f"{path}: a column has a type that data sets do not know ({error})") from None
-    return with_found_media(_as_dialogues(dataset, str(path), path, columns), path.parent)
+        raise DialogueError(f"{name}: a column has a type that data sets do not know ({error})") from None
+    return with_found_media(_as_dialogues(dataset, name, files[0], columns), files[0].parent)
+
+
+def _tables_of(file: Path) -> Iterator[pa.Table]:
+    """Yield the rows of a Parquet file, some at a time."""
+    try:
+        with pq.ParquetFile(file, buffer_size=2**16, pre_buffer=False) as parquet:
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(parquet.schema_arrow.metadata)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DialogueError(f"{file}: not a readable Parquet file, it may be truncated ({error})") from None
 
 
 def _as_dialogues(dataset: Dataset, name: str, path: Path, columns: Mapping[str, str] | None) -> Dataset:
@@ -170,6 +213,12 @@ def _with_utterances(dataset: Dataset, name: str) -> Dataset:
         raise DialogueError(
             f"{name}: the column 'utterances' must hold a list of records in each row, got {utterances}"
         )
+    if "dialogue_id" in dataset.column_names:
+        kind = dataset.data.schema.field("dialogue_id").type
+        if not any(is_known(kind) for is_known in _KINDS_OF_IDS):
+            raise DialogueError(
+                f"{name}: the column 'dialogue_id' holds {kind}, and an id is a string or a number; convert the column"
+            )
     return dataset
 
 

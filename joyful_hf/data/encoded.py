@@ -1,7 +1,7 @@
 """Dialogues as arrays, encoded once, and the collator that packs them into batches."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,14 @@ from ..processing import MODALITIES, DialogueError, EmotionRecognitionProcessor,
 from ..processing.dialogues import as_dialogue_list, most_speakers
 from ..processing.media import audio_of, medium_name
 from ..runs.summary import DataSummary, summarize_data
+from .stored_examples import stored_examples
 
 
 class EncodedDialogues(Dataset):
     """A data set of dialogues, checked and turned into arrays once, before the first step is made.
 
-    Its rows are the processor's examples: dialogues, or utterances for a family that sees one at a time.
+    Arrays that are too many for memory lie in a file that is mapped into it. The rows are the processor's examples:
+    dialogues, or utterances for a family that sees one at a time.
 
     Args:
         dialogues: records; the result of `read_dialogues` where they have other uses too.
@@ -39,7 +41,7 @@ class EncodedDialogues(Dataset):
         if not isinstance(dialogues, Iterable):  # a torch data set needs no more than a length and an index
             dialogues = [dialogues[index] for index in range(len(dialogues))]
         dialogues = as_dialogue_list(dialogues)
-        self.encoded: list[EncodedExample] = processor.encode(dialogues)
+        self.encoded: Sequence[EncodedExample] = stored_examples(processor.encode_parts(dialogues))
         _refuse_nothing_heard(dialogues, self.encoded, processor)
         self.num_dialogues = len(dialogues)
         self.max_speakers = most_speakers(dialogues)
@@ -91,7 +93,7 @@ def _add_to(digest: Any, value: Any) -> None:
 
 
 def _refuse_nothing_heard(
-    dialogues: list[Any], encoded: list[EncodedExample], processor: EmotionRecognitionProcessor
+    dialogues: Sequence[Any], encoded: Sequence[EncodedExample], processor: EmotionRecognitionProcessor
 ) -> None:
     """Raise a DialogueError if there are recordings and the processor, which reads them itself, could read none."""
     if not processor.reads_media or any(example.present[:, MODALITIES.index("audio")].any() for example in encoded):

@@ -1,7 +1,7 @@
 """`extract_features`: turn the raw media of a whole data set into features, with a cache and a report."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,15 @@ from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import keys_of
 from ..processing.feature_origin import check_origin
 from ..processing.media import as_source, get_medium
+from ..processing.media_failures import ExtractionFailure
+from ..processing.reading import read_dialogues
+from .arrow_files import dataset_of, stored_tables
 from .columns import with_float_samples, with_undecoded_media
-from .extraction_jobs import Extracted, Extraction, extract_all, utterances_of, with_extracted
+from .extraction_jobs import Extraction, extract_all, utterances_of
 from .extraction_report import ExtractionReport, refuse_failures, refuse_nothing_read
 from .media_reading import read_media
 
+_ROWS_AT_ONCE = 256
 _MEDIA = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
 
 logger = logging.getLogger(__name__)
@@ -51,6 +55,7 @@ def extract_features(
     name: str = "",
     device: str | torch.device | None = None,
     asked_for: bool = True,
+    report: ExtractionReport | None = None,
 ) -> Dataset:
     """Return the dialogues with features in place of `audio` and `video`, and beside `text`.
 
@@ -76,6 +81,7 @@ def extract_features(
         asked_for: whether the user chose the extractors for these dialogues: one that finds nothing in any medium is
             an error then, and one for which there is no medium a warning (an error if `strict`). False for the
             extractors of a trained model, for which silent videos are no error.
+        report: the outcome is added to it.
 
     Raises:
         DialogueError: bad dialogues, an extractor that cannot be loaded, features of another extractor, an extractor
@@ -99,14 +105,17 @@ def extract_features(
     cache = FeatureCache(default_cache_dir() if cache_dir is None else Path(cache_dir))
     keeps_media = bool(processor.reads_media) and "audio" not in processor.extractors
     extraction = Extraction(extractors, cache, device, processor.extracts_frames, keeps_media)
-    made = extract_all(dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features")
-    extracted = with_extracted(dataset, extraction, made)
-    report = _report(extracted, made, extraction.frames)
+    extracted, failures = extract_all(
+        dataset, extraction, num_proc, f"extracting {name} features" if name else "extracting features"
+    )
+    outcome = _report(extracted, failures, extraction.frames)
     if strict:
-        refuse_failures(report.failures)
+        refuse_failures(outcome.failures)
     if verbose:
-        print(f"{name} {report}".lstrip(), flush=True)
-    refuse_nothing_read(report, extractors, asked_for)
+        print(f"{name} {outcome}".lstrip(), flush=True)
+    if report is not None:
+        report.add(outcome)
+    refuse_nothing_read(report or outcome, extractors, asked_for)
     return extracted
 
 
@@ -116,17 +125,26 @@ def extract_for(
     num_proc: int | None = None,
     strict: bool = False,
     device: str | torch.device | None = None,
+    report: ExtractionReport | None = None,
 ) -> Any:
     """Read the raw media of dialogues as their processor needs it: by its extractors, and by `read_media`.
 
     Args:
         num_proc, strict, device: as in `extract_features`.
+        report: the outcome is added to it, where these are some dialogues of many; by default it is printed.
 
     Raises:
         DialogueError: as `extract_features` and `read_media`.
     """
     if processor.extractors or isinstance(processor, JoyfulProcessor):
-        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=device, asked_for=False)
+        dialogues = extract_features(
+            *(dialogues, processor, num_proc),
+            strict=strict,
+            verbose=report is None,
+            device=device,
+            asked_for=False,
+            report=report,
+        )
     if isinstance(processor, JoyfulProcessor):
         return dialogues
     return read_media(dialogues, processor, num_proc, strict)
@@ -135,9 +153,13 @@ def extract_for(
 def _as_dataset(dialogues: Iterable[Mapping[str, Any]]) -> Dataset:
     if isinstance(dialogues, Dataset):
         return with_float_samples(with_undecoded_media(_without_indices(dialogues).with_format(None)))
+    given = as_dialogue_list(dialogues)
     try:
-        return with_float_samples(Dataset.from_list(_as_table_rows(as_dialogue_list(dialogues))))
-    except (pa.ArrowException, TypeError) as error:
+        try:
+            return with_float_samples(Dataset.from_list(_as_table_rows(given)))
+        except OverflowError:  # whole numbers beyond 64 bits, which vectors may hold
+            return with_float_samples(Dataset.from_list(_as_table_rows(read_dialogues(given))))
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         raise DialogueError(f"the dialogues do not fit into one table: {error}") from None
 
 
@@ -145,10 +167,12 @@ def _without_indices(dataset: Dataset) -> Dataset:
     """Return a selection of rows as a data set whose table has no others."""
     if dataset._indices is None:
         return dataset
-    return Dataset(dataset.with_format("arrow")[:].combine_chunks(), info=dataset.info)
+    rows = dataset.with_format("arrow")
+    tables = (rows[first : first + _ROWS_AT_ONCE] for first in range(0, len(rows), _ROWS_AT_ONCE))
+    return dataset_of(pa.concat_tables(stored_tables(tables)), dataset.info)
 
 
-def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
+def _as_table_rows(dialogues: Sequence[Any]) -> list[dict[str, Any]]:
     """Bring the media of dialogues into one form: a column holds either paths, or bytes, or tables of either."""
     names = [dialogue_name(dialogue, position) for position, dialogue in enumerate(dialogues)]
     rows = [
@@ -174,7 +198,7 @@ def _as_table_rows(dialogues: list[Any]) -> list[dict[str, Any]]:
 def _check_origin(dataset: Dataset, processor: EmotionRecognitionProcessor) -> None:
     columns = [name for name in ("dialogue_id", "extractors") if name in dataset.features]
     if "extractors" in columns:
-        check_origin(list(dataset.select_columns(columns)), processor.extractors)
+        check_origin(dataset.select_columns(columns), processor.extractors)
 
 
 def _modalities_to_extract(dataset: Dataset, processor: EmotionRecognitionProcessor) -> list[str]:
@@ -241,7 +265,7 @@ def _count(utterances: list[pa.StructArray], key: str) -> int:
     return sum(len(column) - column.null_count for column in columns)
 
 
-def _report(dataset: Dataset, extracted: Extracted, frames: bool) -> ExtractionReport:
+def _report(dataset: Dataset, failures: list[ExtractionFailure], frames: bool) -> ExtractionReport:
     utterances = utterances_of(dataset)
     counts = {modality: _count_features(utterances, modality, frames) for modality in MODALITIES}
-    return ExtractionReport(sum(map(len, utterances)), counts, extracted.failures)
+    return ExtractionReport(sum(map(len, utterances)), counts, failures)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..processing.dialogues import dialogue_name, get_utterances, utterance_name
 from ..processing.feature_cache import FeatureCache
 from ..processing.feature_extraction import Place, keys_of, read_utterances
 from ..processing.media_failures import ExtractionFailure
+from .arrow_files import dataset_of, stored_tables
 
 _MEDIA = ("speaker", "text", "audio", "video", "start", "end", "channel", "face")
 _HERE = True  # in place of features that are there: they need not travel to another process
@@ -50,13 +51,8 @@ class Extraction:
         return [keys_of(self.frames)[modality] for modality in self.extractors]
 
 
-@dataclass
-class Extracted:
-    """The features that were made of a data set."""
-
-    features: dict[str, list[np.ndarray | None]]
-    """Key -> the new features of each utterance, None where there are none."""
-    failures: list[ExtractionFailure] = field(default_factory=list)
+_Made = dict[str, list[np.ndarray | None]]
+"""Key -> the new features of each utterance, None where there are none."""
 
 
 def utterances_of(dataset: Dataset) -> list[pa.StructArray]:
@@ -64,8 +60,13 @@ def utterances_of(dataset: Dataset) -> list[pa.StructArray]:
     return [chunk.flatten() for chunk in dataset.data.column("utterances").chunks]
 
 
-def extract_all(dataset: Dataset, extraction: Extraction, num_proc: int, desc: str) -> Extracted:
-    """Extract the features of every utterance.
+def extract_all(
+    dataset: Dataset, extraction: Extraction, num_proc: int, desc: str
+) -> tuple[Dataset, list[ExtractionFailure]]:
+    """Return the data set with its new features, without the media that they replace, and what could not be read.
+
+    Features that were there stay. `extractors` names the makers of each dialogue's features. Features are in memory
+    for some dialogues at a time, and then go where `stored_tables` puts them.
 
     Args:
         num_proc: number of processes, between which the utterances are divided.
@@ -74,18 +75,30 @@ def extract_all(dataset: Dataset, extraction: Extraction, num_proc: int, desc: s
     Raises:
         DialogueError: bad dialogues.
     """
-    made = Extracted({key: [] for key in extraction.keys})
     total = sum(map(len, utterances_of(dataset)))
     places, num_proc = _places(dataset), min(num_proc, total)
     read = _over_processes(places, extraction, num_proc, total) if num_proc > 1 else _here(places, extraction)
+    features = _features_with(dataset.features, extraction)
+    failed: list[ExtractionFailure] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for first in range(0, len(dataset), _MOST_DIALOGUES):
+            table = dataset.data.table.slice(first, _MOST_DIALOGUES)
+            count = sum(len(chunk.flatten()) for chunk in table.column("utterances").chunks)
+            made: _Made = {key: [] for key in extraction.keys}
+            for found, failures in islice(read, count):
+                for key, values in made.items():
+                    values.append(found.get(key))
+                failed.extend(failures)
+                bar.update()
+            yield _with_extracted(table, extraction, made, features)
+
     bar = tqdm(total=total, desc=desc, unit="utterance")
-    for features, failures in read:
-        for key, values in made.features.items():
-            values.append(features.get(key))
-        made.failures += failures
-        bar.update()
+    extracted = pa.concat_tables(stored_tables(tables()))
     bar.close()
-    return made
+    info = dataset.info.copy()
+    info.features = Features({name: features[name] for name in extracted.column_names})
+    return dataset_of(extracted, info), failed
 
 
 def _places(dataset: Dataset) -> Iterator[Place]:
@@ -110,6 +123,8 @@ def _places(dataset: Dataset) -> Iterator[Place]:
                 yield utterance_name(name, index), utterance
 
 
+_MOST_DIALOGUES = 256
+"""Dialogues whose new features are in memory at once."""
 _MOST_AT_ONCE = 256
 """Utterances whose media are in memory at once in a single process."""
 _MOST_IN_A_CHUNK = 16
@@ -150,48 +165,43 @@ def _read(places: list[Place]) -> list[Any]:
     return list(_here(iter(places), _of_this_process[0]))
 
 
-def with_extracted(dataset: Dataset, extraction: Extraction, extracted: Extracted) -> Dataset:
-    """Return the data set with its new features, without the media that they replace; `extractors` names their makers.
-
-    Features that were there stay.
-    """
-    features = dataset.features.copy()
-    utterance = {key: kind for key, kind in features["utterances"].feature.items() if key not in extraction.gone}
+def _features_with(features: Features, extraction: Extraction) -> Features:
+    """Return the features of a data set with those that an extraction adds, and without those that it removes."""
+    changed = features.copy()
+    utterance = {key: kind for key, kind in changed["utterances"].feature.items() if key not in extraction.gone}
     kind = List(List(Value("float32"))) if extraction.frames else List(Value("float32"))
-    features["utterances"] = List(utterance | dict.fromkeys(extraction.keys, kind))
-    features["extractors"] = {modality: Value("string") for modality in MODALITIES}
-    table, first, chunks = dataset.data.table, 0, []
-    for chunk in dataset.data.column("utterances").chunks:
+    changed["utterances"] = List(utterance | dict.fromkeys(extraction.keys, kind))
+    changed["extractors"] = {modality: Value("string") for modality in MODALITIES}
+    return changed
+
+
+def _with_extracted(table: pa.Table, extraction: Extraction, made: _Made, features: Features) -> pa.Table:
+    """Return dialogues with their new features, and with `extractors`, as columns of these kinds."""
+    first, chunks = 0, []
+    for chunk in table.column("utterances").chunks:
         structs = chunk.flatten()
         columns = {structs.type[at].name: structs.field(at) for at in range(structs.type.num_fields)}
         kept = {key: values for key, values in columns.items() if key not in extraction.gone}
         for key in extraction.keys:
-            made = extracted.features[key][first : first + len(structs)]
-            kept[key] = _filled(columns.get(key), made, kind.feature)
+            new = made[key][first : first + len(structs)]
+            kept[key] = _filled(columns.get(key), new, features["utterances"].feature[key].feature)
         first += len(structs)
         joined = pa.StructArray.from_arrays(list(kept.values()), list(kept))
         offsets = pa.array(np.cumsum([0, *_lengths_of(chunk)]), pa.int32())
         chunks.append(pa.ListArray.from_arrays(offsets, joined))
     table = table.set_column(table.column_names.index("utterances"), "utterances", pa.chunked_array(chunks))
-    makers = _makers(dataset, extraction.extractors)
+    named = table.column("extractors").to_pylist() if "extractors" in table.column_names else [None] * len(table)
+    makers = [{**dict.fromkeys(MODALITIES), **(own or {}), **extraction.extractors} for own in named]
     if "extractors" in table.column_names:
         table = table.drop_columns("extractors")
     table = table.append_column(
         "extractors", pa.array(makers, pa.struct([(name, pa.string()) for name in MODALITIES]))
     )
-    changed = Features({name: features[name] for name in table.column_names})
-    info = dataset.info.copy()
-    info.features = changed
-    return Dataset(table.cast(changed.arrow_schema), info=info)
+    return table.cast(Features({name: features[name] for name in table.column_names}).arrow_schema)
 
 
 def _lengths_of(dialogues: Any) -> list[int]:
     return pc.call_function("list_value_length", [dialogues]).fill_null(0).to_pylist()
-
-
-def _makers(dataset: Dataset, extractors: Mapping[str, str]) -> list[dict[str, str | None]]:
-    named = dataset["extractors"] if "extractors" in dataset.features else [None] * len(dataset)
-    return [{**dict.fromkeys(MODALITIES), **(own or {}), **extractors} for own in named]
 
 
 def _filled(given: Any, made: Sequence[np.ndarray | None], kind: Any) -> Any:

@@ -1,7 +1,8 @@
 """The outcome of reading the media of a data set: counts, and the media that could not be read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
 from ..io.messages import counted
 from ..processing import EXTRACTOR_KEYS, FEATURE_KEYS, DialogueError
@@ -12,11 +13,18 @@ from ..processing.media_failures import ExtractionFailure
 class ExtractionReport:
     """The outcome of an extraction."""
 
-    num_utterances: int
-    modality_counts: dict[str, int]
+    num_utterances: int = 0
+    modality_counts: dict[str, int] = field(default_factory=dict)
     """Utterances that have features of each modality, extracted or given."""
-    failures: list[ExtractionFailure]
+    failures: list[ExtractionFailure] = field(default_factory=list)
     """Media that could not be read, and are masked."""
+
+    def add(self, other: Self) -> None:
+        """Add the outcome for other utterances."""
+        self.num_utterances += other.num_utterances
+        counts = self.modality_counts
+        self.modality_counts = {key: counts.get(key, 0) + count for key, count in other.modality_counts.items()}
+        self.failures += other.failures
 
     def __str__(self) -> str:
         counts = ", ".join(f"{modality} in {count}" for modality, count in self.modality_counts.items())

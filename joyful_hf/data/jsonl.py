@@ -4,7 +4,7 @@ import itertools
 import json
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..io.text_files import utf8_lines
 from ..processing import FEATURE_KEYS, FRAME_KEYS, DialogueError
 from ..processing.dialogues import get_utterances, utterance_name
 from ..processing.known_keys import KNOWN_KEYS
+from .arrow_files import dataset_of, stored_tables
 from .columns import MEDIA_FILE_KEYS, found_path
 from .list_columns import with_lists
 from .tables import find_columns, group_rows, refuse_columns
@@ -55,15 +56,15 @@ def _without_none(record: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def read_jsonl(path: Path, columns: Mapping[str, str] | None = None) -> Dataset:
-    """Read a file of one dialogue per line, a JSON array of dialogues, or one dialogue over several lines.
+def read_jsonl(files: Sequence[Path], columns: Mapping[str, str] | None = None) -> Dataset:
+    """Read files of one dialogue per line, a JSON array of dialogues, or one dialogue over several lines.
 
     A record may also be an utterance that names its dialogue: see `group_rows`.
 
     Raises:
         DialogueError: a line that is not a dialogue; the message names the file and the line.
     """
-    return to_dataset(lambda: _jsonl_records(path, columns), path)
+    return to_dataset(lambda: (record for file in files for record in _jsonl_records(file, columns)), files[0])
 
 
 def to_dataset(make_records: Callable[[], Iterable[tuple[str, dict[str, Any]]]], path: Path) -> Dataset:
@@ -82,7 +83,8 @@ def to_dataset(make_records: Callable[[], Iterable[tuple[str, dict[str, Any]]]],
     left_out: set[str] = set()
     while True:
         try:
-            return Dataset(pa.concat_tables(_tables(make_records(), path, left_out), promote_options="permissive"))
+            tables = stored_tables(_tables(make_records(), path, left_out))
+            return dataset_of(pa.concat_tables(tables, promote_options="permissive"))
         except _MixedKeyError as error:
             logger.warning("%s; the key is left out", error)
             left_out.add(error.key)
@@ -96,8 +98,8 @@ class _MixedKeyError(DialogueError):
         self.key = key
 
 
-def _tables(records: Iterable[tuple[str, dict[str, Any]]], path: Path, left_out: set[str]) -> list[pa.Table]:
-    tables: list[pa.Table] = []
+def _tables(records: Iterable[tuple[str, dict[str, Any]]], path: Path, left_out: set[str]) -> Iterator[pa.Table]:
+    is_empty = True
     types: dict[str, pa.DataType] = {}
     chunk: list[dict[str, Any]] = []
     places: list[str] = []
@@ -105,13 +107,12 @@ def _tables(records: Iterable[tuple[str, dict[str, Any]]], path: Path, left_out:
         chunk.append(_checked(place, record, path, left_out))
         places.append(place)
         if len(chunk) == _DIALOGUES_PER_CHUNK:
-            tables.append(_to_table(chunk, places, types))
-            chunk, places = [], []
+            yield _to_table(chunk, places, types)
+            chunk, places, is_empty = [], [], False
     if chunk:
-        tables.append(_to_table(chunk, places, types))
-    if not tables:
+        yield _to_table(chunk, places, types)
+    elif is_empty:
         raise DialogueError(f"{path}: the file holds no dialogues")
-    return tables
 
 
 def _checked(place: str, record: dict[str, Any], path: Path, left_out: set[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, LargeList, List
 
 from ..processing import DialogueError
+from .arrow_files import dataset_of
 from .tables import find_columns
 
 
@@ -94,7 +95,7 @@ def with_list_of_utterances(dataset: Dataset, name: str, columns: Mapping[str, s
     )
     info = dataset.info.copy()
     info.features = changed
-    return Dataset(table.replace_schema_metadata(changed.arrow_schema.metadata).cast(changed.arrow_schema), info=info)
+    return dataset_of(table.replace_schema_metadata(changed.arrow_schema.metadata).cast(changed.arrow_schema), info)
 
 
 def _combined(column: Any) -> Any:

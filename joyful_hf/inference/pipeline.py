@@ -12,6 +12,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..modeling.prediction import is_read, with_predictions
 from ..processing.devices import choose_device
+from ..processing.dialogues import iterate_dialogues
 
 TASK = "emotion-recognition"
 
@@ -70,9 +71,11 @@ class EmotionRecognitionPipeline(Pipeline):
             from ..data.dialogue_files import load_dialogues
 
             inputs = load_dialogues(inputs)
-        if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | list | str | GeneratorType):
-            inputs = list(inputs)
         with self.processor.one_notice():  # of what a generator gives, one each time
+            if isinstance(inputs, Iterable) and not isinstance(inputs, Mapping | list | str | GeneratorType):
+                # One after the other: the vectors of a whole data set would not fit into memory as Python's numbers.
+                one_by_one = (dialogue for dialogue in iterate_dialogues(inputs))
+                return list(super().__call__(one_by_one, *args, **kwargs))
             return super().__call__(inputs, *args, **kwargs)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """`run_summary.json`: the facts about the run behind a checkpoint that a model card tells."""
 
+import glob
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -226,8 +227,9 @@ def summarize_data(
 
 
 def _public_name(source: str) -> str:
-    """A file with its folder, and not where on this machine that lies; a Hub id as it is."""
-    return "/".join(Path(source).absolute().parts[-2:]) if Path(source).exists() else source
+    """A file, or a pattern of files, with its folder, and not where on this machine that lies; a Hub id as it is."""
+    is_file = Path(source).exists() or glob.has_magic(source)
+    return "/".join(Path(source).absolute().parts[-2:]) if is_file else source
 
 
 def _ranges(values: list[np.ndarray], id2label: Mapping[int, str]) -> dict[str, list[float]]:

@@ -5,7 +5,7 @@ of the checkpoint finds them again. The configuration is the model's own: the on
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def give_own_config(model: nn.Module) -> None:
                 setattr(module, name, own)
 
 
-def set_up_loss(config: Any, args: TrainingArguments, examples: list[EncodedExample] | None, trains: bool) -> None:
+def set_up_loss(config: Any, args: TrainingArguments, examples: Sequence[EncodedExample] | None, trains: bool) -> None:
     """Write class weights and label smoothing of a run into the configuration of its model.
 
     What an earlier run has written there is taken back first; what the user has set stays unless the arguments ask for
@@ -78,7 +78,7 @@ def _users_own(config: Any, name: str) -> Any:
 
 
 def wanted_class_weights(
-    config: Any, given: list[float] | None, class_balance: float | None, examples: list[EncodedExample] | None
+    config: Any, given: list[float] | None, class_balance: float | None, examples: Sequence[EncodedExample] | None
 ) -> list[float] | None:
     """Return the class weights to train with, or None where those that the user has given stay.
 

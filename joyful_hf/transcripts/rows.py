@@ -1,6 +1,6 @@
 """Predictions as rows, one per utterance: the form that every writer starts from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -11,9 +11,9 @@ from ..processing.dialogues import (
     FRAME_KEYS,
     Dialogue,
     DialogueError,
-    as_dialogue_list,
     dialogue_name,
     get_utterances,
+    iterate_dialogues,
     utterance_name,
 )
 
@@ -83,8 +83,13 @@ def make_rows(predictions: Dialogue | Iterable[Dialogue]) -> list[Row]:
     Raises:
         DialogueError: the predictions are not dialogues.
     """
-    rows = []
-    for position, dialogue in enumerate(as_dialogue_list(predictions)):
+    return list(iterate_rows(predictions))
+
+
+def iterate_rows(predictions: Dialogue | Iterable[Dialogue]) -> Iterator[Row]:
+    """Yield what `make_rows` returns, one after the other."""
+    first_position = getattr(predictions, "first_position", 0)  # of some dialogues of many
+    for position, dialogue in enumerate(iterate_dialogues(predictions), first_position):
         name = dialogue_name(dialogue, position)
         dialogue_id = dialogue.get("dialogue_id")
         for index, utterance in enumerate(get_utterances(dialogue, name)):
@@ -92,21 +97,18 @@ def make_rows(predictions: Dialogue | Iterable[Dialogue]) -> list[Row]:
             extra = {key: _as_scalar(value) for key, value in utterance.items() if key not in _OWN_KEYS}
             if isinstance(true_label := utterance.get("true_label"), Mapping | list | tuple):
                 extra["true_label"] = _as_label(true_label)
-            rows.append(
-                Row(
-                    dialogue_id=str(position) if dialogue_id in (None, "") else str(dialogue_id),
-                    index=index,
-                    speaker=utterance["speaker"],
-                    start=_milliseconds(utterance.get("start")),
-                    end=_milliseconds(utterance.get("end")),
-                    text=utterance.get("text"),
-                    label=_as_label(utterance.get("label")),
-                    scores={str(label): float(score) for label, score in scores.items()},
-                    extra={key: value for key, value in extra.items() if value is not None},
-                    place=utterance_name(name, index),
-                )
+            yield Row(
+                dialogue_id=str(position) if dialogue_id in (None, "") else str(dialogue_id),
+                index=index,
+                speaker=utterance["speaker"],
+                start=_milliseconds(utterance.get("start")),
+                end=_milliseconds(utterance.get("end")),
+                text=utterance.get("text"),
+                label=_as_label(utterance.get("label")),
+                scores={str(label): float(score) for label, score in scores.items()},
+                extra={key: value for key, value in extra.items() if value is not None},
+                place=utterance_name(name, index),
             )
-    return rows
 
 
 def score_labels_of(rows: Iterable[Row]) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from .formats.elan import elan_document
 from .formats.subtitles import subtitle_lines
 from .formats.textgrid import textgrid_lines
 from .formats.tiers import label_words
-from .rows import Row, make_rows, score_labels_of
+from .rows import Row, iterate_rows, make_rows
+from .stored_predictions import StoredPredictions
 
 if TYPE_CHECKING:
     import pandas
@@ -60,9 +62,19 @@ def write_predictions(
     write = _WRITERS[path.suffix.lower()]
     if path.exists() and not overwrite:
         raise DialogueError(f"{path}: exists already; choose another name, remove it, or pass `overwrite=True`")
-    dialogues = as_dialogue_list(predictions)
+    dialogues = predictions if isinstance(predictions, StoredPredictions) else as_dialogue_list(predictions)
+    check_number(path, len(dialogues))
     with written_whole(path) as part:
         write(dialogues, part)
+
+
+def check_number(path: Path, num_dialogues: int) -> None:
+    """Raise a `DialogueError` unless a file of this name can hold so many dialogues."""
+    if num_dialogues > 1 and path.suffix.lower() in _OF_ONE_RECORDING:
+        raise DialogueError(
+            f"{_OF_ONE_RECORDING[path.suffix.lower()]} holds one recording, and these are {num_dialogues} dialogues; "
+            "write one after the other, or all of them to .csv or .jsonl"
+        )
 
 
 def to_frame(predictions: Dialogue | Iterable[Dialogue]) -> "pandas.DataFrame":
@@ -77,24 +89,43 @@ def to_frame(predictions: Dialogue | Iterable[Dialogue]) -> "pandas.DataFrame":
         ImportError: pandas is not installed.
     """
     pandas = import_optional("pandas", None, "a table of predictions")
-    header, records = _table(as_dialogue_list(predictions))
-    return pandas.DataFrame.from_records(records, columns=header)
+    table = _Table(as_dialogue_list(predictions))
+    return pandas.DataFrame.from_records(list(table.records()), columns=table.header)
 
 
-def _table(dialogues: Sequence[Dialogue]) -> tuple[list[str], list[dict[str, Any]]]:
-    rows = make_rows(dialogues)
-    labels = score_labels_of(rows)
-    records = [row.as_dict(labels) for row in rows]
-    header = list(dict.fromkeys(key for record in records for key in record))
-    return header, [{key: record.get(key) for key in header} for record in records]
+class _Table:
+    """A table of predictions, one row per utterance; rows are made when they are asked for."""
+
+    def __init__(self, dialogues: Sequence[Dialogue]) -> None:
+        self._dialogues = dialogues
+        labels: dict[str, None] = {}
+        extra: dict[str, None] = {}
+        for row in iterate_rows(dialogues) if len(dialogues) else ():
+            labels |= dict.fromkeys(row.scores)
+            extra |= dict.fromkeys(row.extra)
+        self._labels = list(labels)
+        self.header = list(dict.fromkeys([*_NO_ROW.as_dict(self._labels), *extra]))
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        for row in iterate_rows(self._dialogues) if len(self._dialogues) else ():
+            record = row.as_dict(self._labels)
+            yield {key: record.get(key) for key in self.header}
 
 
-def _write_jsonl(dialogues: Sequence[Dialogue], part: Path) -> None:
-    with part.open("w", encoding="utf-8") as file:
-        for dialogue in dialogues:
-            utterances = [_with_times_first(utterance) for utterance in dialogue["utterances"]]
-            record = {key: value for key, value in dialogue.items() if value is not None} | {"utterances": utterances}
-            file.write(json.dumps(record, ensure_ascii=False, default=_as_json) + "\n")
+_NO_ROW = Row("", 0, "", None, None, None, None)
+_ROWS_AT_ONCE = 2**14
+
+
+def write_jsonl(dialogues: Sequence[Dialogue], part: Path) -> None:
+    """Write predictions as JSONL, one dialogue per line."""
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(dialogues.lines() if isinstance(dialogues, StoredPredictions) else map(_as_line, dialogues))
+
+
+def _as_line(dialogue: Dialogue) -> str:
+    utterances = [_with_times_first(utterance) for utterance in dialogue["utterances"]]
+    record = {key: value for key, value in dialogue.items() if value is not None} | {"utterances": utterances}
+    return json.dumps(record, ensure_ascii=False, default=_as_json) + "\n"
 
 
 def _with_times_first(utterance: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,11 +144,11 @@ def _as_json(value: Any) -> Any:
 
 def _csv_writer(delimiter: str) -> Callable[[Sequence[Dialogue], Path], None]:
     def write(dialogues: Sequence[Dialogue], part: Path) -> None:
-        header, records = _table(dialogues)
+        table = _Table(dialogues)
         with part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-            writer.writerow(header)
-            for record in records:
+            writer.writerow(table.header)
+            for record in table.records():
                 for key in ("label", "true_label"):
                     if record.get(key) is not None:
                         record[key] = label_words(record[key])
@@ -127,27 +158,38 @@ def _csv_writer(delimiter: str) -> Callable[[Sequence[Dialogue], Path], None]:
 
 
 def _write_parquet(dialogues: Sequence[Dialogue], part: Path) -> None:
-    header, records = _table(dialogues)
-    columns = {}
-    for key in header:
-        values = [record[key] for record in records]
-        try:
-            columns[key] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            # Values of several types, which only text can hold together.
-            columns[key] = pa.array([None if value is None else label_words(value) for value in values], pa.string())
-    pq.write_table(pa.table(columns), part)
+    table = _Table(dialogues)
+    kinds: dict[str, pa.DataType | None] = dict.fromkeys(table.header, pa.null())
+    """None for values of several types, which only text can hold together."""
+    for records in _batches(table.records()):
+        kinds = {key: _merged(kind, [record[key] for record in records]) for key, kind in kinds.items()}
+    schema = pa.schema([(key, pa.string() if kind is None else kind) for key, kind in kinds.items()])
+    with pq.ParquetWriter(part, schema) as writer:
+        for records in _batches(table.records()):
+            columns = {key: [record[key] for record in records] for key in table.header}
+            for key, values in columns.items():
+                if kinds[key] is None:
+                    columns[key] = [None if value is None else label_words(value) for value in values]
+            writer.write_table(pa.table(columns, schema))
 
 
-def _row_writer(
-    name: str, lines: Callable[[Sequence[Row]], Iterator[str]]
-) -> Callable[[Sequence[Dialogue], Path], None]:
+def _batches(records: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    return iter(lambda: list(islice(records, _ROWS_AT_ONCE)), [])
+
+
+def _merged(known: pa.DataType | None, values: list[Any]) -> pa.DataType | None:
+    """Return the type of a column that holds these values too; None where there is none but text."""
+    if known is None:
+        return None
+    try:
+        schemas = [pa.schema([("value", kind)]) for kind in (known, pa.array(values).type)]
+        return pa.unify_schemas(schemas, promote_options="permissive").field("value").type
+    except pa.ArrowException:
+        return None
+
+
+def _row_writer(lines: Callable[[Sequence[Row]], Iterator[str]]) -> Callable[[Sequence[Dialogue], Path], None]:
     def write(dialogues: Sequence[Dialogue], part: Path) -> None:
-        if len(dialogues) != 1:
-            raise DialogueError(
-                f"{name} holds one recording, and these are {len(dialogues)} dialogues; write one after the other, or "
-                "all of them to .csv or .jsonl"
-            )
         rows = make_rows(dialogues)
         text = "".join(lines(sorted(rows, key=lambda row: row.times)))
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -156,14 +198,16 @@ def _row_writer(
 
 
 _WRITERS: dict[str, Callable[[Sequence[Dialogue], Path], None]] = {
-    ".jsonl": _write_jsonl,
+    ".jsonl": write_jsonl,
     ".csv": _csv_writer(","),
     ".tsv": _csv_writer("\t"),
     ".parquet": _write_parquet,
-    ".srt": _row_writer("SRT", lambda rows: subtitle_lines(rows, is_vtt=False)),
-    ".vtt": _row_writer("WebVTT", lambda rows: subtitle_lines(rows, is_vtt=True)),
-    ".textgrid": _row_writer("TextGrid", textgrid_lines),
-    ".eaf": _row_writer(".eaf", elan_document),
+    ".srt": _row_writer(lambda rows: subtitle_lines(rows, is_vtt=False)),
+    ".vtt": _row_writer(lambda rows: subtitle_lines(rows, is_vtt=True)),
+    ".textgrid": _row_writer(textgrid_lines),
+    ".eaf": _row_writer(elan_document),
 }
+_OF_ONE_RECORDING = {".srt": "SRT", ".vtt": "WebVTT", ".textgrid": "TextGrid", ".eaf": ".eaf"}
+"""Suffixes of files that hold a single dialogue, and what messages call them."""
 OUTPUT_SUFFIXES = tuple(_WRITERS)
 """Suffixes that `write_predictions` can write."""

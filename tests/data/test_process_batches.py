@@ -1,5 +1,9 @@
 """Several processes see each example exactly once, and make the same number of steps."""
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +66,22 @@ def test_a_filler_is_packed_like_an_example_and_marked():
     assert pop_filler(batch)
     assert batch == {"value": torch.tensor([7])}
     assert not pop_filler(collate_marked(collate, [7]))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_stream_that_is_shuffled_by_a_buffer_gives_each_dialogue_once_an_epoch(processes, tmp_path):
+    for number in range(3):
+        pq.write_table(pa.table({"number": list(range(7 * number, 7 * number + 7))}), tmp_path / f"{number}.parquet")
+    files = sorted(map(str, tmp_path.glob("*.parquet")))
+    orders = []
+    for epoch in range(2):
+        seen = []
+        for process in range(processes):
+            stream = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+            shard = ProcessStream(stream.shuffle(seed=3, buffer_size=5), 2, processes, process, drop_last=False)
+            shard.set_epoch(epoch)
+            seen += [row["number"] for row in shard if not isinstance(row, Filler)]
+        assert sorted(seen) == list(range(21))
+        orders.append(seen)
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) != orders[0]

@@ -1,6 +1,8 @@
 """Bad input: each mistake is a DialogueError that names the dialogue, the utterance and what is wrong."""
 
 import re
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -135,7 +137,7 @@ def test_an_id_of_any_type_is_named(dialogue_id):
         ({"text_features": "abc"}, "'text_features' must be a list of numbers, got 'abc'"),
         ({"text_features": [0.5, None, 1]}, "'text_features' must be a list of numbers, got [0.5, None, 1]"),
         ({"text_features": [0.5, [1], 2]}, "'text_features' must be a list of numbers, got [0.5, [1], 2]"),
-        ({"text_features": [10**400, 1, 2]}, "'text_features' must be a list of numbers"),
+        ({"text_features": [10**400, 1, 2]}, "'text_features' holds a number that is too large for a float"),
         ({"text_features": torch.ones(3, requires_grad=True)}, "'text_features' must be a list of numbers"),
         ({"text_features": {"a": 1}}, "'text_features' must be a list of numbers, got {'a': 1}"),
         ({"text_features": 3.5}, "'text_features' must be one vector per utterance, got an array of shape ()"),
@@ -242,3 +244,16 @@ def test_raw_media_without_any_features_are_refused(key, features):
 def test_training_dialogues_without_any_features_are_refused():
     message = refusal(JoyfulProcessor.from_dialogues, dialogue({"speaker": "A", "text": "hi", "label": "joy"}))
     assert message.startswith("no utterance has text_features, audio_features or visual_features")
+
+
+@pytest.mark.parametrize("kind", [bytes, Decimal, date, list], ids=lambda kind: kind.__name__)
+def test_an_id_that_no_file_could_hold_is_refused(kind):
+    given = {bytes: b"a", Decimal: Decimal("1.5"), date: date(2020, 1, 1), list: ["a"]}[kind]
+    dialogue = {"dialogue_id": given, "utterances": [{"speaker": "A", "text_features": [1.0]}]}
+    with pytest.raises(DialogueError, match=f"'dialogue_id' must be a string or a number, got {kind.__name__}"):
+        JoyfulProcessor(text_dim=1)([dialogue])
+
+
+def test_a_whole_number_beyond_64_bits_is_a_feature():
+    batch = JoyfulProcessor(text_dim=2)([dialogue({"speaker": "A", "text_features": [1, 10**30]})])
+    assert batch["text_features"][0, 1] == np.float32(1e30)

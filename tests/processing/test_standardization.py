@@ -8,13 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from joyful_hf.processing.standardization import feature_statistics
+from joyful_hf.processing.standardization import RunningStatistics
 
 vectors_of_features = arrays(
     np.float32,
     array_shapes(min_dims=2, max_dims=2, max_side=8),
     elements=st.floats(-1000, 1000, width=32),
 )
+
+
+def feature_statistics(vectors, size):
+    statistics = RunningStatistics(size)
+    for vector in vectors:
+        statistics.add(vector)
+    return statistics.result()
 
 
 @given(vectors=vectors_of_features)

@@ -5,6 +5,7 @@ Dropout and augmentation are on: the random numbers go on where they stopped too
 
 import pytest
 import torch
+from datasets import Dataset, load_dataset
 from transformers import set_seed
 
 from tests.support.helpers import FAMILY_CASES
@@ -116,3 +117,22 @@ def test_another_seed_gives_another_run(tmp_path):
         trained.append(weights_of(trainer))
     with pytest.raises(AssertionError):
         assert_same_weights(*trained)
+
+
+def test_a_shuffled_stream_is_resumed_in_the_middle_of_an_epoch(tmp_path):
+    Dataset.from_list(TRAIN).to_parquet(tmp_path / "train.parquet")
+
+    def train_from(checkpoint):
+        stream = load_dataset(
+            "parquet", data_files=str(tmp_path / "train.parquet"), split="train", streaming=True, cache_dir=tmp_path
+        )
+        arguments = EVERY_STEP | {"max_steps": STEPS_PER_EPOCH + 3, "class_balance": 0}
+        trainer = make_trainer(tmp_path / "run", train=stream.shuffle(seed=1, buffer_size=4), **arguments)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return trainer
+
+    whole = train_from(None)
+    assert whole.state.global_step == STEPS_PER_EPOCH + 3
+    for step in (2, STEPS_PER_EPOCH + 1):
+        resumed = train_from(str(tmp_path / "run" / f"checkpoint-{step}"))
+        assert_same_weights(weights_of(resumed), weights_of(whole))
