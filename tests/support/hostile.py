@@ -57,23 +57,22 @@ class Examined:
 
 # Damage to bytes: an edit is where (a share of the length), what kind, and with what.
 
+_WORDS = [
+    b"\0",
+    b"\xff" * 4,
+    b"\xff" * 8,
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\x7f",
+    b"\r",
+    b"\n",
+    b'"',
+    b"<",
+    b",",
+    b"-1",
+]
 _BYTES = st.one_of(
     st.binary(min_size=1, max_size=8),
-    st.sampled_from(
-        [
-            b"\0",
-            b"\xff" * 4,
-            b"\xff" * 8,
-            b"\x7f\xff\xff\xff",
-            b"\xff\xff\xff\x7f",
-            b"\r",
-            b"\n",
-            b'"',
-            b"<",
-            b"-1",
-            b",",
-        ]
-    ),
+    st.sampled_from(_WORDS),
     st.integers(0, 2**32 - 1).map(lambda number: number.to_bytes(4, "little")),
 )
 _SHARE = st.floats(0, 1, exclude_max=True)
@@ -104,40 +103,10 @@ def with_edited_bytes(data: bytes, edits: list[tuple[str, float, float, bytes]])
 
 # Damage to JSON: some of its values, or keys, become others.
 
-_NUMBERS = [
-    0,
-    1,
-    -1,
-    2,
-    7,
-    255,
-    2**31,
-    2**63,
-    10**5,
-    10**9,
-    10**30,
-    -(10**30),
-    0.5,
-    1e-320,
-    1e308,
-    float("inf"),
-    float("nan"),
-]
-_STRINGS = [
-    "",
-    " ",
-    "a",
-    "0",
-    "-1",
-    "null",
-    "\0",
-    "\ud800",
-    "é" * 500,
-    "x" * 20_000,
-    "../../../etc/passwd",
-    "<script>",
-    "1e999",
-]
+_NUMBERS = [0, 1, -1, 2, 7, 255, 2**31, 2**63, 10**5, 10**9, 10**30, -(10**30), 0.5, 1e-320, 1e308]
+_NUMBERS += [float("inf"), float("nan")]
+_STRINGS = ["", " ", "a", "0", "-1", "null", "\0", "\ud800", "é" * 500, "x" * 20_000, "1e999", "<script>"]
+_STRINGS += ["../../../etc/passwd", "/etc/passwd", "file:///etc/passwd"]
 _LEAVES = st.one_of(
     st.none(), st.booleans(), st.sampled_from(_NUMBERS), st.sampled_from(_STRINGS), st.floats(), st.text(max_size=8)
 )
@@ -170,9 +139,8 @@ def with_edited_json(value: Any, edits: list[tuple[str, float, Any]]) -> Any:
         elif kind == "remove":
             del holder[key]
         elif isinstance(holder, dict):
-            holder[str(new)[:50] if kind == "rename" else f"{key}_"] = (
-                holder.pop(key) if kind == "rename" else holder[key]
-            )
+            held = holder.pop(key) if kind == "rename" else holder[key]
+            holder[str(new)[:50] if kind == "rename" else f"{key}_"] = held
         else:
             holder.extend(holder[:1] * 3)
     return value
