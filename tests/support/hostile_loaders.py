@@ -1,4 +1,4 @@
-"""Everything in the package that reads files of strangers, with a small file of each kind, made by the package itself."""
+"""Everything in the package that reads files of strangers, with a small file of each kind, made by the package."""
 
 import argparse
 import json
@@ -62,9 +62,7 @@ def _parquet(folder: Path) -> Path:
 def _table(folder: Path) -> Path:
     file = folder / "train.csv"
     rows = ["Dialogue_ID,Utterance_ID,Speaker,Utterance,Emotion,StartTime,EndTime,text_features"]
-    rows += [
-        f'{index // 2},{index % 2},Ann,Hi!,joy,0:00:0{index},0:00:0{index + 1},"[1, {index}]"' for index in range(4)
-    ]
+    rows += [f'{at // 2},{at % 2},Ann,Hi!,joy,0:00:0{at},0:00:0{at + 1},"[1, {at}]"' for at in range(4)]
     file.write_text("\n".join(rows) + "\n")
     return file
 
@@ -83,23 +81,19 @@ def _pickle(protocol: int) -> Callable[[Path], Path]:
 
 def _released(folder: Path) -> Path:
     layers = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
-    content = {
-        "args": argparse.Namespace(seed=1, emotion="x"),
-        "modelN_state_dict": layers,
-        "state": layers.state_dict(),
-    }
-    torch.save(content, folder / "model.pt")
+    arguments = argparse.Namespace(seed=1, emotion="x")
+    torch.save({"args": arguments, "modelN": layers, "state": layers.state_dict()}, folder / "model.pt")
     return folder / "model.pt"
 
 
-def _checkpoint(case: FamilyCase, damaged: str) -> Callable[[Path], Path]:
+def _of_checkpoint(name: str, case: FamilyCase, damaged: str) -> Loader:
     def make(folder: Path) -> Path:
         model, processor = case.make(DIALOGUES)
         model.save_pretrained(folder / "checkpoint")
         processor.save_pretrained(folder / "checkpoint")
         return folder / "checkpoint" / damaged
 
-    return make
+    return Loader(name, make, _read_checkpoint, (DialogueError,))
 
 
 def _read_checkpoint(file: Path) -> None:
@@ -133,8 +127,8 @@ def _see(file: Path) -> None:
 
 PREDICTIONS = [
     {"dialogue_id": "d", "utterances": [
-        {"speaker": "A", "text": "Hi.", "start": 0.0, "end": 1.5, "label": "joy", "scores": {"joy": 0.9, "anger": 0.1}},
-        {"speaker": "B", "text": "No.", "start": 1.5, "end": 2.0, "label": "anger", "scores": {"joy": 0.2, "anger": 0.8}},
+        {"speaker": "A", "text": "Hi.", "start": 0.0, "end": 1.5, "label": "joy", "scores": {"joy": 0.9, "fear": 0.1}},
+        {"speaker": "B", "text": "No.", "start": 1.5, "end": 2.0, "label": "fear", "scores": {"joy": 0.2, "fear": 0.8}},
     ]}
 ]  # fmt: skip
 
@@ -157,7 +151,8 @@ def _text(name: str, text: str) -> Callable[[Path], Path]:
 
 
 _WHISPER = {"text": "Hi. No.", "language": "en", "segments": [
-    {"id": 0, "start": 0.0, "end": 1.5, "text": " Hi.", "speaker": "A", "words": [{"word": " Hi.", "start": 0.0, "end": 1.4}]},
+    {"id": 0, "start": 0.0, "end": 1.5, "text": " Hi.", "speaker": "A",
+     "words": [{"word": " Hi.", "start": 0.0, "end": 1.4}]},
     {"id": 1, "start": 1.5, "end": 2.0, "text": " No.", "speaker": "B"},
 ]}  # fmt: skip
 _DEEPGRAM = {"metadata": {"duration": 2.0}, "results": {"channels": [{"alternatives": [{"transcript": "hi", "words": [
@@ -176,9 +171,7 @@ _RTTM = "SPEAKER meeting 1 0.00 1.50 <NA> <NA> A <NA> <NA>\nSPEAKER meeting 1 1.
 
 _ERRORS = (DialogueError,)
 _TRANSCRIPTS = {
-    **{
-        suffix[1:]: _prediction(suffix) for suffix in (".srt", ".vtt", ".TextGrid", ".eaf", ".csv", ".tsv", ".parquet")
-    },
+    **{kind: _prediction(f".{kind}") for kind in ("srt", "vtt", "TextGrid", "eaf", "csv", "tsv", "parquet")},
     "whisper": _text("meeting.json", json.dumps(_WHISPER)),
     "deepgram": _text("meeting.json", json.dumps(_DEEPGRAM)),
     "aws": _text("meeting.json", json.dumps(_AWS)),
@@ -188,6 +181,7 @@ _TRANSCRIPTS = {
 }
 _BY_NAME = {case.name: case for case in [*FAMILY_CASES, *RIVAL_CASES]}
 _CHECKPOINTS = ("joyful-recommended", "joyful-with-text-encoder", "ar-iigcn-paper", "foal-net", "gban-recommended")
+_OF_TEXT = _BY_NAME["joyful-with-text-encoder"]
 _CONFIGS = (*_CHECKPOINTS, *(case.name for case in RIVAL_CASES if case.name.endswith("-released")))
 
 LOADERS = [
@@ -197,18 +191,10 @@ LOADERS = [
     Loader("table", _table, _read_dialogues, _ERRORS),
     *(Loader(f"pickle-{protocol}", _pickle(protocol), _read_pickle, _ERRORS) for protocol in (0, 2, 4)),
     Loader("released", _released, read_released_checkpoint, (ValueError,)),
-    *(
-        Loader(f"config-{name}", _checkpoint(_BY_NAME[name], "config.json"), _read_checkpoint, _ERRORS)
-        for name in _CONFIGS
-    ),
-    *(
-        Loader(f"processor-{name}", _checkpoint(_BY_NAME[name], "processor_config.json"), _read_checkpoint, _ERRORS)
-        for name in _CHECKPOINTS
-    ),
-    Loader("weights", _checkpoint(FAMILY_CASES[0], "model.safetensors"), _read_checkpoint, _ERRORS),
-    Loader(
-        "tokenizer", _checkpoint(_BY_NAME["joyful-with-text-encoder"], "tokenizer.json"), _read_checkpoint, _ERRORS
-    ),
+    *(_of_checkpoint(f"config-{name}", _BY_NAME[name], "config.json") for name in _CONFIGS),
+    *(_of_checkpoint(f"processor-{name}", _BY_NAME[name], "processor_config.json") for name in _CHECKPOINTS),
+    _of_checkpoint("weights", FAMILY_CASES[0], "model.safetensors"),
+    _of_checkpoint("tokenizer", _OF_TEXT, "tokenizer.json"),
     Loader("wav", _wav, _hear, _ERRORS),
     *(Loader(suffix[1:], _sound(suffix), _hear, _ERRORS) for suffix in (".flac", ".mp3", ".m4a", ".ogg")),
     *(Loader(suffix[1:], _film(suffix), _see, _ERRORS) for suffix in (".mp4", ".mkv")),
