@@ -12,6 +12,7 @@ from .options import (
     DATA_HELP,
     AudioExtractor,
     Columns,
+    DataRoot,
     Device,
     NumProc,
     Overwrite,
@@ -41,6 +42,7 @@ def extract(
         typer.Option("--frames", help="Write sequences of frames, which Foal-Net reads, not a vector per utterance."),
     ] = False,
     columns: Columns = None,
+    data_root: DataRoot = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -66,7 +68,7 @@ def extract(
     hide_bars_in_files()
     chosen = choose_device(device)
     processor = processor_with(extractors, checkpoint, frames)
-    dialogues = read_data(data_file, parse_columns(columns))
+    dialogues = read_data(data_file, parse_columns(columns), data_root)
     announce(chosen)
     dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
     with written_whole(output_file) as part:

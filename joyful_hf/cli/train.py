@@ -11,6 +11,7 @@ from .options import (
     DATA_HELP,
     AudioExtractor,
     Columns,
+    DataRoot,
     NumProc,
     Strict,
     TextExtractor,
@@ -67,6 +68,7 @@ def train(
     audio_extractor: AudioExtractor = None,
     video_extractor: VideoExtractor = None,
     columns: Columns = None,
+    data_root: DataRoot = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
 ) -> None:
@@ -105,6 +107,7 @@ def train(
         *(train_file, validation_file, test_file, args.seed),
         problem_type=settings.get("problem_type"),
         columns=parse_columns(columns),
+        data_root=data_root,
     )
     if args.process_index == 0:
         announce(args.device)

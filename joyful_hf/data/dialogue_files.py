@@ -19,6 +19,7 @@ from ..processing import DialogueError
 from ..processing.dialogues import dialogue_name
 from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
 from .columns import with_class_names, with_float_samples, with_found_media, with_undecoded_media
+from .data_root import refuse_media_of_this_machine, refuse_media_outside
 from .jsonl import read_jsonl, to_dataset
 from .list_columns import with_list_of_utterances
 from .recordings import find_recordings, load_recordings
@@ -31,7 +32,10 @@ _SUFFIXES |= {".csv": "table", ".tsv": "table"}
 
 
 def load_dialogues(
-    path_or_hub_id: str | Path, split: str | None = None, columns: Mapping[str, str] | None = None
+    path_or_hub_id: str | Path,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    data_root: str | Path | None = None,
 ) -> Dataset:
     """Read dialogues, one per line or row, in the record that the README shows.
 
@@ -48,27 +52,35 @@ def load_dialogues(
         split: which part of a folder or a Hub data set; "train" by default.
         columns: key of the record -> name of its column, in a table with an utterance per row; by default the columns
             are found by their usual names, such as MELD's `Dialogue_ID`, `Utterance`, `Speaker` and `Emotion`.
+        data_root: for records of strangers, the folder in which every recording that they name has to lie. Those of
+            a data set on the Hub never name a file of this machine.
 
     Returns:
         A data set with the columns `dialogue_id` and `utterances`.
 
     Raises:
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
-            number), or a record that is not a dialogue.
+            number), a record that is not a dialogue, or a recording outside of `data_root`.
     """
-    dataset = _load(path_or_hub_id, split, columns)
+    dataset = _load(path_or_hub_id, split, columns, data_root)
+    refuse_media_outside(dataset, data_root)
     _warn_of_unknown_columns(dataset)
     _warn_of_unsorted(dataset)
     return dataset
 
 
-def _load(path_or_hub_id: str | Path, split: str | None, columns: Mapping[str, str] | None) -> Dataset:
+def _load(
+    path_or_hub_id: str | Path,
+    split: str | None,
+    columns: Mapping[str, str] | None,
+    data_root: str | Path | None,
+) -> Dataset:
     path = Path(path_or_hub_id)
     if path.is_dir():
         file = _file_of_split(path, split or "train")
         if file is None:
             refuse_columns(columns, str(path))
-            return load_recordings(path)
+            return load_recordings(path, data_root=data_root)
         path = file
     if path.is_file():
         kind = _SUFFIXES.get(suffix_of(path))
@@ -189,4 +201,6 @@ def _load_from_hub(hub_id: str, split: str, columns: Mapping[str, str] | None) -
         ) from None
     if not isinstance(dataset, Dataset):
         raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
-    return _as_dialogues(dataset, repr(hub_id), Path(), columns)
+    dialogues = _as_dialogues(dataset, repr(hub_id), Path(), columns)
+    refuse_media_of_this_machine(dialogues)
+    return dialogues

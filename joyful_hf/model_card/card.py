@@ -36,7 +36,7 @@ def write_model_card(
 
     Args:
         folder: a checkpoint folder, with `config.json` and `processor_config.json` at least.
-        model_id: id on the Hub, which the example then loads; by default the folder.
+        model_id: id on the Hub, which the example then loads; by default the folder, of an absolute path its name.
         dataset_name: the name that readers know; by default taken from the name of the test or training file.
         other_runs: folders of runs that differ only in the seed; scores become mean ± standard deviation.
 
@@ -136,7 +136,8 @@ def _form(run: RunFolder) -> str:
 def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | None) -> dict[str, Any]:
     """The variables of the template. Strings are Markdown already."""
     run = runs[0]
-    checkpoint = model_id or run.folder.as_posix()
+    # An absolute path would tell where the folder lies on this machine: the card can be copied anywhere with it.
+    checkpoint = model_id or (run.folder.name if run.folder.is_absolute() else run.folder.as_posix())
     num_members = getattr(run.config, "num_members", 1)
     variables: dict[str, Any] = {
         "marker": MARKER,

@@ -5,6 +5,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..data.data_root import refuse_links_out, refuse_media_outside
 from ..data.recordings import VIDEO_SUFFIXES, find_recordings, load_recordings
 from ..processing import DialogueError
 from .loading import KNOWN_SUFFIXES, read_transcript
@@ -36,8 +37,11 @@ def find_transcripts(folder: Path) -> dict[Path, Path]:
     return found
 
 
-def read_folder(folder: Path) -> tuple[Dataset, list[TranscriptReport]]:
+def read_folder(folder: Path, data_root: Path | None = None) -> tuple[Dataset, list[TranscriptReport]]:
     """Read recordings with transcripts as a dialogue each, and the clips without one as `load_recordings` does.
+
+    Args:
+        data_root: for files of strangers, the folder in which all has to lie that is read.
 
     Returns:
         The dialogues, and a report of each transcript.
@@ -46,6 +50,7 @@ def read_folder(folder: Path) -> tuple[Dataset, list[TranscriptReport]]:
         DialogueError: as `read_transcript` and `load_recordings`.
     """
     transcripts = find_transcripts(folder)
+    refuse_links_out([*transcripts, *transcripts.values()], data_root)
     # A video and a sound of one name are one recording, and the video has both.
     of_transcript = {transcript: recording for recording, transcript in transcripts.items()}
     of_transcript |= {text: media for media, text in transcripts.items() if media.suffix.lower() in VIDEO_SUFFIXES}
@@ -58,5 +63,7 @@ def read_folder(folder: Path) -> tuple[Dataset, list[TranscriptReport]]:
         reports.append(report)
     read = {*transcripts, *of_transcript}
     if set(find_recordings(folder)) - read:
-        dialogues += load_recordings(folder, without=read).to_list()
-    return Dataset.from_list(dialogues), reports
+        dialogues += load_recordings(folder, read, data_root).to_list()
+    found = Dataset.from_list(dialogues)
+    refuse_media_outside(found, data_root)
+    return found, reports

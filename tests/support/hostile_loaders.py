@@ -128,7 +128,7 @@ def _see(file: Path) -> None:
 PREDICTIONS = [
     {"dialogue_id": "d", "utterances": [
         {"speaker": "A", "text": "Hi.", "start": 0.0, "end": 1.5, "label": "joy", "scores": {"joy": 0.9, "fear": 0.1}},
-        {"speaker": "B", "text": "No.", "start": 1.5, "end": 2.0, "label": "fear", "scores": {"joy": 0.2, "fear": 0.8}},
+        {"speaker": "B", "text": "No", "start": 1.5, "end": 2.0, "label": "fear", "scores": {"joy": 0.2, "fear": 0.8}},
     ]}
 ]  # fmt: skip
 
