@@ -8,11 +8,8 @@ import pytest
 from tests.support.hostile import Loader, examine
 from tests.support.hostile_loaders import LOADERS
 
-CASES = 12
-SAMPLE = {
-    *("jsonl", "parquet", "table", "pickle-2", "released", "config-joyful-recommended", "weights", "wav", "mp4"),
-    *("processor-joyful-recommended", "transcript-eaf", "transcript-csv", "transcript-whisper"),
-}
+CASES = 8
+SAMPLE = {"jsonl", "parquet", "pickle-2", "released", "config-joyful-recommended", "wav", "transcript-whisper"}
 """Loaders that stand for the others, which are left to the slow tests."""
 
 
@@ -68,7 +65,7 @@ ORIGINAL = b"one file"
 @pytest.mark.parametrize(
     ("read", "what"),
     [
-        (hang, "took longer than 1 s"),
+        (hang, "took longer than 0.5 s"),
         (fill_memory, "more than 1 GiB of memory was asked for"),
         (end, "the process ended"),
         (act, "acted: os.system"),
@@ -82,7 +79,8 @@ def test_a_loader_that_does_what_it_may_not_is_found_out(read, what, tmp_path, m
         (folder / "file").write_bytes(ORIGINAL)
         return folder / "file"
 
-    monkeypatch.setattr("tests.support.hostile.SECONDS", 1)
+    if read is hang:
+        monkeypatch.setattr("tests.support.hostile.SECONDS", 0.5)
     monkeypatch.setattr("tests.support.hostile._MOST_CHILDREN", 1)
     examined = examine(Loader("bad", make, read, (ValueError,)), 3, tmp_path)
     assert examined.findings[0].what.startswith(what)

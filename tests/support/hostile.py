@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import resource
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 SECONDS, MEMORY = 20, 1 << 30
+"""Of the processor, whatever else runs, and of memory."""
+_WAIT = 600
+"""Seconds after which a child that uses no processor either is ended."""
 LONGEST_MESSAGE = 2000
 """Characters: a message tells of a value, and never prints it whole."""
 
@@ -216,11 +220,16 @@ def examine(loader: Loader, cases: int, folder: Path, first_seed: int = 0) -> Ex
         child.start()
         there.close()
         is_done = _watched(here, examined, loader, place)
-        if not is_done and child.is_alive():
+        if not is_done:
+            child.join(timeout=1)  # it has ended, or will not
             child.kill()
         child.join()
         if is_done or examined.cases >= cases:
             break
+        is_over_time = child.exitcode in (-signal.SIGPROF, -signal.SIGKILL)
+        what = f"took longer than {SECONDS} s" if is_over_time else "the process ended"
+        examined.findings.append(Finding(loader.name, what, place))
+        examined.cases += 1
     return examined
 
 
@@ -231,18 +240,15 @@ _MOST_CHILDREN = 4
 def _watched(pipe: Any, examined: Examined, loader: Loader, place: Path) -> bool:
     """Count the cases of a child and note its findings; return whether it came to its end."""
     try:
-        while pipe.poll(SECONDS if examined.cases else 4 * SECONDS):  # the first one makes the file, and imports
+        while pipe.poll(_WAIT):
             message = pipe.recv()
             if message == "done":
                 return True
             if message:
                 examined.findings.append(Finding(loader.name, message, place))
             examined.cases += 1
-        what = f"took longer than {SECONDS} s"
     except EOFError:
-        what = "the process ended"
-    examined.findings.append(Finding(loader.name, what, place))
-    examined.cases += 1
+        pass
     return False
 
 
@@ -272,11 +278,13 @@ def _child(loader: Loader, cases: int, place: Path, first_seed: int, pipe: Any) 
         what = ""
         try:
             with _watching(watch):
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)  # it ends the process, also in the midst of a library
                 loader.read(file)
         except loader.errors as error:
             what = _wrong_with(error)
         except BaseException as error:
             what = _told(error)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         what = f"acted: {watch.acted}" if watch.acted else what
         watch.acted = None
         kind = what.rpartition("\n  File ")[2]
