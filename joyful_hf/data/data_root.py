@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
-from datasets import Dataset
+from datasets import Dataset, config
 from huggingface_hub import constants
 
 from ..processing import DialogueError
@@ -38,7 +37,7 @@ def refuse_media_of_this_machine(dataset: Dataset) -> None:
     Raises:
         DialogueError: one does.
     """
-    caches = (constants.HF_HUB_CACHE, datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH)
+    caches = (constants.HF_HUB_CACHE, config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH)
     place = _first_outside(dataset, [Path(cache) for cache in caches])
     if place is not None:
         raise DialogueError(
