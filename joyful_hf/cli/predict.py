@@ -148,8 +148,8 @@ def _read(
     data_root: Path | None,
 ) -> Any:
     """Read dialogues, or one recording with its transcript."""
-    from ..data.data_root import refuse_media_outside
     from ..data.recordings import is_recording
+    from ..io.data_root import refuse_media_outside
     from ..transcripts.loading import read_transcript
 
     if language is not None:

@@ -12,6 +12,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from ..io.data_root import refuse_files_outside, refuse_media_of_this_machine, refuse_media_outside
 from ..io.hub_errors import hub_reason
 from ..io.messages import counted
 from ..io.text_files import suffix_of
@@ -19,7 +20,6 @@ from ..processing import DialogueError
 from ..processing.dialogues import dialogue_name
 from ..processing.known_keys import KNOWN_KEYS, known_key_of, warn_of_unknown_keys
 from .columns import with_class_names, with_float_samples, with_found_media, with_undecoded_media
-from .data_root import refuse_media_of_this_machine, refuse_media_outside
 from .jsonl import read_jsonl, to_dataset
 from .list_columns import with_list_of_utterances
 from .recordings import find_recordings, load_recordings
@@ -62,25 +62,21 @@ def load_dialogues(
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
             number), a record that is not a dialogue, or a recording outside of `data_root`.
     """
-    dataset = _load(path_or_hub_id, split, columns, data_root)
+    refuse_files_outside(path_or_hub_id, data_root)
+    dataset = _load(path_or_hub_id, split, columns)
     refuse_media_outside(dataset, data_root)
     _warn_of_unknown_columns(dataset)
     _warn_of_unsorted(dataset)
     return dataset
 
 
-def _load(
-    path_or_hub_id: str | Path,
-    split: str | None,
-    columns: Mapping[str, str] | None,
-    data_root: str | Path | None,
-) -> Dataset:
+def _load(path_or_hub_id: str | Path, split: str | None, columns: Mapping[str, str] | None) -> Dataset:
     path = Path(path_or_hub_id)
     if path.is_dir():
         file = _file_of_split(path, split or "train")
         if file is None:
             refuse_columns(columns, str(path))
-            return load_recordings(path, data_root=data_root)
+            return load_recordings(path)
         path = file
     if path.is_file():
         kind = _SUFFIXES.get(suffix_of(path))

@@ -12,7 +12,6 @@ from datasets import Dataset, Features, List, Value
 
 from ..io.messages import counted, listed
 from ..processing import DialogueError
-from .data_root import refuse_links_out
 
 # What the FFmpeg inside PyAV decodes, and recorders, phones and cameras write.
 _SOUNDS = "wav wave w64 flac mp3 mp2 m4a m4b aac ogg oga opus weba wma amr awb aif aiff aifc au snd caf mka ac3 wv"
@@ -27,9 +26,7 @@ _SPEAKER = re.compile(r"\d+_(.+)")
 logger = logging.getLogger(__name__)
 
 
-def load_recordings(
-    folder: str | Path, without: Collection[Path] = (), data_root: str | Path | None = None
-) -> Dataset:
+def load_recordings(folder: str | Path, without: Collection[Path] = ()) -> Dataset:
     """Read a folder of audio and video clips as dialogues.
 
     Each folder with clips, at any depth, is a dialogue, and each clip an utterance, in natural order (`2.wav` before
@@ -42,17 +39,15 @@ def load_recordings(
     Args:
         folder: the folder.
         without: files in it that are not read, such as recordings that have a transcript of their own.
-        data_root: for files of strangers, the folder out of which no link may lead.
 
     Returns:
         A data set of `{"dialogue_id", "utterances": [{"speaker", "text", "audio", "video"}, ...]}`; the id is the
         folder's path below `folder`, or the name of `folder` itself.
 
     Raises:
-        DialogueError: there is no clip, a text is neither UTF-8 nor UTF-16, or a link leads out of `data_root`.
+        DialogueError: there is no clip, or a text is neither UTF-8 nor UTF-16.
     """
     root = Path(folder)
-    refuse_links_out(_files_of(root), data_root)
     clips: dict[Path, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
     for path in find_recordings(root):
         if path in without:

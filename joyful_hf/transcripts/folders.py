@@ -5,8 +5,8 @@ from typing import Any
 
 from datasets import Dataset
 
-from ..data.data_root import refuse_links_out, refuse_media_outside
 from ..data.recordings import VIDEO_SUFFIXES, find_recordings, load_recordings
+from ..io.data_root import refuse_files_outside, refuse_media_outside
 from ..processing import DialogueError
 from .loading import KNOWN_SUFFIXES, read_transcript
 from .options import TranscriptOptions
@@ -49,8 +49,8 @@ def read_folder(folder: Path, data_root: Path | None = None) -> tuple[Dataset, l
     Raises:
         DialogueError: as `read_transcript` and `load_recordings`.
     """
+    refuse_files_outside(folder, data_root)
     transcripts = find_transcripts(folder)
-    refuse_links_out([*transcripts, *transcripts.values()], data_root)
     # A video and a sound of one name are one recording, and the video has both.
     of_transcript = {transcript: recording for recording, transcript in transcripts.items()}
     of_transcript |= {text: media for media, text in transcripts.items() if media.suffix.lower() in VIDEO_SUFFIXES}
@@ -63,7 +63,7 @@ def read_folder(folder: Path, data_root: Path | None = None) -> tuple[Dataset, l
         reports.append(report)
     read = {*transcripts, *of_transcript}
     if set(find_recordings(folder)) - read:
-        dialogues += load_recordings(folder, read, data_root).to_list()
+        dialogues += load_recordings(folder, without=read).to_list()
     found = Dataset.from_list(dialogues)
     refuse_media_outside(found, data_root)
     return found, reports

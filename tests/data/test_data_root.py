@@ -7,7 +7,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from joyful_hf import DialogueError, load_dialogues
-from joyful_hf.data.recordings import load_recordings
 from joyful_hf.transcripts.folders import read_folder
 from tests.support.media import tone, wav_bytes
 
@@ -86,8 +85,8 @@ def test_no_link_leads_out_of_a_folder_of_clips(name, theirs, tmp_path):
     clips = theirs / "clips"
     (clips / "a.wav").rename(clips / "01_Ann.wav")
     (clips / name).symlink_to(tmp_path / "secret.wav")
-    with pytest.raises(DialogueError, match=rf"{name}: is a link that leads out of `data_root`"):
-        load_recordings(clips, data_root=theirs)
+    with pytest.raises(DialogueError, match=rf"{name}: leads out of `data_root`"):
+        load_dialogues(clips, data_root=theirs)
 
 
 def test_no_transcript_in_a_folder_names_a_file_outside(theirs, tmp_path):
