@@ -8,6 +8,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from ..evaluation.task import task_of
 from ..io.files import written_whole
+from ..io.messages import shortened
+from ..processing import DialogueError
 from ..runs.names import MODEL_CARD
 from ..runs.recipe import RunFolder, check_same_recipe
 from .dataset_names import dataset_name_of
@@ -49,10 +51,16 @@ def write_model_card(
     card = Path(folder) / MODEL_CARD
     if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines():
         return card
-    runs = [RunFolder.read(run_folder) for run_folder in (folder, *other_runs)]
-    if len(runs) > 1:
-        check_same_recipe(runs)
-    made = _make_card(runs, model_id, dataset_name)
+    try:
+        runs = [RunFolder.read(run_folder) for run_folder in (folder, *other_runs)]
+        if len(runs) > 1:
+            check_same_recipe(runs)
+        made = _make_card(runs, model_id, dataset_name)
+    except DialogueError:
+        raise
+    except Exception as error:  # whatever stands in files that were damaged, or written by hand
+        reason = shortened(f"{type(error).__name__}: {error}")
+        raise DialogueError(f"{folder}: its files say something that no card can tell ({reason})") from error
     with written_whole(card) as part:
         part.write_text(f"{made}\n", encoding="utf-8")
     return card

@@ -14,12 +14,14 @@ from joyful_hf import DialogueError, JoyfulProcessor, load_dialogues, load_trans
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.corpora.prepare import prepare_corpus
 from joyful_hf.io.torch_checkpoint import read_released_checkpoint
+from joyful_hf.model_card.card import write_model_card
 from joyful_hf.processing.media_pictures import get_pictures
 from joyful_hf.processing.waveforms import get_waveform
-from tests.support.corpus_trees import feature_tuple, save_pickle
+from tests.support.corpus_trees import feature_tuple, save_pickle, write_cmu
 from tests.support.helpers import FAMILY_CASES, RIVAL_CASES, FamilyCase, make_dialogues
 from tests.support.hostile import Loader
 from tests.support.media import pictures_that_brighten, tone, wav_bytes, write_recording
+from tests.support.run_summaries import make_summary
 
 DIALOGUES = make_dialogues((3, 2))
 LINES = [
@@ -99,6 +101,21 @@ def _of_checkpoint(name: str, case: FamilyCase, damaged: str) -> Loader:
 def _read_checkpoint(file: Path) -> None:
     model, processor = load_checkpoint(file.parent, "cpu")
     model.predict(DIALOGUES, processor)
+
+
+def _run_summary(folder: Path) -> Path:
+    _of_checkpoint("card", FAMILY_CASES[0], "config.json").make(folder)
+    (folder / "checkpoint" / "run_summary.json").write_text(json.dumps(make_summary()))
+    return folder / "checkpoint" / "run_summary.json"
+
+
+def _sequences(folder: Path) -> Path:
+    return write_cmu(folder / "mosei") / "CMU_MOSEI_COVAREP.csd"
+
+
+def _read_sequences(file: Path) -> None:
+    shutil.rmtree(file.parent.parent / "out", ignore_errors=True)
+    prepare_corpus("cmu-mosei", file.parent, file.parent.parent / "out")
 
 
 def _wav(folder: Path) -> Path:
@@ -195,6 +212,8 @@ LOADERS = [
     *(_of_checkpoint(f"processor-{name}", _BY_NAME[name], "processor_config.json") for name in _CHECKPOINTS),
     _of_checkpoint("weights", FAMILY_CASES[0], "model.safetensors"),
     _of_checkpoint("tokenizer", _OF_TEXT, "tokenizer.json"),
+    Loader("card", _run_summary, lambda file: write_model_card(file.parent), _ERRORS),
+    Loader("sequences", _sequences, _read_sequences, _ERRORS),
     Loader("wav", _wav, _hear, _ERRORS),
     *(Loader(suffix[1:], _sound(suffix), _hear, _ERRORS) for suffix in (".flac", ".mp3", ".m4a", ".ogg")),
     *(Loader(suffix[1:], _film(suffix), _see, _ERRORS) for suffix in (".mp4", ".mkv")),
