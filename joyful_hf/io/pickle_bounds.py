@@ -74,7 +74,7 @@ _STACK_EFFECTS = {opcode.name: _StackEffect.of(opcode) for opcode in pickletools
 
 
 _Measures = tuple[int, int]
-"""How deep tuples are nested, and how many values they spell out."""
+"""The depth of nested tuples, and the number of values that they spell out."""
 
 
 class _Tuples:

@@ -1,4 +1,4 @@
-"""What takes the place of the classes and functions that a pickle names, so that nothing of it is imported or run."""
+"""Stand-ins for the classes and functions that a pickle names, so that nothing of it is imported or run."""
 
 from typing import Any, ClassVar
 
