@@ -56,7 +56,7 @@ def load_checkpoint(path_or_hub_id: str | Path, device: str | torch.device | Non
         raise DialogueError(f"{name}: there is no such checkpoint folder")
     try:
         model, processor = _load(name)
-    except DialogueError:
+    except (DialogueError, ImportError):  # a library that is missing is no fault of the checkpoint
         raise
     except HFValidationError:
         raise DialogueError(f"{name!r} is neither a checkpoint folder nor the id of a model on the Hub") from None
