@@ -145,7 +145,9 @@ class _Sequences:
             )
         self.contents |= {"start": "seconds into the video", "end": "seconds into the video"}
         in_folds = {name for fold in self._folds.values() for name in fold}
-        for name in sorted(self._labels.keys() - in_folds):
+        with refuse_other_forms(labels[0]):
+            labelled = set(self._labels)
+        for name in sorted(labelled - in_folds):
             notes.left_out[name] = "a video in none of the standard folds"
 
     def _open(self, path: Path) -> Mapping[str, Any]:
@@ -155,7 +157,7 @@ class _Sequences:
             file = h5py.File(path, "r")
             (name,) = file
             return _own(file[name]["data"], path)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise DialogueError(
                 f"{path}: not a computational sequence of the SDK, it may break off ({str(error)[:80]})"
             ) from None
@@ -166,11 +168,11 @@ class _Sequences:
             if video in self._known_bad:
                 self._notes.known_bad[video] = self._known_bad[video]
                 continue
-            if video not in self._labels:
+            with refuse_other_forms(self._source):
+                utterances = list(self._utterances(video)) if video in self._labels else None
+            if utterances is None:
                 self._notes.left_out[video] = "a video of the standard folds without labels"
                 continue
-            with refuse_other_forms(self._source):
-                utterances = list(self._utterances(video))
             yield {"dialogue_id": video, "utterances": utterances}
 
     def _utterances(self, video: str) -> Iterator[dict[str, Any]]:
