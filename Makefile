@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_OUTPUT ?= demo-output
 TEST_WORKERS ?= 2
+FUZZ_CASES ?= 10000
+FUZZ_SEED ?= 0
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -14,7 +16,7 @@ TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo space test test-slow test-kill lint types docs docs-serve check format clean
+.PHONY: help install demo space test test-slow test-kill fuzz lint types docs docs-serve check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ test-slow: $(INSTALLED)  ## run the slow tests
 
 test-kill: $(INSTALLED)  ## kill training at random moments and while it saves; the same command has to end with the same bits
 	@$(TEST_ENV) $(BIN)/python -m tests.support.killing $(KILL_OPTIONS)
+
+fuzz: $(INSTALLED)  ## let every loader read damaged files, FUZZ_CASES in all
+	@$(TEST_ENV) $(BIN)/python -m tests.fuzz --cases $(FUZZ_CASES) --seed $(FUZZ_SEED)
 
 lint: $(INSTALLED)  ## check style and format
 	@$(BIN)/ruff check .

@@ -13,6 +13,8 @@ from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer, PreTrai
 
 from .families import family_of
 from .io.hub_errors import hub_reason
+from .io.messages import shortened
+from .io.weights import check_model_fits
 from .processing import DialogueError
 from .processing.devices import choose_device
 
@@ -54,23 +56,31 @@ def load_checkpoint(path_or_hub_id: str | Path, device: str | torch.device | Non
         raise DialogueError(f"{name}: there is no such checkpoint folder")
     try:
         model, processor = _load(name)
-    except DialogueError:
+    except (DialogueError, ImportError):  # a library that is missing is no fault of the checkpoint
         raise
     except HFValidationError:
         raise DialogueError(f"{name!r} is neither a checkpoint folder nor the id of a model on the Hub") from None
     except StrictDataclassError as error:
-        raise DialogueError(f"{name}: the checkpoint cannot be loaded ({error.__cause__ or error})") from None
-    except _UNREADABLE as error:
+        raise DialogueError(
+            f"{name}: the checkpoint cannot be loaded ({shortened(error.__cause__ or error)})"
+        ) from None
+    except Exception as error:  # whatever is in a file that is damaged, or was written by hand
         what = "the checkpoint" if folder.is_dir() else "there is no such folder, and a model of this id"
-        raise DialogueError(f"{name}: {what} cannot be loaded ({_reason(error)})") from None
+        known = isinstance(error, _UNREADABLE)
+        reason = _reason(error) if known else f"{type(error).__name__}: {error}"
+        raise DialogueError(f"{name}: {what} cannot be loaded ({shortened(reason)})") from (None if known else error)
     return model.eval().to(chosen), processor
 
 
 def _load(name: str) -> tuple[Any, Any]:
     model_type = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     family = family_of(model_type, name)
+    config = family.config_class.from_pretrained(name)
+    check_model_fits(lambda: family.model_class(config), name)
     with _without_load_report():
-        loaded: Any = family.model_class.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True)
+        loaded: Any = family.model_class.from_pretrained(
+            name, output_loading_info=True, ignore_mismatched_sizes=True, use_safetensors=True
+        )
     model, report = loaded
     for kind, message in _MISFITS.items():
         if report[kind]:
@@ -115,7 +125,7 @@ def _load_encoder(path_or_hub_id: str | Path, input_class: Any) -> tuple[Any, An
         raise DialogueError(f"{name!r} is neither a folder nor the id of a model on the Hub") from None
     except _UNREADABLE as error:
         what = "the encoder" if is_folder else "there is no such folder, and an encoder of this id"
-        raise DialogueError(f"{name}: {what} cannot be loaded ({_reason(error)})") from None
+        raise DialogueError(f"{name}: {what} cannot be loaded ({shortened(_reason(error))})") from None
 
 
 def _reason(error: Exception) -> str:

@@ -54,6 +54,7 @@ class EmotionRecognitionConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         if self.class_weights is not None:
             self.class_weights = list(self.class_weights)
+        _check_num_labels(kwargs)
         if self.label2id and not self.id2label:  # transformers reads id2label only
             self.id2label = {int(index): label for label, index in self.label2id.items()}
         super().__post_init__(**kwargs)
@@ -98,6 +99,7 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         transformers fine-tune on other labels: class weights and temperature belong to the labels there were.
         """
         cls._check_model_type(config_dict, "the configuration")
+        _check_num_labels(config_dict)
         kept = dict(config_dict)
         if _has_other_labels(kept, kwargs):
             for name in ("class_weights", "calibration_temperature", "set_by_training"):
@@ -163,6 +165,19 @@ class EmotionRecognitionConfig(PreTrainedConfig):
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ValueError(f"{cls.__name__} has no field {name!r}{hint}")
         return cls(**(defaults | overrides))
+
+
+_MOST_LABELS = 100_000
+
+
+def _check_num_labels(values: Any) -> None:
+    """Refuse a number of labels, also of an encoder inside, that would fill the memory: each gets a name."""
+    if isinstance(values, dict):
+        number = values.get("num_labels")
+        if isinstance(number, int) and number > _MOST_LABELS:
+            raise ValueError(f"num_labels must be {_MOST_LABELS:,} or less, got {number}")
+        for value in values.values():
+            _check_num_labels(value)
 
 
 def _turned(id2label: dict[Any, str] | None) -> dict[str, int] | None:

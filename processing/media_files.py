@@ -30,6 +30,16 @@ _UNKNOWN_SIZE = 0x7FFF0000
 
 _MOST_OPEN_FILES = 16
 
+# Formats of recordings. Others are lists of files to be played (hls, dash, concat), which could name any file of the
+# machine, or numbered pictures, devices and filters.
+_FORMATS = """
+wav,w64,aiff,au,caf,flac,ogg,mp3,aac,loas,ac3,eac3,wv,amr,amrnb,amrwb,ape,tta,tak,dts,dtshd,gsm,g722,sln,voc,sox,ircam,
+nistsphere,qcp,spdif,mov,matroska,avi,asf,flv,live_flv,mpeg,mpegts,mpegvideo,mxf,gxf,rm,nut,ivf,obu,h264,hevc,h263,m4v,
+mjpeg,dv,wtv,nsv,dss,iff,lc3,apng,gif
+"""
+MOST_POINTS = 20_000_000
+"""Points of the largest picture: 5K has 15 million, and eight such pictures take 480 MB."""
+
 Walk = Callable[["MediaFile", Sequence[Cut]], Iterator[Any]]
 """Yields one result per cut, or the MediaError of that cut. No cut starts before the one in front of it."""
 
@@ -126,8 +136,7 @@ def opened(source: Source) -> Generator[MediaFile, None, None]:
     av = load_av()
     name = medium_name(source)
     try:
-        # Local files only: a playlist could name addresses. `file:` lets names have colons.
-        with av.open(_openable(source), options={"protocol_whitelist": "file"}) as container:
+        with open_container(_openable(source)) as container:
             yield MediaFile(source, container)
     except av.FFmpegError as error:
         raise MediaError(f"{name}: cannot be decoded ({error.strerror or type(error).__name__})") from None
@@ -135,6 +144,16 @@ def opened(source: Source) -> Generator[MediaFile, None, None]:
         raise MediaError(f"{name}: {error}") from None
     except (OSError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise MediaError(f"{name}: cannot be decoded ({error or type(error).__name__})") from None
+
+
+def open_container(file: Any) -> Any:
+    """Open a recording with PyAV: its bytes to read, or its path after `file:`, with which a path may have colons.
+
+    Nothing but this file is opened, whatever is in it, and no picture of more than `MOST_POINTS` is decoded.
+    """
+    formats = "".join(_FORMATS.split())
+    options = {"protocol_whitelist": "file", "format_whitelist": formats, "max_pixels": str(MOST_POINTS)}
+    return load_av().open(file, options=options)
 
 
 def _openable(source: Source) -> Any:

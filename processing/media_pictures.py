@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Self
 
@@ -12,14 +13,11 @@ import numpy as np
 
 from .dialogues import Utterance
 from .media import END_TOLERANCE, Cut, MediaError, Source, as_source, check_cut, cut_of
-from .media_files import MediaFile, Passes, is_far
+from .media_files import MOST_POINTS, MediaFile, Passes, is_far
 from .optional_imports import import_optional
 
 # Starting threads takes longer than most clips, where several processes do better; a whole meeting is another matter.
 _CUTS_FOR_THREADS = 20
-
-# Points of the largest picture: 8K has 33 million, and eight such pictures take 900 MB.
-_MOST_POINTS = 36_000_000
 
 
 def decode_frames(source: Source, num_frames: int, start: float = 0.0, end: float | None = None) -> np.ndarray:
@@ -97,7 +95,12 @@ def _finished(shot: _Shot, convert: Any) -> np.ndarray | MediaError:
         return shot.error
     frames, shot.frames = shot.frames, []  # pictures that were passed on take no more memory
     form = {"width": frames[0].width, "height": frames[0].height, "format": "rgb24"}
-    return np.stack([_upright(convert(frame, **form).to_ndarray(), frame) for frame in frames])
+    pictures = (_upright(convert(frame, **form).to_ndarray(), frame) for frame in frames)
+    first = next(pictures)
+    found = np.empty((len(frames), *first.shape), np.uint8)  # one copy: they may be large
+    for index, picture in enumerate(chain([first], pictures)):
+        found[index] = picture
+    return found
 
 
 class _Reel:
@@ -140,9 +143,9 @@ class _Reel:
 
 
 def _check_size(picture: Any) -> None:
-    if picture.width * picture.height > _MOST_POINTS:
+    if picture.width * picture.height > MOST_POINTS:
         raise MediaError(
-            f"pictures of {picture.width} x {picture.height} points, and {_MOST_POINTS} points are the most"
+            f"pictures of {picture.width} x {picture.height} points, and {MOST_POINTS} points are the most"
         )
 
 

@@ -19,8 +19,10 @@ _JITTER = 0.002
 LEAST_RATE, MOST_RATE = 2000, 768_000
 """Sampling rates in Hz that a recording can have: a header that says otherwise is damaged, or made to do damage."""
 
-# Samples of one utterance in all channels: 93 minutes of one channel at 48 kHz, and 1 GiB of memory.
-_MOST_SAMPLES = 1 << 28
+# Samples of one utterance in all channels: 46 minutes of one channel at 48 kHz, and 512 MiB before they are joined.
+_MOST_SAMPLES = 1 << 27
+# Seconds of one utterance: at a low rate many samples are made of few.
+_MOST_SECONDS = 3 * 3600
 
 
 def decode_audio(
@@ -121,11 +123,11 @@ class _Track:
             self._position = self._end_of(piece)
             if self._position > start:
                 self._pieces.append(piece)
-        if self._channels * (self._position - start) * self._stream.sample_rate > _MOST_SAMPLES:
-            longest = _MOST_SAMPLES / self._channels / self._stream.sample_rate / 60
+        longest = min(_MOST_SAMPLES / self._channels / self._stream.sample_rate, _MOST_SECONDS)
+        if self._position - start > longest:
             raise MediaError(
-                f"is longer than the {longest:.0f} minutes that one utterance may have at its sampling rate; `start` "
-                "and `end` cut out a part of it"
+                f"is longer than the {longest / 60:.0f} minutes that one utterance may have at its sampling rate; "
+                "`start` and `end` cut out a part of it"
             )
 
     def _refuse_silence(self, cut: Cut) -> None:
@@ -141,10 +143,15 @@ def _as_mono(pieces: list[np.ndarray]) -> np.ndarray:
     if len(channels) == 1:
         return channels[0]
     mixed = channels.mean(axis=0)
-    loudness = np.sqrt((channels**2).mean(axis=1, dtype=np.float64))
-    if np.sqrt((mixed**2).mean(dtype=np.float64)) < _CANCELLED * loudness.max():
+    loudness = np.array([_loudness(channel) for channel in channels])
+    if _loudness(mixed) < _CANCELLED * loudness.max():
         return channels[loudness.argmax()].copy()
     return mixed
+
+
+def _loudness(samples: np.ndarray) -> float:
+    """Return the root mean square of samples (samples,), of which no copy is made: they may be hours."""
+    return float(np.sqrt(np.einsum("i,i->", samples, samples, dtype=np.float64, casting="safe") / len(samples)))
 
 
 def cut_samples(waveform: np.ndarray, rate: int, start: float, end: float | None, first: float = 0.0) -> np.ndarray:

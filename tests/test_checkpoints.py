@@ -120,3 +120,55 @@ def test_a_file_is_no_checkpoint(folder):
 def test_what_is_neither_a_folder_nor_on_the_hub_is_named(name):
     with pytest.raises(DialogueError, match=name):
         load_checkpoint(name)
+
+
+class TestSizesAreHeldAgainstTheWeightsBeforeAnythingIsAllocated:
+    """A configuration of a few bytes could ask for all memory, or for hours."""
+
+    @pytest.fixture(autouse=True)
+    def no_model_is_loaded(self, monkeypatch):
+        def load(*args, **kwargs):
+            raise AssertionError("the weights were read")
+
+        monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", load)
+
+    @pytest.mark.parametrize("field", ["num_members", "graph_num_layers"])
+    def test_parts_without_end(self, folder, field):
+        edit(folder / "config.json", **{field: 100_000})
+        refused(folder, r"a model of far more parts than the \d+ tensors of the weights")
+
+    @pytest.mark.parametrize("field", ["text_dim", "graph_hidden_size"])
+    def test_sizes(self, folder, field):
+        edit(folder / "config.json", **{field: 100_000})
+        refused(folder, r"\d+ tensors of the weights have another size than the model's")
+
+    def test_labels(self, folder):
+        edit(folder / "config.json", num_labels=10**9, id2label=None, label2id=None)
+        refused(folder, "num_labels must be 100,000 or less")
+
+    def test_labels_of_an_encoder(self, folder):
+        edit(folder / "config.json", text_config={"model_type": "bert", "num_labels": 10**9})
+        refused(folder, "num_labels must be 100,000 or less")
+
+    def test_tables_that_are_not_among_the_weights(self, folder, monkeypatch):
+        monkeypatch.setattr("joyful_hf.io.weights._SMALL_SIZE", 0)
+        monkeypatch.setattr("joyful_hf.io.weights._SIZE_PER_NUMBER", 0.5)
+        refused(folder, r"config\.json describes a model of [\d,]+ numbers, and the weights hold [\d,]+")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("id2label", {"a": "b"}), ("class_weights", {}), ("views", [1]), ("text_pooling", ["x" * 10_000]), ("dtype", 7)],
+)
+def test_a_field_of_another_kind_is_one_short_message(folder, field, value):
+    edit(folder / "config.json", **{field: value})
+    with pytest.raises(DialogueError, match="cannot be loaded") as error:
+        load_checkpoint(folder)
+    assert len(str(error.value)) < 1000
+
+
+def test_an_index_names_no_file_of_another_folder(folder):
+    weights = (folder / "model.safetensors").rename(folder.parent / "elsewhere.safetensors")
+    names = dict.fromkeys(load_file(weights), "../elsewhere.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    refused(folder, "names '../elsewhere.safetensors', which is no file of the checkpoint")

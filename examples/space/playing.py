@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from joyful_hf.processing.media_files import open_container
 from joyful_hf.processing.optional_imports import import_optional
 
 _PLAYED = ".wav .mp3 .m4a .aac .flac .ogg .oga .opus .mp4 .m4v .mov .webm .ogv"
@@ -15,7 +16,7 @@ def playable(file: str, folder: Path) -> str:
         return file
     av = import_optional("av", "media", "playing this kind of recording")
     copy = folder / f"{Path(file).stem}.m4a"
-    with av.open(f"file:{file}", options={"protocol_whitelist": "file"}) as source:
+    with open_container(f"file:{file}") as source:
         if not source.streams.audio:
             return file
         heard = source.streams.audio[0]

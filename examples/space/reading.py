@@ -20,6 +20,10 @@ from joyful_hf.processing.media import as_source
 from joyful_hf.transcripts.loading import KNOWN_SUFFIXES, read_transcript
 from joyful_hf.transcripts.options import TranscriptOptions
 
+MOST_UTTERANCES = 5000
+"""A conversation of five hours; some models compare each utterance with every other."""
+MOST_CHARACTERS = 20_000_000
+"""Of a text that is pasted: 5,000 utterances with their features have about as many."""
 _KEPT_IN = [os.environ[name] for name in ("GRADIO_TEMP_DIR", "HF_HOME") if os.environ.get(name)]
 _FOLDERS = re.compile(r"(?<![\w.:/~-])(?:[A-Za-z]:)?[/\\](?:[^/\\\s:;,'\"()]+[/\\])+")
 
@@ -51,7 +55,7 @@ def read_recording(
     dialogue["utterances"] = [
         {key: value for key, value in utterance.items() if value is not None} for utterance in dialogue["utterances"]
     ]
-    _refuse_other_files(dialogue, [] if recording is None else [str(Path(recording))])
+    _check(dialogue, [] if recording is None else [str(Path(recording))])
     return dialogue, [line.strip() for line in str(report).splitlines()]
 
 
@@ -59,10 +63,12 @@ def read_text(text: str | None) -> tuple[Dialogue, list[str]]:
     """Read pasted text, `Speaker: text` lines or one dialogue as JSON, as a dialogue."""
     if not text or not text.strip():
         raise DialogueError("there is no dialogue yet: write one utterance per line, as in “Anna: Hello.”")
+    if len(text) > MOST_CHARACTERS:
+        raise DialogueError(f"this page reads at most {MOST_CHARACTERS:,} characters; {_ELSEWHERE}")
     dialogues = as_dialogue_list(_read_json(text) if text.lstrip()[0] in "[{" else {"utterances": _read_lines(text)})
     if len(dialogues) > 1:
         raise DialogueError(f"these are {len(dialogues)} dialogues; paste one at a time")
-    _refuse_other_files(dialogues[0], [])
+    _check(dialogues[0], [])
     return dialogues[0], []
 
 
@@ -92,6 +98,7 @@ def read_clips(files: list[str] | None) -> tuple[Dialogue, list[str]]:
     """Read uploaded clips and texts, named as `load_recordings` expects, as a dialogue; also say what is left out."""
     if not files:
         raise DialogueError("there are no clips yet: upload some, or add one below")
+    _check_number(len(files))
     with TemporaryDirectory() as place:
         folder = Path(place) / "clips"
         folder.mkdir()
@@ -162,10 +169,22 @@ def _check_is_there(file: Path) -> None:
         raise DialogueError(f"{file.name} was uploaded too long ago and has been deleted; upload it again")
 
 
-def _refuse_other_files(dialogue: Dialogue, uploaded: Collection[str]) -> None:
-    """Raise a DialogueError if the dialogue names a file that was not uploaded: it is on the server, and not given."""
+_ELSEWHERE = "`joyful predict` on a machine of your own reads any number"
+
+
+def _check_number(utterances: int) -> None:
+    if utterances > MOST_UTTERANCES:
+        raise DialogueError(
+            f"{utterances:,} utterances, and this page reads at most {MOST_UTTERANCES:,} at a time; {_ELSEWHERE}"
+        )
+
+
+def _check(dialogue: Dialogue, uploaded: Collection[str]) -> None:
+    """Raise a DialogueError if a dialogue is too long for the page, or names a file that was not uploaded."""
     name = dialogue_name(dialogue, 0)
-    for index, utterance in enumerate(get_utterances(dialogue, name)):
+    utterances = get_utterances(dialogue, name)
+    _check_number(len(utterances))
+    for index, utterance in enumerate(utterances):
         for key in ("audio", "video"):
             source = as_source(utterance.get(key))
             if source is not None and str(source) not in uploaded:

@@ -12,6 +12,7 @@ from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
     Columns,
+    DataRoot,
     Device,
     NumProc,
     Overwrite,
@@ -39,6 +40,7 @@ def evaluate(
         ),
     ] = None,
     columns: Columns = None,
+    data_root: DataRoot = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -58,7 +60,7 @@ def evaluate(
     hide_bars_in_files()
     with tempfile.TemporaryDirectory() as folder:
         args = JoyfulTrainingArguments(folder, eval_strategy="no", load_best_model_at_end=False, torch_device=device)
-        loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device, parse_columns(columns))
+        loaded = load_labelled(checkpoint, data_file, num_proc, strict, args.device, parse_columns(columns), data_root)
         missing = score_missing(*loaded, rates) if rates else None
         metrics, confusions = score_dialogues(*loaded, args)
     print_metrics(metrics)
@@ -94,13 +96,14 @@ def load_labelled(
     strict: bool = False,
     device: Any = None,
     columns: dict[str, str] | None = None,
+    data_root: Path | None = None,
 ) -> tuple[Any, Any, Any]:
     """Return the model and the processor of a checkpoint, and the encoded dialogues of a file.
 
     Args:
         num_proc, strict: as in `extract_features`, where the data have recordings.
         device: as in `load_checkpoint`.
-        columns: as in `load_dialogues`.
+        columns, data_root: as in `load_dialogues`.
 
     Raises:
         DialogueError: bad input, an unknown label, or no label at all.
@@ -110,7 +113,7 @@ def load_labelled(
     from ..data.encoded import EncodedDialogues
     from ..data.extraction import extract_for
 
-    dialogues = load_dialogues(data_file, split="test", columns=columns)
+    dialogues = load_dialogues(data_file, "test", columns, data_root)
     model, processor = load_checkpoint(checkpoint, device)
     announce(model.device)
     dialogues = extract_for(processor, dialogues, num_proc, strict, device)

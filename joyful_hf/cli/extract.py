@@ -12,6 +12,7 @@ from .options import (
     DATA_HELP,
     AudioExtractor,
     Columns,
+    DataRoot,
     Device,
     Layers,
     NumProc,
@@ -44,6 +45,7 @@ def extract(
         typer.Option("--frames", help="Write sequences of frames, which Foal-Net reads, not a vector per utterance."),
     ] = False,
     columns: Columns = None,
+    data_root: DataRoot = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -74,7 +76,7 @@ def extract(
     hide_bars_in_files()
     chosen = choose_device(device)
     processor = processor_with(extractors, checkpoint, frames)
-    dialogues = read_data(data_file, parse_columns(columns))
+    dialogues = read_data(data_file, parse_columns(columns), data_root)
     announce(chosen)
     if shard is not None:
         dialogues = dialogues.select(Share.parse(shard, len(dialogues)).rows)

@@ -55,6 +55,12 @@ Shard = Annotated[
         "name of each output file.",
     ),
 ]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="For data of strangers: refuse those that name, or link to, a recording outside of this folder."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 
 
@@ -166,18 +172,18 @@ def parse_pairs(parameter: str, text: str, example: str) -> dict[str, str]:
     return pairs
 
 
-def read_data(data_file: str, columns: Mapping[str, str] | None) -> Any:
+def read_data(data_file: str, columns: Mapping[str, str] | None, data_root: Path | None = None) -> Any:
     """Read dialogues as `load_dialogues` does, and the recordings of a folder with the transcripts beside them."""
     from ..data.dialogue_files import is_folder_of_recordings, load_dialogues
     from ..transcripts.folders import find_transcripts, read_folder
 
     folder = Path(data_file)
     if columns is None and is_folder_of_recordings(folder) and find_transcripts(folder):
-        dialogues, reports = read_folder(folder)
+        dialogues, reports = read_folder(folder, data_root)
         for report in reports:
             print(f"{report}\n")
         return dialogues
-    return load_dialogues(data_file, columns=columns)
+    return load_dialogues(data_file, columns=columns, data_root=data_root)
 
 
 def refuse_existing(files: Iterable[Path], overwrite: bool) -> None:

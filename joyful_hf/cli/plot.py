@@ -10,6 +10,7 @@ from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
     Columns,
+    DataRoot,
     Device,
     NumProc,
     Overwrite,
@@ -31,6 +32,7 @@ def plot(
     ] = None,
     method: Annotated[str, typer.Option(help="How representations become points: tsne or umap.")] = "tsne",
     columns: Columns = None,
+    data_root: DataRoot = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -50,7 +52,7 @@ def plot(
     announce(chosen)
     width = max(map(len, PICTURES))
     pictures = draw_pictures(
-        checkpoint, data_file, dialogue, method, num_proc, strict, chosen, columns=parse_columns(columns)
+        checkpoint, data_file, dialogue, method, num_proc, strict, chosen, parse_columns(columns), data_root
     )
     for name, picture in pictures.items():
         if not isinstance(picture, Figure):

@@ -10,6 +10,7 @@ from ..processing.dialogue_error import DialogueError
 from .options import (
     CHECKPOINT_HELP,
     DATA_HELP,
+    DataRoot,
     Device,
     NumProc,
     Overwrite,
@@ -88,6 +89,7 @@ def predict(
     language: Annotated[
         str | None, typer.Option(help="With --transcribe, what is spoken, such as de.  [default: the model guesses]")
     ] = None,
+    data_root: DataRoot = None,
     device: Device = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
@@ -128,7 +130,7 @@ def predict(
     if segment or transcribe is not None:
         dialogues = _listen(data_file, transcript, options, transcribe, language, chosen)
     else:
-        dialogues = _read(data_file, transcript, options, language)
+        dialogues = _read(data_file, transcript, options, language, data_root)
     share = Share(len(dialogues)) if shard is None else Share.parse(shard, len(dialogues))
     for file in output_file:
         check_number(file, len(share.rows))
@@ -216,9 +218,16 @@ def _facts_of_data(data_file: str, dialogues: Any) -> list[Any]:
     return [data_file, [stamp_of(file) for file in files], len(dialogues), ends]
 
 
-def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions", language: str | None) -> Any:
+def _read(
+    data_file: str,
+    transcript: Path | None,
+    options: "TranscriptOptions",
+    language: str | None,
+    data_root: Path | None,
+) -> Any:
     """Read dialogues, or one recording with its transcript."""
     from ..data.recordings import is_recording
+    from ..io.data_root import refuse_media_outside
     from ..transcripts.loading import read_transcript
 
     if language is not None:
@@ -229,10 +238,11 @@ def _read(data_file: str, transcript: Path | None, options: "TranscriptOptions",
         for option in ("speakers", "channels", "openface", "faces", "tiers", "encoding"):
             if getattr(options, option) is not None:
                 raise DialogueError(f"--{option}: says something of a transcript; give --transcript too")
-        return read_data(data_file, options.columns)
+        return read_data(data_file, options.columns, data_root)
     if not is_recording(data_file):
         raise DialogueError(f"--data-file: {data_file} is no recording; --transcript is of one recording")
     dialogues, report = read_transcript(transcript, data_file, options)
+    refuse_media_outside(dialogues, data_root)
     print(f"{report}\n")
     return dialogues
 

@@ -11,6 +11,7 @@ from .options import (
     DATA_HELP,
     AudioExtractor,
     Columns,
+    DataRoot,
     Layers,
     NumProc,
     Strict,
@@ -69,6 +70,7 @@ def train(
     video_extractor: VideoExtractor = None,
     layers: Layers = None,
     columns: Columns = None,
+    data_root: DataRoot = None,
     num_proc: NumProc = 1,
     strict: Strict = False,
 ) -> None:
@@ -107,6 +109,7 @@ def train(
         *(train_file, validation_file, test_file, args.seed),
         problem_type=settings.get("problem_type"),
         columns=parse_columns(columns),
+        data_root=data_root,
     )
     if args.process_index == 0:
         announce(args.device, args.world_size)

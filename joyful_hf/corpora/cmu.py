@@ -145,7 +145,9 @@ class _Sequences:
             )
         self.contents |= {"start": "seconds into the video", "end": "seconds into the video"}
         in_folds = {name for fold in self._folds.values() for name in fold}
-        for name in sorted(self._labels.keys() - in_folds):
+        with refuse_other_forms(labels[0]):
+            labelled = set(self._labels)
+        for name in sorted(labelled - in_folds):
             notes.left_out[name] = "a video in none of the standard folds"
 
     def _open(self, path: Path) -> Mapping[str, Any]:
@@ -154,8 +156,8 @@ class _Sequences:
         try:
             file = h5py.File(path, "r")
             (name,) = file
-            return file[name]["data"]
-        except (OSError, KeyError, ValueError) as error:
+            return _own(file[name]["data"], path)
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
             raise DialogueError(
                 f"{path}: not a computational sequence of the SDK, it may break off ({str(error)[:80]})"
             ) from None
@@ -166,16 +168,15 @@ class _Sequences:
             if video in self._known_bad:
                 self._notes.known_bad[video] = self._known_bad[video]
                 continue
-            if video not in self._labels:
+            with refuse_other_forms(self._source):
+                utterances = list(self._utterances(video)) if video in self._labels else None
+            if utterances is None:
                 self._notes.left_out[video] = "a video of the standard folds without labels"
                 continue
-            with refuse_other_forms(self._source):
-                utterances = list(self._utterances(video))
             yield {"dialogue_id": video, "utterances": utterances}
 
     def _utterances(self, video: str) -> Iterator[dict[str, Any]]:
-        labels = np.asarray(self._labels[video]["features"])
-        intervals = np.asarray(self._labels[video]["intervals"])
+        labels, intervals = _arrays_of(self._labels, video)
         words = self._frames(self._words, video, "words") if self._words is not None else None
         frames = {modality: self._frames(videos, video, modality) for modality, videos in self._features.items()}
         for number, index in enumerate(np.argsort(intervals[:, 0], kind="stable")):
@@ -202,7 +203,7 @@ class _Sequences:
         if video not in videos:
             self._notes.missing_files[f"{video}, {what}"] = "the sequence lacks this video"
             return None
-        return np.asarray(videos[video]["features"]), np.asarray(videos[video]["intervals"])
+        return _arrays_of(videos, video)
 
     def _label(self, values: np.ndarray, video: str) -> float | list[str]:
         if self._is_sentiment:
@@ -213,6 +214,28 @@ class _Sequences:
                 "for a file with the sentiment alone, set `label_scheme` to sentiment"
             )
         return [emotion for emotion, value in zip(EMOTIONS, values[1:], strict=True) if value > 0]
+
+
+def _own(held: Any, path: Path) -> Any:
+    """Return a group or data set if it lies in this file itself: a link, or an external data set, names another."""
+    if held.file.filename != str(path) or getattr(held, "external", None) or getattr(held, "is_virtual", False):
+        raise DialogueError(f"{path}: {held.name} lies in another file, which no computational sequence does")
+    return held
+
+
+def _arrays_of(videos: Any, video: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (frames, size) and intervals (frames, 2) of a video."""
+    path = Path(videos.file.filename)
+    features, intervals = (_own(videos[video][name], path) for name in ("features", "intervals"))
+    most = max(_SMALL_ARRAY, _MOST_PER_BYTE * path.stat().st_size)
+    for array in (features, intervals):
+        if array.nbytes > most:  # what was never written takes no place in the file, and is full of zeros
+            raise DialogueError(f"{path}: {array.name} tells of {array.nbytes:,} bytes, far more than the file has")
+    return np.asarray(features), np.asarray(intervals)
+
+
+_SMALL_ARRAY, _MOST_PER_BYTE = 1 << 26, 20
+"""Bytes of an array that need no question, and those that compression can make of one byte of the file."""
 
 
 def _words_in(words: tuple[np.ndarray, np.ndarray], start: float, end: float) -> str | None:

@@ -41,7 +41,7 @@ def refuse_other_forms(path: Path) -> Generator[None, None, None]:
         yield
     except DialogueError:
         raise
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:  # h5py raises the last one
         reason = f"{type(error).__name__}: {error}"[:100]
         raise DialogueError(
             f"{path}: the file holds a value that its format does not have there ({reason})"

@@ -12,6 +12,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from ..io.data_root import refuse_files_outside, refuse_media_of_this_machine, refuse_media_outside
 from ..io.hub_errors import hub_reason
 from ..io.messages import counted
 from ..io.shards import files_of_pattern, is_pattern, shards_of_split
@@ -40,7 +41,10 @@ _ROWS_AT_ONCE = 256
 
 
 def load_dialogues(
-    path_or_hub_id: str | Path, split: str | None = None, columns: Mapping[str, str] | None = None
+    path_or_hub_id: str | Path,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    data_root: str | Path | None = None,
 ) -> Dataset:
     """Read dialogues, one per line or row, in the record that the README shows.
 
@@ -61,15 +65,19 @@ def load_dialogues(
         split: which part of a folder or a Hub data set; "train" by default.
         columns: key of the record -> name of its column, in a table with an utterance per row; by default the columns
             are found by their usual names, such as MELD's `Dialogue_ID`, `Utterance`, `Speaker` and `Emotion`.
+        data_root: for records of strangers, the folder in which every recording that they name has to lie. Those of
+            a data set on the Hub never name a file of this machine.
 
     Returns:
         A data set with the columns `dialogue_id` and `utterances`.
 
     Raises:
         DialogueError: no such file or data set, an empty or truncated file, a line that is not JSON (with its
-            number), a record that is not a dialogue, or a shard that is missing.
+            number), a record that is not a dialogue, a shard that is missing, or a recording outside of `data_root`.
     """
+    refuse_files_outside(path_or_hub_id, data_root)
     dataset = _load(path_or_hub_id, split, columns)
+    refuse_media_outside(dataset, data_root)
     _warn_of_unknown_columns(dataset)
     _warn_of_unsorted(dataset)
     return dataset
@@ -238,4 +246,6 @@ def _load_from_hub(hub_id: str, split: str, columns: Mapping[str, str] | None) -
         ) from None
     if not isinstance(dataset, Dataset):
         raise DialogueError(f"{hub_id!r}: the split {split!r} is not one data set but a {type(dataset).__name__}")
-    return _as_dialogues(dataset, repr(hub_id), Path(), columns)
+    dialogues = _as_dialogues(dataset, repr(hub_id), Path(), columns)
+    refuse_media_of_this_machine(dialogues)
+    return dialogues

@@ -16,6 +16,12 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def shortened(text: object, most: int = 300) -> str:
+    """Return a text on one line, cut after so many characters: what a file holds may be of any length."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[:most]} …"
+
+
 def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
     """Return the known names that look most like a misspelt one, the likeliest first."""
     return difflib.get_close_matches(name, list(known), n=count)

@@ -8,43 +8,19 @@ unknown classes as `Record`.
 
 import math
 import pickle
-import pickletools
 import re
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 import numpy as np
 
 from ..processing.dialogue_error import DialogueError
-
-
-class StandIn:
-    """Takes the place of an object whose class is not imported, or of a result whose function is not called.
-
-    Stand-ins are what `find_class` returns, so they stay inert under every opcode: as a class a stand-in can only
-    be instantiated, and an instance can only be given its state.
-    """
-
-    __slots__ = ("arguments", "state")
-    path: ClassVar[str]
-    """The name that it stands for."""
-    arguments: tuple[Any, ...]
-    state: Any
-
-    def __new__(cls, *arguments: Any, **keywords: Any) -> "StandIn":
-        del keywords
-        instance = super().__new__(cls)
-        instance.arguments = arguments
-        instance.state = None
-        return instance
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
+from .pickle_bounds import UnsafePickleError, check_opcodes, check_sharing, told
+from .stand_in import StandIn
 
 # The only names that become the thing itself: containers, which can do no harm.
 _CONTAINERS = {
@@ -78,102 +54,7 @@ class RestrictedUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any, /) -> Any:
         """Refuse a reference to data outside of the pickle, as there is none."""
-        raise pickle.UnpicklingError(f"refers to {str(pid)[:80]!r}, which lies outside of it")
-
-
-class UnsafePickleError(ValueError):
-    """A pickle that could act without asking `find_class`, or end the process. The message says how."""
-
-
-# Feature files and checkpoints stay below 10. As the key of a dict, many thousands would end the process.
-_DEEPEST_TUPLE = 1000
-
-_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
-_GETS = {"GET", "BINGET", "LONG_BINGET"}
-
-
-def check_opcodes(file: IO[bytes], size: int) -> None:
-    """Refuse opcodes on which the unpickler would act without asking `find_class`.
-
-    Args:
-        size: size of the file in bytes.
-
-    Raises:
-        UnsafePickleError: an extension of copyreg, a memo that asks for all memory, or tuples nested too deep.
-    """
-    depths = _TupleDepths()
-    for opcode, argument, _ in pickletools.genops(file):
-        name = opcode.name
-        if name.startswith("EXT"):
-            raise UnsafePickleError(f"asks for a copyreg extension ({argument})")
-        # The memo is a table as long as its highest index: four bytes could ask for all memory there is.
-        if name in _PUTS and isinstance(argument, int) and argument > size:
-            raise UnsafePickleError(f"is damaged (memo index {argument})")
-        if depths.after(name, argument) > _DEEPEST_TUPLE:
-            raise UnsafePickleError(f"holds tuples nested more than {_DEEPEST_TUPLE} deep")
-
-
-@dataclass(frozen=True)
-class _StackEffect:
-    """The effect of an opcode on the stack."""
-
-    takes_to_mark: bool
-    taken: int
-    """Values taken, after those up to the mark."""
-    made: int
-    makes_mark: bool
-    makes_tuple: bool
-
-    @classmethod
-    def of(cls, opcode: pickletools.OpcodeInfo) -> "_StackEffect":
-        before, after = opcode.stack_before, opcode.stack_after
-        takes_to_mark = pickletools.markobject in before
-        taken = before.index(pickletools.markobject) if takes_to_mark else len(before)
-        makes_mark = pickletools.markobject in after
-        return cls(takes_to_mark, taken, len(after), makes_mark, opcode.name.startswith("TUPLE"))
-
-
-_STACK_EFFECTS = {opcode.name: _StackEffect.of(opcode) for opcode in pickletools.opcodes}
-
-
-class _TupleDepths:
-    """An upper bound of how deep tuples are nested, for each value that the unpickler would have on its stack."""
-
-    _MARK = -1
-
-    def __init__(self) -> None:
-        self._stack: list[int] = []
-        self._memo: dict[Any, int] = {}
-
-    def after(self, name: str, argument: Any) -> int:
-        """Return the depth of the value on top of the stack once this opcode has run."""
-        if name in _PUTS:
-            self._memo[argument] = self._top()
-        elif name == "MEMOIZE":
-            self._memo[len(self._memo)] = self._top()
-        elif name in _GETS:
-            self._stack.append(self._memo.get(argument, 0))
-        elif name == "DUP":
-            self._stack.append(self._top())
-        else:
-            effect = _STACK_EFFECTS[name]
-            # What is made may be what was taken: BUILD and SETITEMS without anything to do leave a tuple as it is.
-            depth = self._take(effect) + effect.makes_tuple
-            self._stack += [self._MARK if effect.makes_mark else depth] * effect.made
-        return self._top()
-
-    def _top(self) -> int:
-        return self._stack[-1] if self._stack else 0
-
-    def _take(self, effect: _StackEffect) -> int:
-        """Remove from the stack what the opcode uses up, and return the largest depth in it."""
-        deepest = 0
-        if effect.takes_to_mark:
-            while self._stack and (depth := self._stack.pop()) != self._MARK:
-                deepest = max(deepest, depth)
-        for _ in range(min(effect.taken, len(self._stack))):
-            deepest = max(deepest, self._stack.pop())
-        return deepest
+        raise pickle.UnpicklingError(f"refers to {told(pid)}, which lies outside of it")
 
 
 @dataclass(eq=False)
@@ -181,7 +62,7 @@ class Record:
     """An object of a class that was not imported: its name, and its attributes as plain values."""
 
     class_name: str
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict, repr=False)  # an object may hold itself many times over
 
 
 _DTYPE = re.compile(r"[biufSUO]\d*")
@@ -209,6 +90,7 @@ def load_plain_pickle(path: Path) -> Any:
             check_opcodes(file, size)
             file.seek(0)
             content = RestrictedUnpickler(file, encoding="latin1").load()
+            check_sharing(content, size)
         return _Rebuilder().rebuild(content)
     except (DialogueError, OSError):
         raise

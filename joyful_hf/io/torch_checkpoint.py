@@ -17,12 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .restricted_pickle import (
-    RestrictedUnpickler,
-    StandIn,
-    UnsafePickleError,
-    check_opcodes,
-)
+from .pickle_bounds import UnsafePickleError, check_opcodes, check_sharing, told
+from .restricted_pickle import RestrictedUnpickler
+from .stand_in import StandIn
 
 
 class CheckpointError(ValueError):
@@ -96,6 +93,9 @@ _STOOD_IN_NAMES = frozenset(
     ]
 )
 
+# Bytes that tensors may take for each byte of the file; a network may hold its layers by several names.
+_MOST_PER_BYTE, _SMALL_SIZE = 4, 1 << 20
+
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 
 
@@ -109,16 +109,17 @@ def read_released_checkpoint(path: str | Path) -> ReleasedCheckpoint:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _Reader(archive, path).read()
-    except (CheckpointError, OSError):
-        raise
-    except zipfile.BadZipFile:
-        raise CheckpointError(f"{path}: {_why_no_archive(path)}") from None
-    except Exception as error:  # a damaged pickle can fail in any way
-        reason = f"{type(error).__name__}: {error}"[:100]
-        raise CheckpointError(f"{path}: the checkpoint is damaged ({reason})") from error
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _Reader(archive, path).read()
+        except CheckpointError:
+            raise
+        except zipfile.BadZipFile:
+            raise CheckpointError(f"{path}: {_why_no_archive(path)}") from None
+        except Exception as error:  # a damaged pickle, or archive, can fail in any way
+            reason = f"{type(error).__name__}: {error}"[:100]
+            raise CheckpointError(f"{path}: the checkpoint is damaged ({reason})") from error
 
 
 def _why_no_archive(path: Path) -> str:
@@ -163,7 +164,7 @@ class _Unpickler(RestrictedUnpickler):
             case ("storage", type() as kind, str(key), str(), int(size)) if issubclass(kind, StandIn):
                 if kind.path in _STORAGES:
                     return _Storage(key, _STORAGES[kind.path], size)
-        raise UnsafeCheckpointError(f"{self._path}: the checkpoint refers to {str(pid)[:80]!r}, not a storage")
+        raise UnsafeCheckpointError(f"{self._path}: the checkpoint refers to {told(pid)}, not a storage")
 
 
 class _Reader:
@@ -173,6 +174,7 @@ class _Reader:
         self._archive = archive
         self._path = path
         self._flat: dict[_Storage, Tensor] = {}
+        self._left = _MOST_PER_BYTE * path.stat().st_size + _SMALL_SIZE
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError(f"{path}: this zip file is not a checkpoint that torch.save wrote")
@@ -186,9 +188,10 @@ class _Reader:
         data = self._bytes("data.pkl")
         try:
             check_opcodes(BytesIO(data), len(data))
+            content = _Unpickler(data, self._path).load()
+            check_sharing(content, len(data))
         except UnsafePickleError as error:
             raise UnsafeCheckpointError(f"{self._path}: the checkpoint {error}") from None
-        content = _Unpickler(data, self._path).load()
         checkpoint = ReleasedCheckpoint()
         for part in [content, *content.values()] if isinstance(content, dict) else [content]:
             if isinstance(part, dict):
@@ -240,6 +243,10 @@ class _Reader:
         storage, offset, size, stride = value.arguments[:4]
         if math.prod(size) > storage.size:
             raise CheckpointError(f"{self._path}: a tensor of shape {size} is larger than its storage")
+        # A storage is kept once, and as many tensors as the pickle likes are made of it.
+        self._left -= math.prod(size) * storage.dtype.itemsize
+        if self._left < 0:
+            raise CheckpointError(f"{self._path}: the tensors are together far larger than the file")
         # as_strided refuses what lies outside of the storage.
         return self._load(storage).as_strided(size, stride, offset).contiguous()
 

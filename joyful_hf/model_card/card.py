@@ -8,6 +8,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from ..evaluation.task import task_of
 from ..io.files import written_whole
+from ..io.messages import shortened
+from ..processing import DialogueError
 from ..runs.names import MODEL_CARD
 from ..runs.recipe import RunFolder, check_same_recipe
 from .dataset_names import dataset_name_of
@@ -36,7 +38,7 @@ def write_model_card(
 
     Args:
         folder: a checkpoint folder, with `config.json` and `processor_config.json` at least.
-        model_id: id on the Hub, which the example then loads; by default the folder.
+        model_id: id on the Hub, which the example then loads; by default the folder, of an absolute path its name.
         dataset_name: the name that readers know; by default taken from the name of the test or training file.
         other_runs: folders of runs that differ only in the seed; scores become mean ± standard deviation.
 
@@ -49,10 +51,16 @@ def write_model_card(
     card = Path(folder) / MODEL_CARD
     if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace").splitlines():
         return card
-    runs = [RunFolder.read(run_folder) for run_folder in (folder, *other_runs)]
-    if len(runs) > 1:
-        check_same_recipe(runs)
-    made = _make_card(runs, model_id, dataset_name)
+    try:
+        runs = [RunFolder.read(run_folder) for run_folder in (folder, *other_runs)]
+        if len(runs) > 1:
+            check_same_recipe(runs)
+        made = _make_card(runs, model_id, dataset_name)
+    except DialogueError:
+        raise
+    except Exception as error:  # whatever stands in files that were damaged, or written by hand
+        reason = shortened(f"{type(error).__name__}: {error}")
+        raise DialogueError(f"{folder}: its files say something that no card can tell ({reason})") from error
     with written_whole(card) as part:
         part.write_text(f"{made}\n", encoding="utf-8")
     return card
@@ -136,7 +144,8 @@ def _form(run: RunFolder) -> str:
 def _variables(runs: list[RunFolder], name: str, dataset: str, model_id: str | None) -> dict[str, Any]:
     """The variables of the template. Strings are Markdown already."""
     run = runs[0]
-    checkpoint = model_id or run.folder.as_posix()
+    # An absolute path would tell where the folder lies on this machine: the card can be copied anywhere with it.
+    checkpoint = model_id or (run.folder.name if run.folder.is_absolute() else run.folder.as_posix())
     num_members = getattr(run.config, "num_members", 1)
     variables: dict[str, Any] = {
         "marker": MARKER,

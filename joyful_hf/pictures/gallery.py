@@ -44,6 +44,7 @@ def draw_pictures(
     strict: bool = False,
     device: str | torch.device | None = None,
     columns: Mapping[str, str] | None = None,
+    data_root: Path | None = None,
 ) -> dict[str, Figure | str]:
     """Draw every picture for which the checkpoint and the data are enough, from one pass over the data.
 
@@ -54,7 +55,7 @@ def draw_pictures(
         method: as in `plot_representations`.
         num_proc, strict: as in `extract_features`, for data with raw media.
         device: as in `load_checkpoint`.
-        columns: as in `load_dialogues`.
+        columns, data_root: as in `load_dialogues`.
 
     Returns:
         Each name of `PICTURES` -> the picture, or the reason why there is none.
@@ -64,7 +65,7 @@ def draw_pictures(
         ImportError: the library of the method is not installed.
     """
     check_method(method)
-    dialogues = load_dialogues(data_file, split="test", columns=columns)
+    dialogues = load_dialogues(data_file, "test", columns, data_root)
     model, processor = load_checkpoint(checkpoint, device)
     dialogues = list(extract_for(processor, dialogues, num_proc, strict, device))
     shown = _position_of(dialogue_id, dialogues, data_file)

@@ -54,22 +54,23 @@ def load_run_data(
     *,
     problem_type: str | None = None,
     columns: Mapping[str, str] | None = None,
+    data_root: Path | None = None,
 ) -> RunData:
     """Read the files; without a validation file, hold out a tenth of the training dialogues.
 
     Args:
         problem_type: as in transformers, where it is known; by default the labels tell it.
-        columns: as in `load_dialogues`, of every file.
+        columns, data_root: as in `load_dialogues`, of every file.
 
     Raises:
         DialogueError: a file that cannot be read, or too few dialogues to hold one out.
     """
-    train = load_dialogues(train_file, columns=columns)
-    test = load_dialogues(test_file, split="test", columns=columns) if test_file else None
+    train = load_dialogues(train_file, None, columns, data_root)
+    test = load_dialogues(test_file, "test", columns, data_root) if test_file else None
     sources = {"train": train_file} | ({"test": test_file} if test_file else {})
     _warn_of_one_file_twice({"train_file": train_file, "validation_file": validation_file, "test_file": test_file})
     if validation_file:
-        validation = load_dialogues(validation_file, split="validation", columns=columns)
+        validation = load_dialogues(validation_file, "validation", columns, data_root)
         return RunData(train, validation, test, sources=sources | {"validation": validation_file})
     if len(train) < 2:
         raise DialogueError(

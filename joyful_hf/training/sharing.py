@@ -91,6 +91,19 @@ class Evaluated:
         return {name.removeprefix(f"{prefix}_"): value for name, value in without_timing(self.metrics).items()}
 
 
+class PortableState(TrainerState):
+    """A state whose file says which checkpoint is the best one by its name: the folder of the run can be moved."""
+
+    def save_to_json(self, json_path: str) -> None:
+        """As in transformers, which writes where on this machine the best checkpoint lies."""
+        best = self.best_model_checkpoint
+        self.best_model_checkpoint = None if best is None else Path(best).name
+        try:
+            super().save_to_json(json_path)
+        finally:
+            self.best_model_checkpoint = best
+
+
 class SharingTrainer(Trainer):
     """A `transformers.Trainer` that writes a model card of its run, and saves and pushes nothing pickled.
 
@@ -104,6 +117,19 @@ class SharingTrainer(Trainer):
     """The fine-tuning of encoders that the last training ended with, if there was one."""
     evaluated: dict[str, Evaluated]
     """Prefix -> the last evaluation."""
+
+    @property
+    def state(self) -> TrainerState:
+        """The state of the training, in whose file no folder of this machine stands."""
+        return self._state
+
+    @state.setter
+    def state(self, state: TrainerState) -> None:
+        state.__class__ = PortableState  # transformers makes it here and there, also of a file
+        best = state.best_model_checkpoint
+        if best is not None and (found := Path(str(self.args.output_dir)) / Path(best).name).is_dir():
+            state.best_model_checkpoint = str(found)
+        self._state = state
 
     @property
     def _config(self) -> Any:

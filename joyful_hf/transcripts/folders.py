@@ -6,6 +6,7 @@ from typing import Any
 from datasets import Dataset
 
 from ..data.recordings import VIDEO_SUFFIXES, find_recordings, load_recordings
+from ..io.data_root import refuse_files_outside, refuse_media_outside
 from ..processing import DialogueError
 from .loading import KNOWN_SUFFIXES, read_transcript
 from .options import TranscriptOptions
@@ -36,8 +37,11 @@ def find_transcripts(folder: Path) -> dict[Path, Path]:
     return found
 
 
-def read_folder(folder: Path) -> tuple[Dataset, list[TranscriptReport]]:
+def read_folder(folder: Path, data_root: Path | None = None) -> tuple[Dataset, list[TranscriptReport]]:
     """Read recordings with transcripts as a dialogue each, and the clips without one as `load_recordings` does.
+
+    Args:
+        data_root: for files of strangers, the folder in which all has to lie that is read.
 
     Returns:
         The dialogues, and a report of each transcript.
@@ -45,6 +49,7 @@ def read_folder(folder: Path) -> tuple[Dataset, list[TranscriptReport]]:
     Raises:
         DialogueError: as `read_transcript` and `load_recordings`.
     """
+    refuse_files_outside(folder, data_root)
     transcripts = find_transcripts(folder)
     # A video and a sound of one name are one recording, and the video has both.
     of_transcript = {transcript: recording for recording, transcript in transcripts.items()}
@@ -59,4 +64,6 @@ def read_folder(folder: Path) -> tuple[Dataset, list[TranscriptReport]]:
     read = {*transcripts, *of_transcript}
     if set(find_recordings(folder)) - read:
         dialogues += load_recordings(folder, without=read).to_list()
-    return Dataset.from_list(dialogues), reports
+    found = Dataset.from_list(dialogues)
+    refuse_media_outside(found, data_root)
+    return found, reports

@@ -8,6 +8,7 @@ from typing import Any
 from ..io.messages import did_you_mean
 from ..processing.dialogues import DialogueError
 from ..processing.media import MediaError
+from ..processing.media_files import open_container
 from ..processing.media_sound import check_rate
 from ..processing.optional_imports import import_optional
 from .segments import Segment
@@ -38,7 +39,7 @@ class Recording:
         if not path.is_file():
             raise DialogueError(f"{path}: there is no such recording")
         try:
-            with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+            with open_container(f"file:{path}") as container:
                 # Cover art is a picture, but not a video.
                 cover = av.stream.Disposition.attached_pic
                 videos = [stream for stream in container.streams.video if not stream.disposition & cover]

@@ -120,6 +120,42 @@ def test_a_file_of_folds_is_parsed_and_never_run(text, mosei, output):
         prepare_corpus("cmu-mosei", mosei, output)
 
 
+def link_out(h5py, data, other):
+    data["a1"] = h5py.ExternalLink(str(other), "/secret")
+
+
+def link_features_out(h5py, data, other):
+    data.create_group("a1")["features"] = h5py.ExternalLink(str(other), "/secret/features")
+    data["a1"]["intervals"] = np.zeros((1, 2))
+
+
+def read_another_file(h5py, data, other):
+    data.create_group("a1").create_dataset("features", (4, 2), "u1", external=[(str(other), 0, 8)])
+    data["a1"]["intervals"] = np.zeros((4, 2))
+
+
+@pytest.mark.parametrize("change", [link_out, link_features_out, read_another_file])
+def test_no_file_of_a_sequence_leads_to_another_one(change, h5py, mosei, output, tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as other:
+        other.create_group("secret")["features"] = np.ones((1, 2))
+        other["secret"]["intervals"] = np.zeros((1, 2))
+    with h5py.File(mosei / "CMU_MOSEI_COVAREP.csd", "r+") as file:
+        data = file["CMU_MOSEI_COVAREP"]["data"]
+        del data["a1"]
+        change(h5py, data, tmp_path / "secret.h5")
+    with pytest.raises(DialogueError, match=r"COVAREP\.csd: .* lies in another file"):
+        prepare_corpus("cmu-mosei", mosei, output)
+
+
+def test_an_array_that_tells_of_more_than_the_file_has_is_refused(h5py, mosei, output):
+    with h5py.File(mosei / "CMU_MOSEI_COVAREP.csd", "r+") as file:
+        data = file["CMU_MOSEI_COVAREP"]["data"]
+        del data["a1"]["features"]
+        data["a1"].create_dataset("features", (10**9, 10), "f8", chunks=(1000, 10))
+    with pytest.raises(DialogueError, match=r"tells of 80,000,000,000 bytes, far more than the file has"):
+        prepare_corpus("cmu-mosei", mosei, output)
+
+
 def test_without_h5py_the_line_that_installs_it_is_given(tmp_path, output, monkeypatch):
     write(tmp_path / "mosi" / "CMU_MOSI_Labels.csd", b"")
     lists = "".join(f"standard_{part}_fold = []\n" for part in ("train", "valid", "test"))

@@ -73,6 +73,24 @@ def test_a_table_beside_a_recording_cannot_name_files_of_the_server_either(space
             space.reading.read_recording(recording, table, None, None)
 
 
+def test_a_visitor_cannot_keep_the_machine_busy_for_hours(space, monkeypatch):
+    with pytest.raises(DialogueError, match=r"5,001 utterances, and this page reads at most 5,000 at a time"):
+        space.reading.read_text("Anna: Hello.\n" * 5001)
+    with pytest.raises(DialogueError, match=r"5,001 utterances, and this page reads at most 5,000 at a time"):
+        space.reading.read_clips([f"{number}.wav" for number in range(5001)])
+    monkeypatch.setattr(space.reading, "MOST_CHARACTERS", 10)
+    with pytest.raises(DialogueError, match="this page reads at most 10 characters"):
+        space.reading.read_text("Anna: Hello.")
+
+
+@pytest.mark.parametrize("rate", [1, 1999, 2**31 - 1])
+def test_a_sampling_rate_that_no_recording_has_is_refused(space, checkpoints, rate):
+    sound = {"array": [0.1] * 20_000, "sampling_rate": rate}
+    text = json.dumps({"utterances": [{"speaker": "Anna", "audio": sound}]})
+    *_, shown = space.app.answer(checkpoints, space.reading.read_text, next(iter(checkpoints.by_name)), text)
+    assert f"a sampling rate of {rate} Hz" in shown[1]
+
+
 def test_a_line_is_an_utterance(space):
     dialogue, notes = space.reading.read_text("Anna: Hi.\n\n Ben Lee :It is 10:30.\n")
     assert notes == []

@@ -5,6 +5,7 @@ import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,13 +104,64 @@ def test_an_object_of_any_class_becomes_a_record_of_its_attributes(protocol, rea
     assert record.attributes["me"] is record
 
 
-def test_what_is_shared_stays_shared_and_a_list_may_hold_itself(read):
+def test_what_is_shared_stays_shared(read):
     inner = [1]
-    loop = [inner, inner]
-    loop.append(loop)
-    found = read(loop)
+    found = read([inner, inner])
     assert found[0] is found[1]
-    assert found[2] is found
+
+
+@each_protocol
+def test_what_holds_itself_by_way_of_an_object_is_read(protocol, read):
+    custom = Custom()
+    custom.siblings = [custom, custom]
+    record = read([custom], protocol)[0]
+    assert record.attributes["siblings"] == [record, record]
+    assert len(repr(record)) < 200
+
+
+def shared(levels: int, make: type = list) -> Any:
+    """Ten references to ten references to …: a few bytes a level, and 10 ** levels values."""
+    value: Any = "x"
+    for _ in range(levels):
+        value = make([value] * 10)
+    return value
+
+
+def persistent(value: Any, protocol: int) -> bytes:
+    """A pickle that refers to something outside of it, by this value."""
+    return pickle.dumps(value, protocol).removesuffix(b".") + b"Q."
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (shared(39), "spells out more than 4,194,304 values"),
+        ({"x": shared(39)}, "spells out more than 4,194,304 values"),
+        ([Custom(), shared(39)], "spells out more than 4,194,304 values"),
+        (shared(39, tuple), "a tuple that spells out more than 1,048,576 values"),
+    ],
+    ids=["lists", "lists in a dict", "lists beside an object", "tuples"],
+)
+@pytest.mark.parametrize("protocol", [1, 2, 4])
+def test_a_few_bytes_that_spell_out_more_than_all_memory_are_refused(value, reason, protocol, read):
+    data = pickle.dumps(value, protocol)
+    assert len(data) < 3000
+    with pytest.raises(DialogueError, match=f"{reason}.*nothing in it was run"):
+        read(data)
+
+
+def test_a_list_that_holds_itself_many_times_over_is_refused(read):
+    loop: list[Any] = []
+    loop.extend([loop] * 10)
+    with pytest.raises(DialogueError, match="a list that holds itself"):
+        read([loop])
+
+
+@pytest.mark.parametrize("make", [list, tuple], ids=["lists", "tuples"])
+def test_a_reference_that_spells_out_more_than_all_memory_is_not_printed(make, read):
+    with pytest.raises(DialogueError, match=r"refers to|spells out") as error:
+        read(persistent(shared(39, make), 2))
+    assert len(str(error.value)) < 400
 
 
 class Exploit:

@@ -116,6 +116,12 @@ def seeds(tmp_path, out) -> list[Path]:
 # The example.
 
 
+@pytest.fixture(autouse=True)
+def beside_the_folder(tmp_path, monkeypatch):
+    """The example of a local card names the folder alone."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run_example(card: str, capsys) -> list[str]:
     namespace = {}
     capsys.readouterr()
@@ -185,6 +191,12 @@ def test_the_example_loads_the_id_of_the_hub_where_there_is_one(out):
     assert 'checkpoint = "ann/toy-emotions"' in code_of(card)[0]
     assert "# toy-emotions" in card
     assert str(out) not in card
+
+
+def test_the_example_of_a_local_card_does_not_tell_where_the_folder_lies(out):
+    card = read_card(out)
+    assert f'checkpoint = "{out.name}"' in code_of(card)[0]
+    assert str(out.parent) not in card
 
 
 def test_remote_code_is_spoken_of_only_where_it_lies_in_the_folder(out):

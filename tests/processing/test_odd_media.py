@@ -9,7 +9,16 @@ from joyful_hf.processing.media_pictures import decode_frames
 from joyful_hf.processing.media_sound import MOST_RATE, decode_audio
 from joyful_hf.processing.waveforms import get_waveform
 from tests.processing.test_media import brightness, main_frequency
-from tests.support.media import RATE, pictures_that_brighten, tone, wav_bytes, write_recording
+from tests.support.media import (
+    AUDIO_CODECS,
+    RATE,
+    VIDEO_CODECS,
+    pictures_that_brighten,
+    tone,
+    wav_bytes,
+    write_clip,
+    write_recording,
+)
 
 SECONDS = (200, 400, 600, 800)
 """Hz that is heard in each second."""
@@ -115,7 +124,35 @@ class TestDamageAndMalice:
         assert len(decode_audio(path, 5.0, 7.0)[0]) == 2 * 48000
 
     def test_pictures_of_a_size_that_no_camera_makes_are_refused(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("joyful_hf.processing.media_pictures._MOST_POINTS", 1000)
+        monkeypatch.setattr("joyful_hf.processing.media_pictures.MOST_POINTS", 1000)
         path = write_recording(tmp_path / "large.mp4", pictures=pictures_that_brighten(5))
         with pytest.raises(MediaError, match=r"large\.mp4: pictures of 32 x 32 points, and 1000 points are the most"):
             decode_frames(path, 2)
+
+    def test_a_long_sound_of_a_low_rate_is_refused_too(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("joyful_hf.processing.media_sound._MOST_SECONDS", 4)
+        path = write_recording(tmp_path / "hours.flac", np.zeros(5 * 8000, np.float32), rate=8000)
+        with pytest.raises(MediaError, match="longer than the 0 minutes that one utterance may have"):
+            decode_audio(path)
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
+            ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
+            ("list.wav", "ffconcat version 1.0\nfile {}\n"),
+        ],
+        ids=["hls", "hls by another name", "concat"],
+    )
+    @pytest.mark.parametrize("form", ["{}", "file:{}", "../secret.mp4"])
+    def test_a_list_of_files_opens_none_of_them(self, name, text, form, tmp_path):
+        secret = write_clip(tmp_path / "secret.mp4")
+        (tmp_path / "theirs").mkdir()
+        path = tmp_path / "theirs" / name
+        path.write_text(text.format(form.format(secret)))
+        with pytest.raises(MediaError, match=rf"{name}: cannot be decoded"):
+            decode_audio(path)
+
+    def test_every_kind_of_recording_is_still_one(self, tmp_path):
+        for suffix in (*AUDIO_CODECS, *VIDEO_CODECS):
+            assert len(decode_audio(write_recording(tmp_path / f"sound{suffix}", tone(0.5, rate=48000)))[0]) > 20000

@@ -22,7 +22,7 @@ from torch import nn
 from torch_geometric.nn import RGCNConv, TransformerConv
 
 from joyful_hf import JoyfulForEmotionRecognition, JoyfulProcessor, convert_released_state_dict
-from joyful_hf.io.restricted_pickle import StandIn
+from joyful_hf.io.stand_in import StandIn
 from joyful_hf.io.torch_checkpoint import CheckpointError, UnsafeCheckpointError, read_released_checkpoint
 from joyful_hf.released.joyful import convert_released_checkpoint, released_config_of
 
@@ -374,6 +374,13 @@ def test_a_tensor_is_read_from_its_storage(tmp_path):
 def test_memory_beyond_the_file_is_not_touched(data, tmp_path):
     with pytest.raises(CheckpointError):
         read_released_checkpoint(write_archive(tmp_path / "bad.pt", data, a=bytes(16)))
+
+
+def test_many_tensors_of_one_storage_do_not_fill_the_memory(tmp_path):
+    one = tensor(b"J\x00\x00\x01\x00\x85", ONE, announced=b"J\x00\x00\x01\x00")[3:-2]
+    many = b"".join(text(f"weight{index}") + one.removeprefix(text("weight")) + b"s" for index in range(40))
+    with pytest.raises(CheckpointError, match="together far larger than the file"):
+        read_released_checkpoint(write_archive(tmp_path / "bad.pt", b"\x80\x02}" + many + b".", a=bytes(4 << 16)))
 
 
 def test_tuples_nested_so_deep_that_hashing_them_ends_the_process_are_refused(tmp_path):

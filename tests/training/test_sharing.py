@@ -62,6 +62,27 @@ def test_what_is_pushed_names_no_folder_of_the_machine(hub, tmp_path):
         assert str(tmp_path).encode() not in content, name
 
 
+def test_what_a_run_leaves_names_no_folder_of_the_machine(tmp_path):
+    trainer = make_trainer(tmp_path / "joyful")
+    trainer.train()
+    trainer.save_state()
+    trainer.create_model_card()
+    assert Path(trainer.state.best_model_checkpoint).parent == tmp_path / "joyful"
+    left = [file for file in (tmp_path / "joyful").rglob("*") if file.is_file()]
+    assert {"README.md", "trainer_state.json", "config.json"} <= {file.name for file in left}
+    assert [file for file in left if str(tmp_path).encode() in file.read_bytes()] == []
+
+
+def test_a_folder_that_was_moved_ends_with_its_own_best_checkpoint(tmp_path):
+    trainer = make_trainer(tmp_path / "first", num_train_epochs=3)
+    trainer.train()
+    (tmp_path / "first").rename(tmp_path / "moved")
+    again = make_trainer(tmp_path / "moved", num_train_epochs=3)
+    again.train(resume_from_checkpoint=True)
+    assert Path(again.state.best_model_checkpoint).parent == tmp_path / "moved"
+    assert_same_weights(weights_of(again), weights_of(trainer))
+
+
 def test_the_training_curves_can_be_drawn_from_there(hub, tmp_path):
     trainer = make_trainer(tmp_path / "joyful")
     trainer.train()
