@@ -6,20 +6,31 @@ DEMO_OUTPUT ?= demo-output
 TEST_WORKERS ?= 2
 FUZZ_CASES ?= 10000
 FUZZ_SEED ?= 0
+TESTS ?= tests
+TORCH ?= torch
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+# Which versions go into $(VENV). torch goes first and alone: its version is settled before anything else can ask for
+# another one. pip has no way to ask for the lowest versions; uv has.
+VERSIONS ?= pinned
+INSTALL_pinned = $(PIP_INSTALL) -c constraints.txt torch && $(PIP_INSTALL) -c constraints.txt -e ".[dev]"
+INSTALL_newest = $(PIP_INSTALL) "$(TORCH)" && $(PIP_INSTALL) --upgrade --upgrade-strategy eager "$(TORCH)" -e ".[dev]"
+INSTALL_lowest = $(PIP_INSTALL) uv && \
+	$(BIN)/uv pip install -q --python $(BIN)/python --resolution lowest-direct -e ".[dev]"
 
 # One thread for each test worker, and no test reaches out to the network.
 TEST_ENV := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
-PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(TESTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo space test test-slow test-kill fuzz lint types docs docs-serve check format clean
+.PHONY: help install demo space test test-slow test-kill fuzz test-lowest test-newest test-package lint types docs \
+	docs-serve check format clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## make the virtual environment and install the package in it
 
@@ -42,6 +53,17 @@ test-kill: $(INSTALLED)  ## kill training at random moments and while it saves; 
 fuzz: $(INSTALLED)  ## let every loader read damaged files, FUZZ_CASES in all
 	@$(TEST_ENV) $(BIN)/python -m tests.fuzz --cases $(FUZZ_CASES) --seed $(FUZZ_SEED)
 
+test-lowest:  ## run them with the lowest versions that pyproject.toml allows, in an environment of their own
+	@$(MAKE) --no-print-directory test VENV=$(VENV)-lowest VERSIONS=lowest
+
+test-newest:  ## run them with the newest versions of everything, in an environment of their own
+	@rm -f $(VENV)-newest/.installed  # what was the newest then
+	@$(MAKE) --no-print-directory test VENV=$(VENV)-newest VERSIONS=newest
+
+test-package: $(INSTALLED)  ## build wheel and sdist, and try them in bare environments: without extras, with each alone
+	@$(PIP_INSTALL) uv
+	@$(BIN)/python tests/support/bare_environments.py $(EXTRAS)
+
 lint: $(INSTALLED)  ## check style and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -63,14 +85,12 @@ format: $(INSTALLED)  ## mend style and format
 	@$(BIN)/ruff format .
 
 clean:  ## remove everything that make made
-	rm -rf $(VENV) $(DEMO_OUTPUT) test-screenshots docs/_build build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(DEMO_OUTPUT) test-screenshots docs/_build build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch goes first and alone: its pinned version is settled before anything else can ask for another one.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is older: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "Installing into $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) torch
-	@$(PIP_INSTALL) -e ".[dev]"
+	@$(INSTALL_$(VERSIONS))
 	@touch $@

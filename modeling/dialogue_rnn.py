@@ -5,17 +5,18 @@ time; whatever depends on the utterances alone is computed for all of them befor
 """
 
 import math
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan
+from torch.func import functional_call
 from transformers import initialization as init
 
 from .dropout import Dropout
 from .packing import DialogueLayout, inverse
 from .reach import Reach
-from .recurrence import gru_step
+from .recurrence import gru_step, scan_outputs
 
 CONTEXT_ATTENTIONS = ("general", "simple", "dot", "concat")
 
@@ -236,19 +237,24 @@ class DialogueRNN(nn.Module):
         (block,) = layout.blocks
         steps = {name: block.pad(row).transpose(0, 1) for name, row in rows.items()}
         place = torch.arange(block.longest, device=block.mask.device)
+        weights = dict(self.cell.named_parameters())
 
-        def step(
-            carried: tuple[Tensor, ...], given: tuple[dict[str, Tensor], Tensor]
-        ) -> tuple[tuple[Tensor, ...], Tensor]:
-            (*before, memory), (own, now) = carried, given
+        def step(*tensors: Tensor) -> tuple[Tensor, ...]:
+            given = iter(tensors)
+            before, memory = States(*islice(given, 3)), next(given)
+            own = dict(zip(steps, islice(given, len(steps)), strict=True))
+            now, place, *values = given
             # The first utterance sees one state, of zeros.
-            states = self.cell(own, States(*before), memory, place < now.clamp(min=1))
+            arguments = (own, before, memory, place < now.clamp(min=1))
+            states = functional_call(self.cell, dict(zip(weights, values, strict=True)), arguments)
             memory = torch.where((place == now)[:, None], states.global_state[:, None], memory)
-            return (*states, memory), states.emotion.clone()
+            return (*states, memory, states.emotion.clone())
 
-        states = self.cell.start(rows["to_global"], len(block.mask), rows["speaks"].size(1))
-        memory = states.global_state.new_zeros(len(block.mask), block.longest, states.global_state.size(1))
-        return block.unpad(scan(step, (*states, memory), (steps, place))[1].transpose(0, 1))
+        num_dialogues = block.mask.size(0)  # `len` would ask for a number
+        states = self.cell.start(rows["to_global"], num_dialogues, rows["speaks"].size(1))
+        memory = states.global_state.new_zeros(num_dialogues, block.longest, states.global_state.size(1))
+        start, inputs = [*states, memory], [*steps.values(), place]
+        return block.unpad(scan_outputs(step, start, inputs, [place, *weights.values()]).transpose(0, 1))
 
 
 def who_speaks(speaker_ids: Tensor, layout: DialogueLayout, max_speakers: int | None) -> Tensor:

@@ -45,6 +45,16 @@ class PretrainedEncoder(nn.Module):
         self.encoder.train(mode and self.learns)
         return self
 
+    @property
+    def may_leave_out_parameters(self) -> bool:
+        """Whether a training step may pass by some of what learns: a layer that is dropped, or an unused mask."""
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            return False
+        config = self.encoder.config
+        drops_layers = any(getattr(config, name, 0) > 0 for name in ("layerdrop", "encoder_layerdrop"))
+        masks_frames = getattr(config, "apply_spec_augment", False) and config.mask_time_prob > 0
+        return drops_layers or (hasattr(self.encoder, "masked_spec_embed") and not masks_frames)
+
 
 def build_encoder(config: Any) -> Any:
     """A model of this config with fresh weights, in the precision of the model around it."""

@@ -70,6 +70,15 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
         """Which other utterances the logits of an utterance depend on; unknown until a model says so."""
         return UNKNOWN
 
+    @property
+    def may_leave_out_parameters(self) -> bool:
+        """Whether a training step may leave something that learns without a gradient.
+
+        Every part of a model takes part in every step, with a gradient of 0 where it has nothing to say: in a batch
+        without a modality, without a label, or of a single utterance. An encoder inside may do otherwise.
+        """
+        return any(part.may_leave_out_parameters for part in self.modules() if isinstance(part, PretrainedEncoder))
+
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """Parts of the model that `JoyfulTrainer` trains with a learning rate of their own, and that rate."""
         return []

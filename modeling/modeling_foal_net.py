@@ -261,6 +261,11 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         assert encoder is not None
         encoder.load(pretrained)
 
+    @property
+    def may_leave_out_parameters(self) -> bool:
+        """Also where "avel" or "mem" weighs nothing: it is not computed, and has parameters of its own."""
+        return super().may_leave_out_parameters or 0 in self.loss_weights().values()
+
     def loss_weights(self) -> dict[str, float]:
         """Weight of each part of the loss."""
         return super().loss_weights() | {"avel": self.config.avel_loss_weight, "mem": self.config.mem_loss_weight}

@@ -63,10 +63,10 @@ class PackedRNN(nn.RNNBase):
             inputs = [tensor.flip(0) for tensor in inputs]
         start = steps.new_zeros(steps.size(1), self.hidden_size)
         if self.mode == "LSTM":
-            outputs = _outputs(_lstm_scan_step, [start, start.clone()], inputs, weight_hh, bias_hh)
+            outputs = scan_outputs(_lstm_scan_step, [start, start.clone()], inputs, [weight_hh, bias_hh])
         else:
             gru = _gru_scan_step if begins is None else _restarting_gru_scan_step
-            outputs = _outputs(gru, [start], inputs, weight_hh, bias_hh)
+            outputs = scan_outputs(gru, [start], inputs, [weight_hh, bias_hh])
         return outputs.flip(0) if suffix else outputs
 
 
@@ -86,19 +86,26 @@ def gru_step(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:
     return new + update * (state - new)
 
 
-def _outputs(
-    step: Callable[..., tuple[Tensor, ...]], start: list[Tensor], inputs: list[Tensor], weight: Tensor, bias: Tensor
+def scan_outputs(
+    step: Callable[..., tuple[Tensor, ...]], start: list[Tensor], inputs: list[Tensor], read: list[Tensor]
 ) -> Tensor:
-    """Every output (longest, B, size) after the states at the start (B, size)."""
+    """Every output (longest, B, size) of a step that is repeated, for a compiler or an export.
+
+    Args:
+        step: from states, this step's inputs and what each step reads, to the next states and an output.
+        start: the first states.
+        inputs: (longest, B, ...) each.
+        read: every other tensor that a step reads, parameters included.
+    """
     if torch.compiler.is_dynamo_compiling():
 
         def combine(states: list[Tensor], here: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-            *after, output = step(*states, *here, weight, bias)
+            *after, output = step(*states, *here, *read)
             return after, output
 
         return scan(combine, start, inputs)[1]
     # Elsewhere `scan` compiles itself, and forgets by that that no dialogue is empty.
-    return scan_op(step, start, inputs, additional_inputs=(weight, bias))[-1]
+    return scan_op(step, start, inputs, additional_inputs=tuple(read))[-1]
 
 
 def _gru_scan_step(

@@ -9,12 +9,12 @@ EXTRAS = {
     "media": ("av>=15.0", "pillow>=11.0"),
     "opensmile": ("opensmile>=2.6",),
     "vad": ("silero-vad>=6.2.3",),
-    "corpora": ("h5py>=3.12",),
+    "corpora": ("h5py>=3.12.1",),
     "umap": ("umap-learn>=0.5.11",),
     "demo": ("av>=15.0", "pillow>=11.0", "matplotlib>=3.10", "gradio>=6.29"),
     "search": ("optuna>=4.0",),
     "adapters": ("peft>=0.21",),
-    "export": ("onnx>=1.20", "onnxruntime>=1.24", "onnxscript>=0.6"),
+    "export": ("onnx>=1.20", "onnxruntime>=1.24.1", "onnxscript>=0.6"),
 }
 """Extra of pyproject.toml -> the packages that it installs."""
 

@@ -340,6 +340,32 @@ class TestSeeds:
         assert torch.equal(first, again)
 
 
+class TestTheSameAnswerEverywhere:
+    """Threads and batch sizes change the order of sums, and by that the last digits alone."""
+
+    DIALOGUES = make_dialogues((3, 41, 7, 1, 20, 20))
+
+    def assert_same(self, found, expected):
+        assert float((found - expected).abs().max() / expected.abs().max()) < 1e-6
+
+    def test_with_any_number_of_threads(self, family):
+        model, processor = made(family)
+        expected = logits_of(model, processor, self.DIALOGUES)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(threads + 1)
+        try:
+            self.assert_same(logits_of(model, processor, self.DIALOGUES), expected)
+        finally:
+            torch.set_num_threads(threads)
+
+    @pytest.mark.parametrize("size", [1, 4])
+    def test_in_batches_of_any_size(self, family, size):
+        model, processor = made(family)
+        batches = [self.DIALOGUES[index : index + size] for index in range(0, len(self.DIALOGUES), size)]
+        found = torch.cat([logits_of(model, processor, batch) for batch in batches])
+        self.assert_same(found, logits_of(model, processor, self.DIALOGUES))
+
+
 class TestPrecisionAndCompilation:
     def test_a_step_in_mixed_precision(self, family):
         model, processor = family.make(make_dialogues())

@@ -317,6 +317,17 @@ class TestParameters:
         places = [parameter.data_ptr() for parameter in model.parameters() if parameter.numel()]
         assert len(places) == len(set(places))
 
+    def test_every_one_takes_part_in_every_step_or_the_model_says_so(self, family):
+        """Whatever parts of the loss weigh nothing: DDP waits for the gradient of each."""
+        fields = [
+            name for name in family.make(make_dialogues((2,)))[0].config.to_dict() if name.endswith("_loss_weight")
+        ]
+        for field in fields:
+            model, processor = family.make(make_dialogues((3, 5)), **{field: 0})
+            model.train()(**processor(make_dialogues((3, 5)), return_tensors="pt")).loss.backward()
+            left_out = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+            assert bool(left_out) == model.may_leave_out_parameters, (field, left_out)
+
     def test_none_is_without_dimensions(self, made):
         """FSDP2 refuses them."""
         model, _ = made

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, Sampler, SequentialSampler
@@ -28,10 +28,14 @@ from ..processing.labels import IGNORED_LABEL
 _ALL = "utterances"
 
 
+def without_adapter(model: Any) -> Any:
+    """The model that PEFT has put an adapter on, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def takes_shares(model: Any) -> bool:
     """Whether a model's `forward` takes the shares of a batch in its step."""
-    unwrapped = model.get_base_model() if hasattr(model, "get_base_model") else model  # of PEFT
-    return "loss_shares" in inspect.signature(unwrapped.forward).parameters
+    return "loss_shares" in inspect.signature(without_adapter(model).forward).parameters
 
 
 def shares_of(counts: list[dict[str, Tensor]], accelerator: Accelerator) -> list[dict[str, Tensor]]:
@@ -123,6 +127,18 @@ class ExactStepsTrainer(Trainer):
         self._step_means = LoggedMeans()
         self._evaluated_losses, self._evaluated_metrics = WeightedMeans(), WeightedMeans()
         super().__init__(*args, **kwargs)
+
+    def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
+        """As in transformers; DDP looks for unused parameters only where the model may have some, or if it is told to.
+
+        Looking costs a walk through the graph in each step, and where nothing is found, DDP warns of it.
+        """
+        built = super()._build_accelerator_args(**kwargs)
+        if self.args.ddp_find_unused_parameters is None:
+            for handler in built["kwargs_handlers"]:
+                if isinstance(handler, DistributedDataParallelKwargs):
+                    handler.find_unused_parameters &= without_adapter(self.model).may_leave_out_parameters
+        return built
 
     @property
     def _unwrapped(self) -> Any:

@@ -161,7 +161,7 @@ def test_without_h5py_the_line_that_installs_it_is_given(tmp_path, output, monke
     lists = "".join(f"standard_{part}_fold = []\n" for part in ("train", "valid", "test"))
     write(tmp_path / "mosi" / "cmu_mosi_std_folds.py", lists)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r'which is not installed: pip install "h5py>=3.12"$'):
+    with pytest.raises(ImportError, match=r'which is not installed: pip install "h5py>=3.12.1"$'):
         prepare_corpus("cmu-mosi", tmp_path / "mosi", output)
 
 

@@ -220,3 +220,34 @@ def test_accelerate_reads_its_configurations(name):
     assert config.num_processes > 1
     if name == "fsdp2":
         assert config.fsdp_config["fsdp_version"] == 2
+
+
+def write_stand_in(path, script):
+    path.write_text(f"#!/usr/bin/env bash\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_the_slurm_script_starts_a_launcher_on_each_node(tmp_path):
+    """Slurm's commands and the launcher are stand-ins; the options are those that Accelerate knows."""
+    from accelerate.commands.launch import launch_command_parser
+
+    write_stand_in(tmp_path / "scontrol", 'printf "%s\\n" first second')
+    write_stand_in(tmp_path / "srun", 'shift; for SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@"; done')
+    write_stand_in(tmp_path / "accelerate", 'printf "%s\\0" "$@"; echo')
+    job = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "nodes", "SLURM_JOB_ID": "70123", "SLURM_GPUS_ON_NODE": "4"}
+    given = ["--train-file", "a file.jsonl", "--output-dir", "out"]
+    result = subprocess.run(
+        ["bash", EXAMPLES / "slurm_train.sh", *given],
+        env=os.environ | job | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    launchers = [line.split("\0")[1:-1] for line in result.stdout.splitlines()]
+    for rank, arguments in enumerate(launchers):
+        args = launch_command_parser().parse_args(arguments)
+        assert (args.num_machines, args.machine_rank, args.num_processes) == (2, rank, 8)
+        assert (args.main_process_ip, args.main_process_port) == ("first", 30123)
+        assert args.module
+        assert [args.training_script, *args.training_script_args] == ["joyful_hf.cli.app", "train", *given]
+    assert len(launchers) == 2

@@ -16,6 +16,7 @@ from tests.support.export import assert_exports, run_exported
 from tests.support.helpers import (
     FAMILY_CASES,
     LABELS,
+    RIVAL_CASES,
     hide_modalities,
     make_dialogue,
     make_dialogues,
@@ -83,14 +84,26 @@ def test_a_program_of_torch_gives_them_too(tmp_path):
     assert json.loads(files["joyful_hf.json"])["labels"] == list(LABELS)
 
 
-# The others take long; they share their layers with these.
-PLAIN = ["joyful-recommended", "ar-iigcn-paper"]
+def every_form(quick):
+    """Every form of every family; all but a few are left to the slow tests, and share their layers with these."""
+    cases = [*FAMILY_CASES, *RIVAL_CASES]
+    marked = [pytest.param(case, id=case.name, marks=[] if case.name in quick else pytest.mark.slow) for case in cases]
+    return pytest.mark.parametrize("case", marked)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=case.name, marks=[] if case.name in PLAIN else pytest.mark.slow) for case in FAMILY_CASES],
-)
+@every_form(quick=["ar-iigcn-paper", "dialogue-rnn-recommended"])
+def test_torchs_shortest_call_exports_a_model_for_a_batch(case):
+    """With its losses, and without a word of which sizes are open."""
+    model, processor = case.make(make_dialogues())
+    batch = dict(processor(make_dialogues(), return_tensors="pt"))
+    with torch.no_grad():
+        program = torch.export.export(model, (), batch)
+    expected, found = run(model, batch), program.module()(**batch)
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.loss, expected.loss, rtol=1e-4, atol=1e-5)
+
+
+@every_form(quick=["joyful-recommended", "ar-iigcn-paper"])
 def test_torchs_own_call_exports_a_model_as_it_is(case):
     """With its losses, for batches of all sizes."""
     model, processor = case.make(make_dialogues())

@@ -141,3 +141,20 @@ def test_waveforms_that_are_long_enough_are_masked():
     waveform = torch.randn(1, 3000)
     trained = encoder(waveform, None, torch.float32).frames
     assert not torch.allclose(trained, encoder.eval()(waveform, None, torch.float32).frames, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "may"),
+    [
+        ({}, True),  # a vector for masked frames, and nothing is masked
+        ({"apply_spec_augment": True, "mask_time_prob": 0.1}, False),
+        ({"apply_spec_augment": True, "mask_time_prob": 0.1, "layerdrop": 0.1}, True),
+    ],
+    ids=["no-mask", "mask", "layers-dropped"],
+)
+def test_it_says_whether_a_step_may_leave_out_what_learns(changes, may):
+    config = AutoConfig.for_model("wav2vec2", **(SMALL | {"mask_feature_prob": 0.1} | changes))
+    encoder = AudioEncoder(config)
+    assert encoder.may_leave_out_parameters is may
+    encoder.requires_grad_(False)
+    assert not encoder.may_leave_out_parameters

@@ -92,9 +92,12 @@ STEP_CASES = [
     StepCase("graph-smile-released", _FAMILY["graph-smile-released"], arguments=_BALANCE),
     StepCase("m3net", _FAMILY["m3net-recommended"]),
     StepCase("sdt", _FAMILY["sdt-recommended"], arguments=_BALANCE),
+    StepCase("cogmen", _FAMILY["cogmen"]),
+    *(
+        StepCase(name, _FAMILY[f"{name}-recommended"])
+        for name in ("dialogue-gcn", "dialogue-rnn", "gban", "jmt", "lmam", "m2fnet", "mmgcn")
+    ),
 ]
-
-_DROPOUTS = [f"{part}_dropout_prob" for part in ("input", "hidden", "plain_path", "modality", "projection")]
 
 
 class KeepGradients(TrainerCallback):
@@ -123,13 +126,23 @@ def most_similar_negatives() -> Iterator[None]:
 
 def without_chance(config: Any) -> dict[str, Any]:
     """Fields that leave nothing to chance: a step is a function of the weights and the examples."""
-    fields: dict[str, Any] = {name: 0 for name in _DROPOUTS if hasattr(config, name)}
+    fields: dict[str, Any] = {name: 0 for name in config.to_dict() if name.endswith("_dropout_prob")}
     if hasattr(config, "views"):
         fields["views"] = [[], []]
     if getattr(config, "text_config", None) is not None:
         encoder = config.text_config.to_dict()
         fields["text_config"] = encoder | dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
     return fields
+
+
+def make_without_chance(family: FamilyCase, dialogues: list[dict[str, Any]], **settings: Any) -> tuple[Any, Any]:
+    """A model whose step is the same however it is cut, and its processor."""
+    settings |= without_chance(family.make(dialogues, **settings)[0].config)
+    model, processor = family.make(dialogues, **settings)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):  # it normalises over a batch: no cut can leave that as it is
+            module.train = lambda mode=True: None  # ty: ignore[invalid-assignment]
+    return model, processor
 
 
 def one_step(folder: Path, case: StepCase, batch_size: int, accumulation: int = 1) -> dict[str, Any]:
@@ -139,11 +152,7 @@ def one_step(folder: Path, case: StepCase, batch_size: int, accumulation: int = 
         batch_size: dialogues of a batch on a process; for a family of utterances, eight times as many.
     """
     dialogues = dialogues_of(case.label)
-    settings = case.settings | without_chance(case.family.make(dialogues, **case.settings)[0].config)
-    model, processor = case.family.make(dialogues, **settings)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d):  # it normalises over a batch: no cut can leave that as it is
-            module.train = lambda mode=True: None  # ty: ignore[invalid-assignment]
+    model, processor = make_without_chance(case.family, dialogues, **case.settings)
     size = batch_size if case.family.reads_dialogues else 8 * batch_size
     arguments = {"train_sampling_strategy": "sequential", "class_balance": 0} | case.arguments
     args = JoyfulTrainingArguments(

@@ -1,6 +1,6 @@
 """What each process of `tests/training/test_two_processes.py` runs, and the test itself in one process.
 
-torchrun --standalone --nproc-per-node 2 tests/support/two_processes.py FOLDER
+torchrun --standalone --nproc-per-node 2 tests/support/two_processes.py FOLDER CASE ...
 """
 
 import json
@@ -15,8 +15,16 @@ from torch.utils.data import IterableDataset
 from joyful_hf import JoyfulTrainer, JoyfulTrainingArguments
 from joyful_hf.cli import app as cli
 from joyful_hf.data.jsonl import write_dialogues
-from tests.support.helpers import FAMILY_CASES, make_dialogue, make_dialogues
-from tests.support.one_step import STEP_CASES, StepCase, dialogues_of, one_step, some_labels
+from tests.support.helpers import FAMILY_CASES, RIVAL_CASES, FamilyCase, make_dialogue, make_dialogues
+from tests.support.one_step import (
+    STEP_CASES,
+    StepCase,
+    dialogues_of,
+    make_without_chance,
+    most_similar_negatives,
+    one_step,
+    some_labels,
+)
 from tests.support.training import SMALL_SETTINGS, training_args
 
 # Seven dialogues in batches of two: two processes have to invent one to fill the last batch.
@@ -31,7 +39,12 @@ TRAINED = [
 MODEL = FAMILY_CASES[0]
 # Twenty-three dialogues, told apart by their length.
 SAMPLED = make_dialogues(range(1, 24))
-EVALUATED_CASES = [case for case in FAMILY_CASES if case.name.endswith(("recommended", "with-text"))]
+EVALUATED_CASES = [
+    case
+    for case in [*FAMILY_CASES, *RIVAL_CASES]
+    if case.name.endswith(("recommended", "with-text", "with-text-encoder", "cogmen"))
+]
+"""Every family, in its recommended form."""
 
 
 def cuts_of(case: StepCase) -> list[tuple[int, int]]:
@@ -116,15 +129,46 @@ def run_samplers(folder: Path) -> dict[str, list[int]]:
     }
 
 
-def run_evaluations(folder: Path) -> dict[str, dict[str, float]]:
-    """Families whose losses have different counts, on dialogues of which some have no label."""
+def run_evaluations(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every family, on dialogues of which some have no label."""
     dialogues, results = dialogues_of(some_labels), {}
     for case in EVALUATED_CASES:
         model, processor = case.make(dialogues)
         args = training_args(folder, eval_strategy="no", load_best_model_at_end=False, use_cpu=True)
         trainer = JoyfulTrainer(model=model, args=args, processing_class=processor)
-        results[case.name] = trainer.evaluate(dialogues)
+        output = trainer.predict(dialogues, metric_key_prefix="eval")
+        results[case.name] = {"metrics": output.metrics, "predictions": output.predictions.tolist()}
     return results
+
+
+def run_choice(folder: Path, case: FamilyCase) -> dict[str, Any]:
+    """A run that validates each step and ends with the best one, on batches of four dialogues of all processes."""
+    dialogues = dialogues_of(some_labels)
+    model, processor = make_without_chance(case, dialogues)
+    args = training_args(
+        folder / case.name,
+        max_steps=4,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        train_sampling_strategy="sequential",
+        optim="sgd",
+        learning_rate=0.3,
+        use_cpu=True,
+    )
+    args.per_device_train_batch_size = (4 if case.reads_dialogues else 16) // args.world_size
+    trainer = JoyfulTrainer(
+        model=model, args=args, train_dataset=dialogues, eval_dataset=dialogues, processing_class=processor
+    )
+    with most_similar_negatives():
+        trainer.train()
+    return {
+        "step": trainer.state.best_global_step,
+        "score": trainer.state.best_metric,
+        "validations": [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry],
+        "weights": weights_of(trainer),
+    }
 
 
 def run_steps(folder: Path) -> dict[str, dict[tuple[int, int], dict[str, Any]]]:
@@ -143,13 +187,15 @@ def run_command_line(folder: Path, trainer_process: int) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, chosen = Path(sys.argv[1]), sys.argv[2:]
     results = run(folder)
     results["seen"] = run_samplers(folder)
     steps = run_steps(folder)
+    choices = {case.name: run_choice(folder, case) for case in EVALUATED_CASES if case.name in chosen}
     trainer = make_trainer(folder)
     if trainer.is_world_process_zero():
         torch.save(steps, folder / "steps.pt")
+        torch.save(choices, folder / "choices.pt")
         (folder / "results.json").write_text(json.dumps(results))
     run_command_line(folder, trainer.args.process_index)
 

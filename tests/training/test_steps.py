@@ -105,6 +105,22 @@ class TestEvaluation:
         assert {name for name in metrics if "loss" in name} == {"eval_loss", "eval_loss_classification"}
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "arguments", "looks"),
+    [
+        ("joyful-recommended", {}, {}, False),
+        ("foal-net", {}, {}, False),
+        ("foal-net", {"mem_loss_weight": 0}, {}, True),
+        ("foal-net", {"mem_loss_weight": 0}, {"ddp_find_unused_parameters": False}, False),
+        ("joyful-recommended", {}, {"ddp_find_unused_parameters": True}, True),
+    ],
+)
+def test_ddp_looks_for_unused_parameters_where_there_may_be_some(tmp_path, name, settings, arguments, looks):
+    case = next(case for case in FAMILY_CASES if case.name == name)
+    trainer = make_trainer(tmp_path, case, settings=settings, **arguments)
+    assert trainer.accelerator.ddp_handler.find_unused_parameters is looks
+
+
 class TestWeightedMeans:
     def test_weigh_by_the_counts(self):
         means = WeightedMeans()

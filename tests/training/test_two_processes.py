@@ -12,26 +12,39 @@ import torch
 
 from tests.support import two_processes
 from tests.support.one_step import STEP_CASES, one_step
+from tests.support.two_processes import EVALUATED_CASES
 
 ROOT = Path(__file__).resolve().parents[2]
+CHOSEN_QUICKLY = ("joyful-recommended", "foal-net-with-text")
+CHOOSING_CASES = [
+    pytest.param(case, id=case.name, marks=[] if case.name in CHOSEN_QUICKLY else pytest.mark.slow)
+    for case in EVALUATED_CASES
+]
 NUM_UTTERANCES = sum(len(dialogue["utterances"]) for dialogue in two_processes.EVALUATED)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, request):
+    """The folder that two processes fill; of the cases of `CHOOSING_CASES` with those that are to be tested."""
+    chosen = {item.callspec.params["choosing"].name for item in request.session.items if _is_of_a_choice(item)}
     folder = tmp_path_factory.mktemp("two")
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     finished = subprocess.run(
-        [sys.executable, *command, str(ROOT / "tests" / "support" / "two_processes.py"), str(folder)],
+        [sys.executable, *command, str(ROOT / "tests/support/two_processes.py"), str(folder), *sorted(chosen)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert finished.returncode == 0, finished.stderr[-4000:]
     (folder / "stdout").write_text(finished.stdout)
+    (folder / "stderr").write_text(finished.stderr)
     return folder
+
+
+def _is_of_a_choice(item: pytest.Item) -> bool:
+    return "choosing" in getattr(getattr(item, "callspec", None), "params", {})
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +86,28 @@ def test_the_metrics_are_those_of_one_process(one, two, metrics):
     assert timeless(two[metrics]) == pytest.approx(timeless(one[metrics]), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("case", two_processes.EVALUATED_CASES, ids=lambda case: case.name)
-def test_every_loss_of_an_evaluation_is_that_of_one_process(one, two, case):
-    expected = timeless(one["evaluations"][case.name])
-    assert {"eval_loss", "eval_loss_classification"} <= expected.keys()
-    assert timeless(two["evaluations"][case.name]) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+@pytest.mark.parametrize("case", EVALUATED_CASES, ids=lambda case: case.name)
+def test_an_evaluation_is_that_of_one_process_to_the_last_utterance(one, two, case):
+    expected, found = (results["evaluations"][case.name] for results in (one, two))
+    np.testing.assert_allclose(found["predictions"], expected["predictions"], atol=1e-5)
+    assert {"eval_loss", "eval_loss_classification"} <= expected["metrics"].keys()
+    assert timeless(found["metrics"]) == pytest.approx(timeless(expected["metrics"]), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("choosing", CHOOSING_CASES)
+def test_the_same_checkpoint_is_chosen_as_by_one_process(folder, tmp_path, choosing):
+    found = torch.load(folder / "choices.pt", weights_only=True)[choosing.name]
+    expected = two_processes.run_choice(tmp_path, choosing)
+    assert len(expected["validations"]) == 4
+    assert found["validations"] == pytest.approx(expected["validations"], rel=1e-4)
+    assert found["step"] == expected["step"]
+    assert found["score"] == pytest.approx(expected["score"])
+    torch.testing.assert_close(found["weights"], expected["weights"], rtol=1e-4, atol=1e-5)
+
+
+def test_no_parameter_is_looked_for_in_vain(folder):
+    """Each takes part in each step: DDP would warn if it were told to look for others."""
+    assert "find_unused_parameters" not in (folder / "stderr").read_text()
 
 
 @pytest.mark.parametrize("order", ["random", "sequential", "group_by_length", "stream"])
