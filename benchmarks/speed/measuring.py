@@ -56,6 +56,8 @@ class Bench:
     largest: int
     largest_training: int
     only_eager: bool
+    rivals: tuple[str, ...]
+    """Those that the section of this name measures."""
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -78,6 +80,10 @@ class Figure:
     target: float | None = None
     at_most: bool = False
     error: str = ""
+    row: str = ""
+    """Row of the section's summary, if the figure is in it."""
+    column: str = ""
+    """Column of the summary."""
 
     @property
     def met(self) -> bool | None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -95,9 +96,7 @@ class PlainGBAN(PlainNetwork):
         self.kernels = list(config.text_kernels)
         assert config.vocab_size is not None
         self.embedding = nn.Embedding(config.vocab_size, config.text_dim)
-        self.audio_conv = nn.ModuleList(
-            nn.Conv1d(*pair, kernel) for pair in zip(filters[:-1], filters[1:], strict=True)
-        )
+        self.audio_conv = nn.ModuleList(nn.Conv1d(*pair, kernel) for pair in pairwise(filters))
         self.text_conv = nn.ModuleList(nn.Conv1d(config.text_dim, config.text_filters, size) for size in self.kernels)
         self.audio_lstm = Bidirectional(filters[-1], size)
         self.text_lstm = Bidirectional(config.text_filters * len(self.kernels), size)

@@ -1,4 +1,4 @@
-"""GraphSmile as its authors compute it: a dense matrix over the nodes of the whole batch for each pair of modalities."""
+"""GraphSmile as its authors compute it: for each pair of modalities a dense matrix over the nodes of the batch."""
 
 import copy
 
@@ -129,7 +129,7 @@ class PlainGraphSmile(PlainNetwork):
 
 
 def edges(lengths: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The (2, E) of receiver and sender between two modalities in both directions, and (E,) numbers in the dialogue."""
+    """(2, E) receiver and sender between two modalities in both directions, and (E,) numbers in the dialogue."""
     total, start = sum(lengths), 0
     receivers: list[int] = []
     senders: list[int] = []

@@ -1,4 +1,4 @@
-"""What the plain networks share: a batch padded to its longest dialogue, and the attention that several of them have."""
+"""The common parts of the plain networks: a batch padded to its longest dialogue, and attention in a loop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
