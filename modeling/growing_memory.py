@@ -44,7 +44,7 @@ class _Kept:
 
 class _Write(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, order: Tensor, states: Tensor, kept: _Kept, step: int) -> Tensor:  # ty: ignore[invalid-method-override]
+    def forward(ctx: Any, order: Tensor, states: Tensor, kept: _Kept, step: int) -> Tensor:
         ctx.kept, ctx.place = kept, (slice(states.size(0)), step)
         # Not as a change of what earlier steps have read: they saw none of this.
         kept.states.data[ctx.place] = states
@@ -52,7 +52,7 @@ class _Write(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, order: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # ty: ignore[invalid-method-override]
+    def backward(ctx: Any, order: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         if ctx.kept.gradients is None:  # no later step was part of the loss
             return order, None, None, None
         own = ctx.kept.gradients[ctx.place].clone()
@@ -62,13 +62,13 @@ class _Write(torch.autograd.Function):
 
 class _Read(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, order: Tensor, kept: _Kept, count: int, length: int) -> Tensor:  # ty: ignore[invalid-method-override]
+    def forward(ctx: Any, order: Tensor, kept: _Kept, count: int, length: int) -> Tensor:
         ctx.kept, ctx.place, ctx.order = kept, (slice(count), slice(length)), order.new_zeros(())
         return kept.states.data[ctx.place]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # ty: ignore[invalid-method-override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         kept = ctx.kept
         if kept.gradients is None:
             kept.gradients = torch.zeros_like(kept.states)

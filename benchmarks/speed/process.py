@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -312,10 +311,8 @@ def measure(job: Job) -> Measurement:
         batches = list(batches_of_utterances(corpus, job.utterances_per_batch))
     else:
         batches = batches_of_dialogues(corpus, job.dialogues_per_batch)
-    warm_up = make_corpus(config, [SHORTEST, SHORTEST])
-    return measure_passes(
-        partial(runner.step(job.mode), precision=job.precision), batches, warm_up, job.repeats, device
-    )
+    warm_up, run = make_corpus(config, [SHORTEST, SHORTEST]), runner.step(job.mode)
+    return measure_passes(lambda batch: run(batch, job.precision), batches, warm_up, job.repeats, device)
 
 
 def measure_passes(

@@ -15,7 +15,7 @@ COUNTS = [3, 3, 2, 2, 1, 1]  # dialogues that go on at each step
 
 def recurrence(inputs: Tensor, joins: bool) -> Tensor:
     """A state that reads all states before it, from the memory or from those joined anew at each step."""
-    memory, joined = GrowingMemory(STEPS), None
+    memory, joined = GrowingMemory(STEPS), inputs.new_zeros(DIALOGUES, 0, SIZE)
     state, total = inputs[0], inputs.new_zeros(())
     for step, count in enumerate(COUNTS):
         state = state[:count]
@@ -24,7 +24,7 @@ def recurrence(inputs: Tensor, joins: bool) -> Tensor:
             weights = (seen @ state[..., None]).softmax(1)
             state = torch.tanh((weights * seen).sum(1) + inputs[step, :count])
         memory.write(state)
-        joined = state[:, None] if joined is None else torch.cat([joined[:count], state[:, None]], dim=1)
+        joined = torch.cat([joined[:count], state[:, None]], dim=1)
         total = total + state.square().sum()
     return total
 

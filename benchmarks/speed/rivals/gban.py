@@ -96,8 +96,10 @@ class PlainGBAN(PlainNetwork):
         self.kernels = list(config.text_kernels)
         assert config.vocab_size is not None
         self.embedding = nn.Embedding(config.vocab_size, config.text_dim)
-        self.audio_conv = nn.ModuleList(nn.Conv1d(*pair, kernel) for pair in pairwise(filters))
-        self.text_conv = nn.ModuleList(nn.Conv1d(config.text_dim, config.text_filters, size) for size in self.kernels)
+        self.frame_kernel = kernel
+        self.speech_layers = [nn.Conv1d(*pair, kernel) for pair in pairwise(filters)]
+        self.text_layers = [nn.Conv1d(config.text_dim, config.text_filters, size) for size in self.kernels]
+        self.convolutions = nn.ModuleList([*self.speech_layers, *self.text_layers])
         self.audio_lstm = Bidirectional(filters[-1], size)
         self.text_lstm = Bidirectional(config.text_filters * len(self.kernels), size)
         self.audio_query, self.text_query = (nn.Parameter(torch.randn(2 * size) * 0.1) for _ in range(2))
@@ -132,9 +134,9 @@ class PlainGBAN(PlainNetwork):
     def read_speech(self, batch: PaddedUtterances) -> tuple[Tensor, Tensor]:
         """(B, K, 2 * lstm_size), and (B, K) bool."""
         rows, lengths = batch.frames.transpose(1, 2), batch.num_frames
-        for layer in self.audio_conv:
+        for layer in self.speech_layers:
             rows = functional.max_pool1d(torch.relu(layer(rows)), 2)
-            lengths = (lengths - layer.kernel_size[0] + 1) // 2
+            lengths = (lengths - self.frame_kernel + 1) // 2
             rows = rows * real(lengths, rows.size(-1))[:, None]
         mask = real(lengths, rows.size(-1))
         return self.audio_lstm(rows.transpose(1, 2), mask), mask
@@ -144,8 +146,8 @@ class PlainGBAN(PlainNetwork):
         here = real(batch.num_words, batch.words.size(1))
         words = (self.embedding(batch.words) * here[..., None]).transpose(1, 2)
         steps = []
-        for layer in self.text_conv:
-            lost = layer.kernel_size[0] - 1
+        for size, layer in zip(self.kernels, self.text_layers, strict=True):
+            lost = size - 1
             convolved = torch.relu(layer(functional.pad(words, (lost // 2, lost - lost // 2)))) * here[:, None]
             steps.append(functional.max_pool1d(convolved, 2))
         rows = torch.cat(steps, dim=1).transpose(1, 2)
@@ -160,10 +162,11 @@ class PlainGBAN(PlainNetwork):
 
     def released_state(self) -> dict[str, Tensor]:
         """The weights under the names and in the layout of Keras."""
-        state = {"embedding": self.embedding.weight}
-        convolutions = {f"audio_conv{number}": layer for number, layer in enumerate(self.audio_conv)}
-        convolutions |= {f"text_conv{size}": layer for size, layer in zip(self.kernels, self.text_conv, strict=True)}
+        state: dict[str, Tensor] = {"embedding": self.embedding.weight}
+        convolutions = {f"audio_conv{number}": layer for number, layer in enumerate(self.speech_layers)}
+        convolutions |= {f"text_conv{size}": layer for size, layer in zip(self.kernels, self.text_layers, strict=True)}
         for name, layer in convolutions.items():
+            assert layer.bias is not None
             state |= {f"{name}.kernel": layer.weight.permute(2, 1, 0), f"{name}.bias": layer.bias}
         for name, lstm in (("audio_lstm", self.audio_lstm), ("text_lstm", self.text_lstm)):
             for way, cell in (("forward", lstm.onwards), ("backward", lstm.backwards)):

@@ -12,7 +12,7 @@ from joyful_hf import GraphSmileConfig
 
 WINDOW = 17
 MODALITIES = {"t": "text", "v": "visual", "a": "audio"}
-PAIRS = {"tv": "text_visual", "ta": "text_audio", "va": "visual_audio"}
+PAIRS = {"tv": ("text", "visual"), "ta": ("text", "audio"), "va": ("visual", "audio")}
 
 
 class Convolution(nn.Module):
@@ -35,6 +35,10 @@ class Layer(nn.Module):
         super().__init__()
         self.hetergconv = Convolution(size)
 
+    def forward(self, rows: Tensor, adjacency: Tensor) -> Tensor:
+        """(nodes, size) -> (nodes, size)."""
+        return self.hetergconv(rows, adjacency)
+
 
 class PairGraph(nn.Module):
     """F = H_0 + sum_l dropout(lrelu(V_l H_l + v_l)) over both modalities of a pair."""
@@ -56,7 +60,7 @@ class PairGraph(nn.Module):
         root = adjacency.sum(-1).rsqrt()
         adjacency = root[:, None] * adjacency * root
         for layer, output in zip(self.hetergcn_layers, self.fc_layers, strict=True):
-            rows = layer.hetergconv(rows, adjacency)
+            rows = layer(rows, adjacency)
             fused = fused + self.dropout(output(rows))
         return fused[: len(first)], fused[len(first) :]
 
@@ -80,9 +84,8 @@ class PlainGraphSmile(PlainNetwork):
         for short, name in MODALITIES.items():
             layers = nn.Sequential(nn.Linear(config.modality_dims[name], size), nn.LeakyReLU(), nn.Dropout(dropout))
             self.add_module(f"dim_layer_{short}", layers)
-        for pair, name in PAIRS.items():
-            depth = config.layers_of(tuple(name.split("_")))
-            self.add_module(f"hetergconv_{pair}", PairGraph(config, depth))
+        for pair, names in PAIRS.items():
+            self.add_module(f"hetergconv_{pair}", PairGraph(config, config.layers_of(names)))
         self.modal_fusion = nn.Sequential(nn.Linear(size, size), nn.LeakyReLU())
         self.emo_output = nn.Linear(size, len(config.id2label or ()))
         self.sen_output = nn.Linear(size, 3)
