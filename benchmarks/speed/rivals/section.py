@@ -5,7 +5,7 @@ from functools import partial
 from statistics import median
 
 from benchmarks.speed.measuring import Bench, Figure, compare, failure, for_all, seconds_figure, speedup
-from benchmarks.speed.process import iemocap_like_lengths, measure_apart, num_utterances
+from benchmarks.speed.process import SHORTEST, iemocap_like_lengths, measure_apart, num_utterances
 from benchmarks.speed.rivals import RIVALS
 from benchmarks.speed.rivals.process import RivalJob, measure_rival
 from benchmarks.speed.rivals.workload import AGREEMENT, RivalWorkload
@@ -46,7 +46,9 @@ def rival_figures(bench: Bench, name: str) -> Iterator[Figure]:
             formulation: partial(for_all, workload.runner(formulation).step(mode), batches, bench.precisions[0])
             for formulation in FORMULATIONS
         }
-        seconds, _ = compare(bench, works)
+        short = workload.corpus([SHORTEST, SHORTEST])
+        warm_up = [partial(workload.runner(formulation).step(mode), short) for formulation in FORMULATIONS]
+        seconds, _ = compare(bench, works, warm_up=warm_up)
         measured = sum(map(num_utterances, batches))
         note = f"{sizes[1]} utterances, {measured} of them measured"
         for formulation in FORMULATIONS:
