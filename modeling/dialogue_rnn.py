@@ -14,6 +14,7 @@ from torch.func import functional_call
 from transformers import initialization as init
 
 from .dropout import Dropout
+from .growing_memory import GrowingMemory
 from .packing import DialogueLayout, inverse
 from .reach import Reach
 from .recurrence import gru_step, scan_outputs
@@ -220,13 +221,13 @@ class DialogueRNN(nn.Module):
         sizes = batch_sizes.tolist()
         split = {name: row.index_select(0, order).split(sizes) for name, row in rows.items()}
         states = self.cell.start(rows["to_global"], sizes[0], rows["speaks"].size(1))
-        memory, emotions = states.global_state[:, None], []
+        memory, emotions = GrowingMemory(len(sizes)), []
         for index, size in enumerate(sizes):
-            if size < len(memory):  # the shorter dialogues, which lie behind, are over
-                states, memory = States(*(state[:size] for state in states)), memory[:size]
-            states = self.cell({name: steps[index] for name, steps in split.items()}, states, memory)
-            now = states.global_state[:, None]
-            memory = torch.cat([memory, now], dim=1) if index else now
+            if size < len(states.emotion):  # the shorter dialogues, which lie behind, are over
+                states = States(*(state[:size] for state in states))
+            seen = memory.read(size) if index else states.global_state[:, None]
+            states = self.cell({name: steps[index] for name, steps in split.items()}, states, seen)
+            memory.write(states.global_state)
             emotions.append(states.emotion)
         # Nothing reads the last states: with them, every parameter has a gradient in single utterances too.
         unread = states.global_state.sum() + states.parties.sum()

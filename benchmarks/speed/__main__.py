@@ -2,12 +2,14 @@
 
     python -m benchmarks.speed --output speed.json
     python -m benchmarks.speed --sections epoch speakers --repeats 5 --threads 2 --output speed.json
+    python -m benchmarks.speed --sections rivals --rivals sdt lmam --repeats 1 --threads 2 --output speed.json
     python -m benchmarks.speed --table-only --output speed.json
 
 Runs on the CPU, and on the GPU if there is one. Every figure is written to the output file as soon as it is measured;
 sections that are run replace those in the file, the others are kept. A figure is the median of repeated runs, in which
 our model and the reference take turns. The reference (`benchmarks/speed/reference.py`) is the released network as a
 careful newcomer would write it. It trains on a part of the epoch, and its time is scaled by the number of utterances.
+Each rival is compared with a plain padded formulation of itself (`benchmarks/speed/rivals`) in the section `rivals`.
 
 Useful arithmetic is the count of torch's FlopCounterMode in one eager pass of our model: all matrix products, forward
 and backward. Products inside fused attention and recurrent kernels of the CPU are not counted, for either model. The
@@ -27,6 +29,7 @@ import torch
 
 from benchmarks.speed.measuring import QUICK, Bench, Scale, failure
 from benchmarks.speed.process import use_tf32
+from benchmarks.speed.rivals import RIVALS
 from benchmarks.speed.sections import SECTIONS
 from benchmarks.speed.tables import table_row, tables
 
@@ -58,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--largest-training", type=int, default=100_000, help="utterances of the largest corpus that is trained on"
     )
+    parser.add_argument("--rivals", nargs="+", choices=list(RIVALS), default=list(RIVALS), help="default: all of them")
     parser.add_argument("--only-eager", action="store_true", help="leave torch.compile out of the section full-batch")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to check that everything runs")
     parser.add_argument("--table-only", action="store_true", help="print the tables of the output file")
@@ -85,6 +89,7 @@ def make_bench(arguments: argparse.Namespace, device: torch.device) -> Bench:
         largest=arguments.largest,
         largest_training=arguments.largest_training,
         only_eager=arguments.only_eager,
+        rivals=tuple(arguments.rivals),
     )
 
 

@@ -56,6 +56,8 @@ class Bench:
     largest: int
     largest_training: int
     only_eager: bool
+    rivals: tuple[str, ...]
+    """Those that the section of this name measures."""
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -78,6 +80,10 @@ class Figure:
     target: float | None = None
     at_most: bool = False
     error: str = ""
+    row: str = ""
+    """Row of the section's summary, if the figure is in it."""
+    column: str = ""
+    """Column of the summary."""
 
     @property
     def met(self) -> bool | None:
@@ -91,18 +97,23 @@ class Figure:
 
 
 def compare(
-    bench: Bench, works: dict[str, Callable[[], object]], precisions: Sequence[str] = (), times: int = 1
+    bench: Bench,
+    works: dict[str, Callable[[], object]],
+    precisions: Sequence[str] = (),
+    times: int = 1,
+    warm_up: Sequence[Callable[[], object]] = (),
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Time several works in turn, so that drift of the machine affects all of them, after one call each to warm up.
 
     Args:
         precisions: precisions whose matrix rate is measured.
         times: number of calls in a row that are timed together.
+        warm_up: smaller calls to warm up with, where one of each work takes long.
 
     Returns:
         Seconds per call of each repeat, by work; matrix rate of each repeat, by precision.
     """
-    for work in works.values():
+    for work in warm_up or works.values():
         work()
     seconds: dict[str, list[float]] = {name: [] for name in works}
     rates: dict[str, list[float]] = {precision: [] for precision in precisions}

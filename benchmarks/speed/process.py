@@ -283,9 +283,14 @@ def use_tf32(device: torch.device) -> None:
         torch.backends.cudnn.allow_tf32 = True
 
 
-def measure_apart(job: Job) -> Measurement:
-    """Measure in a fresh process, so that memory which earlier work has used and freed does not count."""
-    command = [sys.executable, "-m", "benchmarks.speed.process"]
+def measure_apart(job: Any, module: str = "benchmarks.speed.process") -> Measurement:
+    """Measure in a fresh process, so that memory which earlier work has used and freed does not count.
+
+    Args:
+        job: a data class.
+        module: the module that measures it, given its fields on standard input.
+    """
+    command = [sys.executable, "-m", module]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         command, cwd=root, input=json.dumps(asdict(job)), capture_output=True, text=True, check=False
@@ -306,16 +311,27 @@ def measure(job: Job) -> Measurement:
         batches = list(batches_of_utterances(corpus, job.utterances_per_batch))
     else:
         batches = batches_of_dialogues(corpus, job.dialogues_per_batch)
-    step = runner.step(job.mode)
-    logits = torch.ones(num_utterances(corpus), NUM_LABELS)  # written to, so that they count as part of the corpus
-    warm_up = make_corpus(config, [SHORTEST, SHORTEST])
+    warm_up, run = make_corpus(config, [SHORTEST, SHORTEST]), runner.step(job.mode)
+    return measure_passes(lambda batch: run(batch, job.precision), batches, warm_up, job.repeats, device)
+
+
+def measure_passes(
+    step: Callable[[Sequence[Any]], object],
+    batches: Sequence[Sequence[Any]],
+    warm_up: Sequence[Any],
+    repeats: int,
+    device: torch.device,
+) -> Measurement:
+    """Measure passes of a step over batches, after a warm-up on short dialogues."""
+    # Written to, so that they count as part of the corpus.
+    logits = torch.ones(sum(map(num_utterances, batches)), NUM_LABELS)
     for _ in range(2):
-        step(warm_up, job.precision)
+        step(warm_up)
 
     def one_pass() -> None:
         done = 0
         for batch in batches:
-            result = step(batch, job.precision)
+            result = step(batch)
             if isinstance(result, Tensor):
                 logits[done : done + len(result)] = result.float().cpu()
                 done += len(result)
@@ -323,7 +339,7 @@ def measure(job: Job) -> Measurement:
     synchronize(device)
     reset_peak(device)
     resident = current_memory(device)
-    seconds = [seconds_of(one_pass, device) for _ in range(job.repeats)]
+    seconds = [seconds_of(one_pass, device) for _ in range(repeats)]
     peak = peak_memory(device)
     return Measurement(seconds, max(0, peak - resident), resident, max(map(num_utterances, batches)))
 

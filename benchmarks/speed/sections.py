@@ -43,6 +43,7 @@ from benchmarks.speed.process import (
     seconds_of,
 )
 from benchmarks.speed.reference import edges_by_loop, edges_by_tensors
+from benchmarks.speed.rivals.section import rivals_section
 from joyful_hf.processing import EncodedDialogue
 from joyful_hf.processing.graph import relation_ids, window_edges
 
@@ -451,4 +452,5 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "growth": growth_section,
     "compile": compile_section,
     "full-batch": full_batch_section,
+    "rivals": rivals_section,
 }

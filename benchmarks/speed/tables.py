@@ -19,6 +19,7 @@ def tables(results: dict[str, Any]) -> str:
                 "| what | figure | lowest to highest | target | |",
                 "|---|---|---|---|---|",
                 *map(table_row, section["figures"]),
+                *summary(section["figures"]),
             ]
     return "\n".join(lines)
 
@@ -33,3 +34,17 @@ def table_row(figure: dict[str, Any]) -> str:
     wanted = "" if target is None else f"{'≤' if figure['at_most'] else '≥'} {readable(target, unit)}"
     verdict = {None: "", True: "met", False: "**missed**"}[figure["met"]]
     return f"| {figure['what']} | {readable(figure['value'], unit)} | {spread} | {wanted} | {verdict} |"
+
+
+def summary(figures: list[dict[str, Any]]) -> list[str]:
+    """Format the figures that have a row and a column as one table; no lines if none has."""
+    placed = [figure for figure in figures if figure.get("row")]
+    columns = list(dict.fromkeys(figure["column"] for figure in placed))
+    rows: dict[str, dict[str, str]] = {}
+    for figure in placed:
+        rows.setdefault(figure["row"], {})[figure["column"]] = readable(figure["value"], figure["unit"])
+    if not rows:
+        return []
+    lines = [["", *columns], ["---"] * (1 + len(columns))]
+    lines += [[name, *(cells.get(column, "") for column in columns)] for name, cells in rows.items()]
+    return ["", *(f"| {' | '.join(cells)} |" for cells in lines)]

@@ -27,6 +27,7 @@ from joyful_hf import JoyfulForEmotionRecognition, convert_released_state_dict
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ["matrix", "epoch", "recommended", "latency", "graph", "speakers", "memory", "long", "growth", "full-batch"]
+SECTIONS += ["rivals"]
 LENGTHS = [5, 9, 1, 23]
 WINDOW = 10
 # Training without chance: nothing is dropped, masked or rewired.
@@ -120,7 +121,17 @@ def test_a_process_that_fails_says_why():
 def test_every_section_runs_and_is_written(tmp_path):
     output = tmp_path / "speed.json"
     command = [sys.executable, "-m", "benchmarks.speed", "--quick", "--repeats", "1", "--threads", "1"]
-    command += ["--devices", "cpu", "--only-eager", "--output", str(output), "--sections", *SECTIONS]
+    command += [
+        "--devices",
+        "cpu",
+        "--only-eager",
+        "--output",
+        str(output),
+        "--rivals",
+        "lmam",
+        "--sections",
+        *SECTIONS,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     sections = json.loads(output.read_text())["cpu"]

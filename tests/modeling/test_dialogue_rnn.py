@@ -133,3 +133,26 @@ def test_a_batch_without_speakers_is_refused():
     del batch["speaker_ids"]
     with pytest.raises(ValueError, match="needs speaker_ids"):
         model(**batch)
+
+
+@pytest.mark.parametrize("kind", ["general", "simple", "dot"])
+def test_training_keeps_each_global_state_once(kind):
+    def kept_bytes(length: int) -> int:
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        ids = torch.zeros(length, dtype=torch.long)
+        layout = make_layout((length,), ids)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            emotions = recurrence(torch.randn(length, 64), who_speaks(ids, layout, None), layout)
+        assert emotions.requires_grad
+        return sum(kept.values())
+
+    recurrence = DialogueRNN(DialogueRNNCell(64, 64, 4, 3, context_attention=kind))
+    short, middle, long = (kept_bytes(length) for length in (20, 40, 80))
+    # Twice as many steps keep twice as much more; the weights of the attention are a number for each pair alone.
+    assert long - middle < 2.5 * (middle - short)
