@@ -3,7 +3,7 @@
 import copy
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,10 @@ from ..processing.labels import SINGLE_LABEL
 from ..runs.names import metric_key
 
 logger = logging.getLogger(__name__)
+
+MOST_DIALOGUES_PER_STEP = 8
+# With 8 dialogues of 48 utterances a step, 15 epochs of 108 dialogues are too few steps: see benchmarks/README.md.
+_UTTERANCES_PER_STEP = 192
 
 # Of Accelerate, which its launcher sets too.
 _DEVICE_VARIABLES = ("ACCELERATE_TORCH_DEVICE", "ACCELERATE_USE_CPU")
@@ -41,7 +45,11 @@ class JoyfulTrainingArguments(TrainingArguments):
     """
 
     per_device_train_batch_size: int = field(
-        default=8, metadata={"help": "Dialogues per training step (utterances for Foal-Net)."}
+        default=-1,
+        metadata={
+            "help": "Dialogues per training step (utterances for Foal-Net); -1 means 8, or fewer where dialogues are "
+            "so long that fewer hold 192 utterances on average."
+        },
     )
     per_device_eval_batch_size: int = field(
         default=64, metadata={"help": "Dialogues per evaluation step (utterances for Foal-Net)."}
@@ -171,6 +179,18 @@ class JoyfulTrainingArguments(TrainingArguments):
         self.distributed_state.device = chosen
         self._n_gpu = 1
         return chosen
+
+
+def set_batch_size(args: TrainingArguments, lengths: Sequence[int]) -> None:
+    """Choose how many dialogues a training step has where the arguments leave it open.
+
+    Args:
+        lengths: utterances of each training dialogue; none where that is not known.
+    """
+    if args.per_device_train_batch_size < 0:
+        mean = sum(lengths) / len(lengths) if lengths else 1
+        fitting = round(_UTTERANCES_PER_STEP / mean)
+        args.per_device_train_batch_size = min(max(fitting, 1), MOST_DIALOGUES_PER_STEP)
 
 
 def _contradiction(args: TrainingArguments) -> ValueError:
