@@ -23,7 +23,10 @@ assert "site-packages" in joyful_hf.__file__, joyful_hf.__file__
 for name in joyful_hf.__all__:
     getattr(joyful_hf, name)
 for module in pkgutil.walk_packages(joyful_hf.__path__, "joyful_hf."):
-    importlib.import_module(module.name)
+    try:
+        importlib.import_module(module.name)
+    except ImportError as error:
+        assert "which is not installed: pip install" in str(error), error
 
 packages_of = importlib.metadata.packages_distributions()
 for wanted in sys.argv[1:]:
