@@ -23,11 +23,12 @@ import numpy as np
 from datasets import Dataset
 from transformers.utils import logging
 
-from benchmarks.accuracy.cell import settings_fingerprint, trained
+from benchmarks.accuracy.cell import cell_of
 from benchmarks.accuracy.results import Results
 from benchmarks.accuracy.tables import deviation, markdown_table, spread
 from benchmarks.accuracy.variants import Variant
 from joyful_hf import DialogueError, JoyfulTrainer
+from joyful_hf.comparison.cells import fingerprint, train
 from joyful_hf.comparison.corpora import Corpus, CorpusSource, read_corpus
 from joyful_hf.evaluation.missing_modalities import DRAWS, score_missing
 
@@ -80,7 +81,7 @@ def run_missing_cells(output: Path, variants: Sequence[str], seeds: int) -> Cell
     results.set_corpus(corpus)
     cells: dict[str, list[dict[str, Any]]] = {}
     for name in variants:
-        settings = settings_fingerprint(MODEL, VARIANTS[name], TRAINING)
+        settings = fingerprint(cell_of(corpus, MODEL, VARIANTS[name], TRAINING))
         for seed in range(seeds):
             key = f"{MODEL}/{name}/{seed}"
             if not results.is_finished(key, settings):
@@ -94,11 +95,11 @@ def run_cell(corpus: Corpus, variant: Variant, seed: int) -> dict[str, Any]:
     """Train one variant with one seed; return the scores of `validation` and `test`, and `seconds`."""
     start = time.perf_counter()
     split = corpus.split(seed)
-    with trained(corpus, MODEL, variant, seed, split, TRAINING) as trainer:
-        cell: dict[str, Any] = {
-            "validation": _scores(trainer, split.data.validation),
-            "test": _scores(trainer, split.data.test),
-        }
+    trainer = train(corpus, cell_of(corpus, MODEL, variant, TRAINING, seed), split)
+    cell: dict[str, Any] = {
+        "validation": _scores(trainer, split.data.validation),
+        "test": _scores(trainer, split.data.test),
+    }
     return cell | {"seconds": round(time.perf_counter() - start, 1)}
 
 

@@ -478,6 +478,7 @@ for _family in (
                 {
                     **_NOTHING_ADDED,
                     **{"learning_rate": 1e-3, "weight_decay": 0, "optim": "sgd", "per_device_train_batch_size": 32},
+                    "num_train_epochs": 20,  # of its configuration; the README has 1 to 5, on many more steps
                 },
                 f"{_STANDARDIZED}, dialogues take the place of videos of 16 steps, and SGD has no momentum, but ten "
                 "times the learning rate.",
@@ -525,7 +526,8 @@ for _family in (
                 {
                     **_NOTHING_ADDED,
                     **{"learning_rate": 5e-5, "weight_decay": 0.01, "per_device_train_batch_size": 32},
-                    "early_stopping_patience": 3,
+                    # Its early stopping looks at each epoch's loss.
+                    **{"early_stopping_patience": 3, "metric_for_best_model": "loss"},
                 },
                 f"{_STANDARDIZED}, and weight decay is decoupled from the gradient.",
             ),
@@ -674,7 +676,7 @@ for _family in (
   year      = {2020}
 }""",
         ),
-        # Their code saves Keras files, which `joyful convert` does not read.
+        released="gban",
         presets={
             "released": Preset(
                 "This model computes what the authors' published code does, but padding takes no part.",

@@ -1,7 +1,9 @@
 """The base of every family's configuration: labels, and the refusal of values that make no sense."""
 
 import difflib
+import math
 import os
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -165,6 +167,12 @@ class EmotionRecognitionConfig(PreTrainedConfig):
 
 def _turned(id2label: dict[Any, str] | None) -> dict[str, int] | None:
     return None if id2label is None else {label: int(index) for index, label in id2label.items()}
+
+
+def most_heads(widths: Iterable[int], most: int) -> int:
+    """Return the largest number of attention heads, up to `most`, that divides all widths."""
+    common = math.gcd(*widths)
+    return max(heads for heads in range(1, most + 1) if common % heads == 0)
 
 
 def _has_other_labels(stored: dict[str, Any], given: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .configuration_base import EmotionRecognitionConfig, frame_size
+from .configuration_base import EmotionRecognitionConfig, frame_size, most_heads
 
 # microsoft/wavlm-large, which the released code fine-tunes.
 _WAVLM_LARGE: dict[str, Any] = {
@@ -23,6 +23,7 @@ _WAVLM_LARGE: dict[str, Any] = {
     "final_dropout": 0.0,
 }
 # CLIP's initial logit scale as a temperature, and the number that the released code takes: see `initial_temperature`.
+_RELEASED_HEADS = 4
 _CLIP_TEMPERATURE = 0.07
 _RELEASED_TEMPERATURE = math.log(1 / _CLIP_TEMPERATURE)
 
@@ -45,7 +46,9 @@ class FoalNetConfig(EmotionRecognitionConfig):
             rest.
         projection_size: width of the space in which modalities are aligned.
         projection_dropout_prob: dropout of the projections into it.
-        num_hidden_layers, num_attention_heads, hidden_dropout_prob: of the cross-attention.
+        num_hidden_layers, hidden_dropout_prob: of the cross-attention.
+        num_attention_heads: its heads; None takes the largest number up to 4, the released one, that divides the
+            frames of every stream.
         classify_embeddings: give the classifier the aligned embeddings beside the fused streams (released: no). On
             frames that were computed beforehand, alignment and classifier would otherwise have no parameter in common:
             the alignment could change predictions only through the negatives that the matching draws.
@@ -101,7 +104,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
     projection_size: int = 512
     projection_dropout_prob: float | int = 0.5
     num_hidden_layers: int = 2
-    num_attention_heads: int = 4
+    num_attention_heads: int | None = None
     hidden_dropout_prob: float | int = 0.1
 
     classify_embeddings: bool = True
@@ -120,6 +123,8 @@ class FoalNetConfig(EmotionRecognitionConfig):
         super().__post_init__(**kwargs)
         if self.audio_dim is None:
             self.audio_dim = frame_size(self.audio_config)
+        if self.num_attention_heads is None:
+            self.num_attention_heads = most_heads(self.frame_dims.values(), _RELEASED_HEADS)
 
     @property
     def frame_dims(self) -> dict[str, int]:
@@ -145,7 +150,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
         if not self.frame_dims:
             raise ValueError("audio_dim, video_dim and text_dim are all 0; a model reads one of them at least")
         for name, dim in self.frame_dims.items():
-            if dim % self.num_attention_heads:
+            if dim % (self.num_attention_heads or 1):
                 raise ValueError(f"num_attention_heads={self.num_attention_heads} does not divide {name}_dim={dim}")
         if self.audio_config is not None and self.audio_dim != frame_size(self.audio_config):
             raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig
 
-from .configuration_base import frame_size
+from .configuration_base import frame_size, most_heads
 from .configuration_dialogue import IEMOCAP_DIMS
 from .configuration_graph import SpeakerGraphConfig
 
@@ -18,6 +18,7 @@ AUGMENTATIONS = ("feature_mask", "edge_perturb", "global_proximity")
 CHOICES = SpeakerGraphConfig.choices | {
     "fusion": ("contextual_basis", "autoencoder", "join"),
     "context_encoder": ("transformer", "gru"),
+    "speaker_encoder": (None, "gru"),
     "graph_encoder": ("aggregate_combine", "relational"),
     "feature_mask_unit": ("dimension", "element"),
     "fusion_loss_reduction": ("mean", "sum"),
@@ -37,6 +38,7 @@ _PUBLISHED: dict[str, Any] = {
     "norm_first": False,
     "max_relative_distance": 0,
     "context_window": 0,
+    "speaker_encoder": None,
     "graph_num_layers": 1,
     "graph_residual": False,
     "graph_max_distance": 0,
@@ -93,14 +95,14 @@ class JoyfulConfig(SpeakerGraphConfig):
         context_window: utterances before and after that each one sees in the context transformer; 0 is all of the
             dialogue (paper and released), which takes memory quadratic in its length: set it for dialogues of
             thousands. With `causal` only those before it.
+        speaker_encoder: `"gru"` adds a GRU over each speaker's own utterances, in context; None none (the papers).
         graph_encoder: `"aggregate_combine"` (paper, Eqs. 9 and 10) or `"relational"` (released: relational
             convolution, then attention).
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
         graph_num_layers: L; 0 switches the graph off (Table 6, "w/o GCL"). The paper's main table has 1.
         graph_num_heads: heads of the relational encoder's attention.
         graph_residual: add each graph layer's input to its output, normalised.
-        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart;
-            0 leaves the bias out (released).
+        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart, or 0.
         views: the pair of views, each a list of `"feature_mask"` (FM), `"edge_perturb"` (EP) and
             `"global_proximity"` (GP). The paper's best: FM&EP and FM&GP.
         feature_mask_rate, edge_perturb_rate, global_proximity_rate: p of each augmentation (paper: 0.2).
@@ -136,11 +138,9 @@ class JoyfulConfig(SpeakerGraphConfig):
         classifier_highway: a highway layer in front of the classifier, COGMEN's `use_highway`.
         plain_path_size: hidden layer of a second classifier that sees only the plain features, so that nothing in
             them is lost in context and graph; the logits are the mean of both. 0 leaves it out (paper and released).
-        plain_path_dropout_prob: dropout of that hidden layer.
-        path_loss_weight: weight of the loss that each of the two classifiers has on its own.
+        plain_path_dropout_prob, path_loss_weight: dropout of that layer; weight of each classifier's own loss.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
-            averaged. Not in the paper. Four cost four times the work; averages of whole runs gained 0.003 of weighted
-            F1 on MELD's validation dialogues. See benchmarks/README.md for the outcome.
+            averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
         modality_dropout_prob: how often training hides a modality of an utterance that has another one left. Not in
             the paper.
         absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
@@ -205,6 +205,8 @@ class JoyfulConfig(SpeakerGraphConfig):
     norm_first: bool = True
     max_relative_distance: int = 16
     context_window: int = 0
+
+    speaker_encoder: str | None = "gru"
 
     graph_encoder: str = "relational"
     graph_hidden_size: int | None = 64
@@ -387,7 +389,7 @@ def _contextual_width(overrides: dict[str, Any]) -> int:
 
 def _num_heads(width: int, overrides: dict[str, Any]) -> int:
     """The largest divisor of the width up to 10."""
-    heads = max(divisor for divisor in range(1, 11) if width % divisor == 0)
+    heads = most_heads([width], 10)
     if heads == 1 and "num_attention_heads" not in overrides:
         logger.warning(
             "the context encoder is %d wide, and no number from 2 to 10 divides that: its attention has one head. "

@@ -4,7 +4,10 @@ from typing import Any, ClassVar, Self
 
 from huggingface_hub.dataclasses import strict
 
+from .configuration_base import most_heads
 from .configuration_dialogue import DialogueConfig, unless_given
+
+_RELEASED_HEADS = 8
 
 
 @strict
@@ -30,7 +33,8 @@ class M2FNetConfig(DialogueConfig):
         num_hidden_layers: transformer layers within each skip; 1 in the paper, 6 in the re-implementation.
         encoder_norm: another layer norm at the end of each encoder, as in the re-implementation.
         num_attention_heads: heads of the encoders; a dictionary gives modalities numbers of their own. The paper does
-            not say.
+            not say. None takes for each modality the largest number up to 8, the re-implementation's, that divides its
+            width.
         intermediate_size: of the encoders' feed-forward layers; the paper does not say.
         fusion_size: width to which each stream is projected behind its encoders (re-implementation: 768); None, as in
             the paper, leaves them as they are.
@@ -63,13 +67,20 @@ class M2FNetConfig(DialogueConfig):
     num_encoders: int | dict[str, int] = 1
     num_hidden_layers: int = 1
     encoder_norm: bool = False
-    num_attention_heads: int | dict[str, int] = 4
+    num_attention_heads: int | dict[str, int] | None = 4
     intermediate_size: int = 256
     fusion_size: int | None = None
     num_fusion_layers: int = 2
     num_fusion_heads: int | None = None
     fusion_activation: str = "none"
     classifier_hidden_size: int | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.num_attention_heads is None:
+            heads = {name: most_heads([size], _RELEASED_HEADS) for name, size in self.stream_sizes.items()}
+            is_one = len(set(heads.values())) == 1
+            self.num_attention_heads = next(iter(heads.values())) if is_one else heads
 
     @property
     def stream_sizes(self) -> dict[str, int]:
@@ -134,11 +145,11 @@ class M2FNetConfig(DialogueConfig):
                 "projection_size": None,
                 "num_hidden_layers": 6,
                 "encoder_norm": True,
-                "num_attention_heads": 8,
+                "num_attention_heads": None,
                 "intermediate_size": 2048,
                 "fusion_size": 768,
                 "num_fusion_layers": 5,
-                "num_fusion_heads": 8,
+                "num_fusion_heads": _RELEASED_HEADS,
                 "fusion_activation": "relu",
                 "hidden_dropout_prob": 0.4,
                 "label_smoothing": 0.1,

@@ -88,7 +88,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
                     dims[direction[0]],
                     dims[direction[1]],
                     config.num_hidden_layers,
-                    config.num_attention_heads,
+                    config.num_attention_heads or 1,  # a number once the config is made
                     config.hidden_dropout_prob,
                 )
                 for direction in self.directions

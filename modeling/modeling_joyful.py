@@ -27,6 +27,7 @@ from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .reach import ALONE, Reach, in_sequence, side_by_side
+from .speaker_encoder import SpeakerGRU
 from .speaker_graph import SpeakerGraph
 from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
@@ -63,6 +64,9 @@ class JoyfulModel(JoyfulPreTrainedModel):
         if config.graph_encoder == "relational" and config.graph_hidden_size:
             self.graph_projection = nn.Linear(size, config.graph_hidden_size)
             size = config.graph_hidden_size
+        self.speaker_encoder: SpeakerGRU | None = None
+        if config.speaker_encoder is not None:
+            self.speaker_encoder = SpeakerGRU(size, config.hidden_dropout_prob, config.causal)
         self.context_size = size
         self.graph_encoder = make_graph_encoder(config, size) if config.graph_num_layers else None
         self.hidden_size = self.graph_encoder.hidden_size if self.graph_encoder is not None else size
@@ -77,6 +81,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
             self.fusion,
             self.context_encoder,
             self.graph_projection,
+            self.speaker_encoder,
             self.graph_encoder,
         )
 
@@ -95,6 +100,9 @@ class JoyfulModel(JoyfulPreTrainedModel):
             context = self.context_encoder(context, layout)
         if self.graph_projection is not None:
             context = self.graph_projection(context)
+        if self.speaker_encoder is not None:
+            self.speaker_ids(batch)  # an error if the batch has none
+            context = context + self.speaker_encoder(context, layout)
 
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None

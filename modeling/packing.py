@@ -76,6 +76,7 @@ class DialogueLayout:
         self.position = rows - self.starts[self.dialogue]
         """(N,) position of each row in its dialogue."""
         self._host_numbers: Tensor | None = None
+        self._by_speaker: tuple[Tensor, DialogueLayout] | None = None
         self._longest: int | None = None
         self._blocks: list[DialogueBlock] | None = None
 
@@ -98,12 +99,26 @@ class DialogueLayout:
     @property
     def highest_speaker(self) -> int:
         """The highest of the speakers' ids in the batch."""
-        return int(self._on_host()[self.num_dialogues])
+        return int(self._on_host()[self.num_dialogues :].max())
+
+    @property
+    def by_speaker(self) -> tuple[Tensor, "DialogueLayout"]:
+        """Each speaker's own utterances of a dialogue as a dialogue: their rows (N,) in that order, and the layout."""
+        if self._by_speaker is None:
+            speaker_ids = self._on_host()[self.num_dialogues :]
+            dialogue = torch.arange(self.num_dialogues).repeat_interleave(self.host_lengths)
+            speaker = dialogue * (self.highest_speaker + 1) + speaker_ids
+            order = speaker.argsort(stable=True)
+            lengths = speaker[order].unique_consecutive(return_counts=True)[1]
+            own = DialogueLayout(lengths.to(self.lengths.device), self.num_utterances)
+            own._host_numbers = lengths
+            self._by_speaker = order.to(self.lengths.device), own
+        return self._by_speaker
 
     def _on_host(self) -> Tensor:
-        """(B,) or (B + 1,) lengths and highest speaker id on the CPU: all that a batch may read back, at once."""
+        """(B,) or (B + N,) lengths and speaker ids on the CPU: all that a batch may read back, at once."""
         if self._host_numbers is None:
-            numbers = [self.lengths] if self.speaker_ids is None else [self.lengths, self.speaker_ids.max()[None]]
+            numbers = [self.lengths] if self.speaker_ids is None else [self.lengths, self.speaker_ids]
             self._host_numbers = torch.cat(numbers).cpu()
         return self._host_numbers
 

@@ -39,26 +39,34 @@ class PackedRNN(nn.RNNBase):
             return torch._VF.lstm(steps, batch_sizes, (state, state), *settings)[0]
         return torch._VF.gru(steps, batch_sizes, state, *settings)[0]
 
-    def scan(self, steps: Tensor, real: Tensor) -> Tensor:
-        """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances."""
-        forwards = self._scan_one_way(steps, real, "")
+    def scan(self, steps: Tensor, real: Tensor, begins: Tensor | None = None, ends: Tensor | None = None) -> Tensor:
+        """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances.
+
+        Args:
+            begins, ends: (longest, B, 1) bool of a GRU, True at the first and the last utterance of each of several
+                sequences that follow each other: no state goes from one to the next.
+        """
+        forwards = self._scan_one_way(steps, real, "", begins)
         if not self.bidirectional:
             return forwards
-        return torch.cat([forwards, self._scan_one_way(steps, real, "_reverse")], dim=-1)
+        return torch.cat([forwards, self._scan_one_way(steps, real, "_reverse", ends)], dim=-1)
 
-    def _scan_one_way(self, steps: Tensor, real: Tensor, suffix: str) -> Tensor:
+    def _scan_one_way(self, steps: Tensor, real: Tensor, suffix: str, begins: Tensor | None) -> Tensor:
         weight_ih, weight_hh, bias_ih, bias_hh = (
             getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
 
         inputs = [functional.linear(steps, weight_ih, bias_ih), real]
+        if begins is not None:
+            inputs.append(begins)
         if suffix:
             inputs = [tensor.flip(0) for tensor in inputs]
         start = steps.new_zeros(steps.size(1), self.hidden_size)
         if self.mode == "LSTM":
             outputs = _outputs(_lstm_scan_step, [start, start.clone()], inputs, weight_hh, bias_hh)
         else:
-            outputs = _outputs(_gru_scan_step, [start], inputs, weight_hh, bias_hh)
+            gru = _gru_scan_step if begins is None else _restarting_gru_scan_step
+            outputs = _outputs(gru, [start], inputs, weight_hh, bias_hh)
         return outputs.flip(0) if suffix else outputs
 
 
@@ -100,6 +108,13 @@ def _gru_scan_step(
     # Padding leaves the state as it is: 0 before the last utterance, seen from behind.
     state = torch.where(here, gru_step(from_input, functional.linear(state, weight, bias), state), state)
     return state, state.clone()
+
+
+def _restarting_gru_scan_step(
+    state: Tensor, from_input: Tensor, here: Tensor, begins: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same, from a state of zeros where a sequence begins (B, 1)."""
+    return _gru_scan_step(torch.where(begins, 0.0, state), from_input, here, weight, bias)
 
 
 def _lstm_scan_step(

@@ -33,12 +33,7 @@ from typing import Any
 
 from transformers.utils import logging
 
-from benchmarks.accuracy.cell import (
-    model_modalities,
-    run_cell,
-    selection_metric,
-    settings_fingerprint,
-)
+from benchmarks.accuracy.cell import cell_of, model_modalities, run_cell, selection_metric
 from benchmarks.accuracy.results import Results, measured
 from benchmarks.accuracy.tables import metric_title, report
 from benchmarks.accuracy.variants import (
@@ -49,6 +44,7 @@ from benchmarks.accuracy.variants import (
     needs_other_corpus,
 )
 from joyful_hf import DialogueError, JoyfulTrainingArguments
+from joyful_hf.comparison.cells import fingerprint
 from joyful_hf.comparison.corpora import TOYS, Corpus, CorpusSource, read_corpus
 from joyful_hf.processing.labels import SINGLE_LABEL
 
@@ -89,7 +85,7 @@ def run_missing_cells(arguments: argparse.Namespace, results: Results) -> list[s
     variants = fitting_variants(arguments.model, arguments.variants, corpus)
     for name in variants:
         variant = VARIANTS[arguments.model][name]
-        settings = settings_fingerprint(arguments.model, variant, arguments.training)
+        settings = fingerprint(cell_of(corpus, arguments.model, variant, arguments.training))
         for seed in range(arguments.seeds):
             key = f"{arguments.model}/{name}/{seed}"
             if not results.is_finished(key, settings):

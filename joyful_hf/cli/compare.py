@@ -46,7 +46,7 @@ def compare(
     trials: Annotated[
         int,
         typer.Option(
-            help="Trials on validation for each model, the first with its own settings; 0 tunes none.", min=0
+            help="Trials of other settings on validation for each model, besides one of its own settings.", min=0
         ),
     ] = 0,
     search: Annotated[str, typer.Option(help="Who proposes the settings of a trial: random or optuna.")] = "random",
@@ -63,7 +63,7 @@ def compare(
     training_json: Annotated[
         str, typer.Option(help='Training arguments, in the same way: {"num_train_epochs": 30}.')
     ] = "{}",
-    num_proc: Annotated[int, typer.Option(help="Cells that run at the same time.", min=1)] = 1,
+    num_proc: Annotated[int, typer.Option(help="Trials or cells that run at the same time.", min=1)] = 1,
     report_test_selected: Annotated[
         bool,
         typer.Option(
@@ -84,7 +84,8 @@ def compare(
     from ..comparison.conclusions import conclude
     from ..comparison.corpora import CorpusSource, corpus_source
     from ..comparison.entrants import parse_entrants
-    from ..comparison.run import REPORT, Plan
+    from ..comparison.reports import REPORT
+    from ..comparison.run import Plan
     from ..comparison.run import compare as run_comparison
     from ..comparison.tables import as_markdown, corpus_table, overview_table
     from ..processing.devices import choose_device

@@ -142,13 +142,16 @@ def parse_training_arguments(arguments: list[str]) -> Any:
 def _check(args: Any) -> None:
     """Refuse values that transformers takes without a word, or stumbles over later."""
     for name, least in (
-        ("per_device_train_batch_size", 1),
         ("per_device_eval_batch_size", 1),
         ("gradient_accumulation_steps", 1),
         ("seed", 0),
     ):
         if getattr(args, name) < least:
             raise DialogueError(f"`{name}` must be at least {least}, got {getattr(args, name)}")
+    if args.per_device_train_batch_size < 1 and args.per_device_train_batch_size != -1:
+        raise DialogueError(
+            f"`per_device_train_batch_size` must be at least 1, got {args.per_device_train_batch_size}"
+        )
     if args.num_train_epochs <= 0 and args.max_steps <= 0:
         raise DialogueError(f"`num_train_epochs` must be above 0, got {args.num_train_epochs:g}")
     if args.resume_from_checkpoint is not None:

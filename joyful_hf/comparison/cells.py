@@ -5,8 +5,8 @@ import inspect
 import json
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -61,12 +61,19 @@ class Cell:
     @property
     def key(self) -> str:
         """The cell's place in the results."""
-        fold = (
-            ""
-            if self.corpus.test_file or (self.corpus.folds is None and self.corpus.group_key is None)
-            else (f"-fold-{self.fold}")
-        )
+        fold = f"-fold-{self.fold}" if self.corpus.is_cross_validated else ""
         return "/".join((*self.group, f"seed-{self.seed}{fold}"))
+
+    @property
+    def searched(self) -> "Cell":
+        """The cell whose trials choose the settings of this one.
+
+        One search serves all seeds. In cross-validation each division of the dialogues has a search of its own: the
+        validation dialogues of one are the test dialogues of another.
+        """
+        if not self.corpus.is_cross_validated:
+            return replace(self, seed=0, fold=0)
+        return self if self.corpus.group_key is None else replace(self, seed=0)
 
 
 @dataclass
@@ -89,27 +96,33 @@ class Outcome:
     """MiB."""
     test_selected: float | None = None
     """The best main test score of any validated epoch, where that was asked for."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """The settings that a search has chosen."""
 
 
-def run_cell(corpus: Corpus, cell: Cell) -> Outcome:
+Prepare = Callable[[EncodedDialogues, Any], Any]
+"""Changes encoded training dialogues, given their processor, and returns the collator that they need then, or None."""
+
+
+def run_cell(corpus: Corpus, cell: Cell, prepare: Prepare | None = None) -> Outcome:
     """Train on the training dialogues, choose the checkpoint on validation, and predict the test dialogues once.
+
+    Args:
+        prepare: changes the training dialogues of a network, such as by noise.
 
     Raises:
         DialogueError: the dialogues are invalid, or the model cannot be made for them.
     """
     start = time.perf_counter()
     split = corpus.split(cell.seed, cell.fold)
-    run = _run_classifier if cell.entrant.classifier else _run_model
-    outcome = run(corpus, cell, split)
+    outcome = (
+        _run_classifier(corpus, cell, split) if cell.entrant.classifier else _run_model(corpus, cell, split, prepare)
+    )
     outcome.seconds = time.perf_counter() - start
     return outcome
 
 
 def validate(corpus: Corpus, cell: Cell) -> float:
     """Train, and return the main metric on validation; the test dialogues are not read."""
-    trainer = _trained(corpus, cell, corpus.split(cell.seed, cell.fold), [])
+    trainer = train(corpus, cell, corpus.split(cell.seed, cell.fold))
     metrics = trainer.evaluate()
     return metrics[f"eval_{task_of(corpus.problem_type).main_metric}"]
 
@@ -165,7 +178,12 @@ def check_cell(corpus: Corpus, cell: Cell) -> None:
                 raise DialogueError("it needs one class per utterance")
             modality_settings(cell)
             return
-        _make(corpus, cell, corpus.first_data)
+        model, _ = _make(corpus, cell, corpus.first_data)
+        read = model.config.modality_dims
+        if unread := [name for name in cell.modalities if name not in read]:
+            raise DialogueError(
+                f"`modalities`: of these dialogues it reads {' and '.join(read)}, and no {' or '.join(unread)}"
+            )
         with tempfile.TemporaryDirectory() as folder:
             _arguments(cell, folder)
     except (ValueError, TypeError) as error:
@@ -195,19 +213,27 @@ def _arguments(cell: Cell, folder: str) -> JoyfulTrainingArguments:
     return JoyfulTrainingArguments(folder, **chosen)
 
 
-def _trained(corpus: Corpus, cell: Cell, split: Split, callbacks: list[TrainerCallback]) -> JoyfulTrainer:
+def train(
+    corpus: Corpus,
+    cell: Cell,
+    split: Split,
+    callbacks: Sequence[TrainerCallback] = (),
+    prepare: Prepare | None = None,
+) -> JoyfulTrainer:
     """Train; return the trainer with the model that is best on validation, calibrated."""
     set_seed(cell.seed)
     data = replace(split.data, train=read_dialogues(split.data.train))  # once, for statistics and examples alike
     model, processor = _make(corpus, cell, data)
+    encoded = EncodedDialogues(data.train, processor)
     with tempfile.TemporaryDirectory() as folder:
         trainer = JoyfulTrainer(
             model=model,
             args=_arguments(cell, folder),
-            train_dataset=EncodedDialogues(data.train, processor),
+            data_collator=None if prepare is None else prepare(encoded, processor),
+            train_dataset=encoded,
             eval_dataset=EncodedDialogues(data.validation, processor),
             processing_class=processor,
-            callbacks=callbacks,
+            callbacks=list(callbacks),
         )
         for callback in callbacks:
             if isinstance(callback, TestWatcher):
@@ -246,11 +272,11 @@ class TestWatcher(TrainerCallback):
         return (max if task.greater_is_better(task.main_metric) else min)(self.scores)
 
 
-def _run_model(corpus: Corpus, cell: Cell, split: Split) -> Outcome:
+def _run_model(corpus: Corpus, cell: Cell, split: Split, prepare: Prepare | None) -> Outcome:
     assert split.data.test is not None
     clock, watcher = EpochClock(), TestWatcher(corpus, split.data.test) if cell.watch_test else None
     memory = PeakMemory(_device_of(cell))
-    trainer = _trained(corpus, cell, split, [clock, *([watcher] if watcher else [])])
+    trainer = train(corpus, cell, split, [clock, *([watcher] if watcher else [])], prepare)
     peak = memory.peak
     validation = trainer.evaluate()
     predicted = trainer.predict(split.data.test)

@@ -41,6 +41,11 @@ class CorpusSource:
     columns: tuple[tuple[str, str], ...] = ()
     """Pairs of a key and its column, as in `load_dialogues`, for tables."""
 
+    @property
+    def is_cross_validated(self) -> bool:
+        """Whether the training dialogues are divided into folds."""
+        return self.test_file is None and (self.folds is not None or self.group_key is not None)
+
 
 @dataclass(frozen=True)
 class Split:

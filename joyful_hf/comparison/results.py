@@ -16,7 +16,9 @@ from ..io.files import read_json, write_json, written_whole
 from ..processing import DialogueError
 from .cells import ALL, Cell, Outcome, fingerprint, metrics_of
 from .corpora import Corpus
+from .entrants import Entrant
 from .significance import Difference, dialogue_counts, difference, holm
+from .trials import Search
 
 CELLS = "cells"
 _ROWS = ("logits", "labels", "positions")
@@ -54,12 +56,14 @@ class FinishedCells:
         return None if record is None else float(record["score"])
 
     def save_trial(self, number: int, cell: Cell, corpus: Corpus, score: float) -> None:
-        """Write the validation score of a trial."""
-        self._write(self._trial(number, cell), cell, corpus, {"score": score})
+        """Write the validation score of a trial, and with which settings it was reached."""
+        entrant = cell.entrant
+        tried = {"settings": dict(entrant.settings), "training": entrant.training_arguments()}
+        self._write(self._trial(number, cell), cell, corpus, {"score": score} | tried)
 
     @staticmethod
     def _trial(number: int, cell: Cell) -> str:
-        return "/".join((*cell.group, f"trial-{number}"))
+        return f"{cell.key}-trial-{number}"
 
     def _file(self, key: str, suffix: str) -> Path:
         *folders, name = (quote(part, safe="+ ") for part in key.split("/"))
@@ -70,11 +74,11 @@ class FinishedCells:
         if not file.is_file():
             return None
         record = read_json(file)
-        same = record.get("settings") == fingerprint(cell) and record.get("dialogues") == corpus.fingerprint
+        same = record.get("fingerprint") == fingerprint(cell) and record.get("dialogues") == corpus.fingerprint
         return record if same else None
 
     def _write(self, key: str, cell: Cell, corpus: Corpus, content: Mapping[str, Any]) -> None:
-        marks = {"settings": fingerprint(cell), "dialogues": corpus.fingerprint}
+        marks = {"fingerprint": fingerprint(cell), "dialogues": corpus.fingerprint}
         write_json(marks | dict(content), self._file(key, "json"))
 
 
@@ -92,8 +96,10 @@ class Row:
     """Metric -> (seeds,), of the predictions of all folds together."""
     counts: np.ndarray
     """(seeds, dialogues, ...) as `dialogue_counts` makes them."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """The settings that the trials have chosen."""
+    entrant: Entrant
+    """With the settings that it came with."""
+    searches: dict[str, Search] = field(default_factory=dict)
+    """Division of the dialogues, such as "fold 1" ("" outside of cross-validation) -> its trials."""
 
     @property
     def title(self) -> str:
@@ -125,6 +131,9 @@ class CorpusResult:
     best: dict[str, float]
     """The scores of the best possible decisions, where they are known."""
     num_trials: int = 0
+    """Trials of each model besides the one with its own settings."""
+    sampler: str = ""
+    """Who drew their settings."""
 
     @property
     def task(self) -> Task:
@@ -166,24 +175,24 @@ def collect(
     corpus: Corpus,
     cells: Sequence[Cell],
     outcomes: Mapping[str, Outcome],
-    num_trials: int,
-    settings: Mapping[Any, Any],
+    searches: Mapping[str, Search],
 ) -> CorpusResult | None:
     """Put together the models all of whose cells are finished; None if there is none.
 
     Args:
         cells: all cells of this corpus.
         outcomes: key -> outcome of the finished ones.
-        settings: group -> what the trials have chosen.
+        searches: key of the searched cell -> its trials.
     """
     groups: dict[tuple[str, str, str], dict[int, list[Cell]]] = {}
     for cell in cells:
         groups.setdefault(cell.group, {}).setdefault(cell.seed, []).append(cell)
     rows = []
-    for group, of_seed in groups.items():
+    for of_seed in groups.values():
         if all(cell.key in outcomes for of_one in of_seed.values() for cell in of_one):
             found = [[outcomes[cell.key] for cell in of_one] for of_one in of_seed.values()]
-            rows.append(_row(corpus, group, found, dict(settings.get(group, {}))))
+            own = [cell for of_one in of_seed.values() for cell in of_one]
+            rows.append(_row(corpus, own, found, searches))
     if not rows:
         return None
     return CorpusResult(
@@ -194,11 +203,12 @@ def collect(
         num_utterances=sum(corpus.lengths),
         rows=rows,
         best=corpus.best,
-        num_trials=num_trials,
+        num_trials=max((len(search.scores) - 1 for row in rows for search in row.searches.values()), default=0),
+        sampler=next((search.sampler for row in rows for search in row.searches.values()), ""),
     )
 
 
-def _row(corpus: Corpus, group: tuple[str, str, str], outcomes: list[list[Outcome]], settings: dict[str, Any]) -> Row:
+def _row(corpus: Corpus, cells: Sequence[Cell], outcomes: list[list[Outcome]], searches: Mapping[str, Search]) -> Row:
     """Join the folds of each seed, in the order of the corpus's dialogues."""
     test, counts = [], []
     for folds in outcomes:
@@ -217,7 +227,23 @@ def _row(corpus: Corpus, group: tuple[str, str, str], outcomes: list[list[Outcom
     validation = [_mean([outcome.validation for outcome in folds]) for folds in outcomes]
     if not all(test):
         raise DialogueError(f"{corpus.name}: not one utterance of the test dialogues has a label")
-    return Row(*group[1:], outcomes, _stacked(validation), _stacked(test), counts=np.stack(counts), settings=settings)
+    searched = {cell.searched.key: cell.searched for cell in cells if cell.searched.key in searches}
+    return Row(
+        *cells[0].group[1:],
+        outcomes,
+        _stacked(validation),
+        _stacked(test),
+        counts=np.stack(counts),
+        entrant=cells[0].entrant if not searched else searches[cells[0].searched.key].entrant,
+        searches={_division(cell): searches[key] for key, cell in searched.items()},
+    )
+
+
+def _division(cell: Cell) -> str:
+    """Name a division of the dialogues that has a search of its own."""
+    if not cell.corpus.is_cross_validated:
+        return ""
+    return f"fold {cell.fold}" if cell.corpus.group_key is not None else f"seed {cell.seed}, fold {cell.fold}"
 
 
 def _mean(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

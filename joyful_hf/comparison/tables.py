@@ -3,14 +3,22 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..io.messages import counted
+from ..training.arguments import JoyfulTrainingArguments
 from .results import CorpusResult, Row
+from .trials import describe_search
 
+_RECIPE = {
+    "learning_rate": "learning rate",
+    "per_device_train_batch_size": "batch size",
+    "num_train_epochs": "epochs",
+    "weight_decay": "weight decay",
+}
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "±": r"$\pm$", "$": r"\$"}
 
 
@@ -50,6 +58,31 @@ def class_table(result: CorpusResult) -> tuple[list[str], list[list[str]]]:
     return ["model", *result.output_names], rows
 
 
+def recipe_table(result: CorpusResult) -> tuple[list[str], list[list[str]]]:
+    """The training arguments with which each network came, best model first."""
+    rows = []
+    for row in result.ranked:
+        if row.entrant.family is None:
+            continue
+        own = row.entrant.training_arguments()
+        main = [own.get(name, getattr(JoyfulTrainingArguments, name)) for name in _RECIPE]
+        others = {name: value for name, value in own.items() if name not in _RECIPE}
+        rows.append([row.title, *map(_short, main), _settings(others) or "–"])
+    return ["model", *_RECIPE.values(), "others that are not this package's defaults"], rows
+
+
+def trials_table(result: CorpusResult) -> tuple[list[str], list[list[str]]]:
+    """The trials of each model, best model first: the score of its own settings, and which settings won."""
+    metric = metric_title(result.metric)
+    rows = []
+    for row in result.ranked:
+        for division, search in row.searches.items():
+            changed = _settings(search.changed(search.best)) or "its own"
+            scores = [_number(search.scores[number], ".3f") for number in (0, search.best)]
+            rows.append([f"{row.title}, {division}" if division else row.title, *scores, changed])
+    return ["model", f"validation {metric} with its own settings", "with the chosen ones", "chosen"], rows
+
+
 def overview_table(results: Sequence[CorpusResult]) -> tuple[list[str], list[list[str]]]:
     """The main test metric of each model on each corpus, and for the models that ran on all of them the mean."""
     scores = {result.name: {row.title: result.mean(row) for row in result.rows} for result in results}
@@ -74,8 +107,8 @@ def notes(result: CorpusResult, conclusions: Iterable[str]) -> list[str]:
     seeds = counted(result.num_seeds, "seed")
     scored = f"{counted(result.num_dialogues, 'test dialogue')}, {counted(result.num_utterances, 'utterance')}"
     trials = (
-        f" Each model had the same {result.num_trials} trials on validation, the first of them with its own defaults;"
-        " a plain classifier tries its strengths of regularisation."
+        f" {describe_search(result.num_trials, result.sampler)}; a plain classifier tries its strengths of "
+        "regularisation."
         if result.num_trials
         else " Each model has the settings that it comes with."
     )
@@ -144,7 +177,19 @@ def as_record(result: CorpusResult, conclusions: Sequence[str]) -> dict[str, Any
                 "parameters": row.parameters,
                 "seconds_per_epoch": _plain(row.cost("seconds_per_epoch")),
                 "peak_memory_mib": _plain(row.cost("peak_memory")),
-                "settings": row.settings,
+                "settings": dict(row.entrant.settings),
+                "training": row.entrant.training_arguments(),
+                "trials": [
+                    {
+                        "division": division,
+                        "number": number,
+                        "changed": search.changed(number),
+                        "validation": _plain(score),
+                        "chosen": number == search.best,
+                    }
+                    for division, search in row.searches.items()
+                    for number, score in search.scores.items()
+                ],
                 "validation": {name: values.tolist() for name, values in row.validation.items()},
                 "test": {name: values.tolist() for name, values in row.test.items()},
                 "test_selected": None if math.isnan(row.cost("test_selected")) else _habit(row).tolist(),
@@ -200,6 +245,14 @@ def _has(result: CorpusResult, metric: str) -> bool:
 
 def _number(value: float, form: str) -> str:
     return "–" if math.isnan(value) else f"{value:{form}}"
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: float) -> float | None:

@@ -1,18 +1,16 @@
 """The same number of trials for every model: settings drawn from one space, and judged on validation alone."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..evaluation.task import task_of
+from ..io.messages import counted
 from ..processing.optional_imports import import_optional
 from ..training.arguments import JoyfulTrainingArguments
 from ..training.building import setting_names
-from .cells import Cell
-from .corpora import Corpus
 from .entrants import Entrant
 
 SAMPLERS = ("random", "optuna")
@@ -31,11 +29,7 @@ class _Draw(Protocol):
 
 
 def draw_settings(entrant: Entrant, draw: _Draw) -> Entrant:
-    """Draw the settings of one trial.
-
-    The space is the same for all: the learning rate between a tenth and ten times the model's own, the batch size
-    between half of it and four times it, weight decay, and the dropout of hidden layers where the model has it.
-    """
+    """Draw the settings of one trial, from the space that `describe_search` tells of."""
     family = entrant.family
     assert family is not None
     own = entrant.training_arguments()
@@ -52,71 +46,98 @@ def draw_settings(entrant: Entrant, draw: _Draw) -> Entrant:
     return replace(entrant, settings=dict(entrant.settings) | settings, training=dict(entrant.training) | training)
 
 
-def random_trials(score: Callable[[int, Entrant], float], entrant: Entrant, num_trials: int, greater: bool) -> Entrant:
-    """Return the best of the model as it comes and of `num_trials - 1` random settings, the same draws for all models.
+def describe_search(num_trials: int, sampler: str) -> str:
+    """Say what each model is tried with."""
+    who = "drawn by Optuna" if sampler == "optuna" else "drawn at random, the same draws for all models"
+    return (
+        f"Each model was tried on validation with its own settings and with {counted(num_trials, 'other')} {who}: "
+        f"the learning rate from {1 / _RATE_FACTOR:g} to {_RATE_FACTOR:g} times its own, the batch size "
+        f"{_choices(_BATCH_FACTORS)} times its own, weight decay {_choices(_WEIGHT_DECAYS)}, and the dropout of "
+        f"hidden layers {_choices(_DROPOUTS)} where the model has it. The best of them was trained"
+    )
 
-    Args:
-        score: the validation score of a trial, by its number.
-        greater: whether the highest score is the best one.
-    """
 
-    def draws(trial: int) -> _Draw:
-        generator = np.random.default_rng(trial)
+def _choices(values: tuple[float, ...]) -> str:
+    *first, last = (f"{value:g}" for value in values)
+    return f"{', '.join(first)} or {last}"
+
+
+def _optuna() -> Any:
+    return import_optional("optuna", "search", "trials by Optuna")
+
+
+def _random_draw(number: int) -> _Draw:
+    generator = np.random.default_rng(number)
+
+    def draw(name: str, choices: tuple[float, ...] | None = None) -> float:
+        value = generator.random()
+        return 2 * value - 1 if choices is None else choices[int(value * len(choices))]
+
+    return draw
+
+
+@dataclass
+class Search:
+    """The trials of one model: number 0 has its own settings, and each further one draws others."""
+
+    entrant: Entrant
+    greater: bool
+    """Whether the highest score is the best one."""
+    sampler: str = SAMPLERS[0]
+    tried: dict[int, Entrant] = field(default_factory=dict)
+    """Number -> the model of that trial."""
+    scores: dict[int, float] = field(default_factory=dict)
+    """Number -> the main metric on validation."""
+    _asked: dict[int, Any] = field(default_factory=dict, repr=False)
+    _study: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.sampler == "optuna":
+            optuna = _optuna()
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            direction = "maximize" if self.greater else "minimize"
+            self._study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=0))
+
+    def propose(self, number: int) -> Entrant:
+        """Return the model of a trial. Optuna looks at the scores of the trials before it."""
+        trial = self.entrant if number == 0 else draw_settings(self.entrant, self._draw(number))
+        self.tried[number] = trial
+        return trial
+
+    def _draw(self, number: int) -> _Draw:
+        if self._study is None:
+            return _random_draw(number)
+        self._asked[number] = asked = self._study.ask()
 
         def draw(name: str, choices: tuple[float, ...] | None = None) -> float:
-            number = generator.random()
-            return 2 * number - 1 if choices is None else choices[int(number * len(choices))]
+            return asked.suggest_float(name, -1, 1) if choices is None else asked.suggest_categorical(name, choices)
 
         return draw
 
-    trials = [entrant, *(draw_settings(entrant, draws(trial)) for trial in range(1, num_trials))]
-    scores = [score(number, trial) for number, trial in enumerate(trials)]
-    return trials[_best(scores, greater)]
+    def learn(self, number: int, score: float) -> None:
+        """Take the score of a trial."""
+        self.scores[number] = score
+        if number in self._asked:
+            if math.isfinite(score):
+                self._study.tell(self._asked[number], score)
+            else:
+                self._study.tell(self._asked[number], state=_optuna().trial.TrialState.FAIL)
 
+    @property
+    def best(self) -> int:
+        """The number of the best trial; of equal ones the first, and 0 if none has a score."""
+        ordered = [
+            (-score if self.greater else score, number)
+            for number, score in self.scores.items()
+            if math.isfinite(score)
+        ]
+        return min(ordered)[1] if ordered else 0
 
-def optuna_trials(score: Callable[[int, Entrant], float], entrant: Entrant, num_trials: int, greater: bool) -> Entrant:
-    """Return the best of the model as it comes and of `num_trials - 1` settings that Optuna's TPE sampler proposes."""
-    optuna = import_optional("optuna", "search", "trials by Optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction = "maximize" if greater else "minimize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=0))
-    trials, scores = [entrant], [score(0, entrant)]
-    for number in range(1, num_trials):
-        asked = study.ask()
-
-        def draw(name: str, choices: tuple[float, ...] | None = None, asked: Any = asked) -> float:
-            return asked.suggest_float(name, -1, 1) if choices is None else asked.suggest_categorical(name, choices)
-
-        trials.append(draw_settings(entrant, draw))
-        scores.append(score(number, trials[-1]))
-        study.tell(asked, scores[-1])
-    return trials[_best(scores, greater)]
-
-
-def _best(scores: list[float], greater: bool) -> int:
-    ordered = [(-score if greater else score, number) for number, score in enumerate(scores) if math.isfinite(score)]
-    return min(ordered)[1] if ordered else 0
-
-
-def tune(cell: Cell, corpus: Corpus, num_trials: int, sampler: str, score: Callable[[int, Entrant], float]) -> Entrant:
-    """Return the entrant of a cell with the settings that were best on validation.
-
-    Args:
-        score: the validation score of a trial, by its number and the entrant with its settings.
-    """
-    task = task_of(corpus.problem_type)
-    greater = bool(task.greater_is_better(task.main_metric))
-    search = optuna_trials if sampler == "optuna" else random_trials
-    return search(score, cell.entrant, num_trials, greater)
-
-
-def chosen_settings(before: Entrant, after: Entrant) -> dict[str, Any]:
-    """Return what a search has changed."""
-    changed: dict[str, Any] = {}
-    parts: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
-        (before.settings, after.settings),
-        (before.training, after.training),
-    )
-    for old, new in parts:
-        changed |= {name: value for name, value in new.items() if old.get(name) != value}
-    return changed
+    def changed(self, number: int) -> dict[str, Any]:
+        """Return the settings of a trial that are not the model's own."""
+        before, after = self.entrant, self.tried[number]
+        parts: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...] = (
+            (before.training_arguments(), after.training_arguments()),
+            (before.settings, after.settings),
+        )
+        return {name: value for old, new in parts for name, value in new.items() if old.get(name) != value}

@@ -36,17 +36,8 @@ class ReliabilityBins:
         return float(np.average(gaps, weights=self.count))
 
 
-def reliability_bins(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS) -> ReliabilityBins:
-    """Sort predictions into bins of confidence.
-
-    Args:
-        scores: (N, num_labels) probabilities.
-        labels: (N,) classes, and a prediction is the most probable class; or (N, num_labels) 0 or 1 for several labels
-            at once, and every probability is a prediction. -100 where unknown, in the whole row.
-    """
-    labels = np.asarray(labels)
-    task = task_of(MULTI_LABEL if labels.ndim == 2 else SINGLE_LABEL)
-    confidence, right = task.judge(*task.labelled_rows(scores, labels))
+def _sorted_into_bins(confidence: np.ndarray, right: np.ndarray, num_bins: int) -> ReliabilityBins:
+    """Bin predictions (N,) by how sure they are."""
     bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
     count = np.bincount(bins, minlength=num_bins)
     with np.errstate(invalid="ignore"):
@@ -57,6 +48,19 @@ def reliability_bins(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEF
         )
 
 
+def reliability_bins(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS) -> ReliabilityBins:
+    """Sort predictions into bins of confidence.
+
+    Args:
+        scores: (N, num_labels) probabilities.
+        labels: (N,) classes, and a prediction is the most probable class; or (N, num_labels) 0 or 1 for several labels
+            at once, and every probability is a prediction. -100 where unknown, in the whole row.
+    """
+    labels = np.asarray(labels)
+    task = task_of(MULTI_LABEL if labels.ndim == 2 else SINGLE_LABEL)
+    return _sorted_into_bins(*task.judge(*task.labelled_rows(scores, labels)), num_bins)
+
+
 def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS) -> float:
     """Return the mean distance of confidence and accuracy over the predictions, 0 to 1; NaN if no label is known.
 
@@ -64,6 +68,29 @@ def expected_calibration_error(scores: np.ndarray, labels: np.ndarray, num_bins:
         scores, labels, num_bins: as in `reliability_bins`.
     """
     return reliability_bins(scores, labels, num_bins).error
+
+
+def calibration_error_by_chance(
+    scores: np.ndarray, labels: np.ndarray, num_bins: int = DEFAULT_NUM_BINS, draws: int = 100
+) -> float:
+    """Return the expected calibration error that a perfect model would have on as many predictions, NaN on none.
+
+    The error of bins is never 0 on a sample: with 15 bins and 752 utterances of two classes it is about 0.03. Whether
+    predictions are right is drawn with their probabilities; the same call gives the same value.
+
+    Args:
+        scores, labels, num_bins: as in `reliability_bins`; of the labels only matters which are known.
+        draws: number of samples over which the error is averaged.
+    """
+    labels = np.asarray(labels)
+    task = task_of(MULTI_LABEL if labels.ndim == 2 else SINGLE_LABEL)
+    confidence, _ = task.judge(*task.labelled_rows(scores, labels))
+    random = np.random.default_rng(0)
+    errors = [
+        _sorted_into_bins(confidence, random.random(len(confidence)) < confidence, num_bins).error
+        for _ in range(draws)
+    ]
+    return float(np.mean(errors))
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, task: Task) -> float:

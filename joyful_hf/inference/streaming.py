@@ -24,9 +24,9 @@ class StreamingRecognizer:
 
     - True: an answer is what `model.predict` gives for that utterance of the whole dialogue, and costs the same
       however long the dialogue is. This holds for models trained with `causal=True`, `window_future=0` and a
-      `window_past` other than -1, with a GRU, or with a transformer that has a `context_window`. A model without a
-      context encoder (AR-IIGCN with `generator="mlp"`) does not need `causal`; one that sees single utterances
-      (Foal-Net) is always exact.
+      `window_past` other than -1, with a GRU, or with a transformer that has a `context_window` and no layer behind it
+      that carries a state (JOYFUL's `speaker_encoder`). A model without a context encoder (AR-IIGCN with
+      `generator="mlp"`) does not need `causal`; one that sees single utterances (Foal-Net) is always exact.
     - False: an answer is what `model.predict` gives for the last utterance of the dialogue so far. Once the dialogue
       has more than `max_utterances`, only the last ones are seen. This holds for every other model.
     - None: the same, for a model that does not state how far it looks (`reach`), so that nobody knows.

@@ -46,6 +46,7 @@ class ReleasedCheckpoint:
 # Everything below these gets a stand-in: the authors' modules and the libraries that they are made of.
 _STOOD_IN_PACKAGES = (
     "joyful",
+    "cogmen",
     "fusion_methods",
     "torch.nn",
     "torch._C._nn",

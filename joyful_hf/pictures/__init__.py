@@ -13,6 +13,7 @@ from .explanation import plot_explanation
 from .graph import plot_dialogue_graph
 from .reliability import plot_reliability
 from .representations import plot_representations
+from .selective import plot_selective
 from .style import save_figure
 from .timeline import plot_timeline
 from .training_curves import plot_training_curves
@@ -24,6 +25,7 @@ __all__ = [
     "plot_f1_per_class",
     "plot_reliability",
     "plot_representations",
+    "plot_selective",
     "plot_timeline",
     "plot_training_curves",
     "save_figure",

@@ -29,6 +29,7 @@ from .classes import plot_confusion_matrix, plot_f1_per_class
 from .graph import plot_dialogue_graph
 from .reliability import plot_reliability
 from .representations import check_method, plot_representations
+from .selective import plot_selective
 from .style import Figure
 from .timeline import plot_timeline
 from .training_curves import plot_training_curves
@@ -207,6 +208,11 @@ def _reliability(subject: _Subject) -> Figure:
     return plot_reliability(scores, labels, uncalibrated if is_calibrated else None)
 
 
+def _selective(subject: _Subject) -> Figure:
+    _, labels = subject.labelled
+    return plot_selective(subject.model.scores(subject.represented.logits).cpu().numpy()[subject.known], labels)
+
+
 def _timeline(subject: _Subject) -> Figure:
     return plot_timeline(subject.shown_prediction, subject.true_labels([subject.shown_dialogue]))
 
@@ -257,6 +263,7 @@ PICTURES: dict[str, Callable[[_Subject], Figure]] = {
     "confusion_matrix": _confusion_matrix,
     "f1_per_class": _f1_per_class,
     "reliability": _reliability,
+    "selective": _selective,
     "timeline": _timeline,
     "dialogue_graph": _dialogue_graph,
     "representations": _representations,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.calibration import DEFAULT_NUM_BINS, reliability_bins
+from ..evaluation.calibration import DEFAULT_NUM_BINS, calibration_error_by_chance, reliability_bins
 from ..processing import DialogueError
 from .fonts import with_glyphs
 from .style import (
@@ -21,6 +21,7 @@ def plot_reliability(
     """Draw how often the model is right against how sure it is, with the expected calibration error (ECE).
 
     Below each diagram is the number of predictions in each bin. On the dotted diagonal the probabilities are true.
+    Beside the error stands the one that true probabilities would have on so few predictions.
 
     Args:
         scores: (N, labels) probabilities.
@@ -41,7 +42,8 @@ def plot_reliability(
         bins = reliability_bins(np.asarray(panel), np.asarray(labels), num_bins)
         if not bins.count.sum():
             raise DialogueError("a reliability diagram needs labels, and no utterance has one")
-        _draw_panel(above, below, bins)
+        by_chance = calibration_error_by_chance(np.asarray(panel), np.asarray(labels), num_bins)
+        _draw_panel(above, below, bins, by_chance)
         above.set_title(f"{title}: ECE {bins.error:.3f}", size="medium")
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("predictions")
@@ -50,7 +52,7 @@ def plot_reliability(
     return with_glyphs(figure)
 
 
-def _draw_panel(above: Axes, below: Axes, bins: Any) -> None:
+def _draw_panel(above: Axes, below: Axes, bins: Any, by_chance: float) -> None:
     edges = np.linspace(0, 1, len(bins.count) + 1)
     filled = bins.count > 0
     above.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1)
@@ -63,7 +65,8 @@ def _draw_panel(above: Axes, below: Axes, bins: Any) -> None:
     above.plot(bins.confidence[filled], bins.accuracy[filled], "o", color="black", markersize=3.5)
     above.set_xlim(0, 1)
     above.set_ylim(0, 1)
-    above.text(0.04, 0.94, "bars: accuracy\nthick: distance to confidence", va="top", size=SMALL)
+    explained = f"bars: accuracy\nthick: distance to confidence\nby chance alone: ECE {by_chance:.3f}"
+    above.text(0.04, 0.94, explained, va="top", size=SMALL)
     below.bar(centres, bins.count, width, color="white", edgecolor="black", hatch="////", linewidth=0.8)
     below.set_ylim(bottom=0)
     for axes in (above, below):

@@ -3,7 +3,7 @@
 A family's row names its module here. That has `released_config(state, **known)`, which reads the sizes off the
 weights, and `convert_released_..._state_dict(state)`, which gives them our names. Where the released code's processing
 is not our processor's default, `PROCESSOR_SETTINGS` says so, and `READS_SPEAKERS` is False where who speaks does not
-matter.
+matter; `check_processor(processor, config)` refuses one that lacks what the weights do not tell.
 """
 
 import logging
@@ -59,7 +59,7 @@ def convert_checkpoint(
             the message names it.
     """
     family, source, output = family_named(model_name), Path(source), Path(output)
-    module = _module_of(family)
+    module = _module_of(family, source)
     if hasattr(module, "convert_released_checkpoint"):
         _convert_by_its_own(family, module, source, output, dict(settings or {}), overwrite)
         return
@@ -70,11 +70,14 @@ def convert_checkpoint(
         state, config = _read_state(family, module, source, known)
         convert = _converter_of(module)
         # Some conversions depend on settings, such as whether a map is used.
-        asks = any(one.kind is Parameter.VAR_KEYWORD for one in signature(convert).parameters.values())
-        told = known if asks else {}
+        asked = signature(convert).parameters
+        asks_all = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in asked.values())
+        told = {name: value for name, value in known.items() if asks_all or name in asked}
         model = family.model_class(config)
         model.load_state_dict(convert(state, **told))
         processor = family.processor_class(**(_processor_of(family, module, config) | processor_settings))
+        if hasattr(module, "check_processor"):
+            module.check_processor(processor, config)
     except (TypeError, ValueError, RuntimeError, StrictDataclassError) as error:
         raise error if isinstance(error, CheckpointError) else CheckpointError(f"{source}: {_reason(error)}") from None
     reads_speakers = getattr(module, "READS_SPEAKERS", True)
@@ -125,14 +128,22 @@ def write_checkpoint(model: Any, processor: Any, output: Path) -> None:
         whole.rename(output)
 
 
-def _module_of(family: Family) -> ModuleType:
+def _module_of(family: Family, source: Path) -> ModuleType:
+    """Return the module that converts the network in a file: the family's, or that of another form of its network."""
     if family.released is None:
         known = ", ".join(name for name, other in FAMILIES.items() if other.released is not None)
         raise DialogueError(
             f"`model_name`: {family.title}'s authors published no code whose checkpoints could be converted; "
             f"choose from {known}"
         )
-    return import_module(f".{family.released}", __package__)
+    module = import_module(f".{family.released}", __package__)
+    forms = getattr(module, "OTHER_FORMS", {})
+    for file in files_of(source) if forms else ():
+        for state in read_released_checkpoint(file).states:
+            for parameter, form in forms.items():
+                if parameter in _unwrapped(state):
+                    return import_module(f".{form}", __package__)
+    return module
 
 
 def _converter_of(module: ModuleType) -> Callable[..., dict[str, Tensor]]:

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from ..modeling import GBANConfig
+from ..processing.words import NUM_SPECIAL
 from .convert import check_names, size
 
 # Group of the fusion -> what text and speech are multiplied with, and the gate.
 _GROUPS = {"aligned_gate": ("Wv", "Wt", "Wz_xv"), "last_gate": ("Wfv", "Wft", "Wz_fv")}
 _ALIGNMENTS = {"audio_to_text": "attention_audio_query", "text_to_audio": "attention_text_query"}
 _DIRECTIONS = ("forward", "backward")
+# Who speaks does not matter: single utterances are read.
+READS_SPEAKERS = False
 
 
 def convert_released_gban_state_dict(state: Mapping[str, Tensor], alignment: str = "additive") -> dict[str, Tensor]:
@@ -80,6 +83,20 @@ def released_config(state: Mapping[str, Tensor], **known: Any) -> GBANConfig:
     if not known.keys() & {"num_labels", "id2label"}:
         sizes["num_labels"] = size(state, "output.kernel", 1)
     return GBANConfig.released(**(sizes | known))
+
+
+def check_processor(processor: Any, config: Any) -> None:
+    """Check that the processor has a word for each vector.
+
+    Raises:
+        ValueError: it does not; the message says how many are missing.
+    """
+    wanted, found = config.vocab_size - NUM_SPECIAL, len(processor.vocabulary or ())
+    if found != wanted:
+        raise ValueError(
+            f"the weights have vectors of {wanted} words, and `vocabulary` has {found}: give the words in the order "
+            "of their numbers, without padding and the unknown word, as `vocabulary`"
+        )
 
 
 _LSTM = ("kernel", "recurrent_kernel", "bias")

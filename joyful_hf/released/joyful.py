@@ -1,11 +1,7 @@
-"""Convert weights of the authors' released JOYFUL code, and of COGMEN's, which it goes back to.
-
-One file because the two networks share their names: COGMEN's are JOYFUL's without the fusion, in another spelling.
-"""
+"""Convert weights of the authors' released JOYFUL code."""
 
 import logging
 import math
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +16,8 @@ from ..modeling import JoyfulConfig, JoyfulForEmotionRecognition
 from ..processing import JoyfulProcessor
 from .convert import (
     NUMBERS_UNKNOWN,
-    check_names,
     check_output,
     files_of,
-    size,
     with_weight_and_bias,
     write_checkpoint,
 )
@@ -70,8 +64,9 @@ _CONTEXT_LAYERS = {
     "norm2": "output_norm",
 }
 # Registered by the released code and never used by its forward pass; the class weights belong to its loss.
-_UNUSED = ("rnn.encoding_layer.", "rnn.LayerNorm.", "clf.emotion_att.", "clf.lin_7.", "clf.linear.", "clf.nll_loss.")
-_HIGHWAY = {f"clf.highway.{name}.0": f"classifier.highway.{name}" for name in ("nonlinear", "linear", "gate")}
+UNUSED = ("rnn.encoding_layer.", "rnn.LayerNorm.", "clf.emotion_att.", "clf.lin_7.", "clf.linear.", "clf.nll_loss.")
+OTHER_FORMS = {"gcn.conv1.weight": "cogmen"}
+"""A parameter that is not JOYFUL's -> the module that converts the network which has it."""
 # Options of the released training script that make a network which is not converted.
 _OTHER_NETWORKS = {"clf.highway.": "--use_highway", "rnn.rnn.": "--rnn lstm or gru"}
 
@@ -102,7 +97,7 @@ def convert_released_state_dict(
             names it.
     """
     config = released_config_of(fusion_state, model_state)
-    renamed = _fusion_names() | _model_names(config.num_hidden_layers)
+    renamed = _fusion_names() | model_names(config.num_hidden_layers)
     states = {**fusion_state, **model_state}
     converted = {ours: states[released] for released, ours in renamed.items()}
     _check_shapes(config, renamed, converted)
@@ -131,9 +126,9 @@ def released_config_of(
     Raises:
         ValueError: a parameter is missing, unknown or of the wrong rank; the message names it.
     """
-    num_layers = _num_layers(model_state)
+    num_layers = num_layers_of(model_state)
     _check_names("the fusion network", fusion_state, [*_fusion_names(), *_BASIS])
-    _check_names("the model", model_state, _model_names(max(num_layers, 1)))
+    _check_names("the model", model_state, model_names(max(num_layers, 1)))
     width = 2 * _size(fusion_state, "fuse_inGlobal.2.weight", 0)
     hidden = _size(model_state, "rnn.transformer_out.weight", 0)
     sizes = {
@@ -149,7 +144,7 @@ def released_config_of(
         "graph_hidden_size": hidden,
         "graph_num_heads": max(_size(model_state, "gcl.bn.weight", 0) // hidden, 1),
         "classifier_hidden_size": _size(model_state, "clf.lin1.weight", 0),
-        "max_speakers": _speakers_of(_size(model_state, "gcl.conv1.weight", 0)),
+        "max_speakers": speakers_of(_size(model_state, "gcl.conv1.weight", 0)),
         "relation_scheme": "speaker_pair",
     }
     if width % sizes["num_attention_heads"]:
@@ -238,78 +233,7 @@ def convert_released_checkpoint(
     write_checkpoint(model, processor, output)
 
 
-def convert_released_cogmen_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convert released COGMEN weights to the state dict of a `JoyfulForEmotionRecognition`.
-
-    Its config is `released_cogmen_config(state)`. Parameters that the released forward pass never uses are left out.
-
-    Raises:
-        ValueError: a parameter is missing or unknown; the message names it.
-    """
-    names = _cogmen_names(state)
-    converted = {ours: state[released] for released, ours in names.items()}
-    context, graph, read = _cogmen_widths(state)
-    if read > graph:  # there the graph's input comes first, here its output
-        order = torch.cat([torch.arange(context, read), torch.arange(context)])
-        for name in (name for name in converted if name.startswith("classifier.highway.")):
-            converted[name] = converted[name].index_select(0, order)
-        for name in ("classifier.graph_path.0.weight", *(name for name in converted if "highway" in name)):
-            if converted[name].dim() == 2:
-                converted[name] = converted[name].index_select(1, order)
-    return converted
-
-
-def released_cogmen_config(state: Mapping[str, Tensor], **known: Any) -> JoyfulConfig:
-    """Return the config of released COGMEN weights, read from their shapes.
-
-    Args:
-        **known: fields that no shape shows, such as `num_attention_heads` and the sizes of the modalities, which the
-            released network reads side by side; by default 100, 768 and 512 of audio, text and visual features.
-
-    Raises:
-        ValueError: a parameter is missing or unknown, or the sizes of the modalities do not fit.
-    """
-    _cogmen_names(state)
-    context, graph, read = _cogmen_widths(state)
-    sizes: dict[str, Any] = {
-        "num_hidden_layers": _num_layers(state),
-        "intermediate_size": size(state, "rnn.transformer_encoder.layers.0.linear1.weight", 0),
-        "graph_hidden_size": context,
-        "graph_num_heads": graph // context,
-        "classifier_hidden_size": size(state, "clf.lin1.weight", 0),
-        "classifier_residual": read > graph,
-        "classifier_residual_norm": False,
-        "classifier_highway": any(name.startswith("clf.highway.") for name in state),
-        "max_speakers": _speakers_of(size(state, "gcn.conv1.weight", 0)),
-    }
-    if not known.keys() & {"num_labels", "id2label"}:
-        sizes["num_labels"] = size(state, "clf.lin2.weight", 0)
-    config = JoyfulConfig.cogmen(**(sizes | known))
-    dims, width = config.modality_dims, size(state, "rnn.transformer_out.weight", 1)
-    if width != sum(dims.values()):
-        given = ", ".join(f"{name}_dim={dim}" for name, dim in dims.items())
-        raise ValueError(f"this COGMEN reads {width} features, and {given} are {sum(dims.values())}")
-    return config
-
-
-def _cogmen_widths(state: Mapping[str, Tensor]) -> tuple[int, int, int]:
-    """Widths of the graph's input, of its output, and of what the classifier reads."""
-    context, graph = size(state, "rnn.transformer_out.weight", 0), size(state, "gcn.bn.weight", 0)
-    return context, graph, size(state, "clf.lin1.weight", 1)
-
-
-def _cogmen_names(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Map each released name to ours: those of JOYFUL, whose code calls the graph otherwise, and a highway layer."""
-    names = {}
-    for released, ours in _model_names(max(_num_layers(state), 1)).items():
-        names[released.replace("gcl.transform_conv.", "gcn.conv2.").replace("gcl.", "gcn.")] = ours
-    if any(name.startswith("clf.highway.") for name in state):
-        names |= with_weight_and_bias(_HIGHWAY)
-    check_names("COGMEN", state, names, [f"{re.escape(prefix)}.*" for prefix in _UNUSED])
-    return names
-
-
-def _num_layers(state: Mapping[str, Tensor]) -> int:
+def num_layers_of(state: Mapping[str, Tensor]) -> int:
     """Number of layers of the context transformer."""
     return len({name.split(".")[3] for name in state if name.startswith("rnn.transformer_encoder.layers.")})
 
@@ -318,7 +242,8 @@ def _fusion_names() -> dict[str, str]:
     return with_weight_and_bias({old: f"joyful.fusion.{new}" for old, new in _FUSION_LAYERS.items()})
 
 
-def _model_names(num_layers: int) -> dict[str, str]:
+def model_names(num_layers: int) -> dict[str, str]:
+    """Map each released name of the network behind the fusion to ours."""
     names = with_weight_and_bias(_MODEL_LAYERS) | _MODEL_PARAMETERS
     for index in range(num_layers):
         released, ours = f"rnn.transformer_encoder.layers.{index}", f"joyful.context_encoder.layers.{index}"
@@ -331,7 +256,7 @@ def _model_names(num_layers: int) -> dict[str, str]:
 
 def _check_names(part: str, state: Mapping[str, Tensor], expected: Iterable[str]) -> None:
     expected = set(expected)
-    unknown = sorted(name for name in state if name not in expected and not name.startswith(_UNUSED))
+    unknown = sorted(name for name in state if name not in expected and not name.startswith(UNUSED))
     for prefix, option in _OTHER_NETWORKS.items():
         if any(name.startswith(prefix) for name in unknown):
             raise ValueError(f"{part} was trained with {option}, whose network has no counterpart here")
@@ -353,7 +278,12 @@ def _released_heads(width: int) -> int:
     return next((heads for heads in range(7, 15) if width % heads == 0), 1)
 
 
-def _speakers_of(num_relations: int) -> int:
+def speakers_of(num_relations: int) -> int:
+    """Return the number of speakers that make so many relations.
+
+    Raises:
+        ValueError: no number does.
+    """
     speakers = math.isqrt(num_relations // 2)
     if 2 * speakers**2 != num_relations:
         raise ValueError(f"gcl.conv1.weight has {num_relations} relations, which is not 2 * speakers**2")

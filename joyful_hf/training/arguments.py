@@ -3,7 +3,7 @@
 import copy
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,10 @@ from ..runs.names import metric_key
 
 logger = logging.getLogger(__name__)
 
-# Of Accelerate, which its launcher sets too.
+MOST_DIALOGUES_PER_STEP = 8
+# With 8 dialogues of 48 utterances a step, 15 epochs of 108 dialogues are too few steps: see benchmarks/README.md.
+_UTTERANCES_PER_STEP = 192
+
 FULL, LORA = "full", "lora"
 FINE_TUNING = (
     "fine_tune_encoder",
@@ -35,6 +38,7 @@ FINE_TUNING = (
 FOR_ENCODERS = ("encoder_layer_decay", "freeze_embeddings", "unfreeze_layers_per_epoch")
 """The arguments for encoders that learn, in a stage of their own or not."""
 
+# Of Accelerate, which its launcher sets too.
 _DEVICE_VARIABLES = ("ACCELERATE_TORCH_DEVICE", "ACCELERATE_USE_CPU")
 
 
@@ -55,7 +59,11 @@ class JoyfulTrainingArguments(TrainingArguments):
     """
 
     per_device_train_batch_size: int = field(
-        default=8, metadata={"help": "Dialogues per training step (utterances for Foal-Net)."}
+        default=-1,
+        metadata={
+            "help": "Dialogues per training step (utterances for Foal-Net); -1 means 8, or fewer where dialogues are "
+            "so long that fewer hold 192 utterances on average."
+        },
     )
     per_device_eval_batch_size: int = field(
         default=64, metadata={"help": "Dialogues per evaluation step (utterances for Foal-Net)."}
@@ -261,6 +269,18 @@ class JoyfulTrainingArguments(TrainingArguments):
         self.distributed_state.device = chosen
         self._n_gpu = 1
         return chosen
+
+
+def set_batch_size(args: TrainingArguments, lengths: Sequence[int]) -> None:
+    """Choose how many dialogues a training step has where the arguments leave it open.
+
+    Args:
+        lengths: utterances of each training dialogue; none where that is not known.
+    """
+    if args.per_device_train_batch_size < 0:
+        mean = sum(lengths) / len(lengths) if lengths else 1
+        fitting = round(_UTTERANCES_PER_STEP / mean)
+        args.per_device_train_batch_size = min(max(fitting, 1), MOST_DIALOGUES_PER_STEP)
 
 
 def _contradiction(args: TrainingArguments) -> ValueError:

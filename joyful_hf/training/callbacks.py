@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+import time
 from collections.abc import Callable, Sized
 from functools import partial
 from typing import Any
@@ -29,11 +30,21 @@ from ..runs.names import metric_key
 # Where a tracker starts: `setup` is called when training begins, or else with the first numbers that it gets.
 _STARTS = ("setup", "on_init_end", "on_train_begin")
 
+# The first steps are slower than the others, and a few are enough to tell how long they take.
+_FIRST_TIMED_STEP, _LAST_TIMED_STEP = 2, 12
+# Nobody needs to be told that a run takes less.
+_SECONDS_WORTH_TELLING = 60
+
 
 class EpochLines(TrainerCallback):
-    """Print a line after each validation, and why training ended; on a terminal, also show bars with the time left."""
+    """Print how long training may take, a line after each validation, and why training ended.
+
+    On a terminal it also shows bars with the time left.
+    """
 
     def __init__(self) -> None:
+        self._steps_made = 0
+        self._timed_from = 0.0
         self.is_training = False
         self.training_loss: float | None = None
         self._training_bar: tqdm | None = None
@@ -44,6 +55,7 @@ class EpochLines(TrainerCallback):
     ) -> None:
         """From here on, evaluations are validations."""
         self.is_training, self.training_loss = True, None
+        self._steps_made = 0
         if not state.is_world_process_zero:
             return
         self._training_bar = _bar("training", "step", state.max_steps, state.global_step)
@@ -59,9 +71,19 @@ class EpochLines(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Move the bar on."""
-        if self._training_bar is not None:
-            self._training_bar.update(state.global_step - self._training_bar.n)
+        """Move the bar on, and after a few steps say how long all of them may take."""
+        if self._training_bar is None:
+            return
+        self._training_bar.update(state.global_step - self._training_bar.n)
+        self._steps_made += 1
+        if self._steps_made == _FIRST_TIMED_STEP:
+            self._timed_from = time.monotonic()
+        elif self._steps_made == _LAST_TIMED_STEP:
+            a_step = (time.monotonic() - self._timed_from) / (_LAST_TIMED_STEP - _FIRST_TIMED_STEP)
+            left = a_step * (state.max_steps - state.global_step)
+            if left >= _SECONDS_WORTH_TELLING:
+                steps = counted(state.max_steps, "step")
+                _print_line(f"{steps}, about {counted(round(left / 60), 'minute')} without validations")
 
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -95,6 +95,9 @@ def run_training(
             print(f"note:       {videos} is not read: there are no visual features")
         if isinstance(trainer.train_dataset, EncodedDialogues) and trainer.train_dataset.has_votes:
             print("note:       labels are votes: their shares are learnt, and scores count the class with most votes")
+        if recipe := {} if from_checkpoint is not None else family.training_arguments(preset):
+            taken = ", ".join(f"{name} {getattr(args, name)}" for name in recipe)
+            print(f"recipe:     {taken} ({family.title}, {preset or 'recommended'})")
         if departures := family.departures(preset, args.to_dict(), model.config):
             print(f"note:       {departures}")
         if resume_from:

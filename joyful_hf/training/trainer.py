@@ -15,13 +15,14 @@ from transformers.trainer_utils import EvalLoopOutput, EvalPrediction
 from ..data.encoded import DialogueCollator, EncodedDialogues
 from ..evaluation.calibration import fit_temperature
 from ..evaluation.metrics import compute_metrics, count_confusions
+from ..evaluation.selective import selective_metrics
 from ..evaluation.task import Task, task_of
 from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from ..runs.folder import last_of_stages
-from .arguments import JoyfulTrainingArguments, set_direction, set_main_metric, with_needed_settings
+from .arguments import JoyfulTrainingArguments, set_batch_size, set_direction, set_main_metric, with_needed_settings
 from .callbacks import EarlyStopping, GradualUnfreezing, can_stop_early, make_trackers
 from .encoder_tuning import EncoderTuningTrainer
 from .loss_settings import give_own_config, set_up_loss
@@ -82,6 +83,8 @@ class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, S
             callbacks.append(EarlyStopping())
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
+        is_encoded = isinstance(train_dataset, EncodedDialogues)
+        set_batch_size(args, [len(dialogue) for dialogue in train_dataset.encoded] if is_encoded else [])
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
         self._averaging = WeightAveraging()
         self._confusions: np.ndarray | None = None
@@ -167,7 +170,10 @@ class JoyfulTrainer(EncoderTuningTrainer, SearchingTrainer, ExactStepsTrainer, S
         evaluated, self._evaluated_rows = self._evaluated_rows, []
         rows, labels = (np.concatenate(parts) for parts in zip(*evaluated, strict=True))
         known = EvalPrediction(predictions=rows, label_ids=labels)
-        return compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
+        metrics = compute_metrics(known, config.id2label, task.problem_type, config.calibration_temperature)
+        if metrics and task.has_classes:
+            metrics |= selective_metrics(task.scores(rows, config.calibration_temperature), labels)
+        return metrics
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"

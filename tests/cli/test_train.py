@@ -31,6 +31,11 @@ def test_a_preset_brings_its_recipe_and_every_departure_is_told(joyful, files, t
         assert "fusion loss is a mean over the dimensions, where the paper prints sums" in text
         assert "num_train_epochs 1.0 (50 there)" in text
         assert ("learning_rate 0.001 (3e-05 there)" in text) == bool(given)
+    rate = given.get("learning_rate", 3e-05)
+    (taken,) = [line for line in result.out.splitlines() if line.startswith("recipe:")]
+    assert f"learning_rate {rate}, " in taken
+    assert "num_train_epochs 1.0, " in taken
+    assert taken.endswith("(JOYFUL, paper)")
 
 
 def test_train_leaves_checkpoint_and_results(checkpoint):

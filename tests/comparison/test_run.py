@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 
 from joyful_hf import DialogueError
 from joyful_hf.comparison import cells, run
+from joyful_hf.comparison.corpora import Corpus, Split
 from joyful_hf.comparison.entrants import parse_entrants
 from joyful_hf.comparison.run import Plan, compare
 from joyful_hf.comparison.significance import main_score
 from joyful_hf.comparison.tables import as_latex
+from joyful_hf.comparison.trials import SAMPLERS
 
 ONE_EPOCH = {"num_train_epochs": 1, "per_device_train_batch_size": 4}
 
@@ -167,14 +170,76 @@ def test_folds_are_scored_together(plan, said):
     assert result.rows[0].counts.sum() == result.num_utterances
 
 
-def test_trials_choose_on_validation_and_never_read_the_test_set(plan, said, monkeypatch):
-    plan = replace(plan, entrants=plan.entrants[:1], num_seeds=1, num_trials=2)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_trials_choose_on_validation_and_are_kept(plan, said, monkeypatch, sampler):
+    plan = replace(plan, num_seeds=1, num_trials=1, sampler=sampler)
     scores = iter([0.1, 0.9])
     monkeypatch.setattr(run, "validate", lambda corpus, cell: next(scores))
     (result,) = compare(plan, said.append)
-    assert "learning_rate" in result.rows[0].settings
-    assert "Settings that the trials chose" in (plan.output_dir / "comparison.md").read_text()
-    compare(plan, said.append)  # the trials are kept: there is no third score
+    (bigru,) = [row for row in result.rows if row.name == "bigru"]
+    (search,) = bigru.searches.values()
+    assert search.scores == {0: 0.1, 1: 0.9}
+    assert "learning_rate" in search.changed(search.best)
+    text = (plan.output_dir / "comparison.md").read_text()
+    assert "with its own settings and with 1 other drawn" in text
+    assert re.search(r"^\| bigru \| 0\.100 \| 0\.900 \| .*learning_rate [\d.]+", text, re.MULTILINE)
+    (record,) = json.loads((plan.output_dir / "comparison.json").read_text())["corpora"]
+    tried = {model["model"]: [trial["chosen"] for trial in model["trials"]] for model in record["models"]}
+    assert tried == {"bigru": [False, True], "majority": []}
+    again = []
+    compare(plan, again.append)  # there is no third score
+    assert "2 trials of 2 finished already" in again
+    assert "2 cells of 2 finished already" in again
+
+
+def test_a_trial_does_not_read_the_test_dialogues(plan, corpus, monkeypatch):
+    cell = next(plan.cells({plan.sources[0]: corpus}))
+    split = replace(corpus.split(0).data, test=None)
+    monkeypatch.setattr(Corpus, "split", lambda *_: Split(split, np.arange(0)))
+    assert 0 <= cells.validate(corpus, cell) <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "searched"),
+    [
+        ({}, {"seed-0"}),
+        ({"test_file": None, "group_key": "session"}, {"seed-0-fold-0", "seed-0-fold-1"}),
+        ({"test_file": None, "folds": 2}, {f"seed-{seed}-fold-{fold}" for seed in (0, 1) for fold in (0, 1)}),
+    ],
+    ids=["fixed", "groups", "folds"],
+)
+def test_no_trial_is_validated_on_what_its_cells_are_tested_on(plan, changes, searched):
+    source = replace(plan.sources[0], **changes)
+    cell = cells.Cell(source, plan.entrants[0])
+    all_cells = [replace(cell, seed=seed, fold=fold) for seed in (0, 1) for fold in (0, 1)]
+    assert {each.searched.key.rpartition("/")[2] for each in all_cells} == searched
+
+
+def test_a_trial_that_fails_costs_no_other_model(plan, said, monkeypatch):
+    monkeypatch.setattr(run, "validate", lambda *_: 1 / 0)
+    with pytest.raises(DialogueError, match=r"small/bigru/all/seed-0.*ZeroDivisionError"):
+        compare(replace(plan, num_trials=1), said.append)
+    record = json.loads((plan.output_dir / "comparison.json").read_text())
+    assert [model["model"] for model in record["corpora"][0]["models"]] == ["majority"]
+
+
+def test_the_recipe_of_a_preset_is_said_and_reported(plan, said, monkeypatch):
+    entrants = parse_entrants(["sdt:released", "majority"], training={"num_train_epochs": 1})
+    monkeypatch.setattr(run, "check_cell", lambda *_: None)
+    outcome = compare(replace(plan, entrants=plan.entrants[1:], num_seeds=1), said.append)[0].rows[0].outcomes[0][0]
+    monkeypatch.setattr(run, "run_cell", lambda *_: outcome)
+    compare(replace(plan, entrants=entrants, num_seeds=1), said.append)
+    (line,) = [line for line in said if line.startswith("sdt:released:")]
+    assert "learning_rate 0.0001" in line
+    assert "num_train_epochs 1" in line
+    text = (plan.output_dir / "comparison.md").read_text()
+    assert "| sdt:released | 0.0001 | 16 | 1 | 1e-05 | class_balance 1," in text
+
+
+def test_a_modality_that_a_model_would_not_read_is_refused(plan):
+    wrong = replace(plan, entrants=parse_entrants(["foal-net"]), modalities=[("text", "audio")])
+    with pytest.raises(DialogueError, match=r"foal-net on small: `modalities`: .* it reads audio, and no text"):
+        compare(wrong)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from joyful_hf import DialogueError, JoyfulForEmotionRecognition, JoyfulTrainer
 from joyful_hf.evaluation.calibration import (
+    calibration_error_by_chance,
     expected_calibration_error,
     fit_temperature,
     reliability_bins,
@@ -25,6 +26,22 @@ def labelled_logits(temperature, num_labels=4, size=4000, seed=0):
     scores = ONE_LABEL.scores(logits, temperature)
     labels = (scores.cumsum(-1) < rng.random((size, 1))).sum(-1)
     return logits, np.minimum(labels, num_labels - 1)
+
+
+def test_on_a_small_sample_true_probabilities_have_an_error_too():
+    errors = {}
+    for size in (100, 4000):
+        logits, labels = labelled_logits(1.0, size=size)
+        scores = ONE_LABEL.scores(logits)
+        errors[size] = calibration_error_by_chance(scores, labels)
+        samples = [
+            expected_calibration_error(ONE_LABEL.scores(logits), labels)
+            for logits, labels in (labelled_logits(1.0, size=size, seed=seed) for seed in range(20))
+        ]
+        assert errors[size] == pytest.approx(np.mean(samples), rel=0.25)
+        assert calibration_error_by_chance(scores, labels) == errors[size]
+    assert errors[100] > 3 * errors[4000]
+    assert np.isnan(calibration_error_by_chance(scores, np.full(4000, -100)))
 
 
 def test_the_error_by_hand():

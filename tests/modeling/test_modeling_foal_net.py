@@ -76,6 +76,12 @@ class TestSizes:
         with pytest.raises(Exception, match=r"audio_dim is 8.*32"):
             FoalNetConfig(audio_config={"hidden_size": 32}, audio_dim=8)
 
+    @pytest.mark.parametrize(("audio_dim", "heads"), [(1024, 4), (73, 1), (6, 3)])
+    def test_the_published_number_of_heads_gives_way_to_a_width_that_it_does_not_divide(self, audio_dim, heads):
+        config = FoalNetConfig(audio_dim=audio_dim)
+        assert config.num_attention_heads == heads
+        assert FoalNetConfig.from_dict(config.to_dict()).num_attention_heads == heads
+
     @pytest.mark.parametrize(
         ("settings", "message"),
         [

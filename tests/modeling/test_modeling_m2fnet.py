@@ -65,3 +65,10 @@ def test_taken_literally_it_pulls_negatives_that_are_far():
     negative = torch.tensor([[1.5, 0.0]], requires_grad=True)
     M2FNetExtractorLoss(literal_margin=True).triplet(anchor, positive + 0.5, negative).sum().backward()
     assert negative.grad[0, 0] > 0
+
+
+def test_the_published_number_of_heads_gives_way_to_a_width_that_it_does_not_divide():
+    assert M2FNetConfig.released(text_dim=768, audio_dim=768).num_attention_heads == 8
+    config = M2FNetConfig.released(text_dim=384, audio_dim=73)
+    assert config.num_attention_heads == {"text": 8, "audio": 1}
+    assert M2FNetConfig(**config.to_dict()).num_attention_heads == config.num_attention_heads

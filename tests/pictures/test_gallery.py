@@ -70,8 +70,8 @@ def test_without_labels_plot_draws_what_needs_none(joyful, checkpoint, tmp_path)
     bare = [one | {"utterances": [u | {"label": None} for u in one["utterances"]]} for one in TRAIN]
     lines = plot(joyful, checkpoint, bare, tmp_path)
     left_out = {name for name, line in lines.items() if line == "left out: no utterance has a label"}
-    assert left_out == {"confusion_matrix", "f1_per_class", "reliability"}
-    assert len(list((tmp_path / "pictures").iterdir())) == 2 * (len(PICTURES) - 3)
+    assert left_out == {"confusion_matrix", "f1_per_class", "reliability", "selective"}
+    assert len(list((tmp_path / "pictures").iterdir())) == 2 * (len(PICTURES) - len(left_out))
 
 
 def test_one_utterance_and_no_training_state_are_enough_for_some(joyful, checkpoint, tmp_path, family):
@@ -103,6 +103,7 @@ def test_every_kind_of_task_is_drawn(joyful, tmp_path, label, reason):
     of_classes = "pictures/" if label is several_labels else "left out"
     assert lines["f1_per_class"].startswith(of_classes)
     assert lines["reliability"].startswith(of_classes)
+    assert lines["selective"].startswith(of_classes)
     for name in ("timeline", "dialogue_graph", "representations"):
         assert lines[name].startswith("pictures/")
 

@@ -15,12 +15,19 @@ from tests.support.recorded import FOLDER, Recording, packed, read_recording
 
 # What the weights of a recording do not tell: field -> what its config says of it.
 _TOLD = {
+    "gban": lambda _: {"vocabulary": words_of(len(CONVERTED["gban"].state()["embedding"]) - 2)},
     "sdt": lambda sizes: {"num_attention_heads": sizes["num_heads"]},
     "graph_smile": lambda sizes: {name: sizes[name] for name in ("window_past", "window_future")},
     "m2fnet": lambda sizes: {
         "num_attention_heads": dict(zip(("text", "audio", "visual"), sizes["heads_text_audio_visual"], strict=True))
     },
 }
+
+
+def words_of(number: int) -> list[str]:
+    return [f"word{place}" for place in range(number)]
+
+
 # Of recordings with several forms of a network, the one that is converted here.
 _FORMS = {"jmt": "self_atten.", "lmam": "bclstm.", "m2fnet": "reading."}
 
@@ -154,6 +161,49 @@ def test_foal_net_is_converted_without_its_encoder(source, output):
     assert model.config.frame_dims == {"audio": 24, "video": 16}
     assert (processor.audio_dim, processor.video_dim) == (24, 16)
     assert torch.equal(model.classifier.weight, state["cls_head.weight"])
+
+
+@pytest.mark.parametrize("prefix", ["", "module."], ids=["plain", "prefixed"])
+def test_cogmen_is_recognised_and_computes_what_the_authors_code_did(prefix, source, output):
+    recording = read_recording(FOLDER / "cogmen_options.safetensors")
+    torch.save({f"{prefix}{name}": tensor for name, tensor in recording.state().items()}, source)
+    part, sizes = recording.below("dialogue0."), recording.config
+    dims = {f"{modality}_dim": part[modality].shape[-1] for modality in ("text", "audio", "visual")}
+    spoken = torch.cat([recording.tensors[f"dialogue{number}.speaker"] for number in range(recording.num_dialogues)])
+    numbers = {str(number): number for number in range(int(spoken.max()) + 1)}
+    # Their names mean the opposite.
+    windows = {"window_past": sizes["window_future_released"], "window_future": sizes["window_past_released"]}
+    told = dims | windows | {"speaker_to_id": numbers}
+    convert_checkpoint("joyful", source, output, settings=told)
+    model, processor = AutoModel.from_pretrained(output), AutoProcessor.from_pretrained(output)
+    for number in range(recording.num_dialogues):
+        part = recording.below(f"dialogue{number}.")
+        batch = processor(dialogue_of(recording, number, part["text"]), return_tensors="pt")
+        with torch.no_grad():
+            found = model(**batch).logits.log_softmax(-1)
+        torch.testing.assert_close(found, part["log_prob"], atol=1e-5, rtol=0)
+
+
+def test_gban_predicts_what_the_authors_code_did(source, output):
+    recording = CONVERTED["gban"]
+    torch.save(recording.state(), source)
+    convert_checkpoint("gban", source, output, settings=settings_of("gban"))
+    model, processor = AutoModel.from_pretrained(output), AutoProcessor.from_pretrained(output)
+    parts = [recording.below(f"dialogue{number}.") for number in range(recording.num_dialogues)]
+    words = ["", "unknown", *processor.vocabulary]
+    for part in (part for part in parts if part["tokens"].all()):  # there, padding takes part
+        text = " ".join(words[word] for word in part["tokens"].tolist())
+        utterance = {"speaker": "a", "text": text, "audio_frames": part["audio"].numpy()}
+        batch = processor({"utterances": [utterance]}, return_tensors="pt")
+        with torch.no_grad():
+            found = model(**batch).logits.softmax(-1)[0]
+        torch.testing.assert_close(found, part["additive.probabilities"], atol=1e-5, rtol=0)
+
+
+def test_gban_needs_the_words_of_its_vectors(source, output):
+    torch.save(CONVERTED["gban"].state(), source)
+    with pytest.raises(CheckpointError, match=r"vectors of \d+ words, and `vocabulary` has 0"):
+        convert_checkpoint("gban", source, output)
 
 
 class TestRefusals:

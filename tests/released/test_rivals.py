@@ -13,10 +13,9 @@ JOINED = ["cogmen", "dialogue_gcn", "dialogue_gcn_zhang", "dialogue_rnn"]
 def released(system):
     """The function that reads the config, the conversion, and recorded weights."""
     name = system.removesuffix("_zhang")
-    module = import_module(f"joyful_hf.released.{'joyful' if name == 'cogmen' else name}")
-    read_config = module.released_cogmen_config if name == "cogmen" else module.released_config
+    module = import_module(f"joyful_hf.released.{name}")
     convert = getattr(module, f"convert_released_{name}_state_dict")
-    return read_config, convert, read_recording(FOLDER / f"{system}_tiny.safetensors").state()
+    return module.released_config, convert, read_recording(FOLDER / f"{system}_tiny.safetensors").state()
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -504,7 +504,7 @@ _CAUSAL_FORMS: dict[str, tuple[int, dict[str, Any]]] = {
     "gru": (0, {}),
     "two-grus": (0, {"num_hidden_layers": 2, "graph_num_layers": 2}),
     "transformer": (0, _TRANSFORMER),
-    "window": (0, _TRANSFORMER | {"context_window": 2, "num_hidden_layers": 2}),
+    "window": (0, _TRANSFORMER | {"context_window": 2, "num_hidden_layers": 2, "speaker_encoder": None}),
     "no-graph": (0, {"graph_num_layers": 0}),
     "no-context": (0, {"fusion_branches": ["specific"]}),
     "plain-features": (0, {"fusion_branches": [], "graph_num_layers": 2, "graph_residual": False}),

@@ -1,8 +1,10 @@
 """What a run tells a person while it trains."""
 
+import itertools
 import re
 import sys
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +26,14 @@ def test_epochs_without_a_score_are_explained_before_the_first(tmp_path, capsys)
     assert lines[0] == "no validation before epoch 3: an early score is more often lucky than good"
     assert [line.startswith(f"epoch {n}/4   training loss") for n, line in enumerate(lines[1:5], 1)] == [True] * 4
     assert ["validation weighted f1" in line for line in lines[1:5]] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.001, False), (6.0, True)])
+def test_a_long_training_is_announced_after_a_few_steps(tmp_path, capsys, monkeypatch, seconds, told):
+    clock = itertools.count(step=seconds * 10)  # it is read twice, ten steps apart
+    monkeypatch.setattr("joyful_hf.training.callbacks.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    trained(tmp_path, max_steps=32, eval_strategy="no", load_best_model_at_end=False)
+    assert ("32 steps, about 2 minutes without validations" in capsys.readouterr().out) == told
 
 
 def test_where_every_epoch_is_validated_nothing_is_explained(tmp_path, capsys):

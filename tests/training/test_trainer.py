@@ -180,6 +180,13 @@ def test_data_parallel_never_cuts_a_packed_batch(tmp_path):
     assert trainer.args.train_batch_size == args.per_device_train_batch_size
 
 
+@pytest.mark.parametrize(("length", "batch_size"), [(4, 8), (24, 8), (48, 4), (1000, 1)])
+def test_a_step_has_fewer_dialogues_where_they_are_long(tmp_path, length, batch_size):
+    trainer = make_trainer(tmp_path, train=make_dialogues((length,) * 3), per_device_train_batch_size=-1)
+    assert trainer.args.train_batch_size == batch_size
+    assert make_trainer(tmp_path, per_device_train_batch_size=3).args.train_batch_size == 3
+
+
 def test_needs_no_arguments_to_evaluate(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, processor = CASE.make(TRAIN)
@@ -550,7 +557,7 @@ def test_processes_of_their_own_may_pack_the_batches(tmp_path):
 
 
 def test_ends_with_the_best_checkpoint_on_validation(tmp_path):
-    trainer = make_trainer(tmp_path, num_train_epochs=8, learning_rate=0.03, save_total_limit=None)
+    trainer = make_trainer(tmp_path, num_train_epochs=12, learning_rate=0.03, save_total_limit=None)
     trainer.train()
     scores = [entry["eval_weighted_f1"] for entry in trainer.state.log_history if "eval_weighted_f1" in entry]
     assert scores[-1] < max(scores), "the last epoch is the best one: this test would prove nothing"

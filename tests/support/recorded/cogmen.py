@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from joyful_hf import JoyfulForEmotionRecognition
-from joyful_hf.released.joyful import convert_released_cogmen_state_dict, released_cogmen_config
+from joyful_hf.released.cogmen import convert_released_cogmen_state_dict, released_config
 from tests.support.recorded import Recording, modules_outputs
 from tests.support.recorded._batches import Batch, by_source, dialogue_names, known_of, packed_graph
 
@@ -31,7 +31,7 @@ def stages(recording: Recording) -> Iterator[tuple[str, Tensor]]:
 def _load(recording: Recording) -> JoyfulForEmotionRecognition:
     state, heads = recording.state(), recording.config["seqcontext_nhead"]
     known = known_of(recording) | {"num_attention_heads": heads, "hidden_dropout_prob": 0.0}
-    model = JoyfulForEmotionRecognition(released_cogmen_config(state, **known))
+    model = JoyfulForEmotionRecognition(released_config(state, **known))
     model.load_state_dict(convert_released_cogmen_state_dict(state))
     return model
 
