@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, BertConfig, PreTrainedConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig, WavLMConfig
 
 from joyful_hf import ARIIGCNConfig, JoyfulConfig
 from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
@@ -15,7 +15,7 @@ FLOATS = [name for name, field in FIELDS.items() if "float" in str(field.type) a
 # Fields whose values hang together, or that have a form of their own.
 CHOSEN = {
     "text_dim": 5,
-    "audio_dim": 0,
+    "audio_dim": 6,
     "visual_dim": 7,
     "max_speakers": 4,
     "num_relations": 32,
@@ -28,14 +28,21 @@ CHOSEN = {
     "text_config": BertConfig(hidden_size=5),
     "text_pooling": "cls",
     "unfreeze_text_encoder": True,
+    "audio_config": WavLMConfig(hidden_size=6),
+    "freeze_feature_encoder": False,
+    "unfreeze_audio_encoder": True,
 }
-# Fields that belong to the data or to an encoder of text: a preset keeps their defaults.
+# Fields that belong to the data or to an encoder: a preset keeps their defaults.
 DATA = {"text_dim", "audio_dim", "visual_dim", "max_speakers", "relation_scheme", "num_relations", "class_weights"}
 DATA |= {
     "text_config",
     "text_pooling",
     "unfreeze_text_encoder",
     "text_encoder_learning_rate",
+    "audio_config",
+    "freeze_feature_encoder",
+    "unfreeze_audio_encoder",
+    "audio_encoder_learning_rate",
     "calibration_temperature",
 }
 

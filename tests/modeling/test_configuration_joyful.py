@@ -321,6 +321,7 @@ class TestPresets:
     # Fields that belong to the data or that the form does not have: a preset keeps their defaults.
     DATA = {"max_speakers", "relation_scheme", "num_relations", "class_weights", "calibration_temperature"}
     ENCODER = {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
+    ENCODER |= {"audio_config", "freeze_feature_encoder", "unfreeze_audio_encoder", "audio_encoder_learning_rate"}
     OURS = {"plain_path_dropout_prob", "path_loss_weight"}
     NOT_IN = {
         "paper": DATA | OURS | {"autoencoder_size", "bottleneck_size", "graph_num_heads"},
