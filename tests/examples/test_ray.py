@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -77,5 +78,6 @@ def test_an_actor_turns_a_table_of_dialogues_into_another(tmp_path, monkeypatch)
         [one["speaker"] for one in dialogue["utterances"]] for dialogue in dialogues[:3]
     ]
     assert all(one["label"] in one["scores"] for dialogue in found for one in dialogue["utterances"])
-    features = Extractor({"text_extractor": "hashing"}, "cpu")(table.select(["dialogue_id", "utterances"]))
-    assert {"dialogue_id", "utterances"} <= set(features.column_names)
+    texts = pa.Table.from_pylist([{"dialogue_id": "d", "utterances": [{"speaker": "A", "text": "hello"}]}])
+    (features,) = Extractor({"text_extractor": "hashing"}, "cpu")(texts).to_pylist()
+    assert len(features["utterances"][0]["text_features"]) == 512
