@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, BertConfig, PreTrainedConfig, WavLMConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
 from joyful_hf import ARIIGCNConfig, JoyfulConfig
 from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
@@ -28,7 +28,7 @@ CHOSEN = {
     "text_config": BertConfig(hidden_size=5),
     "text_pooling": "cls",
     "unfreeze_text_encoder": True,
-    "audio_config": WavLMConfig(hidden_size=6),
+    "audio_config": BertConfig(hidden_size=6),
     "freeze_feature_encoder": False,
     "unfreeze_audio_encoder": True,
 }

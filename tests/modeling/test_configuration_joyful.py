@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoConfig, BertConfig, PreTrainedConfig, WavLMConfig
+from transformers import AutoConfig, BertConfig, PreTrainedConfig
 
 from joyful_hf import JoyfulConfig
 from joyful_hf.modeling.configuration_joyful import CHOICES
@@ -31,7 +31,7 @@ CHOSEN = {
     "views": [["edge_perturb"], []],
     "class_weights": [0.5, 1, 2.0],
     "text_config": BertConfig(hidden_size=5),
-    "audio_config": WavLMConfig(hidden_size=6),
+    "audio_config": BertConfig(hidden_size=6),
 }
 IEMOCAP = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
 
