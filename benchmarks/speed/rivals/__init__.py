@@ -22,12 +22,12 @@ from benchmarks.speed.rivals.mmgcn import PlainMMGCN
 from benchmarks.speed.rivals.padded import PlainNetwork
 from benchmarks.speed.rivals.sdt import PlainSDT
 from joyful_hf.released import (
+    cogmen,
     dialogue_gcn,
     dialogue_rnn,
     gban,
     graph_smile,
     jmt,
-    joyful,
     lmam,
     m2fnet,
     m3net,
@@ -162,7 +162,7 @@ RIVALS = {
     "joyful:cogmen": Rival(
         "joyful",
         PlainCogmen,
-        joyful.convert_released_cogmen_state_dict,
+        cogmen.convert_released_cogmen_state_dict,
         "torch's padded layers, a tensor for each edge",
         32,
         {

@@ -47,7 +47,10 @@ def rival_figures(bench: Bench, name: str) -> Iterator[Figure]:
             for formulation in FORMULATIONS
         }
         short = workload.corpus([SHORTEST, SHORTEST])
-        warm_up = [partial(workload.runner(formulation).step(mode), short) for formulation in FORMULATIONS]
+        warm_up = [
+            partial(workload.runner(formulation).step(mode), short, bench.precisions[0])
+            for formulation in FORMULATIONS
+        ]
         seconds, _ = compare(bench, works, warm_up=warm_up)
         measured = sum(map(num_utterances, batches))
         note = f"{sizes[1]} utterances, {measured} of them measured"
