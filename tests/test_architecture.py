@@ -30,7 +30,7 @@ FLOORS = [
 """Rooms and files of `joyful_hf/`, from the lowest floor to the highest."""
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 FLAT_ROOMS = ["modeling", "processing"]  # what a family needs can travel to the Hub in one folder
-MOST_FILES = 16
+MOST_FILES = 17  # 16 modules and __init__.py
 ROOM_OF_COMMANDS = "cli"  # one module per command, however many there are
 MOST_FILES_AT_THE_TOP = 8
 MOST_LINES = 400

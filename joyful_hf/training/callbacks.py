@@ -279,7 +279,7 @@ class GradualUnfreezing(TrainerCallback):
 
     def __init__(self) -> None:
         self.layers: list[list[list[nn.Parameter]]] = []
-        """Of each encoder that learns, the parameters that do, by depth."""
+        """The parameters that learn of each encoder, by depth."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

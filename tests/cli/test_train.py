@@ -323,8 +323,7 @@ def test_a_checkpoint_to_start_from_that_is_not_there_is_named(fails, files):
             "--text-extractor: the processor of foal-net reads no text",
         ),
         (["--model", "foal-net", "--text-encoder", "x"], "--text-encoder: foal_net has no encoder of text"),
-        (["--model", "joyful", "--audio-encoder", "x"], "--audio-encoder: joyful has no encoder of audio"),
-        (["--model", "ar-iigcn", "--audio-encoder", "x"], "--audio-encoder: ar_iigcn has no encoder of audio"),
+        (["--model", "gban", "--audio-encoder", "x"], "--audio-encoder: gban has no encoder of audio"),
         (["--model", "ar-iigcn", "--preset", "released"], "--preset: unknown preset 'released'; choose from paper"),
         (
             ["--model", "joyfull"],

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from joyful_hf import (
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.modeling.encoder_layers import parameters_by_depth, rates_by_depth
 from joyful_hf.runs.folder import prepare_output_dir, remove_run
+from joyful_hf.runs.manifest import write_manifest
 from joyful_hf.runs.names import FROZEN_STAGE, TRAINER_STATE
 from joyful_hf.runs.summary import RunSummary
 from joyful_hf.training.arguments import JoyfulTrainingArguments
@@ -398,13 +400,17 @@ class TestCommandLine:
 
 
 def test_both_stages_are_found_and_removed(tmp_path):
-    frozen = tmp_path / FROZEN_STAGE / "checkpoint-4"
-    frozen.mkdir(parents=True)
-    (frozen / TRAINER_STATE).write_text("{}")
+    def checkpoint(path: Path) -> Path:
+        path.mkdir(parents=True)
+        for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            (path / name).touch()
+        (path / TRAINER_STATE).write_text('{"global_step": 1}')
+        write_manifest(path)
+        return path
+
+    frozen = checkpoint(tmp_path / FROZEN_STAGE / "checkpoint-4")
     assert prepare_output_dir(tmp_path, overwrite=False) == str(frozen)
-    tuned = tmp_path / "checkpoint-2"
-    tuned.mkdir()
-    (tuned / TRAINER_STATE).write_text("{}")
+    tuned = checkpoint(tmp_path / "checkpoint-2")
     assert prepare_output_dir(tmp_path, overwrite=False) == str(tuned)
     remove_run(tmp_path)
     assert not list(tmp_path.iterdir())
