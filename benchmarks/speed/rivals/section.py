@@ -47,7 +47,9 @@ def rival_figures(bench: Bench, name: str) -> Iterator[Figure]:
             for formulation in FORMULATIONS
         }
         short = workload.corpus([SHORTEST, SHORTEST])
-        warm_up = [partial(workload.runner(formulation).step(mode), short) for formulation in FORMULATIONS]
+        warm_up = [
+            partial(for_all, workload.runner(own).step(mode), [short], bench.precisions[0]) for own in FORMULATIONS
+        ]
         seconds, _ = compare(bench, works, warm_up=warm_up)
         measured = sum(map(num_utterances, batches))
         note = f"{sizes[1]} utterances, {measured} of them measured"
