@@ -48,8 +48,7 @@ def rival_figures(bench: Bench, name: str) -> Iterator[Figure]:
         }
         short = workload.corpus([SHORTEST, SHORTEST])
         warm_up = [
-            partial(workload.runner(formulation).step(mode), short, bench.precisions[0])
-            for formulation in FORMULATIONS
+            partial(for_all, workload.runner(own).step(mode), [short], bench.precisions[0]) for own in FORMULATIONS
         ]
         seconds, _ = compare(bench, works, warm_up=warm_up)
         measured = sum(map(num_utterances, batches))
