@@ -23,7 +23,7 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..io.messages import counted
-from ..modeling.encoder_layers import learning_encoders, parameters_by_depth
+from ..modeling.encoder_depth import learning_encoders, parameters_by_depth
 from ..processing import DialogueError
 from ..runs.names import metric_key
 

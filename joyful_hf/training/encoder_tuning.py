@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerState, TrainingArguments, set_seed
 
 from ..data.encoded import DialogueCollator, EncodedDialogues
-from ..modeling.encoder_layers import freeze_embeddings, learning_encoders, rates_by_depth
+from ..modeling.encoder_depth import freeze_embeddings, learning_encoders, rates_by_depth
 from ..modeling.inner_encoder import PretrainedEncoder
 from ..modeling.lora import add_low_rank_updates, has_low_rank_updates, merge_low_rank_updates
 from ..modeling.utterance_encoder import UtteranceEncoder

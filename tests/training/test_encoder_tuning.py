@@ -18,7 +18,7 @@ from joyful_hf import (
     load_for_fine_tuning,
 )
 from joyful_hf.data.jsonl import write_dialogues
-from joyful_hf.modeling.encoder_layers import parameters_by_depth, rates_by_depth
+from joyful_hf.modeling.encoder_depth import parameters_by_depth, rates_by_depth
 from joyful_hf.runs.folder import prepare_output_dir, remove_run
 from joyful_hf.runs.manifest import write_manifest
 from joyful_hf.runs.names import FROZEN_STAGE, TRAINER_STATE
