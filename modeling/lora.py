@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .encoder_layers import layers_of
+from .encoder_depth import layers_of
 
 
 class LowRankUpdate(nn.Module):
