@@ -1,4 +1,4 @@
-"""Runs that are killed end as if nothing had happened: a small sample of `make test-kill`."""
+"""Runs that are killed end as if nothing had happened: a small sample of `make test-kill`, itself a minute long."""
 
 import os
 import re
@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_killed_or_stopped_the_same_command_ends_with_the_same_weights(tmp_path):
     options = "--families joyful-paper --processes 1 --kills 0 --stops 1 --files optimizer.pt"
     done = subprocess.run(
