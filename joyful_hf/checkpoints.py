@@ -67,7 +67,7 @@ def load_checkpoint(path_or_hub_id: str | Path, device: str | torch.device | Non
     except Exception as error:  # whatever is in a file that is damaged, or was written by hand
         what = "the checkpoint" if folder.is_dir() else "there is no such folder, and a model of this id"
         known = isinstance(error, _UNREADABLE)
-        reason = _reason(error) if known else f"{type(error).__name__}: {error}"
+        reason = hub_reason(error) or (_reason(error) if known else f"{type(error).__name__}: {error}")
         raise DialogueError(f"{name}: {what} cannot be loaded ({shortened(reason)})") from (None if known else error)
     return model.eval().to(chosen), processor
 

@@ -11,7 +11,8 @@ class GrowingMemory:
     """The states so far of b sequences of up to `num_steps` steps, whose longest come first.
 
     Joined anew at each step, the states would be kept for the backward pass once per step: as many copies as steps.
-    Here all steps look at one tensor, and add their gradients to another one of its size.
+    Here all steps look at one tensor, and add their gradients to another one of its size. Subclasses of tensors, which
+    would see that what they have been shown changes, are joined anew.
     """
 
     def __init__(self, num_steps: int) -> None:
@@ -20,9 +21,14 @@ class GrowingMemory:
         self.kept: _Kept | None = None
         # Passed from step to step, so that a state's gradient is read after all later steps have added theirs.
         self.order: Tensor | None = None
+        self.joined: Tensor | None = None
 
     def write(self, states: Tensor) -> None:
         """Add the states (b, size) after one step of the sequences that go on, no more than before."""
+        if type(states) is not Tensor:
+            before = [] if self.joined is None else [self.joined[: states.size(0)]]
+            self.joined = torch.cat([*before, states[:, None]], dim=1)
+            return
         if self.kept is None or self.order is None:
             self.kept = _Kept(states.new_empty(states.size(0), self.num_steps, states.size(1)))
             self.order = states.new_zeros(())
@@ -31,6 +37,8 @@ class GrowingMemory:
 
     def read(self, count: int) -> Tensor:
         """(count, steps so far, size): the states of the first sequences."""
+        if self.joined is not None:
+            return self.joined[:count]
         return _Read.apply(self.order, self.kept, count, self.length)
 
 

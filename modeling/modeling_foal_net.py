@@ -298,8 +298,8 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
 
     def learning_rates(self) -> list[tuple[nn.Module, float]]:
         """The audio encoder with its learning rate, if the config gives one."""
-        encoder, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
-        return [] if encoder is None or rate is None else [(encoder, rate)]
+        audio, rate = self.foal_net.audio_encoder, self.config.encoder_learning_rate
+        return [] if audio is None or rate is None else [(audio.encoder, rate)]
 
     @can_return_tuple
     def forward(

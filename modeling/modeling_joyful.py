@@ -101,7 +101,10 @@ class JoyfulModel(JoyfulPreTrainedModel):
         if self.graph_projection is not None:
             context = self.graph_projection(context)
         if self.speaker_encoder is not None:
-            self.speaker_ids(batch)  # an error if the batch has none
+            if self.graph_encoder is None:
+                self.speaker_ids(batch)  # an error if the batch has none
+            else:
+                self.speaker_graph(batch, context)  # the same of a graph
             context = context + self.speaker_encoder(context, layout)
 
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}

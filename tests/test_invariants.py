@@ -485,7 +485,8 @@ ALLOWED = {
     "precision.py": {"has_doubles"},  # once in a process
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
     "batch_contract.py": {"_check_values", "check_labels", "check_tokens"},  # on the CPU alone
-    "text_encoder.py": {"_encode_in_chunks"},  # once a batch the lengths of the texts
+    # Once a batch the lengths of the inputs; and once a training a size.
+    "utterance_encoder.py": {"_encode_in_chunks", "standardize"},
     "prediction.py": {"name_scores", "num_utterances", "is_read"},  # the result itself; arithmetic with sizes
     "modeling_base.py": {"wants_attentions", "_load_from_state_dict"},  # a flag of the config; once, on the CPU
     "batch_norm.py": {"learn"},  # a size

@@ -7,7 +7,7 @@ pairs of utterances are joined already: there, random edges are doubled.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,8 @@ def add_noisy_edges(
     noisy: list[EncodedExample] = []
     for dialogue in dialogues:
         edges = _draw(len(dialogue), *window, share, generator)
-        noisy.append(NoisyDialogue(**vars(dialogue), noisy_edges=edges))
+        own = {field.name: getattr(dialogue, field.name) for field in fields(dialogue)}
+        noisy.append(NoisyDialogue(**own, noisy_edges=edges))
     return noisy
 
 

@@ -50,6 +50,8 @@ class EncoderTuningTrainer(Trainer):
     @property
     def _inner_encoders(self) -> Mapping[str, UtteranceEncoder]:
         """Modality -> the encoder that the model holds and that can be computed apart from it."""
+        if self.model is None:  # between two trials of a search
+            return {}
         return getattr(self.accelerator.unwrap_model(self.model), "inner_encoders", {})
 
     @property

@@ -137,7 +137,9 @@ class ExactStepsTrainer(Trainer):
         if self.args.ddp_find_unused_parameters is None:
             for handler in built["kwargs_handlers"]:
                 if isinstance(handler, DistributedDataParallelKwargs):
-                    handler.find_unused_parameters &= without_adapter(self.model).may_leave_out_parameters
+                    # A model that is made for each training (`model_init`) is not there yet.
+                    model = None if self.model is None else without_adapter(self.model)
+                    handler.find_unused_parameters &= model is None or model.may_leave_out_parameters
         return built
 
     @property

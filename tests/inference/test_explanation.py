@@ -129,7 +129,7 @@ def test_nothing_outside_the_receptive_field_costs_anything(case):
 
 
 def test_a_window_ends_on_both_sides():
-    no_context = {"fusion_branches": ["specific"], "graph_num_layers": 1}
+    no_context = {"fusion_branches": ["specific"], "graph_num_layers": 1, "speaker_encoder": None}
     model, processor = FAMILY_CASES[0].make([make_dialogue(23)], window_past=2, window_future=1, **no_context)
     falls = explain(model, processor, make_dialogue(23)).utterance_falls
     steps = reach_of(model).graph_steps

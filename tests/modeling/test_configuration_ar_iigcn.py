@@ -25,6 +25,7 @@ CHOSEN = {
     "graph_residual": False,
     "causal": True,
     "class_weights": [0.5, 1, 2.0],
+    "feature_layers": {"visual": 7},
     "text_config": BertConfig(hidden_size=5),
     "text_pooling": "cls",
     "unfreeze_text_encoder": True,
@@ -44,6 +45,7 @@ DATA |= {
     "unfreeze_audio_encoder",
     "audio_encoder_learning_rate",
     "calibration_temperature",
+    "feature_layers",
 }
 
 

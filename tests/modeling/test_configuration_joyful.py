@@ -32,6 +32,7 @@ CHOSEN = {
     "class_weights": [0.5, 1, 2.0],
     "text_config": BertConfig(hidden_size=5),
     "audio_config": BertConfig(hidden_size=6),
+    "feature_layers": {"visual": 7},
 }
 IEMOCAP = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
 
@@ -319,7 +320,14 @@ class TestPresets:
         "label_smoothing": 0,
     }
     # Fields that belong to the data or that the form does not have: a preset keeps their defaults.
-    DATA = {"max_speakers", "relation_scheme", "num_relations", "class_weights", "calibration_temperature"}
+    DATA = {
+        "max_speakers",
+        "relation_scheme",
+        "num_relations",
+        "class_weights",
+        "calibration_temperature",
+        "feature_layers",
+    }
     ENCODER = {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
     ENCODER |= {"audio_config", "freeze_feature_encoder", "unfreeze_audio_encoder", "audio_encoder_learning_rate"}
     OURS = {"plain_path_dropout_prob", "path_loss_weight"}

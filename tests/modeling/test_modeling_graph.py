@@ -31,7 +31,7 @@ PARAMETERS = [
     *("self", "dialogue_lengths", "text_features", "audio_features", "visual_features", "modality_mask"),
     *("speaker_ids", "edge_index", "edge_type", "labels", "output_edge_attention", "return_loss"),
     *("recurrent_states", "text_input_ids", "text_attention_mask", "loss_shares"),
-    *("output_hidden_states", "output_attentions", "label_shares"),
+    *("output_hidden_states", "output_attentions", "label_shares", "audio_input_values", "audio_attention_mask"),
 ]
 
 

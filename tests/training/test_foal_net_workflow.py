@@ -127,7 +127,7 @@ def test_the_command_line_takes_a_pretrained_encoder(succeeds, tmp_path, encoder
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "joyful"}, "--audio-encoder: joyful has no encoder of audio"),
+        ({"model": "gban"}, "--audio-encoder: gban has no encoder of audio"),
         ({"audio_encoder": "./nowhere"}, "./nowhere: there is no such folder of an encoder"),
     ],
 )
