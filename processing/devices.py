@@ -46,5 +46,7 @@ def device_name(device: torch.device) -> str:
 
 def describe_device(device: torch.device) -> str:
     """Return a device as a command announces it: "cpu", or "cuda:0 (NVIDIA H200)"."""
+    if device.type == "cpu":  # which gloo numbers, though there is one
+        return "cpu"
     name = device_name(device)
     return str(device) if name == device.type else f"{device} ({name})"

@@ -42,7 +42,7 @@ def add_noisy_edges(
     noisy: list[EncodedExample] = []
     for dialogue in dialogues:
         edges = _draw(len(dialogue), *window, share, generator)
-        own = {field.name: getattr(dialogue, field.name) for field in fields(dialogue)}
+        own = {field.name: getattr(dialogue, field.name) for field in fields(EncodedDialogue)}
         noisy.append(NoisyDialogue(**own, noisy_edges=edges))
     return noisy
 
