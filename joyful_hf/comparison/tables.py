@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..io.messages import counted
-from ..training.arguments import JoyfulTrainingArguments
+from ..training.arguments import MOST_DIALOGUES_PER_STEP, JoyfulTrainingArguments
 from .results import CorpusResult, Row
 from .trials import describe_search
 
@@ -65,7 +65,9 @@ def recipe_table(result: CorpusResult) -> tuple[list[str], list[list[str]]]:
         if row.entrant.family is None:
             continue
         own = row.entrant.training_arguments()
-        main = [own.get(name, getattr(JoyfulTrainingArguments, name)) for name in _RECIPE]
+        defaults = {name: getattr(JoyfulTrainingArguments, name) for name in _RECIPE}
+        defaults["per_device_train_batch_size"] = f"{MOST_DIALOGUES_PER_STEP}, or fewer long ones"
+        main = [own.get(name, default) for name, default in defaults.items()]
         others = {name: value for name, value in own.items() if name not in _RECIPE}
         rows.append([row.title, *map(_short, main), _settings(others) or "–"])
     return ["model", *_RECIPE.values(), "others that are not this package's defaults"], rows

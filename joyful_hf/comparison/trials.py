@@ -9,7 +9,7 @@ import numpy as np
 
 from ..io.messages import counted
 from ..processing.optional_imports import import_optional
-from ..training.arguments import JoyfulTrainingArguments
+from ..training.arguments import MOST_DIALOGUES_PER_STEP, JoyfulTrainingArguments
 from ..training.building import setting_names
 from .entrants import Entrant
 
@@ -34,7 +34,7 @@ def draw_settings(entrant: Entrant, draw: _Draw) -> Entrant:
     assert family is not None
     own = entrant.training_arguments()
     rate = float(own.get("learning_rate", JoyfulTrainingArguments.learning_rate))
-    batch = int(own.get("per_device_train_batch_size", JoyfulTrainingArguments.per_device_train_batch_size))
+    batch = int(own.get("per_device_train_batch_size", MOST_DIALOGUES_PER_STEP))
     training = {
         "learning_rate": rate * _RATE_FACTOR ** draw("learning_rate"),
         "per_device_train_batch_size": max(1, round(batch * draw("batch", _BATCH_FACTORS))),

@@ -61,6 +61,17 @@ def test_a_preset_is_searched_around_its_published_recipe():
     assert trial.training_arguments()["num_train_epochs"] == 150
 
 
+def test_a_recommended_form_is_searched_around_the_most_dialogues_of_a_step():
+    (entrant,) = parse_entrants(["sdt"])
+    search = Search(entrant, greater=True)
+    assert {search.propose(number).training["per_device_train_batch_size"] for number in range(1, 20)} == {
+        4,
+        8,
+        16,
+        32,
+    }
+
+
 def test_what_was_searched_is_said():
     said = describe_search(5, "optuna")
     assert "its own settings and with 5 others drawn by Optuna" in said
