@@ -79,7 +79,7 @@ def _load(name: str) -> tuple[Any, Any]:
     check_model_fits(lambda: family.model_class(config), name)
     with _without_load_report():
         loaded: Any = family.model_class.from_pretrained(
-            name, output_loading_info=True, ignore_mismatched_sizes=True, use_safetensors=True
+            name, config=config, output_loading_info=True, ignore_mismatched_sizes=True, use_safetensors=True
         )
     model, report = loaded
     for kind, message in _MISFITS.items():

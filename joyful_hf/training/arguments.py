@@ -6,7 +6,7 @@ One file because the fields, what is derived from them and what is refused of th
 import copy
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -274,14 +274,14 @@ class JoyfulTrainingArguments(TrainingArguments):
         return chosen
 
 
-def set_batch_size(args: TrainingArguments, lengths: Sequence[int]) -> None:
+def set_batch_size(args: TrainingArguments, dialogues: Sequence[Sized]) -> None:
     """Choose how many dialogues a training step has where the arguments leave it open.
 
     Args:
-        lengths: utterances of each training dialogue; none where that is not known.
+        dialogues: those of training, each as long as it has utterances, looked at only then; none where they stream.
     """
     if args.per_device_train_batch_size < 0:
-        mean = sum(lengths) / len(lengths) if lengths else 1
+        mean = sum(map(len, dialogues)) / len(dialogues) if len(dialogues) else 1
         fitting = round(_UTTERANCES_PER_STEP / mean)
         args.per_device_train_batch_size = min(max(fitting, 1), MOST_DIALOGUES_PER_STEP)
 

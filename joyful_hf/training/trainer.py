@@ -85,8 +85,7 @@ class JoyfulTrainer(
             callbacks.append(EarlyStopping())
         self._encoder = data_collator.processor if isinstance(data_collator, DialogueCollator) else None
         train_dataset = self._encoded(train_dataset)
-        is_encoded = isinstance(train_dataset, EncodedDialogues)
-        set_batch_size(args, [len(dialogue) for dialogue in train_dataset.encoded] if is_encoded else [])
+        set_batch_size(args, train_dataset.encoded if isinstance(train_dataset, EncodedDialogues) else ())
         self._training_data = train_dataset  # a model_init is called before transformers has set `train_dataset`
         self._averaging = WeightAveraging()
         self._confusions: np.ndarray | None = None

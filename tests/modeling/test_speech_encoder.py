@@ -19,23 +19,9 @@ from joyful_hf.families import FAMILIES
 from joyful_hf.modeling.configuration_dialogue import DialogueConfig
 from joyful_hf.modeling.speech_encoder import SpeechEncoder
 from joyful_hf.processing.pyg import batch_to_pyg, pyg_to_batch
-from tests.support.helpers import make_dialogues
+from tests.support.helpers import SPEECH_CONFIG, make_dialogues
 from tests.support.training import SMALL_SETTINGS
 
-SPEECH_CONFIG = {
-    "model_type": "wavlm",
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 12,
-    "conv_dim": [6, 6],
-    "conv_kernel": [10, 8],
-    "conv_stride": [5, 4],
-    "num_feat_extract_layers": 2,
-    "num_conv_pos_embeddings": 4,
-    "num_conv_pos_embedding_groups": 2,
-    "dtype": "float32",
-}
 OF_DIALOGUES = [name for name, family in FAMILIES.items() if issubclass(family.config_class, DialogueConfig)]
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 

@@ -263,6 +263,20 @@ TEXT_CONFIG = {
     "max_position_embeddings": 64,
     "dtype": "float32",  # every saved encoder says so
 }
+SPEECH_CONFIG = {
+    "model_type": "wavlm",
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "conv_dim": [6, 6],
+    "conv_kernel": [10, 8],
+    "conv_stride": [5, 4],
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+    "dtype": "float32",
+}
 
 
 def make_tokenizer() -> PreTrainedTokenizerBase:

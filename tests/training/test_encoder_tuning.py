@@ -25,7 +25,7 @@ from joyful_hf.runs.names import FROZEN_STAGE, TRAINER_STATE
 from joyful_hf.runs.summary import RunSummary
 from joyful_hf.training.arguments import JoyfulTrainingArguments
 from joyful_hf.training.callbacks import print_epoch_lines
-from tests.support.helpers import TEXT_CONFIG, make_tokenizer
+from tests.support.helpers import SPEECH_CONFIG, TEXT_CONFIG, make_tokenizer
 from tests.support.training import (
     SMALL_SETTINGS,
     TRAIN,
@@ -37,20 +37,7 @@ from tests.support.training import (
     weights_of,
 )
 
-SPEECH_CONFIG = {
-    "model_type": "wav2vec2",
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 12,
-    "conv_dim": [6, 6],
-    "conv_kernel": [10, 8],
-    "conv_stride": [5, 4],
-    "num_feat_extract_layers": 2,
-    "num_conv_pos_embeddings": 4,
-    "num_conv_pos_embedding_groups": 2,
-    "dtype": "float32",
-}
+WAV2VEC2_CONFIG = SPEECH_CONFIG | {"model_type": "wav2vec2"}
 # Rates at which a few steps of tiny models move something.
 FAST = {"fine_tune_epochs": 2, "fine_tune_learning_rate": 1e-3}
 each_method = pytest.mark.parametrize("method", ["full", "lora"])
@@ -89,7 +76,7 @@ def make(processors):
     """Makes a model with pretrained encoders, the same one each time."""
     torch.manual_seed(7)
     text = AutoModel.from_config(AutoConfig.for_model(**(TEXT_CONFIG | {"num_hidden_layers": 2})))
-    audio = AutoModel.from_config(AutoConfig.for_model(**SPEECH_CONFIG))
+    audio = AutoModel.from_config(AutoConfig.for_model(**WAV2VEC2_CONFIG))
     given = {"text": {"text_encoder": text}, "speech": {"audio_encoder": audio}}
     given["both"] = given["text"] | given["speech"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.speed.process import NUM_LABELS, Runner, make_corpus
+from benchmarks.speed.process import NUM_LABELS, Runner, make_corpus, make_processor
 from benchmarks.speed.rivals import RIVALS
 from benchmarks.speed.rivals.gban import FRAMES, PaddedUtterances
 from benchmarks.speed.rivals.padded import PaddedBatch, PlainNetwork
@@ -49,15 +49,7 @@ class RivalWorkload:
         if self.reads_utterances:
             vocabulary = [f"word {index}" for index in range(config.vocab_size)]
             return processor_class(audio_dim=config.audio_dim, text_dim=config.text_dim, vocabulary=vocabulary)
-        return processor_class(
-            text_dim=config.text_dim,
-            audio_dim=config.audio_dim,
-            visual_dim=config.visual_dim,
-            window_past=window,
-            window_future=window,
-            relation_scheme=config.relation_scheme,
-            max_speakers=config.max_speakers,
-        )
+        return make_processor(config, "released", window)
 
     def runner(self, formulation: str) -> Runner:
         """Return what trains and predicts with one network, `"ours"` or `"plain"`; it prepares its batches itself."""
