@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from joyful_hf.modeling.recurrence import PackedGRU
+from joyful_hf.modeling.recurrence import PackedGRU, run_together
 from tests.support.helpers import batches_of_lengths
 
 SIZE = 6
@@ -31,6 +31,39 @@ def test_it_is_torchs_gru(bidirectional, lengths):
     packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
     expected, _ = theirs(packed)
     torch.testing.assert_close(ours(packed.data, packed.batch_sizes), expected.data)
+
+
+@both_directions
+@given(lengths=batches_of_lengths)
+def test_its_gradients_are_torchs(bidirectional, lengths):
+    ours, theirs = make_grus(bidirectional)
+    steps = [torch.randn(length, SIZE) for length in lengths]
+    packed = nn.utils.rnn.pack_sequence(steps, enforce_sorted=False)
+    ours_in, theirs_in = (packed.data.clone().requires_grad_() for _ in range(2))
+    expected = theirs(packed._replace(data=theirs_in))[0].data
+    weight = torch.randn_like(expected)
+    theirs_back = torch.autograd.grad((expected * weight).sum(), [theirs_in, *theirs.parameters()])
+    ours_back = torch.autograd.grad((ours(ours_in, packed.batch_sizes) * weight).sum(), [ours_in, *ours.parameters()])
+    torch.testing.assert_close(ours_back, theirs_back, rtol=1e-5, atol=1e-6)
+
+
+def test_its_gradients_are_those_of_finite_differences():
+    gru = PackedGRU(4).double()
+    steps = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda given, *_: gru(given, torch.tensor([3, 2, 1])), (steps, *gru.parameters()))
+
+
+@pytest.mark.parametrize("with_gradients", [True, False])
+@both_directions
+@given(lengths=batches_of_lengths)
+def test_several_together_are_each_alone(bidirectional, with_gradients, lengths):
+    grus = [PackedGRU(SIZE, bidirectional) for _ in range(3)]
+    packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
+    steps = [packed.data + shift for shift in range(3)]
+    with torch.set_grad_enabled(with_gradients):
+        together = run_together(grus, steps, packed.batch_sizes)
+        alone = [gru(own, packed.batch_sizes) for gru, own in zip(grus, steps, strict=True)]
+    torch.testing.assert_close(together, alone)
 
 
 @both_directions
