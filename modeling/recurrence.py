@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
 
-from .gru_steps import GRUSteps, mirrored_steps
+from .recurrent_steps import GRUSteps, mirrored_steps
 
-# Size of the state up to which several GRUs without gradients are faster together; measured.
+# Size of the state up to which several layers without gradients are faster together; measured.
 _WIDEST_TOGETHER = 96
 
 
@@ -91,8 +91,8 @@ class PackedGRU(PackedRNN):
 def run_together(layers: Sequence[PackedRNN], steps: Sequence[Tensor], batch_sizes: Tensor) -> list[Tensor]:
     """Run layers of one kind and size on their own steps (N, input_size) each.
 
-    On a CPU, GRUs take each step together. Other devices have a kernel for a whole layer; and where no gradient is
-    asked for, wide layers leave the processor's cache to each other.
+    On a CPU, GRUs take each step together. Other devices have a kernel for a whole layer, as torch has on a CPU for
+    LSTMs; and where no gradient is asked for, wide layers leave the processor's cache to each other.
     """
     first = layers[0]
     together = len(layers) > 1 and first.mode == "GRU" and steps[0].device.type == "cpu"
