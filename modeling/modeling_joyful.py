@@ -101,10 +101,8 @@ class JoyfulModel(JoyfulPreTrainedModel):
         if self.graph_projection is not None:
             context = self.graph_projection(context)
         if self.speaker_encoder is not None:
-            if self.graph_encoder is None:
-                self.speaker_ids(batch)  # an error if the batch has none
-            else:
-                self.speaker_graph(batch, context)  # the same of a graph
+            # An error if the batch has none.
+            self.speaker_ids(batch) if self.graph_encoder is None else self.edges(batch)
             context = context + self.speaker_encoder(context, layout)
 
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
