@@ -17,39 +17,23 @@ class ARIIGCNConfig(SpeakerGraphConfig):
     formulas are ours; no number of this model is the paper's. The recommended values were chosen on validation
     dialogues, never on a test set.
 
+    Fields that are not listed here are those of `SpeakerGraphConfig` and `DialogueConfig`.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512. With one modality there is neither an adversarial
-            game nor a contrast across modalities.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
-        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
-        relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
-        num_relations: follows from the two above, and need not be given.
-        input_dropout_prob: dropout of the feature vectors.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
-            read it, or `"learnt"`, a feature vector of its own for each modality.
+        text_dim, audio_dim, visual_dim: as in `DialogueConfig`. With one modality there is neither an adversarial game
+            nor a contrast across modalities.
         projection_size: width of each modality's space, from its MLP to its graph.
-        hidden_dropout_prob: dropout of all hidden layers.
         generator: `"mlp"`, or `"gru"` with a GRU over the dialogue, bidirectional unless `causal`, in each generator.
-        causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
-            utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         discriminator_hidden_size: hidden layer of each discriminator.
         discriminator_learning_rate: of the discriminators in `JoyfulTrainer`; None is that of the rest.
         adversarial_loss_weight: of the generators' loss; at 0 the discriminators learn, but nobody plays
             against them.
         graph_num_layers: relational convolutions of each modality's graph; 0 switches the graphs off.
         graph_num_heads: heads of the attention over the same edges that follows; 0 leaves it out.
-        graph_residual: add each graph layer's input to its output, normalised.
-        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart;
-            0 leaves the bias out.
         contrastive_temperature: divides the cosine similarities of both contrasts.
         intra_modal_loss_weight, inter_modal_loss_weight: of the contrast inside a modality (ICCL) and across
             modalities (IMCL); 0 switches it off. Regression has no classes to contrast.
         classifier_hidden_size: hidden layer of the classifier.
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes.
     """
 
     model_type = "ar_iigcn"

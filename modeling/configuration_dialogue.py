@@ -16,6 +16,8 @@ IEMOCAP_DIMS = {"text_dim": 768, "audio_dim": 100, "visual_dim": 512}
 class DialogueConfig(EmotionRecognitionConfig):
     """The base of the configurations of models that read `JoyfulProcessor`'s batch.
 
+    Fields that are not listed here are those of `EmotionRecognitionConfig`.
+
     Args:
         text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
             IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.

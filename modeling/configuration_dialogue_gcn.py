@@ -15,19 +15,12 @@ class DialogueGCNConfig(DialogueConfig):
     `DialogueGCNConfig.released()` computes what their code does. A second implementation is published beside theirs:
     `DialogueGCNConfig.released(edge_attention="outgoing", nodal_attention="none")`.
 
+    Fields that are not listed here are those of `DialogueConfig`. The modalities are joined in the order text, audio,
+    visual.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors, which are joined in this order; 0 leaves the
-            modality out. If all are 0, IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
-        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
-        relation_scheme: `"speaker_pair"` (the authors': 2 * max_speakers**2 relations) or `"same_or_other"` (4).
-        num_relations: follows from the two above, and need not be given.
-        input_dropout_prob: dropout of the feature vectors. The authors have none.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left. The
-            authors hide none.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, or `"learnt"`, a feature
-            vector of its own for each modality.
+        relation_scheme: as in `DialogueConfig`; the authors' is `"speaker_pair"`.
+        input_dropout_prob, modality_dropout_prob: 0, since the authors' code has neither.
         sequence_encoder: `"lstm"` (the authors' choice) or `"gru"` over the dialogue, in both directions, or `"none"`,
             a linear layer of each utterance.
         recurrent_size: D_e, width of each direction (authors: 100).
@@ -50,8 +43,6 @@ class DialogueGCNConfig(DialogueConfig):
             toy dialogues, weighted F1 on validation was 0.72 with `"none"` and 0.55 with `"matching"`, one seed each.
         classifier_hidden_size: hidden layer of the classifier (authors: 100).
         hidden_dropout_prob: dropout between the recurrent layers and in the classifier (authors: 0.4).
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes. The authors have none.
     """
 
     model_type = "dialogue_gcn"

@@ -15,19 +15,12 @@ class DialogueRNNConfig(DialogueConfig):
     dropout out of the recurrence; `DialogueRNNConfig.released()` has their sizes for IEMOCAP and computes what their
     code does. That code has no place for speakers beyond a fixed number or for absent modalities: here both are open.
 
+    Fields that are not listed here are those of `DialogueConfig`. The modalities are joined in the order text, audio,
+    visual. The processor's graph is not read, and the model has no parameter for a speaker: with
+    `relation_scheme="same_or_other"` there may be any number of them.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors, which are joined in this order; 0 leaves the
-            modality out. If all are 0, IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
-        max_speakers: most speakers in a dialogue with `relation_scheme="speaker_pair"`; with `"same_or_other"` there
-            may be any number. The model has no parameter for a speaker.
-        relation_scheme, num_relations: of the processor's graph, which this model does not read.
-        input_dropout_prob: dropout of the feature vectors. The authors have none.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left. The
-            authors hide none.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, or `"learnt"`, a feature
-            vector of its own for each modality.
+        input_dropout_prob, modality_dropout_prob: 0, since the authors' code has neither.
         global_size, party_size, emotion_size: D_g, D_p and D_e, the sizes of the three states (authors: 500, 500, 300
             for IEMOCAP, 150, 150, 100 for MELD).
         classifier_hidden_size: hidden layer of the classifier, which is 2 D_h (authors: 600 and 200).
@@ -42,8 +35,6 @@ class DialogueRNNConfig(DialogueConfig):
         emotion_dropout_prob: dropout of the emotions behind the recurrence. The authors' code adds 0.15 to the rate
             that it is given: 0.25.
         hidden_dropout_prob: dropout of the classifier's hidden layer (authors: 0.1).
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes. The authors have none.
     """
 
     model_type = "dialogue_rnn"

@@ -7,7 +7,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from .configuration_base import EmotionRecognitionConfig, frame_size, most_heads
+from .configuration_base import frame_size, most_heads
+from .configuration_padded import PaddedConfig
 
 # microsoft/wavlm-large, which the released code fine-tunes.
 _WAVLM_LARGE: dict[str, Any] = {
@@ -29,10 +30,12 @@ _RELEASED_TEMPERATURE = math.log(1 / _CLIP_TEMPERATURE)
 
 
 @strict
-class FoalNetConfig(EmotionRecognitionConfig):
+class FoalNetConfig(PaddedConfig):
     """Sizes and choices of a Foal-Net model. `FoalNetConfig()` has the sizes of the paper (Interspeech 2024).
 
     `FoalNetConfig.released()` is the network of the authors' code. The paper gives no sizes: they are that code's.
+
+    Fields that are not listed here are those of `EmotionRecognitionConfig`.
 
     Args:
         audio_dim: size of the audio frames. By default that of `audio_config`; without one, frames of this size come
@@ -60,13 +63,11 @@ class FoalNetConfig(EmotionRecognitionConfig):
             its gradient grow with the number of them in a batch; the paper's formula is not known to us.
         avel_loss_weight: weight of the alignment loss (1.0); 0 switches it off.
         mem_loss_weight: weight of the matching loss (0.1); 0 switches it off.
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes. Not in the paper.
     """
 
     model_type = "foal_net"
     keys_to_ignore_at_inference = [
-        *EmotionRecognitionConfig.keys_to_ignore_at_inference,
+        *PaddedConfig.keys_to_ignore_at_inference,
         "audio_embedding",
         "video_embedding",
         "text_embedding",
@@ -75,28 +76,25 @@ class FoalNetConfig(EmotionRecognitionConfig):
     ]
     sub_configs_defaults = {"audio_config": SubConfigSpec(AutoConfig, model_type="wavlm", optional=True)}
 
-    choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = PaddedConfig.choices | {
         "temperature_mode": ("clip", "released")
     }
     probabilities: ClassVar[tuple[str, ...]] = (
-        *EmotionRecognitionConfig.probabilities,
+        *PaddedConfig.probabilities,
         "projection_dropout_prob",
         "hidden_dropout_prob",
     )
     sizes: ClassVar[tuple[str, ...]] = ("projection_size", "num_hidden_layers", "num_attention_heads")
     not_negative: ClassVar[tuple[str, ...]] = (
-        "audio_dim",
-        "video_dim",
-        "text_dim",
+        *PaddedConfig.not_negative,
         "avel_loss_weight",
         "mem_loss_weight",
         "encoder_learning_rate",
     )
-    above_zero: ClassVar[tuple[str, ...]] = (*EmotionRecognitionConfig.above_zero, "initial_temperature")
+    above_zero: ClassVar[tuple[str, ...]] = (*PaddedConfig.above_zero, "initial_temperature")
 
     audio_dim: int | None = None
     video_dim: int = 768
-    text_dim: int = 0
     audio_config: dict | PreTrainedConfig | None = None
     freeze_feature_encoder: bool = False
     encoder_learning_rate: float | int | None = 1e-4
@@ -128,7 +126,7 @@ class FoalNetConfig(EmotionRecognitionConfig):
 
     @property
     def frame_dims(self) -> dict[str, int]:
-        """Stream -> size of its frames, only those that are part of the model."""
+        """Stream -> size of its frames, in the order of the batch."""
         dims = {"audio": self.audio_dim or 0, "video": self.video_dim, "text": self.text_dim}
         return {name: dim for name, dim in dims.items() if dim}
 
@@ -139,16 +137,9 @@ class FoalNetConfig(EmotionRecognitionConfig):
         is_aligned = self.classify_embeddings and len(self.frame_dims) > 1
         return fused + len(self.frame_dims) * self.projection_size * is_aligned
 
-    @property
-    def modality_dims(self) -> dict[str, int]:
-        """The same under the names that all families use: modality -> size, only those that are part of the model."""
-        dims = {"text": self.text_dim, "audio": self.audio_dim or 0, "visual": self.video_dim}
-        return {name: dim for name, dim in dims.items() if dim}
-
     def validate_streams(self) -> None:
         """Check that there is a stream, that the heads divide each, and that the encoder's frames fit."""
-        if not self.frame_dims:
-            raise ValueError("audio_dim, video_dim and text_dim are all 0; a model reads one of them at least")
+        super().validate_streams()
         for name, dim in self.frame_dims.items():
             if dim % (self.num_attention_heads or 1):
                 raise ValueError(f"num_attention_heads={self.num_attention_heads} does not divide {name}_dim={dim}")

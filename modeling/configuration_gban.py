@@ -4,16 +4,18 @@ from typing import Any, ClassVar, Self
 
 from huggingface_hub.dataclasses import strict
 
-from .configuration_base import EmotionRecognitionConfig
+from .configuration_padded import PaddedConfig
 
 
 @strict
-class GBANConfig(EmotionRecognitionConfig):
+class GBANConfig(PaddedConfig):
     """Sizes and choices of a GBAN (Liu, Li, Meng; Interspeech 2020). `GBANConfig()` is what we recommend.
 
     It has the published sizes, which are small, with the mistakes of the authors' code mended: padding takes no part
     anywhere, and an utterance of a single frame can be read. `released()` computes what that code does for utterances
     that fill its fixed length, `paper()` has the paper's alignment in its place.
+
+    Fields that are not listed here are those of `EmotionRecognitionConfig`.
 
     Args:
         audio_dim: size of the audio frames (52: 26 log-mel, 13 MFCC and their differences); 0 leaves audio out.
@@ -37,12 +39,12 @@ class GBANConfig(EmotionRecognitionConfig):
 
     model_type = "gban"
 
-    choices: ClassVar[dict[str, tuple[str | None, ...]]] = EmotionRecognitionConfig.choices | {
+    choices: ClassVar[dict[str, tuple[str | None, ...]]] = PaddedConfig.choices | {
         "frame_padding": ("same", "valid"),
         "lstm_gate": ("sigmoid", "hard_sigmoid"),
         "alignment": ("additive", "dot"),
     }
-    probabilities: ClassVar[tuple[str, ...]] = (*EmotionRecognitionConfig.probabilities, "hidden_dropout_prob")
+    probabilities: ClassVar[tuple[str, ...]] = (*PaddedConfig.probabilities, "hidden_dropout_prob")
     sizes: ClassVar[tuple[str, ...]] = (
         "vocab_size",
         "frame_kernel",
@@ -51,10 +53,8 @@ class GBANConfig(EmotionRecognitionConfig):
         "gate_size",
         "classifier_hidden_size",
     )
-    not_negative: ClassVar[tuple[str, ...]] = ("audio_dim", "video_dim", "text_dim")
 
     audio_dim: int = 52
-    video_dim: int = 0
     text_dim: int = 300
     vocab_size: int | None = None
     frame_filters: list[int] | tuple[int, ...] = (12, 20, 28, 36)
@@ -74,20 +74,12 @@ class GBANConfig(EmotionRecognitionConfig):
         super().__post_init__(**kwargs)
 
     @property
-    def modality_dims(self) -> dict[str, int]:
-        """Modality -> size of its frames, only those that are part of the model."""
-        dims = {"text": self.text_dim, "audio": self.audio_dim, "visual": self.video_dim}
-        return {name: dim for name, dim in dims.items() if dim}
-
-    @property
     def hidden_size(self) -> int:
         """Width of the representations that are classified."""
         return self.gate_size
 
-    def validate_modalities(self) -> None:
-        """Check that there is a modality, and that there are layers to read it."""
-        if not self.modality_dims:
-            raise ValueError("audio_dim, video_dim and text_dim are all 0; a model reads one of them at least")
+    def validate_layers(self) -> None:
+        """Check that words have vectors, and streams layers to be read by."""
         if self.vocab_size is not None and not self.text_dim:
             raise ValueError("vocab_size is given and text_dim is 0; give text_dim, the size of the words' vectors")
         for name in ("frame_filters", "text_kernels"):

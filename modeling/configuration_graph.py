@@ -11,6 +11,8 @@ from .configuration_dialogue import DialogueConfig
 class SpeakerGraphConfig(DialogueConfig):
     """The base of the configurations of models with a `RelationalEncoder` on the graph of the batch.
 
+    Fields that are not listed here are those of `DialogueConfig`.
+
     Args:
         causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
             utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.

@@ -18,17 +18,13 @@ class GraphSmileConfig(DialogueConfig):
 
     The processor's window is the graph's: the authors take 17 utterances on each side for IEMOCAP, 3 for MELD.
 
+    Fields that are not listed here are those of `DialogueConfig`. The network does not read who speaks.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512. A single modality makes a pair with itself.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
-        max_speakers, relation_scheme, num_relations: of the processor's graph; this model does not read who speaks.
-        input_dropout_prob: dropout of the feature vectors; the authors have none.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left; the
-            authors never do.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, whose node no edge touches
-            and which has no share in the fusion, or `"learnt"`, a feature vector of its own for each modality.
+        text_dim, audio_dim, visual_dim: as in `DialogueConfig`. A single modality makes a pair with itself.
+        input_dropout_prob, modality_dropout_prob: 0, since the authors' code has neither.
+        absent_modality: as in `DialogueConfig`. No edge touches the node of `"zeros"`, which has no share in the
+            fusion.
         text_norm: of the text features: `"none"`, since the processor standardises them with the statistics of the
             training data; `"batch"`, batch normalisation over the utterances that have text; `"padded_batch"`, over
             the padding too, as in the authors' code. With both, a training step depends on its batch.
@@ -53,8 +49,6 @@ class GraphSmileConfig(DialogueConfig):
             too, of consecutive blocks, as in the authors' code.
         loss_balance: `"fixed"` weights of the losses, or `"learnt"` ones, which the authors' code means by `auto` and
             makes anew in each step.
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes.
     """
 
     model_type = "graph_smile"

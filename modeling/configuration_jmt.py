@@ -14,13 +14,10 @@ class JMTConfig(DialogueConfig):
     The authors' network reads steps of a video, by voice and face, and predicts valence and arousal at each of them;
     here a step is an utterance of a dialogue. Numbers of faults below are those that we found in the authors' code.
 
+    Fields that are not listed here are those of `DialogueConfig`. The authors' code hides and drops nothing of its
+    inputs, and the network does not read who speaks.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model;
-            see `DialogueConfig`.
-        max_speakers, relation_scheme, num_relations: as in every family; the network does not read who speaks.
-        input_dropout_prob, modality_dropout_prob, absent_modality: see `DialogueConfig`; not in the authors' code.
         projection_size: width d of all streams (released: 512). A modality of this size is not projected.
         num_hidden_layers: transformer layers of each encoder (released: 1).
         num_attention_heads: of every attention (released: 1).

@@ -65,14 +65,9 @@ class JoyfulConfig(SpeakerGraphConfig):
     The recommended values were chosen on MELD's validation dialogues and by cross-validation inside the CMU-MOSI
     training videos (`benchmarks/accuracy`), never on a test set.
 
+    Fields that are not listed here are those of `SpeakerGraphConfig` and `DialogueConfig`.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in the paper are taken: 768, 100, 512.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
-        max_speakers: most speakers in a dialogue that `relation_scheme="speaker_pair"` tells apart.
-        relation_scheme: `"speaker_pair"` (2 * max_speakers**2 relations) or `"same_or_other"` (4 relations).
-        num_relations: follows from the two above, and need not be given.
         fusion: `"contextual_basis"` (the paper's two branches), `"autoencoder"` (the released code's) or `"join"`
             (COGMEN's: the features side by side).
         fusion_branches: which of `"contextual"` (B1) and `"specific"` (B2) the paper's fusion has; an empty list
@@ -84,8 +79,6 @@ class JoyfulConfig(SpeakerGraphConfig):
         autoencoder_size, bottleneck_size, input_dropout_prob: hidden and code size of the released auto-encoders,
             1024 and 512; dropout of the feature vectors, not in the paper.
         context_encoder: `"transformer"` (paper and released) or `"gru"`, bidirectional unless `causal`.
-        causal: each utterance sees only its past; the processor needs `window_future=0`. Such a model can answer
-            utterance by utterance (`StreamingRecognizer`) exactly as it answers a whole dialogue.
         num_hidden_layers, num_attention_heads, intermediate_size, hidden_dropout_prob: of the context encoder.
             Not in the paper; the released code has 4, 8, 2048 and 0.3.
         norm_first: normalise before each transformer sub-layer instead of after it (paper and released: after).
@@ -100,8 +93,6 @@ class JoyfulConfig(SpeakerGraphConfig):
         graph_hidden_size: width of the graph layers; None is the width of their input (paper, Table 8).
         graph_num_layers, graph_num_heads: L (paper: 1), 0 switches the graph off (Table 6, "w/o GCL"); heads of the
             relational encoder's attention.
-        graph_residual: add each graph layer's input to its output, normalised.
-        graph_max_distance: utterances that the graph attention's bias by relation and distance tells apart, or 0.
         views: the pair of views, each a list of `"feature_mask"` (FM), `"edge_perturb"` (EP) and
             `"global_proximity"` (GP). The paper's best: FM&EP and FM&GP.
         feature_mask_rate, edge_perturb_rate, global_proximity_rate: p of each augmentation (paper: 0.2).
@@ -140,11 +131,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         plain_path_dropout_prob, path_loss_weight: dropout of that layer; weight of each classifier's own loss.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
             averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another. Not in the paper.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, also behind the layers that
-            read it, or `"learnt"`, a feature vector of its own for each modality. Not in the paper.
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes. Not in the paper.
+        modality_dropout_prob, absent_modality, label_smoothing: as in `DialogueConfig`. Not in the paper.
     """
 
     model_type = "joyful"

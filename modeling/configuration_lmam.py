@@ -14,14 +14,12 @@ class LMAMConfig(DialogueConfig):
     The matching attention replaces the fusion of other networks, its hosts. `released()` computes what the authors'
     code does. The equations of their paper are not known to us: numbers of faults are those that we found in the code.
 
+    Fields that are not listed here are those of `DialogueConfig`. The authors' code hides and drops nothing of its
+    inputs.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512. The first one is the memory that all others are
+        text_dim, audio_dim, visual_dim: as in `DialogueConfig`. The first one is the memory that all others are
             matched with: text in the authors' code, audio or visual in a model without text.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model;
-            see `DialogueConfig`.
-        max_speakers, relation_scheme, num_relations: as in every family; the DialogueRNN host reads who speaks.
-        input_dropout_prob, modality_dropout_prob, absent_modality: see `DialogueConfig`; not in the authors' code.
         host: `"bc_lstm"`, an LSTM in both directions over the text, or `"dialogue_rnn"`, the recurrence of states of
             the dialogue, its speakers and their emotions, beside the matched vectors.
         text_layers: vectors of the text, such as those of several layers of an encoder, that lie side by side in

@@ -18,14 +18,12 @@ class M2FNetConfig(DialogueConfig):
     sizes, the width of the classifier. `released()` is the public re-implementation of students of the University of
     Bologna, for text and audio on MELD.
 
+    Fields that are not listed here are those of `DialogueConfig`. The paper hides and drops nothing of its inputs, and
+    the network does not read who speaks.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512. The first one is the modality that the others are
+        text_dim, audio_dim, visual_dim: as in `DialogueConfig`. The first one is the modality that the others are
             fused into: text in the paper, audio or visual in a model without text.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model;
-            see `DialogueConfig`.
-        max_speakers, relation_scheme, num_relations: as in every family; the network does not read who speaks.
-        input_dropout_prob, modality_dropout_prob, absent_modality: see `DialogueConfig`; none of them is the paper's.
         projection_size: width to which each modality is projected before its encoders; None, as in the paper, keeps
             the width of its features, and where a row lacks the first modality nothing takes its place.
         num_encoders: N encoders of each modality, one after the other, each with a skip around it (paper: 5 for

@@ -15,22 +15,16 @@ class M3NetConfig(DialogueConfig):
     `M3NetConfig.released()` is what the authors' code computes; the defaults mend its mistakes, and are sized for a
     workstation: the published form for IEMOCAP has 6.6 million parameters.
 
+    Fields that are not listed here are those of `DialogueConfig`. The processor's graph is not read.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
         text_layers: vectors of the text, such as those of several layers of an encoder, that lie side by side in
             text_features, and whose mean is read; 4 in the authors' code.
         max_speakers: most speakers in a dialogue that have a vector of their own; further ones have none.
         speakers: the modalities to which a speaker's vector is added: `"all"`, as in the paper, or `"text"` alone, as
             in the authors' code.
-        relation_scheme, num_relations: of the processor's graph, which this model does not read.
-        input_dropout_prob: dropout of the feature vectors; the authors have none.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left; the
-            authors never do.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, whose node is in neither
-            graph, or `"learnt"`, a feature vector of its own for each modality.
+        input_dropout_prob, modality_dropout_prob: 0, since the authors' code has neither.
+        absent_modality: as in `DialogueConfig`. The node of `"zeros"` is in neither graph.
         text_norm: of each of the text's vectors: `"none"`, since the processor standardises them with the statistics
             of the training data; `"batch"`, batch normalisation over the utterances that have text; `"padded_batch"`,
             over the padding too, as in the authors' code. With both, a training step depends on its batch.
@@ -51,8 +45,7 @@ class M3NetConfig(DialogueConfig):
         classification_loss: `"cross_entropy"`; `"focal"`, -(1 - p)^gamma log p; `"released_focal"`, what the authors'
             code has in its place for MELD.
         focal_gamma: gamma of the two.
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes, in cross-entropy alone.
+        label_smoothing: as in `DialogueConfig`, in cross-entropy alone.
     """
 
     model_type = "m3net"

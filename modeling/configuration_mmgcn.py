@@ -16,19 +16,14 @@ class MMGCNConfig(DialogueConfig):
     and mends what stands in the way of speakers and absent modalities; `MMGCNConfig.released()` computes what their
     code does, whose network has 64 layers whatever it is asked for.
 
+    Fields that are not listed here are those of `DialogueConfig`. The processor's graph is not read: in the model's
+    own, all utterances of a dialogue are joined.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
         max_speakers: speakers of a dialogue that have a vector, by their index in it; others have none.
-        relation_scheme, num_relations: of the processor's graph, which this model does not read: in its own, all
-            utterances of a dialogue are joined.
-        input_dropout_prob: dropout of the feature vectors. The authors have none.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left. The
-            authors hide none.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, a node without any edge, or
-            `"learnt"`, a feature vector of its own for each modality, with the edges of all others.
+        input_dropout_prob, modality_dropout_prob: 0, since the authors' code has neither.
+        absent_modality: as in `DialogueConfig`: `"zeros"` is a node without any edge, `"learnt"` one with the edges of
+            all others.
         text_projection_size: width of the text in front of its recurrent encoder (authors: 200).
         recurrent_size: D_e, width of each direction of the text's encoder; the nodes are twice as wide (authors: 100).
         num_hidden_layers: layers of the text's encoder, an LSTM (authors: 2).
@@ -46,8 +41,6 @@ class MMGCNConfig(DialogueConfig):
         focal_gamma: gamma of the focal losses (authors: 2.5).
         hidden_dropout_prob: dropout between the recurrent layers, in front of each layer of the graph and of the
             classifier (authors: 0.4).
-        class_weights: weight of each class in the classification loss.
-        label_smoothing: share of the target spread over all classes. The authors have none.
     """
 
     model_type = "mmgcn"

@@ -14,18 +14,14 @@ class SDTConfig(DialogueConfig):
     `SDTConfig.released()` is what the authors' code computes; the defaults mend its mistakes, and are sized for a
     workstation: the published width of 1024 has 80 million parameters, the default has one million.
 
+    Fields that are not listed here are those of `DialogueConfig`. The processor's graph is not read.
+
     Args:
-        text_dim, audio_dim, visual_dim: sizes of the feature vectors; 0 leaves the modality out. If all are 0,
-            IEMOCAP's in JOYFUL's paper are taken: 768, 100, 512. With one modality there is nothing to distil.
-        text_config, text_pooling, unfreeze_text_encoder, text_encoder_learning_rate: an encoder of text in the model,
-            which reads raw text; see `DialogueConfig`. None, the default, reads text_features.
+        text_dim, audio_dim, visual_dim: as in `DialogueConfig`. With one modality there is nothing to distil.
         max_speakers: most speakers in a dialogue that have a vector of their own; further ones have none.
-        relation_scheme, num_relations: of the processor's graph, which this model does not read.
-        input_dropout_prob: dropout of the feature vectors; the authors have none.
-        modality_dropout_prob: how often training hides a modality of an utterance that has another one left; the
-            authors never do.
-        absent_modality: what stands in for a modality that an utterance lacks: `"zeros"`, whose keys no query sees
-            and which has no share in the fusion, or `"learnt"`, a feature vector of its own for each modality.
+        input_dropout_prob, modality_dropout_prob: 0, since the authors' code has neither.
+        absent_modality: as in `DialogueConfig`. No query sees the keys of `"zeros"`, which have no share in the
+            fusion.
         projection_size: width of each modality's stream, even, and divisible by the heads; 1024 in the authors' code.
         num_attention_heads: heads of each of the encoders, one for each pair of modalities.
         hidden_dropout_prob: dropout of the encoders' inputs, attention weights and layers, and of the students.
@@ -38,8 +34,6 @@ class SDTConfig(DialogueConfig):
         detach_teacher: keep the students' distance from changing the teacher; the authors' code lets it.
         scale_by_temperature_squared: multiply that distance by the temperature's square, so that its gradient does
             not shrink with the temperature; the authors' code does not.
-        class_weights: weight of each class in the classification losses.
-        label_smoothing: share of the target spread over all classes.
     """
 
     model_type = "sdt"

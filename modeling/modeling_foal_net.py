@@ -2,7 +2,6 @@
 
 Li, Gao, Wen, Wang, Li (Interspeech 2024). `FoalNetModel` encodes, aligns and fuses the streams;
 `FoalNetForEmotionRecognition` adds the matching heads, the classifier and the joint objective.
-One file because a family's equations are read, and travel to the Hub, in one piece.
 """
 
 from collections.abc import Mapping
@@ -18,33 +17,30 @@ from transformers.utils import can_return_tuple
 
 from .alignment import EmotionAlignment, ProjectionHead
 from .audio_encoder import AudioEncoder, audio_encoder_settings
-from .batch_contract import check_labels
 from .configuration_foal_net import FoalNetConfig
 from .cross_attention import CrossAttention, Direction, Memory, direction_name
 from .emotion_pairs import EmotionPairs
 from .inner_encoder import pretrained_model
 from .loss_parts import weigh
 from .matching import hard_negatives, matching_loss
-from .modeling_base import EmotionRecognitionPreTrainedModel
+from .modeling_padded import PaddedClassifierMixin, PaddedPreTrainedModel
 from .outputs import FoalNetOutput
-from .prediction import EmotionRecognitionMixin
 from .processes import Processes
 from .reach import ALONE
-from .streams import FrameStream, check_frames
+from .streams import FrameStream
 
 
-class FoalNetPreTrainedModel(EmotionRecognitionPreTrainedModel):
+class FoalNetPreTrainedModel(PaddedPreTrainedModel):
     """The base of the Foal-Net models."""
 
     config: FoalNetConfig
     base_model_prefix = "foal_net"
-    utterances_per_batch = 64
 
-    def __init__(self, config: FoalNetConfig) -> None:
-        super().__init__(config)
-        first = next(iter(config.frame_dims))
-        reads_waveforms = first == "audio" and config.audio_config is not None
-        self.main_input_name = "input_values" if reads_waveforms else f"{first}_frames"
+    def input_names(self, name: str) -> tuple[str, str]:
+        """As in the base class; waveforms have keys of their own."""
+        if name == "audio" and self.config.audio_config is not None:
+            return "input_values", "attention_mask"
+        return super().input_names(name)
 
 
 @dataclass
@@ -129,13 +125,16 @@ class FoalNetModel(FoalNetPreTrainedModel):
             ValueError: the batch does not fit the model.
         """
         streams = self.read(
-            input_values,
-            attention_mask,
             {
-                "audio": (audio_frames, audio_frame_mask),
-                "video": (video_frames, video_frame_mask),
-                "text": (text_frames, text_frame_mask),
-            },
+                "input_values": input_values,
+                "attention_mask": attention_mask,
+                "audio_frames": audio_frames,
+                "audio_frame_mask": audio_frame_mask,
+                "video_frames": video_frames,
+                "video_frame_mask": video_frame_mask,
+                "text_frames": text_frames,
+                "text_frame_mask": text_frame_mask,
+            }
         )
         output = self.output_of(self.fuse(streams), self.embed(streams))
         return self.complete(output, output_hidden_states, output_attentions)
@@ -152,38 +151,17 @@ class FoalNetModel(FoalNetPreTrainedModel):
             text_embedding=embeddings.get("text"),
         )
 
-    def read(
-        self,
-        input_values: Tensor | None,
-        attention_mask: Tensor | None,
-        given: dict[str, tuple[Tensor | None, Tensor | None]],
-    ) -> dict[str, FrameStream]:
-        """Check the batch, encode waveforms, and give each stream of the model.
-
-        Args:
-            given: stream -> its frames (B, T, dim) and their mask (B, T).
-        """
-        streams: dict[str, FrameStream] = {}
-        for name, dim in self.config.frame_dims.items():
-            if name == "audio" and self.audio_encoder is not None:
-                if input_values is None:
-                    raise self.batch_error("the batch has no input_values, and the model reads waveforms")
-                if attention_mask is not None and attention_mask.shape != input_values.shape:
-                    raise self.batch_error(
-                        f"attention_mask has shape {tuple(attention_mask.shape)}, "
-                        f"input_values have {tuple(input_values.shape)}"
-                    )
-                streams[name] = self.audio_encoder(input_values, attention_mask, self.dtype)
-                continue
-            frames, mask = given[name]
-            check_frames(name, frames, mask, dim, self.batch_error)
-            assert frames is not None
-            streams[name] = FrameStream.of(frames, mask, self.dtype)
-        first, *others = streams.values()
-        if any(other.frames.size(0) != first.frames.size(0) for other in others):
-            counts = ", ".join(f"{stream.frames.size(0)} of {name}" for name, stream in streams.items())
-            raise self.batch_error(f"the streams of the batch differ in their number of utterances: {counts}")
-        return streams
+    def read_stream(self, name: str, rows: Tensor | None, mask: Tensor | None) -> FrameStream:
+        """As in the base class; waveforms (B, S) are encoded."""
+        if name != "audio" or self.audio_encoder is None:
+            return super().read_stream(name, rows, mask)
+        if rows is None:
+            raise self.batch_error("the batch has no input_values, and the model reads waveforms")
+        if mask is not None and mask.shape != rows.shape:
+            raise self.batch_error(
+                f"attention_mask has shape {tuple(mask.shape)}, input_values have {tuple(rows.shape)}"
+            )
+        return self.audio_encoder(rows, mask, self.dtype)
 
     def embed(self, streams: dict[str, FrameStream]) -> dict[str, Tensor]:
         """Stream -> (B, projection_size) unit vectors, zeros for an utterance without it."""
@@ -225,7 +203,7 @@ class FoalNetModel(FoalNetPreTrainedModel):
         return attention(asking, attention.memory(other), other.mask)
 
 
-class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedModel):
+class FoalNetForEmotionRecognition(PaddedClassifierMixin, FoalNetPreTrainedModel):
     """Foal-Net with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
     reach = ALONE
@@ -289,9 +267,8 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         """Stream -> (B,) bool."""
         present = {}
         for name in self.config.frame_dims:
-            waveforms = name == "audio" and self.foal_net.audio_encoder is not None
-            rows = batch["input_values" if waveforms else f"{name}_frames"]
-            mask = batch.get("attention_mask" if waveforms else f"{name}_frame_mask")
+            key, mask_key = self.input_names(name)
+            rows, mask = batch[key], batch.get(mask_key)
             everything = torch.ones(rows.size(0), dtype=torch.bool, device=rows.device)
             present[name] = everything if mask is None else mask.bool().any(-1)
         return present
@@ -340,22 +317,23 @@ class FoalNetForEmotionRecognition(EmotionRecognitionMixin, FoalNetPreTrainedMod
         """
         model = self.foal_net
         streams = model.read(
-            input_values,
-            attention_mask,
             {
-                "audio": (audio_frames, audio_frame_mask),
-                "video": (video_frames, video_frame_mask),
-                "text": (text_frames, text_frame_mask),
-            },
+                "input_values": input_values,
+                "attention_mask": attention_mask,
+                "audio_frames": audio_frames,
+                "audio_frame_mask": audio_frame_mask,
+                "video_frames": video_frames,
+                "video_frame_mask": video_frame_mask,
+                "text_frames": text_frames,
+                "text_frame_mask": text_frame_mask,
+            }
         )
         fusion, embeddings = model.fuse(streams), model.embed(streams)
         output = model.output_of(fusion, embeddings)
         output.logits = self.classifier(output.fused)
         if labels is None or not return_loss:
             return self.complete(output, output_hidden_states, output_attentions)
-        check_labels(self.config, labels, output.logits.size(0), self.batch_error, label_shares)
-        classification = self.task_loss(output.logits, labels if label_shares is None else label_shares)
-        losses = {"classification": weigh("classification", classification, loss_shares)}
+        losses = {"classification": self.classification_loss(output.logits, labels, label_shares, loss_shares)}
         if model.pairs and batch_losses:
             given = {("audio", "video"): negative_video_index, ("video", "audio"): negative_audio_index}
             processes = Processes(labels.size(0), loss_shares is not None)

@@ -11,21 +11,16 @@ from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from .batch_contract import WAY_OUT, check_labels, check_tokens
+from .batch_contract import WAY_OUT, check_tokens
 from .configuration_gban import GBANConfig
 from .frame_convolution import FrameConvolution
 from .frame_lstm import FrameLSTM
-from .loss_parts import weigh
 from .mlp import make_mlp
 from .modality_inputs import softmax_over_modalities
-from .modeling_base import EmotionRecognitionPreTrainedModel
+from .modeling_padded import PaddedClassifierMixin, PaddedPreTrainedModel
 from .outputs import EmotionRecognitionOutput
-from .prediction import EmotionRecognitionMixin
 from .reach import ALONE
-from .streams import FrameStream, check_frames
-
-# Modality -> the stream of the batch that has it.
-_STREAMS = {"text": "text", "audio": "audio", "visual": "video"}
+from .streams import FrameStream
 
 
 class WordVectors(nn.Module):
@@ -139,18 +134,17 @@ class GroupGate(nn.Module):
         return softmax_over_modalities(scores.movedim(1, 0), here) * here
 
 
-class GBANPreTrainedModel(EmotionRecognitionPreTrainedModel):
+class GBANPreTrainedModel(PaddedPreTrainedModel):
     """The base of the GBAN models."""
 
     config: GBANConfig
     base_model_prefix = "gban"
-    utterances_per_batch = 64
 
-    def __init__(self, config: GBANConfig) -> None:
-        super().__init__(config)
-        first = next(iter(config.modality_dims))
-        reads_words = first == "text" and config.vocab_size is not None
-        self.main_input_name = "text_input_ids" if reads_words else f"{_STREAMS[first]}_frames"
+    def input_names(self, name: str) -> tuple[str, str]:
+        """As in the base class; words have keys of their own."""
+        if name == "text" and self.config.vocab_size is not None:
+            return "text_input_ids", "text_attention_mask"
+        return super().input_names(name)
 
 
 class GBANModel(GBANPreTrainedModel):
@@ -161,8 +155,9 @@ class GBANModel(GBANPreTrainedModel):
     def __init__(self, config: GBANConfig) -> None:
         super().__init__(config)
         names, size = list(config.modality_dims), 2 * config.lstm_size
-        reads_words = config.vocab_size is not None and "text" in names
-        self.word_vectors = WordVectors(config.vocab_size or 0, config.text_dim) if reads_words else None
+        self.word_vectors: WordVectors | None = None
+        if config.vocab_size is not None:
+            self.word_vectors = WordVectors(config.vocab_size, config.text_dim)
         self.encoders = nn.ModuleDict({name: SequenceEncoder(config, name) for name in names})
         # Who asks, and who is asked; a modality that is alone asks itself.
         self.pairs = list(permutations(names, 2)) or [(names[0], names[0])]
@@ -208,41 +203,29 @@ class GBANModel(GBANPreTrainedModel):
         """
         streams = self.read(
             {
-                "audio": (audio_frames, audio_frame_mask),
-                "visual": (video_frames, video_frame_mask),
-                "text": (text_frames, text_frame_mask),
-                "words": (text_input_ids, text_attention_mask),
+                "audio_frames": audio_frames,
+                "audio_frame_mask": audio_frame_mask,
+                "video_frames": video_frames,
+                "video_frame_mask": video_frame_mask,
+                "text_frames": text_frames,
+                "text_frame_mask": text_frame_mask,
+                "text_input_ids": text_input_ids,
+                "text_attention_mask": text_attention_mask,
             }
         )
         output = EmotionRecognitionOutput(graph=self.fuse(streams))
         return self.complete(output, output_hidden_states, output_attentions)
 
-    def read(self, given: dict[str, tuple[Tensor | None, Tensor | None]]) -> dict[str, FrameStream]:
-        """Check the batch, and give each modality of the model.
-
-        Args:
-            given: modality -> its frames (B, T, dim) and their mask (B, T), and "words" with theirs, (B, T) each.
-        """
-        streams: dict[str, FrameStream] = {}
-        for name, dim in self.config.modality_dims.items():
-            rows, mask = given["words" if name == "text" and self.word_vectors is not None else name]
-            if name == "text" and self.word_vectors is not None:
-                if rows is None or mask is None:
-                    raise self.batch_error(
-                        "the batch has no text_input_ids and text_attention_mask, and the model has word vectors; "
-                        f"{WAY_OUT}"
-                    )
-                check_tokens(self.config, rows, mask, self.batch_error)
-                rows = self.word_vectors(rows)
-            else:
-                check_frames(_STREAMS[name], rows, mask, dim, self.batch_error)
-                assert rows is not None
-            streams[name] = FrameStream.of(rows, mask, self.dtype)
-        first, *others = streams.values()
-        if any(other.frames.size(0) != first.frames.size(0) for other in others):
-            counts = ", ".join(f"{stream.frames.size(0)} of {name}" for name, stream in streams.items())
-            raise self.batch_error(f"the streams of the batch differ in their number of utterances: {counts}")
-        return streams
+    def read_stream(self, name: str, rows: Tensor | None, mask: Tensor | None) -> FrameStream:
+        """As in the base class; words (B, T) become their vectors."""
+        if name != "text" or self.word_vectors is None:
+            return super().read_stream(name, rows, mask)
+        if rows is None or mask is None:
+            raise self.batch_error(
+                f"the batch has no text_input_ids and text_attention_mask, and the model has word vectors; {WAY_OUT}"
+            )
+        check_tokens(self.config, rows, mask, self.batch_error)
+        return FrameStream.of(self.word_vectors(rows), mask, self.dtype)
 
     def fuse(self, streams: dict[str, FrameStream]) -> Tensor:
         """(B, gate_size): h = sum over both groups, the aligned vectors a_m and the last steps h_m."""
@@ -273,7 +256,7 @@ def last_step(stream: FrameStream) -> Tensor:
     return stream.frames.gather(1, last.view(-1, 1, 1).expand(-1, 1, stream.frames.size(-1))).squeeze(1)
 
 
-class GBANForEmotionRecognition(EmotionRecognitionMixin, GBANPreTrainedModel):
+class GBANForEmotionRecognition(PaddedClassifierMixin, GBANPreTrainedModel):
     """GBAN with a classifier on each utterance, or a regressor for `problem_type="regression"`."""
 
     reach = ALONE
@@ -318,19 +301,22 @@ class GBANForEmotionRecognition(EmotionRecognitionMixin, GBANPreTrainedModel):
         """
         streams = self.gban.read(
             {
-                "audio": (audio_frames, audio_frame_mask),
-                "visual": (video_frames, video_frame_mask),
-                "text": (text_frames, text_frame_mask),
-                "words": (text_input_ids, text_attention_mask),
+                "audio_frames": audio_frames,
+                "audio_frame_mask": audio_frame_mask,
+                "video_frames": video_frames,
+                "video_frame_mask": video_frame_mask,
+                "text_frames": text_frames,
+                "text_frame_mask": text_frame_mask,
+                "text_input_ids": text_input_ids,
+                "text_attention_mask": text_attention_mask,
             }
         )
         output = EmotionRecognitionOutput(graph=self.gban.fuse(streams))
         assert output.graph is not None
         output.logits = self.classifier(output.graph)
         if labels is not None and return_loss:
-            check_labels(self.config, labels, output.logits.size(0), self.batch_error, label_shares)
-            loss = self.task_loss(output.logits, labels if label_shares is None else label_shares)
-            output.losses = {"classification": weigh("classification", loss, loss_shares)}
+            loss = self.classification_loss(output.logits, labels, label_shares, loss_shares)
+            output.losses = {"classification": loss}
             output.loss = self.weighted_sum(output.losses)
         return self.complete(output, output_hidden_states, output_attentions)
 

@@ -304,19 +304,24 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             raise self.batch_error(f"the model tells speakers apart: the batch needs speaker_ids; {WAY_OUT}")
         return batch.speaker_ids
 
-    def speaker_graph(self, batch: PackedBatch, nodes: Tensor) -> SpeakerGraph:
-        """The graph of a batch, with a row of `nodes` (N, size) at each utterance.
+    def edges(self, batch: PackedBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """The edges (2, E) of a batch, their relations (E,) and the speakers (N,) of its utterances.
 
         Raises:
             ValueError: the batch has no graph.
         """
         if batch.speaker_ids is None or batch.edge_index is None or batch.edge_type is None:
             raise self.batch_error("the model has a graph: the batch needs speaker_ids, edge_index and edge_type")
+        return batch.edge_index, batch.edge_type, batch.speaker_ids
+
+    def speaker_graph(self, batch: PackedBatch, nodes: Tensor) -> SpeakerGraph:
+        """The graph of a batch, with a row of `nodes` (N, size) at each utterance; an error as in `edges`."""
+        edge_index, edge_type, speaker_ids = self.edges(batch)
         return SpeakerGraph(
             nodes=nodes,
-            edge_index=batch.edge_index,
-            edge_type=batch.edge_type,
-            speaker_ids=batch.speaker_ids,
+            edge_index=edge_index,
+            edge_type=edge_type,
+            speaker_ids=speaker_ids,
             layout=batch.layout,
             relation_scheme=self._dialogue_config.relation_scheme,
             max_speakers=self._dialogue_config.max_speakers,

@@ -177,6 +177,8 @@ class JMTForEmotionRecognition(SpeakerGraphClassifierMixin, JMTPreTrainedModel):
     absolute error.
     """
 
+    reach = SpeakerGraphClassifierMixin.reach  # the losses change nothing of it
+
     def __init__(self, config: JMTConfig) -> None:
         super().__init__(config)
         self.jmt = JMTModel(config)

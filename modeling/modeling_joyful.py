@@ -199,10 +199,8 @@ def forward_together(models: Sequence[JoyfulModel], batch: PackedBatch) -> list[
         for model, context in zip(models, contexts, strict=True)
     ]
     if first.speaker_encoder is not None:
-        if first.graph_encoder is None:
-            first.speaker_ids(batch)  # an error if the batch has none
-        else:
-            first.speaker_graph(batch, contexts[0])  # the same of a graph
+        # An error if the batch has none.
+        first.speaker_ids(batch) if first.graph_encoder is None else first.edges(batch)
         speakers = [model.speaker_encoder for model in models if model.speaker_encoder is not None]
         spoken = encode_speakers_together(speakers, contexts, layout)
         contexts = [context + own for context, own in zip(contexts, spoken, strict=True)]

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from .dialogues import MODALITIES as MODALITIES
     from .graph import num_relations as num_relations
     from .packing_dialogues import EncodedDialogue as EncodedDialogue
-    from .processing_foal_net import EncodedUtterance as EncodedUtterance
     from .processing_foal_net import FoalNetProcessor as FoalNetProcessor
     from .processing_gban import GBANProcessor as GBANProcessor
     from .processing_joyful import JoyfulProcessor as JoyfulProcessor
+    from .processing_padded import EncodedUtterance as EncodedUtterance
     from .processor_base import EmotionRecognitionProcessor as EmotionRecognitionProcessor
     from .processor_base import EncodedExample as EncodedExample
     from .pyg import batch_to_pyg as batch_to_pyg
@@ -35,7 +35,7 @@ _MODULES = {
     "EmotionRecognitionProcessor": "processor_base",
     "EncodedDialogue": "packing_dialogues",
     "EncodedExample": "processor_base",
-    "EncodedUtterance": "processing_foal_net",
+    "EncodedUtterance": "processing_padded",
     "FoalNetProcessor": "processing_foal_net",
     "GBANProcessor": "processing_gban",
     "JoyfulProcessor": "processing_joyful",

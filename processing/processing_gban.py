@@ -4,16 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
-from transformers import BatchFeature
 
 from .dialogues import Dialogue, DialogueError, Utterance, as_dialogue_list, name_utterances, utterance_name
-from .processing_foal_net import Cuts, EncodedUtterance, FoalNetProcessor
+from .processing_padded import Cuts, PaddedProcessor
 from .summary import summarize_dialogues
 from .tokens import get_text
 from .words import NUM_SPECIAL, learn_vocabulary, number_words, word_ids
 
 
-class GBANProcessor(FoalNetProcessor):
+class GBANProcessor(PaddedProcessor):
     """Turns the utterances of dialogues into one padded batch: each utterance is a row.
 
     It reads these keys of an utterance:
@@ -42,6 +41,8 @@ class GBANProcessor(FoalNetProcessor):
         ValueError: a parameter that is out of its range.
     """
 
+    raw_type = np.int64  # the numbers of words
+
     def __init__(
         self,
         audio_dim: int = 52,
@@ -54,12 +55,7 @@ class GBANProcessor(FoalNetProcessor):
         label2id: dict[str, int] | None = None,
         problem_type: str | None = None,
     ) -> None:
-        super().__init__(
-            *(audio_dim, video_dim, text_dim),
-            max_video_frames=max_video_frames,
-            label2id=label2id,
-            problem_type=problem_type,
-        )
+        super().__init__(audio_dim, video_dim, text_dim, max_video_frames, label2id, problem_type)
         self.vocabulary = vocabulary
         self.max_audio_frames = max_audio_frames
         self.max_words = max_words
@@ -102,12 +98,7 @@ class GBANProcessor(FoalNetProcessor):
         """
         dialogues = as_dialogue_list(dialogues)
         summary = summarize_dialogues(dialogues, parameters.get("problem_type"))
-        inferred: dict[str, Any] = {
-            "audio_dim": summary.size_of_frames("audio"),
-            "video_dim": summary.size_of_frames("visual"),
-            "label2id": summary.label2id,
-            "problem_type": summary.problem_type,
-        }
+        inferred = cls._parameters_for(summary)
         if text_dim := summary.size_of_frames("text"):
             inferred["text_dim"] = text_dim
         elif not summary.num_texts:
@@ -130,17 +121,10 @@ class GBANProcessor(FoalNetProcessor):
     def _encode_raw(
         self, utterances: Sequence[Utterance], places: Sequence[str], cuts: Cuts
     ) -> Iterator[np.ndarray | None]:
-        """The words of the text of each utterance."""
+        """As in the base class: the words of the text."""
         for utterance, place in zip(utterances, places, strict=True):
             text = get_text(utterance, place)
             yield None if text is None else word_ids(text, self._numbers)
-
-    def pack(self, encoded: Sequence[EncodedUtterance], return_tensors: str | None = None) -> BatchFeature:
-        """Pad encoded utterances to one batch; the keys and shapes are those of `__call__`."""
-        batch = super().pack(encoded)
-        if self.reads_words:
-            batch["text_input_ids"] = batch["text_input_ids"].astype(np.int64)
-        return BatchFeature(dict(batch), tensor_type=return_tensors)
 
     # Words for people.
 
@@ -151,12 +135,6 @@ class GBANProcessor(FoalNetProcessor):
         """As in the base class."""
         audio = [f"Speech is read up to {self.max_audio_frames} frames."] if self.audio_dim else []
         return audio + super().describe_context(config)
-
-    def _example_inputs(self, rng: np.random.Generator) -> dict[str, Any]:
-        inputs = super()._example_inputs(rng)
-        if self.reads_words:
-            del inputs["text"]  # the example has one
-        return inputs
 
 
 def _texts(dialogues: Iterable[Dialogue]) -> Iterable[str]:

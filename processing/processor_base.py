@@ -264,15 +264,19 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         """Make up the inputs of an utterance beside its text."""
         inputs: dict[str, Any] = {}
         for modality, size in self.dims.items():
-            extractor = self.extractors.get(modality)
-            # OpenFace reads a CSV file, which cannot be made up in a line.
-            if size is not None and extractor in (None, "openface"):
-                inputs[FEATURE_KEYS[modality]] = rng.normal(size=size)
-            elif modality == "audio":
-                inputs["audio"] = made_up_sound(rng)
-            elif modality == "visual":
-                inputs["video"] = rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)
+            inputs |= self._example_input(modality, size, rng)
         return inputs
+
+    def _example_input(self, modality: str, size: int | None, rng: np.random.Generator) -> dict[str, Any]:
+        """Make up one modality, in the form in which it is read; nothing for text."""
+        # OpenFace reads a CSV file, which cannot be made up in a line.
+        if size is not None and self.extractors.get(modality) in (None, "openface"):
+            return {FEATURE_KEYS[modality]: rng.normal(size=size)}
+        if modality == "audio":
+            return {"audio": made_up_sound(rng)}
+        if modality == "visual":
+            return {"video": rng.integers(256, size=(8, 64, 64, 3), dtype=np.uint8)}
+        return {}
 
     # Saving and sharing.
 

@@ -57,11 +57,15 @@ def refuse_deprecations():
     logger.removeHandler(handler)
 
 
-# Where every family is tried in its recommended form. Elsewhere a few stand for all, in tests of more than a moment.
+# Where every form of our families is tried, and every rival in its recommended form. Elsewhere a few stand for all.
 EVERY_FAMILY = {"test_invariants", "test_model_api", "test_steps", "test_auto_classes", "test_absent_modalities"}
+RECOMMENDED_FORMS = {"tests.accelerator.test_families"}
+"""Where every family is tried in its recommended form alone."""
+OTHER_FORMS = {"joyful-paper", "ar-iigcn-paper", "foal-net-with-text"}
+"""Published forms of our families for which, outside of these files, the recommended and the released ones stand."""
 SOME_RIVALS = {"sdt-recommended", "dialogue-rnn-recommended", "gban-recommended"}
 """Rivals with losses of their own, with a recurrence of its own, and with a processor of its own."""
-COMPILED = {"joyful-recommended", "joyful-released", "ar-iigcn-recommended", "foal-net"}
+COMPILED = {"joyful-recommended", "ar-iigcn-recommended", "foal-net"}
 """Forms that are compiled and exported, which takes many seconds each."""
 
 
@@ -87,11 +91,14 @@ def is_left_to_slow_tests(item) -> bool:
     compiled = given.params.get("compiled_family")
     if compiled is not None:
         return compiled.name not in COMPILED
-    case = given.params.get("family")
+    case, module = given.params.get("family"), item.module.__name__
+    tries_every_family = module.rpartition(".")[2] in EVERY_FAMILY
+    if case in FAMILY_CASES:
+        return case.name in OTHER_FORMS and not tries_every_family
     if case not in RIVAL_CASES or case.name in SOME_RIVALS:
         return False
     is_other_form = case.name.endswith("-released") or case.name == "lmam-dialogue-rnn"
-    return is_other_form or item.module.__name__.rpartition(".")[2] not in EVERY_FAMILY
+    return is_other_form or not (tries_every_family or module in RECOMMENDED_FORMS)
 
 
 @pytest.fixture(params=[*FAMILY_CASES, *RIVAL_CASES], ids=lambda case: case.name)

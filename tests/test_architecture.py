@@ -4,6 +4,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -63,11 +64,17 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in python_files()}
 
 
+@cache
+def tree_of(module: str) -> ast.Module:
+    """The syntax tree of a module, parsed once for all tests."""
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
 def imports_of(module: str) -> Iterator[tuple[str, int]]:
     """The modules of this package that a module imports anywhere, type checking included, each with its line."""
     path = MODULES[module]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         base = package[: len(package) - node.level + 1]
@@ -107,8 +114,8 @@ def test_no_two_modules_import_each_other_in_a_circle():
 
 
 def test_no_module_is_imported_by_its_absolute_name():
-    for module, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for module in MODULES:
+        for node in ast.walk(tree_of(module)):
             if isinstance(node, ast.ImportFrom) and not node.level:
                 assert (node.module or "").split(".")[0] != "joyful_hf", f"line {node.lineno} of {module}"
 
@@ -126,7 +133,7 @@ def test_no_room_is_crowded():
 def test_a_long_file_says_why_it_is_long(module):
     source = MODULES[module].read_text(encoding="utf-8")
     if source.count("\n") > MOST_LINES:
-        docstring = ast.get_docstring(ast.parse(source)) or ""
+        docstring = ast.get_docstring(tree_of(module)) or ""
         assert "one file because" in docstring.lower(), (
             f"{source.count(chr(10))} lines, and no word of why in its docstring"
         )
@@ -140,13 +147,13 @@ def strings_of(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_docstring_begins_with_a_noun_or_a_verb(module):
-    nodes = list(ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))))
+    nodes = list(ast.walk(tree_of(module)))
     for text, line in strings_of(node.value for node in nodes if isinstance(node, ast.Expr)):
         assert not CLAUSES.match(text), f"line {line}: {text.splitlines()[0]}"
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if room_of(module) != "cli"])
 def test_only_the_command_line_names_its_options(module):
-    for text, line in strings_of(ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))):
+    for text, line in strings_of(ast.walk(tree_of(module))):
         unknown = set(OPTION.findall(text)) - FOREIGN_OPTIONS.get(module, set())
         assert not unknown, f"line {line} names {', '.join(sorted(unknown))}; name the parameter instead"

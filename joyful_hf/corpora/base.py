@@ -41,6 +41,11 @@ class PublishedCounts:
     """The reason why the corpus itself may differ."""
 
 
+def counts_by_label(labels: Sequence[str], *counts: Sequence[int]) -> dict[str, dict[str, int]]:
+    """Return split -> label -> its count, from the counts of all labels in each of `SPLITS`."""
+    return {split: dict(zip(labels, row, strict=True)) for split, row in zip(SPLITS, counts, strict=True)}
+
+
 def join_splits(counts: PublishedCounts, splits: Sequence[str]) -> PublishedCounts:
     """Return the same counts with some splits added up."""
 

@@ -26,6 +26,7 @@ from .base import (
     LabelScheme,
     Notes,
     PublishedCounts,
+    counts_by_label,
 )
 from .cmu_pickles import PickledCorpus
 from .reading import (
@@ -285,11 +286,12 @@ def _find_media(source: Path, videos: set[str]) -> dict[str, dict[str, str]]:
 _JOYFUL = "JOYFUL's Table 1 and Appendix I"
 _DIALOGUES = {TRAIN: 2249, VALIDATION: 300, TEST: 679}
 _UTTERANCES = {TRAIN: 16327, VALIDATION: 1871, TEST: 4662}
-_EMOTION_COUNTS = {
-    TRAIN: dict(zip(EMOTIONS, (8735, 4269, 3526, 1642, 2955, 1331), strict=True)),
-    VALIDATION: dict(zip(EMOTIONS, (1005, 520, 338, 203, 281, 176), strict=True)),
-    TEST: dict(zip(EMOTIONS, (2505, 1129, 1071, 441, 805, 385), strict=True)),
-}
+_EMOTION_COUNTS = counts_by_label(
+    EMOTIONS,
+    (8735, 4269, 3526, 1642, 2955, 1331),
+    (1005, 520, 338, 203, 281, 176),
+    (2505, 1129, 1071, 441, 805, 385),
+)
 PUBLISHED_MOSEI = PublishedCounts(_JOYFUL, _DIALOGUES, _UTTERANCES, _EMOTION_COUNTS)
 _NEVER_LABELLED = "a video of the test fold that was never labelled: left out"
 

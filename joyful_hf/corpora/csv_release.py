@@ -4,12 +4,13 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..processing import DialogueError
-from .base import SPLITS, Notes
+from .base import SPLITS, BuiltCorpus, Corpus, LabelScheme, Notes, PublishedCounts
 from .reading import find_folder_with, read_text
 
 Row = dict[str, str]
@@ -51,6 +52,43 @@ class CsvLayout:
     def columns(self) -> tuple[str, ...]:
         """Columns that every file must have."""
         return ("Utterance", "Speaker", *self.label_columns.values(), *self.numbers)
+
+
+@dataclass(frozen=True)
+class CsvCorpus:
+    """A corpus that such a release holds."""
+
+    layout: CsvLayout
+    label_schemes: Mapping[str, LabelScheme]
+    published: PublishedCounts
+    """Counts of the first label scheme."""
+    speaker_scheme: str
+    splits: str
+    """The origin of the release's splits, as the end of a sentence."""
+
+    def build(self, source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
+        """Build the corpus from the folder with its CSV files, and its clips if they are there, or a folder above.
+
+        Raises:
+            DialogueError: a CSV file is missing, or is not one of this corpus.
+        """
+        first = next(iter(self.label_schemes))
+        name = label_scheme or first
+        release = CsvRelease(source, self.layout, name, self.label_schemes[name].labels)
+        return BuiltCorpus(
+            {part: partial(release.make_dialogues, part) for part in SPLITS},
+            name,
+            self.label_schemes[name],
+            self.speaker_scheme,
+            f"{split}: {self.splits}",
+            CONTENTS,
+            release.notes,
+            self.published if name == first else replace(self.published, labels={}),
+        )
+
+    def as_corpus(self) -> Corpus:
+        """The entry of `joyful prepare`."""
+        return Corpus(self.label_schemes, ("standard",), self.build)
 
 
 class CsvRelease:

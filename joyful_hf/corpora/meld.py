@@ -1,11 +1,9 @@
 """Read MELD, and its dyadic variant, from the release's CSV files and clips (`MELD.Raw`)."""
 
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-from .base import SPLITS, TEST, TRAIN, VALIDATION, BuiltCorpus, Corpus, LabelScheme, PublishedCounts
-from .csv_release import CONTENTS, CsvLayout, CsvRelease
+from .base import TEST, TRAIN, VALIDATION, LabelScheme, PublishedCounts, counts_by_label
+from .csv_release import CsvCorpus, CsvLayout
 
 # Users of the release reported these, and its maintainers have not mended them.
 _KNOWN_BAD = {
@@ -54,53 +52,24 @@ PUBLISHED = PublishedCounts(
     "JOYFUL's Table 1 and Appendix I",
     {TRAIN: 1039, VALIDATION: 114, TEST: 280},
     {TRAIN: 9989, VALIDATION: 1109, TEST: 2610},
-    {
-        TRAIN: dict(zip(EMOTIONS, (4710, 1205, 268, 683, 1743, 271, 1109), strict=True)),
-        VALIDATION: dict(zip(EMOTIONS, (470, 150, 40, 111, 163, 22, 153), strict=True)),
-        TEST: dict(zip(EMOTIONS, (1256, 281, 50, 208, 402, 68, 345), strict=True)),
-    },
+    counts_by_label(
+        EMOTIONS,
+        (4710, 1205, 268, 683, 1743, 271, 1109),
+        (470, 150, 40, 111, 163, 22, 153),
+        (1256, 281, 50, 208, 402, 68, 345),
+    ),
     "The release itself has 1038 training dialogues; the papers print 1039.",
 )
 DYADIC_PUBLISHED = PublishedCounts(
     "the numbers of the dialogues in the release", {TRAIN: 2160, VALIDATION: 270, TEST: 577}
 )
-_SPEAKERS = "names of the series' characters, the same people throughout; several at once have a name of their own"
-
-
-def build_meld(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
-    """Build MELD from the folder with its CSV files and the folders of its clips, or a folder above.
-
-    Raises:
-        DialogueError: a CSV file is missing, or is not one of MELD's.
-    """
-    return _build(_LAYOUT, PUBLISHED, source, label_scheme, split)
-
-
-def build_dyadic_meld(source: Path, label_scheme: str | None, split: str) -> BuiltCorpus:
-    """Build MELD_Dyadic as `build_meld` does MELD. An utterance may occur in several dialogues.
-
-    Raises:
-        DialogueError: a CSV file is missing, or is not one of MELD_Dyadic's.
-    """
-    return _build(_DYADIC_LAYOUT, DYADIC_PUBLISHED, source, label_scheme, split)
-
-
-def _build(
-    layout: CsvLayout, published: PublishedCounts, source: Path, label_scheme: str | None, split: str
-) -> BuiltCorpus:
-    label_scheme = label_scheme or next(iter(LABEL_SCHEMES))
-    release = CsvRelease(source, layout, label_scheme, LABEL_SCHEMES[label_scheme].labels)
-    return BuiltCorpus(
-        {part: partial(release.make_dialogues, part) for part in SPLITS},
-        label_scheme,
-        LABEL_SCHEMES[label_scheme],
-        _SPEAKERS,
-        f"{split}: the release's own training, development and test files",
-        CONTENTS,
-        release.notes,
-        published if label_scheme == "7-way" else replace(published, labels={}),
-    )
-
-
-MELD = Corpus(LABEL_SCHEMES, ("standard",), build_meld)
-MELD_DYADIC = Corpus(LABEL_SCHEMES, ("standard",), build_dyadic_meld)
+_MELD = CsvCorpus(
+    _LAYOUT,
+    LABEL_SCHEMES,
+    PUBLISHED,
+    "names of the series' characters, the same people throughout; several at once have a name of their own",
+    "the release's own training, development and test files",
+)
+MELD = _MELD.as_corpus()
+# An utterance may occur in several of its dialogues.
+MELD_DYADIC = replace(_MELD, layout=_DYADIC_LAYOUT, published=DYADIC_PUBLISHED).as_corpus()

@@ -58,9 +58,12 @@ def read_graph(model: Any, processor: Any, dialogue: Mapping[str, Any]) -> Dialo
     edge_index = batch["edge_index"].cpu().numpy()
     if attention is None:
         return DialogueGraph(edge_index, 1 / np.bincount(edge_index[1])[edge_index[1]], num_heads=0)
+    weights = attention.float().mean(-1).cpu().numpy()
+    # Some systems weigh the edges that leave an utterance: what each one receives sums to anything then.
+    received = np.bincount(edge_index[1], weights)
     return DialogueGraph(
         edge_index,
-        attention.float().mean(-1).cpu().numpy(),
+        weights / received[edge_index[1]].clip(min=np.finfo(np.float32).tiny),
         num_heads=attention.size(1),
         num_networks=getattr(model.config, "num_members", 1),
     )

@@ -103,13 +103,16 @@ class ResumingTrainer(Trainer):
             check_resumable(checkpoint)
         return str(checkpoint)
 
-    def check_same_run(self, checkpoint: Path) -> None:
+    def check_same_run(self, checkpoint: Path, args: TrainingArguments) -> None:
         """Refuse a checkpoint of other arguments or data.
+
+        Args:
+            args: those of the stage of training that the checkpoint belongs to.
 
         Raises:
             DialogueError: they differ from those of this run.
         """
-        check_same_arguments(checkpoint, self.args)
+        check_same_arguments(checkpoint, args)
         check_same_data(checkpoint, self.data_fingerprints())
 
     def data_fingerprints(self) -> dict[str, str]:

@@ -27,7 +27,6 @@ from .arguments import JoyfulTrainingArguments
 from .building import make_model_and_processor, setting_names
 from .callbacks import print_epoch_lines
 from .fine_tuning import load_for_fine_tuning
-from .resuming import check_same_arguments, check_same_data
 from .run_data import RunData
 from .trainer import JoyfulTrainer
 
@@ -83,8 +82,6 @@ def run_training(
     trainer.preset = preset
     if resume_from:
         _check_same_run(Path(resume_from), family, model, processor)
-        check_same_arguments(Path(resume_from), trainer.arguments_of(resume_from))
-        check_same_data(Path(resume_from), trainer.data_fingerprints())
 
     is_main = trainer.is_world_process_zero()
     if is_main:

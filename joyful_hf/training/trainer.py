@@ -222,18 +222,17 @@ class JoyfulTrainer(
         self._check_training_data()
         self.encoder_tuning = None
         found = self.find_checkpoint(resume_from_checkpoint)
+        if found:
+            self.check_same_run(Path(found), self.arguments_of(found))
         return (self._train_in_stages if self._fine_tunes else self._train_once)(found, *args, **kwargs)
 
     def _train_once(self, resume_from_checkpoint: str | None, *args: Any, **kwargs: Any) -> Any:
-        found = resume_from_checkpoint
-        if found:
-            self.check_same_run(Path(found))
-        self._averaging.resumed_from = Path(found) if found else None
+        self._averaging.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         if self.model is not None:  # between two trials of a search there is none
             self._config.calibration_temperature = 1.0  # the one there was fitted to other weights
         self._validations = {}
         with self._computed_once():
-            outcome = super().train(found, *args, **kwargs)
+            outcome = super().train(resume_from_checkpoint, *args, **kwargs)
         has_best = self.args.load_best_model_at_end and self.state.best_model_checkpoint
         validated = self._validations.get(self.state.best_global_step if has_best else self.state.global_step)
         self.evaluated = {} if validated is None else {"eval": validated}

@@ -1,11 +1,17 @@
 """`joyful export`."""
 
 
-def test_export_writes_a_model_that_predicts(joyful, checkpoint, tmp_path):
-    result = joyful("export", checkpoint, tmp_path / "model.pt2")
+def test_export_writes_a_model_and_replaces_a_file_only_when_told_to(joyful, fails, checkpoint, tmp_path):
+    output = tmp_path / "model.pt2"
+    output.write_text("mine")
+    message = fails("export", checkpoint, output)
+    assert message == f"{output}: exists already; choose another name, or give --overwrite"
+    assert output.read_text() == "mine"
+    result = joyful("export", checkpoint, output, "--overwrite")
     assert (result.status, result.err) == (0, "")
-    assert result.out == f"exported model: {tmp_path / 'model.pt2'}\n"
+    assert result.out == f"exported model: {output}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+    assert output.read_bytes() != b"mine"
 
 
 def test_export_refuses_another_ending_and_what_exists(fails, checkpoint, tmp_path):

@@ -57,6 +57,14 @@ def make_batch(form):
     return form.make(dialogues)[1](dialogues, return_tensors="pt")
 
 
+def test_the_graph_is_built_once_per_network(monkeypatch):
+    model, _ = JOYFUL_CASES[0].make(make_dialogues(), speaker_encoder="gru")
+    build, built = JoyfulModel.speaker_graph, []
+    monkeypatch.setattr(JoyfulModel, "speaker_graph", lambda self, *given: built.append(self) or build(self, *given))
+    model(**make_batch(JOYFUL_CASES[0]))
+    assert len(built) == len(set(built)) == model.config.num_members
+
+
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_every_switch_trains_and_predicts(form, switch):
     dialogues = make_dialogues()

@@ -71,7 +71,10 @@ def test_every_family_can_be_shown(family):
     dialogue = make_dialogue(6)
     model, processor = family.make([dialogue])
     (prediction,) = model.predict(dialogue, processor)
-    (names, *_), below = drawn(plot_explanation(explain(model, processor, dialogue, 3), prediction, 3))
+    explanation = explain(model, processor, dialogue, 3)
+    (names, *_), below = drawn(plot_explanation(explanation, prediction, 3))
     assert any("(itself)" in name for name in names)
-    assert (len(names) > 1) == family.reads_dialogues
+    others = explanation.top_influences(3, most=6)
+    assert bool(others) == family.reads_dialogues
+    assert len(names) == 1 + sum(abs(fall) > 5e-4 for fall in others.values()), "what weighs next to nothing"
     assert below[0] == list(family.modalities)

@@ -63,3 +63,9 @@ def test_what_is_too_long_is_cut_and_told(caplog):
     assert batch["text_input_ids"].shape == (1, 1)
     assert "1 of 1 utterances have more than max_audio_frames=2" in caplog.text
     assert "more than max_words=1" in caplog.text
+
+
+def test_its_example_is_read_by_its_words():
+    processor = GBANProcessor(2, 0, 3, vocabulary=["never", "did"])
+    encoded = processor.encode(processor.example_dialogue())
+    assert [set(utterance.streams) for utterance in encoded] == [{"audio", "text"}] * 2

@@ -29,6 +29,7 @@ SMALL_SETTINGS = {
     "intermediate_size": 24,
     "graph_hidden_size": 16,
     "graph_num_heads": 2,
+    "num_members": 1,
 }
 
 

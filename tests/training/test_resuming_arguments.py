@@ -7,6 +7,7 @@ import pytest
 from joyful_hf import DialogueError, JoyfulTrainingArguments
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.runs.folder import last_checkpoint
+from joyful_hf.training import resuming
 from joyful_hf.training.run import run_training
 from joyful_hf.training.run_data import load_run_data
 from tests.support.training import SMALL_SETTINGS, TRAIN, VALIDATION, make_trainer
@@ -61,12 +62,15 @@ def test_so_is_the_trainer_s_own_way_to_resume(tmp_path):
         make_trainer(tmp_path, learning_rate=0.5).train(resume_from_checkpoint=True)
 
 
-def test_what_shapes_nothing_may_change_in_a_resumed_run(interrupted, data):
+def test_what_shapes_nothing_may_change_in_a_resumed_run_which_is_checked_once(interrupted, data, monkeypatch):
     out, checkpoint = interrupted
     args = JoyfulTrainingArguments(
         str(out), num_train_epochs=2, save_total_limit=5, logging_steps=3, per_device_eval_batch_size=2
     )
+    check, checked = resuming.check_same_arguments, []
+    monkeypatch.setattr(resuming, "check_same_arguments", lambda *given: checked.append(given) or check(*given))
     assert run_training(args, data, settings=SMALL_SETTINGS, resume_from=checkpoint)
+    assert len(checked) == 1
 
 
 def test_too_few_dialogues_for_one_full_batch_are_said_to_be_so(tmp_path, data):
