@@ -399,7 +399,7 @@ class FoalNetProcessor(EmotionRecognitionProcessor):
         for modality, dim in self._streams.items():
             if dim is None:
                 inputs["audio"] = made_up_sound(rng, self.sampling_rate)
-            elif modality in self.extractors:
+            elif MEDIA_KEYS[modality] in extracted:
                 inputs[MEDIA_KEYS[modality]] = extracted[MEDIA_KEYS[modality]]
             else:
                 inputs[FRAME_KEYS[modality]] = rng.normal(size=(_EXAMPLE_FRAMES, dim))

@@ -28,6 +28,7 @@ from .dialogues import (
     name_utterances,
     utterance_name,
 )
+from .encoder_folders import is_left_behind
 from .extractor_base import OPENSMILE, describe_extractor
 from .extractors import pinned
 from .feature_extraction import add_features, needed_extractors
@@ -266,7 +267,7 @@ class EmotionRecognitionProcessor(ProcessorMixin):
         for modality, size in self.dims.items():
             extractor = self.extractors.get(modality)
             # OpenFace reads a CSV file, which cannot be made up in a line.
-            if size is not None and extractor in (None, "openface"):
+            if size is not None and (extractor in (None, "openface") or is_left_behind(extractor)):
                 inputs[FEATURE_KEYS[modality]] = rng.normal(size=size)
             elif modality == "audio":
                 inputs["audio"] = made_up_sound(rng)
