@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .dialogues import DialogueError, Utterance
+from .encoder_folders import folder_name, is_folder, is_left_behind
 from .encoder_layers import Layers, split_layers
 
 OPENSMILE = "opensmile:"
@@ -68,7 +69,7 @@ class FeatureExtractor:
 
 def describe_extractor(extractor: str) -> str:
     """Return the name of an extractor for people; the path of a folder on somebody's machine is not for others."""
-    encoder, layers = split_layers(extractor)
-    folder = Path(encoder)
-    name = f"{folder.name}, an encoder in a folder" if folder.is_absolute() else encoder
+    name, layers = split_layers(extractor)
+    if is_left_behind(extractor) or (Path(name).name != name and is_folder(extractor)):
+        name = f"{folder_name(extractor)}, an encoder in a folder"
     return name if layers is None else f"{name}: {Layers.parse(layers).describe()}"

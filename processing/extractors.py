@@ -11,11 +11,13 @@ A Hub id may end in `@` and a revision, and an encoder in `#` and its layers (`e
 
 import difflib
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .dialogues import EXTRACTOR_KEYS, DialogueError
+from .encoder_folders import is_left_behind, refuse_left_behind, without_folder
 from .encoder_layers import POOLED, WEIGHTED, Layers, layers_of, split_layers, with_layers
 from .extractor_base import OPENSMILE, FeatureExtractor
 
@@ -58,7 +60,7 @@ def check_extractor(modality: str, extractor: str, frames: bool = False) -> None
             raise ValueError(f"{key}: {error}") from None
         if frames and is_weighted:
             raise ValueError(f"{key}: #{layers} is for models of one vector per utterance; choose layers or a mean")
-    if extractor in names or "/" in extractor or Path(extractor).is_dir():
+    if extractor in names or "/" in extractor or Path(extractor).is_dir() or is_left_behind(extractor):
         return
     nearest = difflib.get_close_matches(extractor.lower(), {name.lower(): name for name in names}, n=2, cutoff=0.5)
     nearest = [name for name in names if name.lower() in nearest]
@@ -73,6 +75,21 @@ def is_built_in(modality: str, extractor: str) -> bool:
     return extractor in _NAMES[modality]
 
 
+def names_for_others(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the processor's parameters that name a folder of this machine, each with the name that others are told.
+
+    Args:
+        parameters: of a processor.
+    """
+    given = {key: parameters.get(key) for key in EXTRACTOR_KEYS.values()}
+    encoders = {
+        key: given[key]
+        for modality, key in EXTRACTOR_KEYS.items()
+        if isinstance(given[key], str) and not is_built_in(modality, given[key])
+    }
+    return {key: name for key, encoder in encoders.items() if (name := without_folder(encoder)) != encoder}
+
+
 def load_extractor(modality: str, extractor: str, device: str | None = None) -> FeatureExtractor:
     """Return the extractor of this name, which is loaded once per process.
 
@@ -84,6 +101,7 @@ def load_extractor(modality: str, extractor: str, device: str | None = None) -> 
         ImportError: a library that it needs is not installed.
     """
     check_extractor(modality, extractor)
+    refuse_left_behind(EXTRACTOR_KEYS[modality], extractor)
     if is_built_in(modality, extractor):
         return _built_in(modality, extractor)
     return _load_encoder(modality, extractor, device)
@@ -174,6 +192,7 @@ def pinned(modality: str, extractor: str, device: str | None = None, frames: boo
         DialogueError: there is no extractor of this name, no encoder that can be loaded, or no such layer in it.
     """
     check_extractor(modality, extractor)
+    refuse_left_behind(EXTRACTOR_KEYS[modality], extractor)
     if is_built_in(modality, extractor):
         return extractor
     name = _pinned_encoder(modality, *split_layers(extractor))

@@ -3,14 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from .dialogues import FEATURE_KEYS, MODALITIES, Dialogue, DialogueError, dialogue_name
+from .encoder_folders import folder_name, is_left_behind
 from .encoder_layers import Layers, split_layers
 from .stored_dialogues import StoredDialogues
 
 
 def same_extractor(name: str, other: str) -> bool:
-    """Whether two names can stand for the same extractor: one without a revision, or layers, stands for any."""
+    """Whether two names can stand for the same extractor.
+
+    One without a revision, or without layers, stands for any, and an encoder that lies on somebody else's machine for
+    any of its name.
+    """
     (encoder, layers), (other_encoder, other_layers) = split_layers(name), split_layers(other)
-    if "@" in encoder and "@" in other_encoder:
+    if is_left_behind(encoder) or is_left_behind(other_encoder):
+        is_same = folder_name(encoder) == folder_name(other_encoder)
+    elif "@" in encoder and "@" in other_encoder:
         is_same = encoder == other_encoder
     else:
         is_same = encoder.partition("@")[0] == other_encoder.partition("@")[0]

@@ -21,6 +21,7 @@ from .dialogues import (
     Utterance,
     utterance_name,
 )
+from .encoder_folders import is_left_behind
 from .frames import get_frames, pad_sequences
 from .media import get_medium
 from .media_failures import ExtractionFailure, warn_of
@@ -294,7 +295,8 @@ class PaddedProcessor(EmotionRecognitionProcessor):
         return [f"Videos are read up to {self.max_video_frames} frames."] if self.video_dim else []
 
     def _example_input(self, modality: str, size: int | None, rng: np.random.Generator) -> dict[str, Any]:
-        if size is not None and modality not in self.extractors:
+        extractor = self.extractors.get(modality)
+        if size is not None and (extractor is None or is_left_behind(extractor)):
             return {FRAME_KEYS[modality]: rng.normal(size=(_EXAMPLE_FRAMES, size))}
         return super()._example_input(modality, size, rng)
 

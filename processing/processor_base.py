@@ -28,6 +28,7 @@ from .dialogues import (
     name_utterances,
     utterance_name,
 )
+from .encoder_folders import is_left_behind
 from .extractor_base import OPENSMILE, describe_extractor
 from .extractors import pinned
 from .feature_extraction import add_features, needed_extractors
@@ -269,8 +270,9 @@ class EmotionRecognitionProcessor(ProcessorMixin):
 
     def _example_input(self, modality: str, size: int | None, rng: np.random.Generator) -> dict[str, Any]:
         """Make up one modality, in the form in which it is read; nothing for text."""
+        extractor = self.extractors.get(modality)
         # OpenFace reads a CSV file, which cannot be made up in a line.
-        if size is not None and self.extractors.get(modality) in (None, "openface"):
+        if size is not None and (extractor in (None, "openface") or is_left_behind(extractor)):
             return {FEATURE_KEYS[modality]: rng.normal(size=size)}
         if modality == "audio":
             return {"audio": made_up_sound(rng)}

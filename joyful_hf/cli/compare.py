@@ -1,6 +1,7 @@
 """`joyful compare`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from ..families import FAMILIES
 from ..processing.dialogue_error import DialogueError
-from .options import DATA_HELP, Columns, Device, announce, hide_bars_in_files, parse_columns, resumable
+from .options import DATA_HELP, Columns, DataRoot, Device, announce, hide_bars_in_files, parse_columns, resumable
 
 
 def compare(
@@ -72,6 +73,7 @@ def compare(
         ),
     ] = False,
     columns: Columns = None,
+    data_root: DataRoot = None,
     device: Device = None,
 ) -> None:
     """Compare models by one protocol, over several seeds.
@@ -107,7 +109,7 @@ def compare(
     elif validation_file or test_file or columns:
         raise DialogueError("`train_file` is missing; `validation_file`, `test_file` and `columns` belong to it")
     plan = Plan(
-        sources=sources,
+        sources=[replace(source, data_root=data_root) for source in sources],
         entrants=parse_entrants(models, settings, training),
         output_dir=output_dir,
         num_seeds=seeds,

@@ -115,7 +115,7 @@ def processor_with(extractors: dict[str, str], checkpoint: str | None = None, fr
     processor = load_checkpoint(checkpoint, "cpu")[1]
     if not extractor_parameters(processor):
         raise DialogueError(f"{checkpoint}: was trained on features, without an extractor")
-    check_extractors(processor, checkpoint, extractors)
+    settle_extractors(processor, checkpoint, extractors)
     return processor
 
 
@@ -126,12 +126,15 @@ def extractor_parameters(processor: Any) -> dict[str, str]:
     return {EXTRACTOR_KEYS[modality]: name for modality, name in getattr(processor, "extractors", {}).items()}
 
 
-def check_extractors(processor: Any, checkpoint: str, extractors: dict[str, str]) -> None:
+def settle_extractors(processor: Any, checkpoint: str, extractors: dict[str, str]) -> None:
     """Check that the extractors that are given are those of the checkpoint's processor.
+
+    It takes over those that it could not bring along itself: encoders in folders of another machine.
 
     Raises:
         DialogueError: one is not.
     """
+    from ..processing.encoder_folders import is_left_behind
     from ..processing.feature_origin import same_extractor
 
     own = extractor_parameters(processor)
@@ -139,3 +142,5 @@ def check_extractors(processor: Any, checkpoint: str, extractors: dict[str, str]
         if name not in own or not same_extractor(own[name], extractor):
             with_own = f"with {own[name]!r}" if name in own else "without it"
             raise DialogueError(f"`{name}` is {extractor!r}, and {checkpoint} was trained {with_own}")
+        if is_left_behind(own[name]):
+            setattr(processor, name, extractor)

@@ -174,8 +174,8 @@ def _with_extractors(settings: dict[str, Any], extractors: dict[str, str]) -> di
 def _of_checkpoint(checkpoint: str, extractors: dict[str, str]) -> tuple[Family, dict[str, Any]]:
     """The family of a checkpoint, and its processor's extractors, from which those that are given must not differ."""
     from ..checkpoints import load_checkpoint
-    from .extract import check_extractors, extractor_parameters
+    from .extract import extractor_parameters, settle_extractors
 
     model, processor = load_checkpoint(checkpoint, "cpu")
-    check_extractors(processor, checkpoint, extractors)
+    settle_extractors(processor, checkpoint, extractors)
     return family_of(model.config.model_type, checkpoint), extractor_parameters(processor)

@@ -40,6 +40,8 @@ class CorpusSource:
     """A key of the dialogues, such as the session: each of its values is a fold of its own."""
     columns: tuple[tuple[str, str], ...] = ()
     """Pairs of a key and its column, as in `load_dialogues`, for tables."""
+    data_root: Path | None = None
+    """For records of strangers, as in `load_dialogues`."""
 
     @property
     def is_cross_validated(self) -> bool:
@@ -214,10 +216,10 @@ def read_corpus(source: CorpusSource) -> Corpus:
         return _make_toy(source)
     columns, held_out = dict(source.columns), (source.validation_file, source.test_file)
     validation, test = (
-        load_dialogues(file, split, columns) if file else None
+        load_dialogues(file, split, columns, source.data_root) if file else None
         for file, split in zip(held_out, ("validation", "test"), strict=True)
     )
-    train = load_dialogues(source.train_file, columns=columns)
+    train = load_dialogues(source.train_file, columns=columns, data_root=source.data_root)
     corpus = Corpus(train, validation, test, source.folds, source.group_key, source.name)
     for file, dialogues in zip(held_out, (validation, test), strict=True):
         if dialogues is not None:

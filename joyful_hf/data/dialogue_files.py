@@ -192,9 +192,10 @@ def _tables_of(file: Path) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(file, buffer_size=2**16, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+                batch.validate(full=True)  # texts that are not UTF-8 would be found where somebody reads them
                 if batch.num_rows:
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(parquet.schema_arrow.metadata)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise DialogueError(f"{file}: not a readable Parquet file, it may be truncated ({error})") from None
 
 

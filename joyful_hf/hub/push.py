@@ -16,8 +16,10 @@ from ..io.files import read_json, write_json
 from ..io.hub_errors import clear_hub_errors
 from ..model_card.card import write_model_card
 from ..processing import DialogueError
+from ..processing.encoder_folders import folder_name
+from ..processing.extractors import names_for_others
 from ..runs.folder import folder_of_weights
-from ..runs.names import CONFIG_FILES, PUBLISHED, RESULT_FILES, TRAINER_STATE, WEIGHT_FILES
+from ..runs.names import CONFIG_FILES, PROCESSOR_CONFIG, PUBLISHED, RESULT_FILES, TRAINER_STATE, WEIGHT_FILES
 from .card_policy import add_tags, settle_card
 from .remote_code import add_code
 from .repository import Destination, Repository
@@ -85,7 +87,7 @@ def push_folder(
     try:
         for file in files:
             shutil.copyfile(file, Path(temporary.name, file.name))
-        _forget_local_paths(Path(temporary.name, TRAINER_STATE))
+        _forget_local_paths(Path(temporary.name), repo_id)
         _add_code_if_wanted(Path(temporary.name), with_code)
         # To find mistakes before anything is sent; which card the repository gets is settled when its files are known.
         write_model_card(temporary.name, repo_id, **card_of_run)
@@ -136,6 +138,7 @@ def push_model(
         model.save_pretrained(folder, max_shard_size=max_shard_size)
         if processor is not None:
             processor.save_pretrained(folder)
+        _forget_local_paths(Path(folder), repo_id)
         _add_code_if_wanted(Path(folder), with_code)
         return _push(Path(folder), where, replaced=WEIGHT_FILES, tags=own_tags)
 
@@ -165,17 +168,30 @@ def push_processor(
     where = Destination(repo_id, commit_message=commit_message or "Upload processor", **destination)
     with TemporaryDirectory() as folder:
         processor.save_pretrained(folder)
+        _forget_local_paths(Path(folder), repo_id)
         _add_code_if_wanted(Path(folder), with_code)
         return _push(Path(folder), where)
 
 
-def _forget_local_paths(trainer_state: Path) -> None:
-    """Keep the name of the best checkpoint only: where it lay on this machine is nobody else's business."""
+def _forget_local_paths(folder: Path, repo_id: str) -> None:
+    """Keep only the names of the best checkpoint and of encoders: where they lie here is nobody else's business."""
+    trainer_state, processor_config = folder / TRAINER_STATE, folder / PROCESSOR_CONFIG
     if trainer_state.exists():
         state = read_json(trainer_state)
         if state.get("best_model_checkpoint"):
             state["best_model_checkpoint"] = Path(state["best_model_checkpoint"]).name
             write_json(state, trainer_state)
+    if processor_config.exists():
+        parameters = read_json(processor_config)
+        changed = names_for_others(parameters)
+        for key, name in changed.items():
+            logger.warning(
+                "%s: `%s` is a folder of this machine, which is not pushed; whoever loads the processor gives it "
+                "features of this encoder, or the folder or Hub id of %r as `%s`",
+                *(repo_id, key, folder_name(name), key),
+            )
+        if changed:
+            write_json(parameters | changed, processor_config)
 
 
 def _add_code_if_wanted(folder: Path, wanted: bool) -> None:

@@ -20,6 +20,7 @@ from ..evaluation.task import task_of
 from ..io.disk import clear_write_errors
 from ..processing import DialogueError
 from ..processing.dialogues import FEATURE_KEYS, FRAME_KEYS, MEDIA_KEYS
+from ..processing.extractors import names_for_others
 from ..processing.optional_imports import EXTRAS, install_line
 from ..version import __version__
 from .exported import KEY
@@ -114,7 +115,7 @@ def export_settings(model: Any, processor: Any, inputs: list[str]) -> dict[str, 
     Args:
         inputs: names of the tensors of a batch.
     """
-    config = model.config
+    config, parameters = model.config, processor.to_dict()
     return {
         "joyful_hf_version": __version__,
         "model_type": config.model_type,
@@ -124,7 +125,7 @@ def export_settings(model: Any, processor: Any, inputs: list[str]) -> dict[str, 
         "inputs": inputs,
         "sizes": {modality: size for modality, size in processor.dims.items() if size is not None},
         "raw": [MEDIA_KEYS[modality] for modality, size in processor.dims.items() if size is None],
-        "processor": processor.to_dict(),
+        "processor": parameters | names_for_others(parameters),
     }
 
 

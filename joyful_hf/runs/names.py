@@ -20,7 +20,8 @@ CONFUSION_MATRIX = "confusion_matrix"
 FROZEN_STAGE = "frozen-encoder"
 """The folder, in that of a run, of its first stage, in which the model's encoder does not learn."""
 
-CONFIG_FILES = ("config.json", "processor_config.json")
+PROCESSOR_CONFIG = "processor_config.json"
+CONFIG_FILES = ("config.json", PROCESSOR_CONFIG)
 WEIGHT_FILES = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 RESULT_FILES = (RUN_SUMMARY, "*_results.json", TRAINER_STATE, TRAINING_ARGUMENTS, f"{CONFUSION_MATRIX}.*")
 TOKENIZER_FILES = (

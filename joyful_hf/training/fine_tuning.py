@@ -9,6 +9,7 @@ from ..checkpoints import load_checkpoint
 from ..evaluation.task import task_of
 from ..processing import DialogueError, EmotionRecognitionProcessor, summarize_dialogues
 from ..processing.dialogues import as_dialogue_list
+from ..processing.feature_origin import check_origin, extractors_of
 from ..processing.labels import REGRESSION
 
 # Values that training has learnt from its own labels, and fine-tuning forgets.
@@ -37,6 +38,8 @@ def load_for_fine_tuning(path_or_hub_id: str | Path, dialogues: Iterable[Mapping
     """
     trained, processor = load_checkpoint(path_or_hub_id, "cpu")  # the Trainer chooses the device
     dialogues = as_dialogue_list(dialogues)
+    check_origin(dialogues, processor.extractors)
+    processor.take_over(extractors_of(dialogues))  # where the encoders of another machine lie on this one
     summary = summarize_dialogues(dialogues)
     if summary.has_whole_numbers and not task_of(trained).has_classes:
         summary = summarize_dialogues(dialogues, REGRESSION)

@@ -5,8 +5,10 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.main import get_command
 
 from joyful_hf import DialogueError, load_dialogues
+from joyful_hf.cli.app import app
 from joyful_hf.transcripts.folders import read_folder
 from tests.support.media import tone, wav_bytes
 
@@ -103,7 +105,18 @@ COMMANDS = {
     "evaluate": ("evaluate", "nowhere", "--data-file"),
     "plot": ("plot", "nowhere", "--output-dir", "out", "--data-file"),
     "train": ("train", "--output-dir", "out", "--train-file"),
+    "compare": ("compare", "majority", "--output-dir", "out", "--folds", "2", "--train-file"),
 }
+
+
+def test_no_command_that_reads_records_is_missing_here():
+    commands = get_command(app).commands.values()
+    reading = {
+        command.name
+        for command in commands
+        if any(parameter.name in ("data_file", "train_file") for parameter in command.params)
+    }
+    assert reading == COMMANDS.keys()
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

@@ -302,6 +302,14 @@ def test_a_damaged_parquet_file_is_refused(tmp_path):
     assert refusal(path).startswith(f"{path}: not a readable Parquet file, it may be truncated")
 
 
+def test_a_parquet_file_whose_texts_are_not_utf_8_is_refused(tmp_path):
+    path = write_parquet(tmp_path / "talks.parquet", {"utterances": [[{"speaker": "Zoe", "text": "hi"}]]})
+    whole = path.read_bytes()
+    for wrong, right in ((b"Zo\xeb", b"Zoe"), (b"te\xeet", b"text")):
+        path.write_bytes(whole.replace(right, wrong))
+        assert refusal(path).startswith(f"{path}: not a readable Parquet file")
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

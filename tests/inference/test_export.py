@@ -79,6 +79,14 @@ def test_scores_are_those_of_the_task(task):
     assert exported.name_scores(logits.numpy(), told) == [pytest.approx(row) for row in expected]
 
 
+def test_an_exported_file_names_no_folder_of_this_machine():
+    model, processor = FAMILY_CASES[0].make(make_dialogues())
+    processor.text_extractor = "/home/ada/encoders/tiny#-1"
+    told = export.export_settings(model, processor, [])
+    assert told["processor"]["text_extractor"] == "local:tiny#-1"
+    assert "/home/ada" not in json.dumps(told)
+
+
 def test_a_program_of_torch_gives_them_too(tmp_path):
     path = assert_exports(*FAMILY_CASES[0].make(make_dialogues(), **ALONE), tmp_path, ".pt2")
     files = {"joyful_hf.json": ""}

@@ -91,9 +91,11 @@ def test_parquet_is_read_as_csv_is(tmp_path):
     pq.write_table(pa.table(table), path)
     (dialogue,) = load_transcript(path)
     assert [(each["speaker"], each["start"], each["end"], each["text"]) for each in dialogue["utterances"]] == ROWS
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DialogueError, match=r"a\.parquet: not a readable Parquet file"):
-        load_transcript(path)
+    whole = path.read_bytes()
+    for damaged in (whole[:100], whole.replace(b"Ana", b"An\xe4"), whole.replace(b"text", b"te\xeet")):
+        path.write_bytes(damaged)
+        with pytest.raises(DialogueError, match=r"a\.parquet: not a readable Parquet file"):
+            load_transcript(path)
 
 
 def test_whisper_writes_tsv_in_milliseconds(rows, report):

@@ -78,7 +78,8 @@ def read_parquet_table(path: Path, columns: Mapping[str, str] | None = None) -> 
     """Read Parquet with one utterance per row. Arguments and errors as for `read_table`."""
     try:
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        table.validate(full=True)  # texts that are not UTF-8 would be found where somebody reads them
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise DialogueError(f"{path}: not a readable Parquet file, it may be truncated ({error})") from None
     if "utterances" in table.column_names:
         raise DialogueError(f"{path}: holds one dialogue per row, not one utterance; read it with `load_dialogues`")
