@@ -4,16 +4,7 @@ Elsewhere: saving and loading to the bit, Auto classes, independence of batch-ma
 compiling and mixed precision in `test_invariants`; export in `inference/test_export`; another number of labels in
 `training/test_fine_tuning`; devices in `accelerator`; DDP and FSDP2 in `training`.
 
-| Of transformers' suite, not here | Because |
-|---|---|
-| generation, caches, sliding windows, 4-d masks | no model generates, and none takes masks of attention |
-| tied weights, output embeddings | no model ties weights, and none has a head over tokens |
-| `inputs_embeds` | texts are tokens or vectors; features are what embeddings are elsewhere |
-| chunked feed-forward, head pruning, TorchScript | transformers 5 has none of them for its own models either |
-| flash and flex attention | they take no bias; inner encoders may use them |
-| offload, `DataParallel`, tensor parallelism | only an inner encoder is large, and FSDP2 shares it |
-| renamed weights of older checkpoints | there are none; the one change of a shape is tested below |
-| features of images and text (`get_image_features`) | models read features that extractors make |
+What that suite asks beyond this does not apply; `docs/models/index.md` gives a reason for each.
 """
 
 import copy

@@ -28,7 +28,7 @@ def each_file_of(*rooms):
 
 def run_python(code: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
     )
 
 
@@ -45,7 +45,7 @@ def wheel(tmp_path_factory) -> Path:
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", output, source],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert build.returncode == 0, build.stdout + build.stderr
     (path,) = output.glob("*.whl")

@@ -36,7 +36,7 @@ def test_the_installed_command_ends_without_a_traceback():
         "--output-file",
         "y",
     ]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr.startswith("joyful: error: ")
     assert finished.stderr.count("\n") == 1
@@ -54,7 +54,7 @@ def test_help_loads_nothing_that_it_does_not_need(asked):
         "try: main()\n"
         "finally: print('loaded:', *sys.modules)"
     )
-    finished = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, timeout=120)
+    finished = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr
     assert {"torch", "transformers", "numpy", "datasets", "pandas", "sklearn", "rich"}.isdisjoint(
         finished.stdout.split("loaded:")[1].split()
@@ -68,7 +68,7 @@ def test_a_misspelt_option_is_named_before_anything_is_loaded():
         "try: main()\n"
         "finally: print(*sys.modules)"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert "did you mean --learning-rate?" in finished.stderr
     assert {"torch", "transformers"}.isdisjoint(finished.stdout.split())
 
