@@ -41,8 +41,13 @@ def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         weights = (basis[:, None] * values[:, None, :]).softmax(dim=-1)
         return (weights * values[:, None, :]).sum(-1)
-    if values.device.type == "cpu":
-        return _ScalarAttention.apply(basis, values, precision)
+    if values.device.type != "cpu":
+        return with_narrow_heads(basis, values)
+    return _ScalarAttention.apply(basis, values, precision)
+
+
+def with_narrow_heads(basis: Tensor, values: Tensor) -> Tensor:
+    """`scalar_attention` as attention of the basis over the values, both in heads of one dimension."""
     with full_precision(values):
         chunks = _chunks(basis, values)
         if len(chunks) == 1:
@@ -52,7 +57,6 @@ def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
 
 
 def _with_narrow_heads(basis: Tensor, values: Tensor) -> Tensor:
-    """The formula as attention of the basis (D,) over the values (n, M), both in heads of one dimension: (n, D)."""
     wider = (0, _HEAD_SIZE - 1)  # with zeros, which change no product
     query = functional.pad(basis[:, None], wider).expand(len(values), 1, -1, -1)
     key = functional.pad(values[:, None, :, None], wider)
