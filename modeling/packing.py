@@ -265,7 +265,7 @@ class DialogueLayout:
         """Each row (N, ...) becomes the one `steps` utterances before it in its dialogue, zero where there is none."""
         shifted = functional.pad(rows, (0, 0) * (rows.dim() - 1) + (steps, 0))[: self.num_utterances]
         before = (self.position >= steps).view(-1, *[1] * (rows.dim() - 1))
-        return torch.where(before, shifted, torch.zeros_like(shifted))
+        return shifted.masked_fill(~before, 0)
 
 
 # What follows from the lengths, each of a layout on the CPU.
