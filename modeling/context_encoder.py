@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .attention import RelativePositionBias, WholeDialogueAttention, WindowAttention
 from .dropout import Dropout
 from .multi_head_attention import Attention
-from .packing import DialogueLayout, inverse
+from .packing import DialogueLayout
 from .reach import ALONE, Reach
 from .recurrence import PackedGRU, PackedRNN, run_together
 
@@ -154,15 +154,15 @@ class DialogueRecurrence(nn.Module):
             for index, layer in enumerate(layers):
                 steps = layer.scan(self.between(index, steps), block.mask.T[..., None])
             return block.unpad(steps.transpose(0, 1))
-        order, batch_sizes = layout.time_major()
-        steps = rows.index_select(0, order)
+        order = layout.steps
+        steps = rows.index_select(0, order.order)
         states = layout.recurrent_states if self.reach.carries_state else None
         for index, layer in enumerate(layers):
             before = None if states is None else states.get(layer)
-            steps = layer(self.between(index, steps), batch_sizes, before)
+            steps = layer(self.between(index, steps), order, before)
             if states is not None:
                 states[layer] = steps
-        return steps.index_select(0, inverse(order))
+        return steps.index_select(0, order.back)
 
 
 class DialogueGRU(DialogueRecurrence):
@@ -191,11 +191,10 @@ def encode_together(encoders: Sequence[nn.Module], rows: Sequence[Tensor], layou
     one_by_one = torch.compiler.is_compiling() or layout.recurrent_states is not None
     if len(encoders) == 1 or not recurrent or one_by_one:
         return [encoder(own, layout) for encoder, own in zip(encoders, rows, strict=True)]
-    order, batch_sizes = layout.time_major()
-    steps = [own.index_select(0, order) for own in rows]
+    order = layout.steps
+    steps = [own.index_select(0, order.order) for own in rows]
     for index in range(len(recurrent[0].layers)):
         layers = cast("list[PackedRNN]", [encoder.layers[index] for encoder in recurrent])
         given = [encoder.between(index, own) for encoder, own in zip(recurrent, steps, strict=True)]
-        steps = run_together(layers, given, batch_sizes)
-    back = inverse(order)
-    return [own.index_select(0, back) for own in steps]
+        steps = run_together(layers, given, order)
+    return [own.index_select(0, order.back) for own in steps]

@@ -41,8 +41,10 @@ def view_to_view_loss(
     total = view1.new_zeros((), dtype=torch.float32)
     for group in _groups(view1, view2, layout, scope, taking_part):
         positive = (group.anchors[0] * group.anchors[1]).sum(-1) / temperature
-        inter = group.log_sum(0, 1, temperature, exclude_self=False)
-        intra = group.log_sum(0, 0, temperature, exclude_self)
+        others, is_other = torch.cat(group.members[::-1], dim=1), torch.cat([group.is_member] * 2, dim=1)
+        own = group.own_members(1) if exclude_self else None
+        sums = log_sum_similarities(group.anchors[0], others, is_other, temperature, own, num_parts=2)
+        inter, intra = sums.unbind(-1)
         has_negatives = group.is_anchor & (group.is_member.sum(-1, keepdim=True) > 1)
         total = total + ((0.5 * (inter + intra) - positive) * has_negatives).sum()
     return total / layout.num_utterances
@@ -65,15 +67,17 @@ def info_nce_loss(
     total = view1.new_zeros((), dtype=torch.float32)
     for group in _groups(view1, view2, layout, scope, taking_part):
         positive = (group.anchors[0] * group.anchors[1]).sum(-1) / temperature
-        for view, other in ((0, 1), (1, 0)):
-            inter = group.log_sum(view, other, temperature, exclude_self=False)
-            intra = group.log_sum(view, view, temperature, exclude_self)
-            total = total + 0.5 * ((torch.logaddexp(inter, intra) - positive) * group.is_anchor).sum()
+        # Both views ask at once, each of both.
+        anchors, others = torch.cat(group.anchors, dim=1), torch.cat(group.members, dim=1)
+        own = torch.cat([group.own_members(view) for view in (0, 1)]) if exclude_self else None
+        sums = log_sum_similarities(anchors, others, torch.cat([group.is_member] * 2, dim=1), temperature, own)
+        of_views = sums.unflatten(1, (2, -1)).squeeze(-1) - positive[:, None]
+        total = total + 0.5 * (of_views * group.is_anchor[:, None]).sum()
     return total / layout.num_utterances
 
 
 def log_sum_similarities(
-    anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, exclude_self: bool, first: int = 0
+    anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, own: Tensor | None, num_parts: int = 1
 ) -> Tensor:
     """log sum_j exp(anchor_i . other_j / temperature) over the members j of each group, without all of them at once.
 
@@ -81,34 +85,36 @@ def log_sum_similarities(
         anchors: (groups, anchors, D).
         others: (groups, members, D).
         mask: (groups, members), which members are real.
-        exclude_self: leave out the member that the anchor is itself.
-        first: the member that the first anchor is.
+        own: (anchors,) the member that each anchor is itself, which is left out; None leaves none out.
+        num_parts: into how many sums the members are cut, part after part.
 
     Returns:
-        (groups, anchors).
+        (groups, anchors, num_parts).
     """
     groups, members = mask.shape
     if torch.compiler.is_compiling() or groups * anchors.size(1) * members <= MAX_SIMILARITIES:
-        return _log_sum_of_rows(anchors, others, mask, temperature, exclude_self, first)
+        return _log_sum_of_rows(anchors, others, mask, temperature, own, num_parts)
+    rows = max(1, MAX_SIMILARITIES // (groups * members))
+    chunks = anchors.split(rows, dim=1)
+    own_chunks = [None] * len(chunks) if own is None else own.split(rows)
     parts = []
-    for chunk in anchors.split(max(1, MAX_SIMILARITIES // (groups * members)), dim=1):
-        given = (chunk, others, mask, temperature, exclude_self, first)
+    for chunk, own_chunk in zip(chunks, own_chunks, strict=True):
+        given = (chunk, others, mask, temperature, own_chunk, num_parts)
         parts.append(checkpoint(_log_sum_of_rows, *given, use_reentrant=False, preserve_rng_state=False))
-        first += chunk.size(1)
     return torch.cat(parts, dim=1)
 
 
 def _log_sum_of_rows(
-    anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, exclude_self: bool, first: int
+    anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, own: Tensor | None, num_parts: int
 ) -> Tensor:
-    """`log_sum_similarities` of some of the anchors, the first of which is member number `first`."""
+    """`log_sum_similarities` of some of the anchors."""
     with full_precision(anchors):
         similarities = anchors @ others.transpose(1, 2) / temperature
     allowed = mask[:, None, :]
-    if exclude_self:
-        member = torch.arange(mask.size(1), device=mask.device)
-        allowed = allowed & (member != member[first : first + anchors.size(1), None])
-    return similarities.masked_fill(~allowed, torch.finfo(similarities.dtype).min).logsumexp(-1)
+    if own is not None:
+        allowed = allowed & (torch.arange(mask.size(1), device=mask.device) != own[:, None])
+    similarities = similarities.masked_fill(~allowed, torch.finfo(similarities.dtype).min)
+    return similarities.unflatten(-1, (num_parts, -1)).logsumexp(-1)
 
 
 @dataclass
@@ -126,10 +132,10 @@ class _Group:
     first: int = 0
     """The member that the first anchor is."""
 
-    def log_sum(self, view: int, other: int, temperature: float, exclude_self: bool) -> Tensor:
-        """`log_sum_similarities` of the anchors in one view and the members in the same or the other one."""
-        anchors, members = self.anchors[view], self.members[other]
-        return log_sum_similarities(anchors, members, self.is_member, temperature, exclude_self, self.first)
+    def own_members(self, view: int) -> Tensor:
+        """(anchors,) the member that each anchor is, where those of view 1 come after all of view 0."""
+        first = self.first + view * self.is_member.size(1)
+        return first + torch.arange(self.is_anchor.size(1), device=self.is_anchor.device)
 
 
 def _groups(

@@ -15,7 +15,7 @@ from transformers import initialization as init
 
 from .dropout import Dropout
 from .growing_memory import GrowingMemory
-from .packing import DialogueLayout, inverse
+from .packing import DialogueLayout
 from .reach import Reach
 from .recurrence import gru_step, scan_outputs
 
@@ -217,9 +217,9 @@ class DialogueRNN(nn.Module):
         return emotions.index_select(0, layout.mirrored) if self.backwards else emotions
 
     def _advance(self, rows: dict[str, Tensor], layout: DialogueLayout) -> Tensor:
-        order, batch_sizes = layout.time_major()
-        sizes = batch_sizes.tolist()
-        split = {name: row.index_select(0, order).split(sizes) for name, row in rows.items()}
+        order = layout.steps
+        sizes = order.sizes.tolist()
+        split = {name: row.index_select(0, order.order).split(sizes) for name, row in rows.items()}
         states = self.cell.start(rows["to_global"], sizes[0], rows["speaks"].size(1))
         memory, emotions = GrowingMemory(len(sizes)), []
         for index, size in enumerate(sizes):
@@ -231,7 +231,7 @@ class DialogueRNN(nn.Module):
             emotions.append(states.emotion)
         # Nothing reads the last states: with them, every parameter has a gradient in single utterances too.
         unread = states.global_state.sum() + states.parties.sum()
-        return torch.cat(emotions).index_select(0, inverse(order)) + 0 * unread
+        return torch.cat(emotions).index_select(0, order.back) + 0 * unread
 
     def _scan(self, rows: dict[str, Tensor], layout: DialogueLayout) -> Tensor:
         """The same for a compiler, which knows no lengths: all dialogues are padded, and all memories as long."""

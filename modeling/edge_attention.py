@@ -26,7 +26,12 @@ def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor
 
 
 def edge_attention(
-    query: Tensor, key: Tensor, value: Tensor, edge_index: Tensor, edge_bias: Tensor | None = None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    edge_index: Tensor,
+    edge_bias: Tensor | None = None,
+    is_edge: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """sum_j softmax_j(q_i k_j / sqrt(head_size) + bias_ij) v_j over the edges j -> i.
 
@@ -34,6 +39,7 @@ def edge_attention(
         query, key, value: (N, heads, head_size).
         edge_index: (2, E).
         edge_bias: (E, heads).
+        is_edge: (E,) bool, the edges that count; all by default, and under a compiler.
 
     Returns:
         (N, heads, head_size) and the attention (E, heads) float32, which has no gradient of its own. Under
@@ -43,7 +49,7 @@ def edge_attention(
     num_nodes = query.size(0)
     if not torch.compiler.is_compiling():
         bias = query.new_zeros(()) if edge_bias is None else edge_bias
-        return _EdgeAttention.apply(query, key, value, bias, source, target)
+        return _EdgeAttention.apply(query, key, value, bias, source, target, is_edge)
     scores = (query.index_select(0, target) * key.index_select(0, source)).sum(-1) / math.sqrt(query.size(-1))
     attention = softmax_at_targets(scores if edge_bias is None else scores + edge_bias, target, num_nodes)
     messages = value.index_select(0, source) * attention.to(value.dtype)[..., None]
@@ -55,12 +61,25 @@ class _EdgeAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, bias: Tensor, source: Tensor, target: Tensor
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor,
+        source: Tensor,
+        target: Tensor,
+        is_edge: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         scores = query.new_empty(len(source), query.size(1), dtype=torch.float32)
         for edges in _chunks(source, query):
             scores[edges] = (query.index_select(0, target[edges]) * key.index_select(0, source[edges])).sum(-1)
-        attention = softmax_at_targets(scores / math.sqrt(query.size(-1)) + bias, target, query.size(0))
+        scores = scores / math.sqrt(query.size(-1)) + bias
+        if is_edge is None:
+            attention = softmax_at_targets(scores, target, query.size(0))
+        else:
+            scores = scores.masked_fill(~is_edge[:, None], -math.inf)
+            # Where no edge arrives that counts, a softmax over nothing is NaN.
+            attention = softmax_at_targets(scores, target, query.size(0)).masked_fill(~is_edge[:, None], 0)
         attended = torch.zeros_like(value)
         for edges in _chunks(source, value):
             weights = attention[edges, :, None].to(value.dtype)
@@ -88,7 +107,7 @@ class _EdgeAttention(torch.autograd.Function):
             query_gradient.index_add_(0, here, scaled[edges] * key.index_select(0, there))
             key_gradient.index_add_(0, there, scaled[edges] * query.index_select(0, here))
         bias_gradient = score_gradient.to(bias.dtype) if bias.dim() else None
-        return query_gradient, key_gradient, value_gradient, bias_gradient, None, None
+        return query_gradient, key_gradient, value_gradient, bias_gradient, None, None, None
 
 
 def _chunks(source: Tensor, rows: Tensor) -> list[slice]:

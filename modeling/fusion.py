@@ -111,18 +111,16 @@ def smoothing_loss(contextual: Tensor, layout: DialogueLayout, rate: float, redu
     The topic vector is the exponentially weighted mean z_con,i = sum_{j<i} e^{rate j} z_j / sum_{j<i} e^{rate j}.
     The paper's own update lacks the denominator and would grow without bound. A first utterance adds 0.
     """
-    weighted = contextual.float()
-    weight = torch.ones_like(weighted[:, :1])
+    # The weights lie beside the vectors that they weigh.
+    weighted = torch.cat([contextual.float(), torch.ones_like(contextual[:, :1], dtype=torch.float32)], dim=-1)
     step = 1
     # Under a compiler the number of doublings is the same for batches of all sizes.
     longest = math.inf if torch.compiler.is_compiling() and rate > 0 else layout.num_utterances
     # After k doublings each row holds its 2^k last utterances; older ones no longer count in float32.
     while step < longest and rate * step < 17:
-        decay = math.exp(-rate * step)
-        weighted = weighted + decay * layout.shift(weighted, step)
-        weight = weight + decay * layout.shift(weight, step)
+        weighted = weighted + math.exp(-rate * step) * layout.shift(weighted, step)
         step *= 2
-    topic = layout.shift(weighted / weight, 1)
+    topic = layout.shift(weighted[:, :-1] / weighted[:, -1:], 1)
     squares = (contextual.float() - topic).square()
     distance = squares.sum(-1) if reduction == "sum" else squares.mean(-1)
     return distance * (layout.position > 0)

@@ -34,13 +34,18 @@ class RelationalGraphConvolution(nn.Module):
             init.uniform_(weight, -bound, bound)
         init.zeros_(self.bias)
 
-    def forward(self, nodes: Tensor, edge_index: Tensor, edge_type: Tensor) -> Tensor:
-        """(N, in_size), (2, E), (E,) -> (N, out_size)."""
+    def forward(self, nodes: Tensor, edge_index: Tensor, edge_type: Tensor, is_edge: Tensor | None = None) -> Tensor:
+        """(N, in_size), (2, E), (E,) -> (N, out_size).
+
+        Args:
+            is_edge: (E,) bool, the edges that count; all by default.
+        """
         num_nodes, relations = nodes.size(0), self.num_relations
         source, target = edge_index
         neighbourhood = target * relations + edge_type
-        ones = torch.ones_like(edge_type, dtype=torch.float32)
-        share = 1 / sum_at_targets(ones, neighbourhood, num_nodes * relations)[neighbourhood]
+        ones = torch.ones_like(edge_type, dtype=torch.float32) if is_edge is None else is_edge.float()
+        count = sum_at_targets(ones, neighbourhood, num_nodes * relations)[neighbourhood]
+        share = 1 / count if is_edge is None else ones / count.clamp(min=1)
         messages = relational_messages(nodes, self.weight, source, edge_type)
         received = sum_at_targets(messages * share.to(messages.dtype)[:, None], target, num_nodes)
         return nodes @ self.root + self.bias + received
@@ -112,16 +117,19 @@ class GraphAttention(nn.Module):
         self.value = nn.Linear(in_size, num_heads * head_size)
         self.skip = nn.Linear(in_size, num_heads * head_size)
 
-    def forward(self, nodes: Tensor, edge_index: Tensor, edge_bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, nodes: Tensor, edge_index: Tensor, edge_bias: Tensor | None = None, is_edge: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(N, in_size), (2, E) -> (N, num_heads * head_size) and the attention (E, num_heads).
 
         Args:
             edge_bias: (E, num_heads), added to the scores.
+            is_edge: (E,) bool, the edges that count; all by default.
         """
         num_nodes = nodes.size(0)
         heads = (num_nodes, self.num_heads, self.head_size)
         query, key, value = (part(nodes).view(heads) for part in (self.query, self.key, self.value))
-        attended, attention = edge_attention(query, key, value, edge_index, edge_bias)
+        attended, attention = edge_attention(query, key, value, edge_index, edge_bias, is_edge)
         return self.skip(nodes) + attended.flatten(1), attention
 
 
@@ -137,12 +145,19 @@ class AggregateCombine(nn.Module):
         self.aggregate = nn.Linear(in_size, in_size)
         self.combine = nn.Linear(2 * in_size, out_size)
 
-    def forward(self, nodes: Tensor, edge_index: Tensor) -> Tensor:
-        """(N, in_size), (2, E) -> (N, out_size)."""
+    def forward(self, nodes: Tensor, edge_index: Tensor, is_edge: Tensor | None = None) -> Tensor:
+        """(N, in_size), (2, E) -> (N, out_size).
+
+        Args:
+            is_edge: (E,) bool, the edges that count; all by default.
+        """
         num_nodes = nodes.size(0)
         source, target = edge_index
-        degree = sum_at_targets(torch.ones_like(target, dtype=torch.float32), target, num_nodes)
+        ones = torch.ones_like(target, dtype=torch.float32) if is_edge is None else is_edge.float()
+        degree = sum_at_targets(ones, target, num_nodes)
         messages = self.aggregate(nodes).index_select(0, source)
+        if is_edge is not None:
+            messages = messages * ones.to(messages.dtype)[:, None]
         received = sum_at_targets(messages, target, num_nodes) / degree.clamp(min=1).to(nodes.dtype)[:, None]
         return torch.relu(self.combine(torch.cat([nodes, received.to(nodes.dtype)], dim=-1)))
 

@@ -35,7 +35,7 @@ class AggregateCombineEncoder(nn.Module):
         """(N, in_size) nodes -> (N, hidden_size), what the contrast compares."""
         nodes = graph.nodes
         for layer in self.layers:
-            convolved = layer(nodes, graph.edge_index)
+            convolved = layer(nodes, graph.edge_index, graph.is_edge)
             if self.residual and convolved.shape == nodes.shape:
                 convolved = nodes + self.dropout(convolved)
             nodes = convolved
@@ -91,13 +91,12 @@ class RelationalEncoder(nn.Module):
 
     def convolve(self, graph: SpeakerGraph) -> Tensor:
         """(N, in_size) nodes -> (N, in_size), what the contrast compares."""
-        nodes = graph.nodes
+        nodes, edges = graph.nodes, (graph.edge_index, graph.edge_type, graph.is_edge)
         for index, convolution in enumerate(self.convolutions):
             if self.residual:
-                convolved = convolution(self.norms[index](nodes), graph.edge_index, graph.edge_type)
-                nodes = nodes + self.dropout(torch.relu(convolved))
+                nodes = nodes + self.dropout(torch.relu(convolution(self.norms[index](nodes), *edges)))
             else:
-                nodes = convolution(torch.relu(nodes) if index else nodes, graph.edge_index, graph.edge_type)
+                nodes = convolution(torch.relu(nodes) if index else nodes, *edges)
         return nodes
 
     def attend(self, convolved: Tensor, graph: SpeakerGraph) -> tuple[Tensor, Tensor | None]:
@@ -106,9 +105,9 @@ class RelationalEncoder(nn.Module):
             return convolved, None
         bias = None if self.edge_bias is None else self.edge_bias(graph)
         if self.residual:
-            attended, attention = self.attention(self.norms[-1](convolved), graph.edge_index, bias)
+            attended, attention = self.attention(self.norms[-1](convolved), graph.edge_index, bias, graph.is_edge)
             return convolved + self.dropout(attended), attention
-        attended, attention = self.attention(convolved, graph.edge_index, bias)
+        attended, attention = self.attention(convolved, graph.edge_index, bias, graph.is_edge)
         return functional.leaky_relu(self._normalize(attended)), attention
 
     def _normalize(self, rows: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Katz proximity of a dialogue's utterances in its graph: which absent edges GP may add (Appendix A)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from .tracing import nonzero
 
 # Pairs of utterances whose scores are held in full; more are computed sparsely, in memory linear in the edges.
 MAX_DENSE_PAIRS = 2**22
+MAX_DENSE_PAIRS_ON_DEVICES = 2**25
 
 
 def proximate_pairs(
@@ -21,13 +24,55 @@ def proximate_pairs(
     Scores are divided by the highest one among the dialogue's pairs without an edge, for only those compete with the
     threshold. The paper leaves beta, the order and the normalisation open.
     """
-    if torch.compiler.is_compiling() or layout.num_dialogues * layout.longest**2 <= MAX_DENSE_PAIRS:
+    if torch.compiler.is_compiling() or fits_densely(layout):
         proximity, linked = dense_proximity(edge_index, layout, attenuation, order)
         near = (proximity >= threshold) & ~linked
         dialogue, source, target = nonzero(near).unbind(1)
         return layout.starts[dialogue] + torch.stack([source, target])
     pairs, proximity = sparse_proximity(edge_index, layout, attenuation, order)
     return pairs[:, proximity >= threshold]
+
+
+def fits_densely(layout: DialogueLayout) -> bool:
+    """Whether the scores of all pairs of a batch are held in full."""
+    limit = MAX_DENSE_PAIRS if layout.lengths.device.type == "cpu" else MAX_DENSE_PAIRS_ON_DEVICES
+    return layout.num_dialogues * layout.longest**2 <= limit
+
+
+def random_proximate_pairs(
+    edge_index: Tensor,
+    layout: DialogueLayout,
+    threshold: float,
+    attenuation: float,
+    order: int,
+    rate: float,
+    causal: bool,
+) -> tuple[Tensor, Tensor]:
+    """A random `rate` of `proximate_pairs` without asking the device how many these are.
+
+    Args:
+        causal: only pairs whose source comes first.
+
+    Returns:
+        (2, k), and which of them are such pairs (k,) bool; the others lead from the first utterance to itself. k is
+        more than all pairs of the dialogues would give, by six standard deviations.
+    """
+    longest = layout.longest
+    proximity, linked = dense_proximity(edge_index, layout, attenuation, order)
+    chosen = (proximity >= threshold) & ~linked & (torch.rand_like(proximity) < rate)
+    if causal:
+        chosen = chosen.triu(1)
+    most = sum(length * (length - 1) for length in layout.host.lengths.tolist()) // (2 if causal else 1)
+    room = min(most, math.ceil(rate * most + 6 * math.sqrt(rate * (1 - rate) * most)))
+    chosen = chosen.flatten()
+    # Each pair goes to its place among the chosen ones, and the rest to one behind them that is cut off.
+    place = torch.where(chosen, chosen.cumsum(0) - 1, room).clamp(max=room)
+    cells = torch.arange(chosen.numel(), device=chosen.device)
+    cells = torch.full_like(cells[: room + 1], -1).scatter(0, place, cells)[:room]
+    there = cells >= 0
+    cells = cells.clamp(min=0)
+    pairs = torch.stack([cells // longest % longest, cells % longest]) + layout.starts[cells // longest**2]
+    return torch.where(there, pairs, 0), there
 
 
 def dense_proximity(
@@ -39,8 +84,9 @@ def dense_proximity(
     """
     longest = layout.longest
     source, target = edge_index
-    linked = torch.zeros(layout.num_dialogues, longest, longest, dtype=torch.bool, device=edge_index.device)
-    linked[layout.dialogue[source], layout.position[source], layout.position[target]] = True
+    cells = (layout.dialogue[source] * longest + layout.position[source]) * longest + layout.position[target]
+    linked = torch.zeros(layout.num_dialogues * longest**2, dtype=torch.bool, device=edge_index.device)
+    linked = linked.index_fill(0, cells, True).view(-1, longest, longest)
     diagonal = torch.eye(longest, dtype=torch.bool, device=edge_index.device)
     adjacency = (linked & ~diagonal).float()
     highest_degree = adjacency.sum(-1).amax(-1).clamp(min=1)

@@ -53,7 +53,7 @@ from .inner_encoder import encoder_config, pretrained_model
 from .loss_parts import total, weigh
 from .modeling_base import EmotionRecognitionPreTrainedModel
 from .outputs import EmotionRecognitionOutput
-from .packing import DialogueLayout
+from .packing import DialogueLayout, check_layout
 from .prediction import EmotionRecognitionMixin
 from .reach import Reach, in_sequence
 from .speaker_graph import SpeakerGraph
@@ -201,6 +201,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
         label_shares: Tensor | None = None,
         audio_input_values: Tensor | None = None,
         audio_attention_mask: Tensor | None = None,
+        layout: DialogueLayout | None = None,
     ) -> EmotionRecognitionOutput:
         """Compute a packed graph batch as `JoyfulProcessor` makes it; N utterances, E edges, B dialogues.
 
@@ -229,6 +230,8 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
                 there are none; the classifier learns them in place of `labels`, the majorities.
             audio_input_values, audio_attention_mask: (N, S) of a model with an encoder of speech, in place of
                 audio_features: waveforms and their mask, as with tokens.
+            layout: what follows from the lengths and speakers of this batch, as `DialogueCollator` computes it on the
+                CPU. Without it an accelerator is asked for them, and waits.
 
         `return_dict=False` gives a tuple: the loss, if there is one, the logits, and the rest.
 
@@ -257,12 +260,16 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             edge_type=edge_type,
             error=self.batch_error,
         )
+        if layout is None or recurrent_states is not None or torch.compiler.is_compiling():
+            layout = DialogueLayout(dialogue_lengths, num_utterances, recurrent_states, speaker_ids)
+        elif fault := check_layout(layout, dialogue_lengths, num_utterances, speaker_ids):
+            raise self.batch_error(fault)
         if labels is not None and return_loss:
             check_labels(self.config, labels, num_utterances, self.batch_error, label_shares)
         for modality, encoder in encoders.items():
             features[modality] = encoder.normalize(cast("Tensor", features[modality]), present[modality])
         batch = PackedBatch(
-            layout=DialogueLayout(dialogue_lengths, num_utterances, recurrent_states, speaker_ids),
+            layout=layout.to(dialogue_lengths.device),
             features=features,
             modality_mask=modality_mask,
             speaker_ids=speaker_ids,

@@ -21,7 +21,7 @@ from .dropout import Dropout
 from .modality_inputs import ModalityInputs, readable
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
-from .packing import DialogueLayout
+from .packing import DialogueLayout, layout_of
 from .reach import Reach, in_sequence
 from .sentiment import UNKNOWN, sentiments_of, shift_pairs, shifts
 from .speech_encoder import SpeechEncoder
@@ -290,7 +290,7 @@ class GraphSmileForEmotionRecognition(SpeakerGraphClassifierMixin, GraphSmilePre
         if labels is None:
             return dict.fromkeys(counts, torch.zeros_like(counts["classification"]))
         sentiment = self.sentiments(labels)
-        partner, exists = self.pairs(DialogueLayout(batch["dialogue_lengths"], len(labels)))
+        partner, exists = self.pairs(layout_of(batch, len(labels)))
         counts["sentiment"] = (sentiment != UNKNOWN).sum().float()
         counts["shift"] = (exists & (shifts(sentiment, partner) != UNKNOWN)).sum().float()
         return counts

@@ -60,8 +60,7 @@ class TextContext(nn.Module):
         rows = torch.cat([text, torch.zeros_like(text[:1])])
         read = self.projection(self.mean(rows, torch.cat([present, torch.zeros_like(present[:1])]), layout))
         place = torch.where(real, layout.starts[:, None] + column, layout.num_utterances).flatten()
-        padded = DialogueLayout(torch.full_like(layout.lengths, layout.longest), len(place))
-        context = self.recur(read.index_select(0, place), padded)
+        context = self.recur(read.index_select(0, place), layout.padded)
         return context.index_select(0, layout.dialogue * layout.longest + layout.position)
 
     def mean(self, text: Tensor, present: Tensor, layout: DialogueLayout) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
+from .packing import layout_of
 from .tasks import Task, task_of
 
 Item = TypeVar("Item")
@@ -163,7 +164,8 @@ class EmotionRecognitionMixin:
     def encoded_outputs(self, encoded: Iterable[Sized], processor: Any, utterances_per_batch: int) -> Iterator[Any]:
         """Outputs without losses, one per batch of what `processor.encode` gave, in the mode the model is in."""
         for _, examples in _batches(encoded, utterances_per_batch, len):
-            batch = processor.pack(examples, return_tensors="pt").to(self.device)
+            batch = with_layout(processor.pack(examples, return_tensors="pt"))
+            batch = {name: value.to(self.device) for name, value in batch.items()}
             for key in ("labels", "label_shares"):
                 batch.pop(key, None)
             with torch.inference_mode():
@@ -179,6 +181,13 @@ def _name_at(encoded: Iterable[Any], position: int) -> str:
             return f"{example.name}, utterance {position - first}" if len(example) > 1 else example.name
         first += len(example)
     return f"utterance {position}"
+
+
+def with_layout(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch on the CPU with its `layout`, where it is one of dialogues: an accelerator need not be asked for it."""
+    if "dialogue_lengths" not in batch:
+        return dict(batch)
+    return {**batch, "layout": layout_of(batch, len(batch["speaker_ids"]))}
 
 
 def num_utterances(batch: Mapping[str, Tensor]) -> Tensor:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
 
-from .recurrent_steps import GRUSteps, mirrored_steps
+from .precision import full_precision
+from .recurrent_steps import GRUSteps
+from .steps import StepOrder
 
 # Size of the state up to which several layers without gradients are faster together; measured.
 _WIDEST_TOGETHER = 96
@@ -27,24 +29,24 @@ class PackedRNN(nn.RNNBase):
     def __init__(self, mode: str, input_size: int, hidden_size: int, bidirectional: bool = True) -> None:
         super().__init__(mode, input_size, hidden_size, bidirectional=bidirectional)
 
-    def forward(self, steps: Tensor, batch_sizes: Tensor, before: Tensor | None = None) -> Tensor:
-        """(N, input_size) of a `PackedSequence`, time-major, and its batch sizes (longest,) on the CPU -> (N, size).
+    def forward(self, steps: Tensor, order: StepOrder, before: Tensor | None = None) -> Tensor:
+        """(N, input_size) of sequences in the order of their steps -> (N, size).
 
         Args:
             before: (dialogues, size) state of a GRU of one direction before the first utterances; zeros by default.
                 The output is its state after each utterance.
         """
-        if before is None and self.mode == "GRU" and steps.device.type == "cpu" and torch.is_grad_enabled():
-            return _step_by_step([self], [steps], batch_sizes)[0]
+        if before is None and self.mode == "GRU" and goes_by_steps(steps) and torch.is_grad_enabled():
+            return _step_by_step([self], [steps], order)[0]
         if before is None:
-            state = steps.new_zeros(1 + self.bidirectional, int(batch_sizes[0]), self.hidden_size)
+            state = steps.new_zeros(1 + self.bidirectional, int(order.sizes[0]), self.hidden_size)
         else:
             state = before[None].to(steps)
         weights = [getattr(self, name) for name in cast("list[str]", self._flat_weights_names)]
         settings = (weights, True, 1, 0.0, self.training, self.bidirectional)
         if self.mode == "LSTM":
-            return torch._VF.lstm(steps, batch_sizes, (state, state), *settings)[0]
-        return torch._VF.gru(steps, batch_sizes, state, *settings)[0]
+            return torch._VF.lstm(steps, order.sizes, (state, state), *settings)[0]
+        return torch._VF.gru(steps, order.sizes, state, *settings)[0]
 
     def parameters_of(self, suffix: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights and biases of the input and of the state, of one direction: "" or "_reverse"."""
@@ -88,22 +90,27 @@ class PackedGRU(PackedRNN):
         super().__init__("GRU", size, size // 2 if bidirectional else size, bidirectional)
 
 
-def run_together(layers: Sequence[PackedRNN], steps: Sequence[Tensor], batch_sizes: Tensor) -> list[Tensor]:
+def goes_by_steps(steps: Tensor) -> bool:
+    """Whether a GRU is computed step by step where these rows lie: CUDA has a kernel for a whole layer."""
+    return steps.device.type != "cuda" and not torch.compiler.is_compiling()
+
+
+def run_together(layers: Sequence[PackedRNN], steps: Sequence[Tensor], order: StepOrder) -> list[Tensor]:
     """Run layers of one kind and size on their own steps (N, input_size) each.
 
-    On a CPU, GRUs take each step together. Other devices have a kernel for a whole layer, as torch has on a CPU for
-    LSTMs; and where no gradient is asked for, wide layers leave the processor's cache to each other.
+    GRUs take each step together, unless there is a kernel for a whole layer, as on CUDA, and on a CPU for LSTMs. Where
+    no gradient is asked for, wide layers leave the processor's cache to each other.
     """
     first = layers[0]
-    together = len(layers) > 1 and first.mode == "GRU" and steps[0].device.type == "cpu"
+    together = len(layers) > 1 and first.mode == "GRU" and goes_by_steps(steps[0])
     if not together or (not torch.is_grad_enabled() and first.hidden_size > _WIDEST_TOGETHER):
-        return [layer(own, batch_sizes) for layer, own in zip(layers, steps, strict=True)]
-    return _step_by_step(layers, steps, batch_sizes)
+        return [layer(own, order) for layer, own in zip(layers, steps, strict=True)]
+    return _step_by_step(layers, steps, order)
 
 
-def _step_by_step(layers: Sequence[PackedRNN], steps: Sequence[Tensor], batch_sizes: Tensor) -> list[Tensor]:
+def _step_by_step(layers: Sequence[PackedRNN], steps: Sequence[Tensor], order: StepOrder) -> list[Tensor]:
     """The same of GRUs, all layers and directions in one product per step."""
-    mirrored = mirrored_steps(batch_sizes) if layers[0].bidirectional else None
+    mirrored = order.mirrored if layers[0].bidirectional else None
     gates, weights, biases = [], [], []
     for layer, own in zip(layers, steps, strict=True):
         for suffix in ("", "_reverse") if layer.bidirectional else ("",):
@@ -113,8 +120,8 @@ def _step_by_step(layers: Sequence[PackedRNN], steps: Sequence[Tensor], batch_si
             weights.append(weight_hh.T)
             biases.append(bias_hh[None])
     weight, bias = torch.stack(weights), torch.stack(biases)
-    with torch.autocast("cpu", enabled=False):
-        states = GRUSteps.apply(torch.stack(gates).to(weight.dtype), weight, bias, batch_sizes.tolist())
+    with full_precision(weight):
+        states = GRUSteps.apply(torch.stack(gates).to(weight.dtype), weight, bias, order.sizes.tolist())
     if mirrored is None:
         return list(states)
     return [

@@ -6,6 +6,9 @@ it everywhere between them, to float32's precision: K' is analytic and bounded i
 p), which bounds the error of m nodes before anything is computed. A third of them is nearly always enough, which the
 end of the Chebyshev series shows. Where even the bound asks for too many, the basis itself is the nodes, and nothing
 is interpolated.
+
+The nodes are chosen by the values, for which an accelerator would keep the CPU waiting. There the formula is computed
+as what it also is, attention with heads of one dimension: its kernels keep no D x D matrix either.
 """
 
 import math
@@ -14,9 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from .chunks import rows_at_a_time
-from .precision import full_precision, has_doubles
+from .precision import full_precision
+
+# Kernels of attention want heads of a multiple of this.
+_HEAD_SIZE = 8
 
 
 def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
@@ -33,7 +41,26 @@ def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         weights = (basis[:, None] * values[:, None, :]).softmax(dim=-1)
         return (weights * values[:, None, :]).sum(-1)
+    if values.device.type != "cpu":
+        return with_narrow_heads(basis, values)
     return _ScalarAttention.apply(basis, values, precision)
+
+
+def with_narrow_heads(basis: Tensor, values: Tensor) -> Tensor:
+    """`scalar_attention` as attention of the basis over the values, both in heads of one dimension."""
+    with full_precision(values):
+        chunks = _chunks(basis, values)
+        if len(chunks) == 1:
+            return _with_narrow_heads(basis, values)
+        settings = {"use_reentrant": False, "preserve_rng_state": False}
+        return torch.cat([checkpoint(_with_narrow_heads, basis, chunk, **settings) for chunk in chunks])
+
+
+def _with_narrow_heads(basis: Tensor, values: Tensor) -> Tensor:
+    wider = (0, _HEAD_SIZE - 1)  # with zeros, which change no product
+    query = functional.pad(basis[:, None], wider).expand(len(values), 1, -1, -1)
+    key = functional.pad(values[:, None, :, None], wider)
+    return functional.scaled_dot_product_attention(query, key, key, scale=1.0)[:, 0, :, 0]
 
 
 class _ScalarAttention(torch.autograd.Function):
@@ -112,16 +139,14 @@ def _chebyshev(basis: Tensor, first: float, last: float, count: int) -> tuple[Te
         (count,), (count, count) with a term of the series in each column, and (D, count).
     """
     middle, half_width = (first + last) / 2, (last - first) / 2
-    precise = basis if has_doubles(basis.device) else basis.cpu()
-    degree = torch.arange(count, dtype=torch.float64, device=precise.device)
+    degree = torch.arange(count, dtype=torch.float64)
     angle = (degree + 0.5) * (math.pi / count)
-    place = ((precise.double() - middle) / (half_width or 1)).clamp(-1, 1)
+    place = ((basis.double() - middle) / (half_width or 1)).clamp(-1, 1)
     series = torch.cos(torch.outer(angle, degree)) * (2 / count)
     series[:, 0] /= 2
     interpolation = torch.cos(torch.outer(place.acos(), degree)) @ series.T
     nodes = middle + half_width * angle.cos()
-    dtype, device = basis.dtype, basis.device
-    return nodes.to(dtype).to(device), series.to(dtype).to(device), interpolation.to(dtype).to(device)
+    return nodes.to(basis.dtype), series.to(basis.dtype), interpolation.to(basis.dtype)
 
 
 def num_nodes(half_width: float, spread: float, tolerance: float) -> int | None:

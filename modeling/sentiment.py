@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from .constants import constant
 from .packing import DialogueLayout
 from .tasks import IGNORED_LABEL
 
@@ -37,7 +38,7 @@ def sentiments_of(labels: Tensor, of_label: list[int], has_classes: bool = True)
     """
     if labels.is_floating_point() and labels.dim() == 1:
         return torch.where(labels.isnan(), UNKNOWN, labels.nan_to_num().sign().long() + NEUTRAL)
-    table = torch.tensor(of_label, device=labels.device)
+    table = constant(of_label, torch.int64, labels.device)
     if labels.dim() == 1:
         return torch.where(labels == IGNORED_LABEL, UNKNOWN, table.index_select(0, labels.clamp(min=0)))
     if not has_classes:

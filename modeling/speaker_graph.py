@@ -25,12 +25,19 @@ class SpeakerGraph:
     max_speakers: int
     causal: bool = False
     """Whether edges run from the past alone, also those that are added or moved."""
+    is_edge: Tensor | None = None
+    """(E,) bool, which of the edges count; all if None. Those that do not fill up where only the device knows how many
+    edges there are; they lead from the first utterance to itself."""
 
-    def with_edges(self, edge_index: Tensor, edge_type: Tensor | None = None) -> "SpeakerGraph":
+    def with_edges(
+        self, edge_index: Tensor, edge_type: Tensor | None = None, is_edge: Tensor | None = None
+    ) -> "SpeakerGraph":
         """The same nodes with other edges, whose relations are found anew if not given."""
+        if is_edge is not None:
+            edge_index = torch.where(is_edge, edge_index, 0)
         if edge_type is None:
             edge_type = self.relations_of(edge_index)
-        return replace(self, edge_index=edge_index, edge_type=edge_type)
+        return replace(self, edge_index=edge_index, edge_type=edge_type, is_edge=is_edge)
 
     def relations_of(self, edge_index: Tensor) -> Tensor:
         """Relation id of each edge (2, E) -> (E,)."""

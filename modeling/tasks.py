@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .constants import constant
+
 SINGLE_LABEL = "single_label_classification"
 MULTI_LABEL = "multi_label_classification"
 REGRESSION = "regression"
@@ -51,21 +53,18 @@ class Task:
             label_smoothing: share of the target spread over all classes, for single labels.
         """
         logits = logits.float()
-        weights = None if class_weights is None else logits.new_tensor(class_weights)
+        weights = _on_device(class_weights, logits)
         return self.mean(self._losses(logits, labels, weights, label_smoothing), labels, class_weights)
 
     def mean(self, losses: Tensor, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
         """() mean of the losses of the labelled utterances (N,), as `loss` takes it."""
-        weights = None if class_weights is None else losses.new_tensor(class_weights)
+        weights = _on_device(class_weights, losses)
         scale = self._weights(labels, weights)
         return (losses * scale).sum() / scale.sum().clamp(min=1e-8)
 
     def count(self, labels: Tensor, class_weights: list[float] | None = None) -> Tensor:
         """() what `loss` divides by: how many utterances are labelled, or the sum of their weights."""
-        weights = (
-            None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=labels.device)
-        )
-        return self._weights(labels, weights).sum()
+        return self._weights(labels, _on_device(class_weights, labels)).sum()
 
     def divergence(self, logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
         """(N,) how far the logits of each utterance are from others: KL(target || logits), both divided first."""
@@ -86,6 +85,11 @@ class Task:
     def label(self, scores: list[float], names: list[str]) -> Any:
         """The label of an utterance with these scores, one for each name."""
         raise NotImplementedError
+
+
+def _on_device(class_weights: list[float] | None, like: Tensor) -> Tensor | None:
+    """The weights in float32 where another tensor lies."""
+    return None if class_weights is None else constant(class_weights, torch.float32, like.device)
 
 
 class SingleLabelTask(Task):

@@ -81,13 +81,14 @@ def names_for_others(parameters: Mapping[str, Any]) -> dict[str, str]:
     Args:
         parameters: of a processor.
     """
-    given = {key: parameters.get(key) for key in EXTRACTOR_KEYS.values()}
-    encoders = {
-        key: given[key]
-        for modality, key in EXTRACTOR_KEYS.items()
-        if isinstance(given[key], str) and not is_built_in(modality, given[key])
-    }
-    return {key: name for key, encoder in encoders.items() if (name := without_folder(encoder)) != encoder}
+    names = {}
+    for modality, key in EXTRACTOR_KEYS.items():
+        extractor = parameters.get(key)
+        if isinstance(extractor, str) and not is_built_in(modality, extractor):
+            name = without_folder(extractor)
+            if name != extractor:
+                names[key] = name
+    return names
 
 
 def load_extractor(modality: str, extractor: str, device: str | None = None) -> FeatureExtractor:

@@ -478,13 +478,17 @@ class TestPredictions:
 
 # Where the networks may ask the device for a number: each time it waits for everything that was asked before.
 ALLOWED = {
-    # Once a batch the lengths of the dialogues and the highest speaker; the rest is arithmetic with them on the CPU.
-    "packing.py": {"_on_host", "highest_speaker", "longest", "_block", "time_major", "similar_lengths"},
+    # Of a batch without a layout the lengths of the dialogues and the speakers, once; the rest is arithmetic with them
+    # on the CPU.
+    "packing.py": {"host", "highest_speaker", "longest", "_known_blocks", "similar_lengths"} | {"_masks", "_rows_of"},
+    "steps.py": {"step_order", "step_sizes"},  # on the CPU alone
     "dialogue_rnn.py": {"_advance"},  # sizes that lie on the CPU
-    "recurrence.py": {"forward"},  # a size that lies on the CPU
-    # In the released fusion only: how far the values spread, and the basis where the device has no doubles.
-    "scalar_attention.py": {"_interpolate", "_chebyshev"},
-    "precision.py": {"has_doubles"},  # once in a process
+    "recurrence.py": {"forward", "_step_by_step"},  # sizes that lie on the CPU
+    "speaker_encoder.py": {"forward"},  # a size that lies on the CPU
+    "frame_lstm.py": {"_forward_packed"},  # on the CPU alone
+    "recurrent_steps.py": {"mirrored_steps"},  # on the CPU alone
+    "katz.py": {"random_proximate_pairs"},  # lengths that lie on the CPU
+    "scalar_attention.py": {"_interpolate"},  # on the CPU alone
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
     "batch_contract.py": {"_check_values", "check_labels", "check_tokens"},  # on the CPU alone
     # Once a batch the lengths of the inputs; and once a training a size.

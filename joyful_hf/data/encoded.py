@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..io.messages import counted
+from ..modeling.prediction import with_layout
 from ..processing import MODALITIES, DialogueError, EmotionRecognitionProcessor, EncodedExample
 from ..processing.dialogues import as_dialogue_list, most_speakers
 from ..processing.media import audio_of, medium_name
@@ -109,12 +109,15 @@ def _refuse_nothing_heard(
 
 
 class DialogueCollator:
-    """Packs dialogues, encoded or not, into one batch of torch tensors."""
+    """Packs dialogues, encoded or not, into one batch of torch tensors.
+
+    Beside the processor's keys a batch of dialogues has `layout`, with which a model asks no accelerator for lengths.
+    """
 
     def __init__(self, processor: EmotionRecognitionProcessor) -> None:
         self.processor = processor
 
-    def __call__(self, dialogues: list[Any]) -> dict[str, Tensor]:
+    def __call__(self, dialogues: list[Any]) -> dict[str, Any]:
         if isinstance(dialogues[0], EncodedExample):
-            return self.processor.pack(dialogues, return_tensors="pt").data
-        return self.processor(dialogues, return_tensors="pt").data
+            return with_layout(self.processor.pack(dialogues, return_tensors="pt"))
+        return with_layout(self.processor(dialogues, return_tensors="pt"))

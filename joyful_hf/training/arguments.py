@@ -406,9 +406,11 @@ def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     args.logging_nan_inf_filter = False  # a run stops there; the filter waits for the device in each step
     accelerator_config: Any = copy.copy(args.accelerator_config)
     accelerator_config.dispatch_batches = False  # streamed batches differ in shape
-    args.accelerator_config = accelerator_config
     if args.device.type in ("cpu", "mps"):
         args.dataloader_pin_memory = False  # there is no device to copy to, or none that could
+    # The CPU goes on while a pinned batch is on its way.
+    accelerator_config.non_blocking = accelerator_config.non_blocking or args.dataloader_pin_memory
+    args.accelerator_config = accelerator_config
     if args.n_gpu > 1:
         args._n_gpu = 1  # DataParallel would cut the packed tensors into pieces; `torchrun` uses every GPU
     return args

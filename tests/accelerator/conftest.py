@@ -9,7 +9,6 @@ import os
 
 import pytest
 
-from joyful_hf.modeling.precision import has_doubles
 from tests.support import accelerator
 
 if "JOYFUL_TEST_ACCELERATOR" in os.environ:
@@ -21,8 +20,6 @@ else:
 @pytest.fixture(autouse=True)
 def doubles():
     """None, as on Apple's MPS: what runs so runs on CUDA too."""
-    has_doubles.cache_clear()
     accelerator.DOUBLES.allowed = False
     accelerator.WORK.clear()
-    yield accelerator.DOUBLES
-    has_doubles.cache_clear()
+    return accelerator.DOUBLES

@@ -7,7 +7,6 @@ from transformers import pipeline
 from joyful_hf import StreamingRecognizer, explain
 from joyful_hf.checkpoints import load_checkpoint
 from joyful_hf.inference.representations import represent
-from joyful_hf.modeling.precision import has_doubles
 from tests.support.accelerator import NAME, WORK
 from tests.support.helpers import FAMILY_CASES, hide_modalities, make_dialogues, without_modality
 
@@ -130,6 +129,5 @@ def test_the_released_form_has_the_same_numbers_with_doubles_and_without(doubles
     batch = processor(DIALOGUES, return_tensors="pt")
     expected = logits_of(here, batch)
     torch.testing.assert_close(logits_of(model, batch), expected, **AS_ON_CPU)
-    has_doubles.cache_clear()
     doubles.allowed = True
     torch.testing.assert_close(logits_of(model, batch), expected, **AS_ON_CPU)

@@ -14,7 +14,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(ARIIGCNConfig) if fi
 FLOATS = [name for name, field in FIELDS.items() if "float" in str(field.type) and name != "class_weights"]
 # Fields whose values hang together, or that have a form of their own.
 CHOSEN = {
-    "text_dim": 5,
+    "text_dim": 10,
     "audio_dim": 6,
     "visual_dim": 7,
     "max_speakers": 4,
@@ -28,7 +28,6 @@ CHOSEN = {
     "feature_layers": {"visual": 7},
     "text_config": BertConfig(hidden_size=5),
     "text_encoder_layers": 2,
-    "text_dim": 10,
     "text_pooling": "cls",
     "unfreeze_text_encoder": True,
     "audio_config": BertConfig(hidden_size=6),

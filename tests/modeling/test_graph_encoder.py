@@ -175,6 +175,28 @@ class TestAnyGraph:
         assert (after[:5] - before[:5]).abs().max() > 1e-3
 
 
+@each_form
+def test_edges_that_do_not_count_change_nothing(form):
+    encoder, graph = make_encoder(form, 2), make_graph(LENGTHS)
+    arrives = graph.edge_index[1] > 0  # nothing else where they lie
+    graph = graph.with_edges(graph.edge_index[:, arrives], graph.edge_type[arrives])
+    none = torch.zeros_like(graph.edge_index[:, :7])
+    filled = graph.with_edges(
+        torch.cat([graph.edge_index, none], dim=1),
+        torch.cat([graph.edge_type, graph.relations_of(none)]),
+        torch.cat([torch.ones_like(graph.edge_type), none[0]]).bool(),
+    )
+    outputs = []
+    for own in (graph, filled):
+        own = replace(own, nodes=own.nodes.clone().requires_grad_())
+        encoder.zero_grad()
+        encoded, _ = encode(encoder, own)
+        encoded.square().sum().backward()
+        outputs.append([encoded, own.nodes.grad, *(parameter.grad for parameter in encoder.parameters())])
+    for one, other in zip(*outputs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_the_config_names_the_encoder():
     assert isinstance(make_encoder("paper"), AggregateCombineEncoder)
     assert isinstance(make_encoder("released"), RelationalEncoder)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joyful_hf.modeling import katz
-from joyful_hf.modeling.katz import dense_proximity, proximate_pairs, sparse_proximity
+from joyful_hf.modeling.katz import dense_proximity, proximate_pairs, random_proximate_pairs, sparse_proximity
 from tests.support.helpers import batches_of_lengths, make_graph, make_layout
 
 
@@ -94,6 +94,35 @@ def test_the_near_pairs_are_the_same_either_way(monkeypatch, lengths, window, th
         monkeypatch.setattr(katz, "MAX_DENSE_PAIRS", limit)
         found.append({*map(tuple, proximate_pairs(graph.edge_index, graph.layout, threshold, 0.5, 4).T.tolist())})
     assert found[0] == found[1]
+
+
+@given(
+    lengths=batches_of_lengths,
+    window=st.integers(0, 3),
+    threshold=st.sampled_from([0.2, 0.7]),
+    rate=st.sampled_from([0.0, 0.3, 1.0]),
+    causal=st.booleans(),
+)
+def test_random_near_pairs_are_some_of_them_in_as_much_room_as_all_may_need(lengths, window, threshold, rate, causal):
+    graph = make_graph(lengths, window=window, causal=causal)
+    near = {*map(tuple, proximate_pairs(graph.edge_index, graph.layout, threshold, 0.5, 4).T.tolist())}
+    if causal:
+        near = {(source, target) for source, target in near if source < target}
+    pairs, there = random_proximate_pairs(graph.edge_index, graph.layout, threshold, 0.5, 4, rate, causal)
+    found = [tuple(pair) for pair in pairs[:, there].T.tolist()]
+    assert len(found) == len(set(found))
+    assert near.issuperset(found)
+    if rate in (0, 1):
+        assert len(found) == rate * len(near)
+    assert not pairs[:, ~there].any()
+
+
+def test_a_share_of_the_near_pairs_is_drawn():
+    graph = make_graph((60, 50), window=4)
+    torch.manual_seed(0)
+    count = proximate_pairs(graph.edge_index, graph.layout, 0.1, 0.5, 4).size(1)
+    _, there = random_proximate_pairs(graph.edge_index, graph.layout, 0.1, 0.5, 4, 0.25, causal=False)
+    assert int(there.sum()) == pytest.approx(count / 4, rel=0.2)
 
 
 def test_repeated_edges_count_once():

@@ -22,6 +22,8 @@ from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
 from joyful_hf.modeling.context_encoder import DialogueGRU
 from joyful_hf.modeling.modality_inputs import ModalityInputs
 from joyful_hf.modeling.modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
+from joyful_hf.modeling.packing import DialogueLayout
+from joyful_hf.modeling.prediction import with_layout
 from joyful_hf.modeling.reach import Reach, in_sequence
 from joyful_hf.modeling.text_encoder import TextEncoder
 from tests.support.helpers import FAMILY_CASES, TEXT_CONFIG, make_dialogue, make_dialogues, make_tokenizer
@@ -32,6 +34,7 @@ PARAMETERS = [
     *("speaker_ids", "edge_index", "edge_type", "labels", "output_edge_attention", "return_loss"),
     *("recurrent_states", "text_input_ids", "text_attention_mask", "loss_shares"),
     *("output_hidden_states", "output_attentions", "label_shares", "audio_input_values", "audio_attention_mask"),
+    "layout",
 ]
 
 
@@ -163,6 +166,25 @@ def test_a_label_that_does_not_fit_is_refused_before_anything_is_computed(made):
     with pytest.raises(DialogueError, match="label 9, the model has num_labels=4"):
         model(**batch)
     assert model(**batch, return_loss=False).logits.shape == (38, 4)
+
+
+class TestALayoutThatComesWithABatch:
+    def test_changes_nothing(self, made):
+        model, batch = made[0], made[1](make_dialogues(), return_tensors="pt")
+        expected = model(**batch).loss
+        assert torch.equal(model(**with_layout(batch)).loss, expected)
+
+    def test_must_be_that_of_its_dialogues_and_speakers(self, made):
+        model, batch = made[0], made[1](make_dialogues(), return_tensors="pt")
+        lengths, speakers = batch["dialogue_lengths"], batch["speaker_ids"]
+        for wrong in (
+            DialogueLayout(lengths[:1], int(lengths[0]), speaker_ids=speakers[: lengths[0]]),
+            DialogueLayout(lengths.flip(0), len(speakers), speaker_ids=speakers),
+            DialogueLayout(lengths, len(speakers), speaker_ids=1 - speakers),
+            DialogueLayout(lengths, len(speakers)),
+        ):
+            with pytest.raises(DialogueError, match="layout is that of other dialogues or speakers"):
+                model(**batch, layout=wrong)
 
 
 def test_a_model_with_a_graph_needs_one():

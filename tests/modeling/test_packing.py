@@ -80,12 +80,16 @@ def test_dialogues_of_one_length_stay_together_in_their_order():
 
 
 @given(batches_of_lengths)
-def test_time_major_is_the_order_of_a_packed_sequence(lengths):
+def test_steps_are_the_order_of_a_packed_sequence(lengths):
     layout, rows = make_layout(lengths), numbered_rows(lengths)
-    order, batch_sizes = layout.time_major()
+    steps = layout.steps
     expected = torch.nn.utils.rnn.pack_sequence(list(rows.split(lengths)), enforce_sorted=False)
-    assert torch.equal(batch_sizes, expected.batch_sizes)
-    assert torch.equal(rows[order], expected.data)
+    assert torch.equal(steps.sizes, expected.batch_sizes)
+    assert torch.equal(rows[steps.order], expected.data)
+    assert torch.equal(expected.data[steps.back], rows)
+    turned = [dialogue.flip(0) for dialogue in rows.split(lengths)]
+    expected = torch.nn.utils.rnn.pack_sequence(turned, enforce_sorted=False)
+    assert torch.equal(rows[steps.order][steps.mirrored], expected.data)
 
 
 @given(batches_of_lengths, st.integers(0, 14))

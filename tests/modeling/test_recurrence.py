@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from joyful_hf.modeling.recurrence import PackedGRU, PackedRNN, run_together
-from tests.support.helpers import batches_of_lengths
+from tests.support.helpers import batches_of_lengths, make_layout
 
 SIZE = 6
 
@@ -35,7 +35,7 @@ def test_it_is_torchs_gru(bidirectional, lengths):
     ours, theirs = make_grus(bidirectional)
     packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
     expected, _ = theirs(packed)
-    torch.testing.assert_close(ours(packed.data, packed.batch_sizes), expected.data)
+    torch.testing.assert_close(ours(packed.data, make_layout(lengths).steps), expected.data)
 
 
 @both_kinds
@@ -48,7 +48,7 @@ def test_layer_and_gradients_are_torchs(kind, bidirectional, lengths):
     packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
     ours_in, theirs_in = (packed.data.clone().requires_grad_() for _ in range(2))
     expected = theirs(packed._replace(data=theirs_in))[0].data
-    found = ours(ours_in, packed.batch_sizes)
+    found = ours(ours_in, make_layout(lengths).steps)
     torch.testing.assert_close(found, expected)
     back = torch.randn_like(expected)
     theirs_back = torch.autograd.grad((expected * back).sum(), [theirs_in, *theirs.parameters()])
@@ -61,7 +61,7 @@ def test_gradients_are_those_of_finite_differences(kind):
     layer = make_layer(kind, bidirectional=True).double()
     steps = torch.randn(6, SIZE, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda given, *_: layer(given, torch.tensor([3, 2, 1])), (steps, *layer.parameters())
+        lambda given, *_: layer(given, make_layout([3, 2, 1]).steps), (steps, *layer.parameters())
     )
 
 
@@ -74,8 +74,8 @@ def test_several_together_are_each_alone(kind, bidirectional, with_gradients, le
     packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
     steps = [packed.data + shift for shift in range(3)]
     with torch.set_grad_enabled(with_gradients):
-        together = run_together(layers, steps, packed.batch_sizes)
-        alone = [layer(own, packed.batch_sizes) for layer, own in zip(layers, steps, strict=True)]
+        together = run_together(layers, steps, make_layout(lengths).steps)
+        alone = [layer(own, make_layout(lengths).steps) for layer, own in zip(layers, steps, strict=True)]
     torch.testing.assert_close(together, alone)
 
 
@@ -102,4 +102,4 @@ def test_a_dialogue_in_two_pieces_is_the_whole_of_it(length, data):
 
 
 def gru_alone(gru: PackedGRU, steps: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
-    return gru(steps, torch.ones(len(steps), dtype=torch.int64), before)
+    return gru(steps, make_layout([len(steps)]).steps, before)

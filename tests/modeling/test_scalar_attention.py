@@ -40,6 +40,18 @@ def test_values_and_gradients_are_the_formulas(scale):
         assert largest_difference(ours[0], theirs[0]) < 1e-4
 
 
+@pytest.mark.parametrize("at_a_time", [2**25, 1], ids=["at-once", "in-chunks"])
+def test_an_accelerator_has_it_as_attention_with_narrow_heads(monkeypatch, at_a_time):
+    basis, values = random_case(2.0, size=30)
+    monkeypatch.setattr(chunks, "CPU_ELEMENTS", at_a_time)
+    attended, expected = module.with_narrow_heads(basis, values), plain(basis, values)
+    torch.testing.assert_close(attended.double(), expected, rtol=0, atol=1e-5)
+    received = torch.randn_like(attended)
+    ours = torch.autograd.grad(attended, (basis, values), received)
+    theirs = torch.autograd.grad(expected, (basis, values), received.double())
+    assert all(largest_difference(one, other) < 1e-5 for one, other in zip(ours, theirs, strict=True))
+
+
 @pytest.mark.parametrize(("size", "scale"), [(9, 1.0), (90, 0.1)], ids=["plain", "interpolated"])
 def test_the_gradient_is_that_of_the_value(size, scale):
     generator = torch.Generator().manual_seed(0)
