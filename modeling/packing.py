@@ -301,6 +301,7 @@ def _rows_of(lengths: Tensor, starts: Tensor) -> Tensor:
 
 def _by_speaker(layout: DialogueLayout) -> tuple[Tensor, Tensor]:
     """The rows (N,) speaker after speaker, dialogue after dialogue, and how many each speaker has."""
+    assert layout.speaker_ids is not None  # without them nobody asks
     speaker = layout.dialogue * (layout.highest_speaker + 1) + layout.speaker_ids
     order = speaker.argsort(stable=True)
     return order, speaker[order].unique_consecutive(return_counts=True)[1]

@@ -52,8 +52,11 @@ def with_narrow_heads(basis: Tensor, values: Tensor) -> Tensor:
         chunks = _chunks(basis, values)
         if len(chunks) == 1:
             return _with_narrow_heads(basis, values)
-        settings = {"use_reentrant": False, "preserve_rng_state": False}
-        return torch.cat([checkpoint(_with_narrow_heads, basis, chunk, **settings) for chunk in chunks])
+        attended = [
+            checkpoint(_with_narrow_heads, basis, chunk, use_reentrant=False, preserve_rng_state=False)
+            for chunk in chunks
+        ]
+        return torch.cat(attended)
 
 
 def _with_narrow_heads(basis: Tensor, values: Tensor) -> Tensor:
