@@ -11,6 +11,7 @@ lies as near to the mean as the training set is not noticed, however strange: no
 """
 
 import logging
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -102,18 +103,18 @@ class _Distances:
         self.limit = limit
         self.utterances = self.far = 0
         self.farthest = 0.0
-        self._kept: list[np.ndarray] = []
+        self._kept = array("d")
 
     def add(self, values: np.ndarray) -> None:
         if self.utterances < self.most_kept:
-            self._kept.append(values)
+            self._kept.frombytes(values.tobytes())
         self.utterances += len(values)
         self.far += int((values > self.limit).sum())
         self.farthest = max(self.farthest, float(values.max()))
 
     def median(self) -> float:
         """Return the median of the first ones."""
-        return float(np.median(np.concatenate(self._kept)))
+        return float(np.median(np.frombuffer(self._kept)))
 
 
 def warn_of_unusual(counts: InputCounts) -> None:

@@ -95,7 +95,7 @@ class PredictionParts:
             overwrite: whether to remove what another run has left.
 
         Raises:
-            DialogueError: there are parts of another run.
+            DialogueError: there are parts of another run, or the disk cannot be written.
         """
         if self.folder.exists():
             kept = read_json(self.folder / _FACTS) if (self.folder / _FACTS).exists() else None
@@ -108,7 +108,6 @@ class PredictionParts:
                         "name for the output"
                     )
                 self.remove()
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._facts, self.folder / _FACTS)
         return sum(len(part) for part in self.share.parts if self._file(part).exists())
 

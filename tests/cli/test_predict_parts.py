@@ -1,11 +1,13 @@
 """`joyful predict` and `joyful extract` over many dialogues: interrupted, and divided between machines."""
 
+import errno
 import json
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from joyful_hf import load_dialogues
+from joyful_hf import DialogueError, load_dialogues
 from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.transcripts import prediction_parts
 from joyful_hf.transcripts.prediction_parts import PredictionParts, Share
@@ -128,6 +130,16 @@ def test_the_features_of_several_machines_together_are_those_of_one(joyful, tmp_
 def test_a_shard_that_is_none_is_refused(fails, checkpoint, data, tmp_path, shard):
     line = fails("predict", checkpoint, "--data-file", data, "--output-file", tmp_path / "o.jsonl", "--shard", shard)
     assert f"--shard: {shard!r} is not of the form 2/8" in line
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(monkeypatch, tmp_path):
+    def refuse(path, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    parts = PredictionParts(tmp_path / "found.jsonl", Share(3), {})
+    with pytest.raises(DialogueError, match=r"found\.jsonl\.parts\S*: cannot be written \(Read-only file system\)"):
+        parts.prepare(overwrite=False)
 
 
 def test_subtitles_of_several_dialogues_are_refused_before_the_work(fails, data, tmp_path):

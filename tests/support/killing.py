@@ -26,9 +26,11 @@ from joyful_hf.data.jsonl import write_dialogues
 from joyful_hf.families import FAMILIES
 from joyful_hf.runs.names import UNFINISHED
 from joyful_hf.training import run as training_run
-from tests.support.helpers import FAMILY_CASES, FamilyCase
+from tests.support.helpers import FAMILY_CASES, RIVAL_CASES, FamilyCase
 from tests.support.training import TRAIN, VALIDATION
 
+CASES = [*FAMILY_CASES, *(case for case in RIVAL_CASES if case.name.endswith("-recommended"))]
+"""Every family, and of the first three every form."""
 CHECKPOINT_FILES = (
     *("config.json", "model.safetensors", "step_weights.safetensors", "optimizer.pt", "scheduler.pt"),
     *("rng_state", "processor_config.json", "training_args.json", "trainer_state.json", "manifest.json"),
@@ -204,7 +206,7 @@ def try_case(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [case.name for case in FAMILY_CASES]
+    names = [case.name for case in CASES]
     parser.add_argument("--kills", type=int, default=20, help="random moments for each family")
     parser.add_argument("--stops", type=int, default=2, help="random moments, by turns for SIGTERM and Ctrl-C")
     parser.add_argument("--files", nargs="*", default=CHECKPOINT_FILES, help="files of a checkpoint to aim at")
@@ -213,7 +215,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     args = parser.parse_args()
     rng, failures = random.Random(args.seed), 0
-    for case in (case for case in FAMILY_CASES if case.name in args.families):
+    for case in (case for case in CASES if case.name in args.families):
         for processes in args.processes:
             lines = list(try_case(case, processes, args.kills, args.stops, args.files, rng))
             failures += len(lines) - 1
