@@ -26,8 +26,8 @@ from tests.support.helpers import FAMILY_CASES, RIVAL_CASES, make_dialogues
 
 torch.set_num_threads(1)
 
-# The same examples in every run, with no file and no clock, which the check for slow ones reads; the fixtures that laws
-# are tested over are constants.
+# The same examples in every run, with no file and no clock (which the check for slow examples reads); the fixtures
+# that laws are tested over are constants.
 settings.register_profile(
     "joyful",
     deadline=None,
