@@ -97,7 +97,7 @@ def elsewhere(tmp_path_factory, encoders):
         env=os.environ | variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert finished.returncode == 0, finished.stderr
     assert finished.stdout == "", "transformers asks whether it may"
