@@ -1,6 +1,6 @@
 """The base configuration of the families on the packed batch of dialogues: modalities, encoders, speakers."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
@@ -26,7 +26,10 @@ class DialogueConfig(EmotionRecognitionConfig):
             vectors of 384 numbers. None has features as they are.
         text_config: an encoder of text that is a part of the model and reads raw text: a config of transformers
             (BERT, RoBERTa, ...) or its fields, of BERT unless `model_type` says otherwise. None reads text_features.
-            With it, text_dim is its hidden size. `from_encoders` gives it pretrained weights.
+            With it, text_dim follows from its size. `from_encoders` gives it pretrained weights.
+        text_encoder_layers: how many of the encoder's last layers are read, side by side: text_dim is as many times
+            its hidden size. By default as many as text_dim says, otherwise 4, which tell more than the last alone
+            (docs/guides/encoder_layers.md); 1 in the published forms.
         text_pooling: `"mean"` over the tokens, Sentence-BERT's recommendation, or `"cls"`, the vector of the first.
         unfreeze_text_encoder: train the encoder with the rest; otherwise it stays as it is.
         text_encoder_learning_rate: of the encoder in `JoyfulTrainer`. 1e-4 was the better of two values for MiniLM on
@@ -77,6 +80,7 @@ class DialogueConfig(EmotionRecognitionConfig):
     visual_dim: int = 0
     feature_layers: dict[str, int] | None = None
     text_config: dict | PreTrainedConfig | None = None
+    text_encoder_layers: int | None = None
     text_pooling: str = "mean"
     unfreeze_text_encoder: bool = False
     text_encoder_learning_rate: float | int = 1e-4
@@ -100,16 +104,34 @@ class DialogueConfig(EmotionRecognitionConfig):
         if not self.num_relations:
             self.num_relations = self._relations_of_scheme()
         super().__post_init__(**kwargs)
-        if self.text_config is not None and not self.text_dim:
-            self.text_dim = self._text_encoder_size()
+        if self.text_config is not None:
+            self._choose_text_layers()
         if self.audio_config is not None and not self.audio_dim:
             self.audio_dim = frame_size(self.audio_config)
+
+    def _choose_text_layers(self) -> None:
+        size, states = self._text_encoder_size(), self._text_encoder_states()
+        if self.text_encoder_layers is None:
+            self.text_encoder_layers = max(1, self.text_dim // size) if size and self.text_dim else min(4, states)
+        if not self.text_dim:
+            self.text_dim = self.text_encoder_layers * size
 
     def _text_encoder_size(self) -> int:
         return getattr(self.text_config, "hidden_size", 0)
 
+    def _text_encoder_states(self) -> int:
+        """Return how many hidden states there are, the embeddings among them."""
+        return getattr(self.text_config, "num_hidden_layers", 0) + 1
+
     def _relations_of_scheme(self) -> int:
         return 2 * self.max_speakers**2 if self.relation_scheme == "speaker_pair" else 4
+
+    @classmethod
+    def with_defaults(cls, defaults: dict[str, Any], overrides: dict[str, Any]) -> Self:
+        """As in the base class; a published form reads the last layer of an encoder of text."""
+        if overrides.get("text_config") is not None:
+            defaults = defaults | {"text_encoder_layers": 1}
+        return super().with_defaults(defaults, overrides)
 
     @property
     def modality_dims(self) -> dict[str, int]:
@@ -147,10 +169,20 @@ class DialogueConfig(EmotionRecognitionConfig):
 
     def validate_text_encoder(self) -> None:
         """Check that the encoder of text gives vectors of the size that the model reads."""
-        if self.text_config is not None and self.text_dim != self._text_encoder_size():
+        layers, states = self.text_encoder_layers, self._text_encoder_states()
+        if self.text_config is None:
+            if layers is not None:
+                raise ValueError(f"text_encoder_layers is {layers}, and there is no text_config whose layers they are")
+            return
+        if layers is None or not 1 <= layers <= states:
             raise ValueError(
-                f"text_dim is {self.text_dim}, the encoder of text_config gives vectors of size "
-                f"{self._text_encoder_size()}; leave text_dim out"
+                f"text_encoder_layers is {layers}; the encoder of text_config has {states}, its embeddings among them"
+            )
+        size = layers * self._text_encoder_size()
+        if self.text_dim != size:
+            raise ValueError(
+                f"text_dim is {self.text_dim}, the encoder of text_config gives vectors of size {size}; leave "
+                "text_dim out"
             )
 
     def validate_audio_encoder(self) -> None:

@@ -1,7 +1,7 @@
 """A dialogue's utterances in their context: a transformer, a GRU or an LSTM, all on packed rows."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import torch
@@ -12,7 +12,7 @@ from .dropout import Dropout
 from .multi_head_attention import Attention
 from .packing import DialogueLayout, inverse
 from .reach import ALONE, Reach
-from .recurrence import PackedGRU, PackedRNN
+from .recurrence import PackedGRU, PackedRNN, run_together
 
 
 class TransformerLayer(nn.Module):
@@ -183,3 +183,19 @@ class DialogueGRU(DialogueRecurrence):
     def between(self, index: int, steps: Tensor) -> Tensor:
         """The input of a layer, with dropout."""
         return self.dropout(steps)
+
+
+def encode_together(encoders: Sequence[nn.Module], rows: Sequence[Tensor], layout: DialogueLayout) -> list[Tensor]:
+    """Run context encoders of one form on their own rows (N, input_size) each; GRUs take each step together."""
+    recurrent = [encoder for encoder in encoders if isinstance(encoder, DialogueRecurrence)]
+    one_by_one = torch.compiler.is_compiling() or layout.recurrent_states is not None
+    if len(encoders) == 1 or not recurrent or one_by_one:
+        return [encoder(own, layout) for encoder, own in zip(encoders, rows, strict=True)]
+    order, batch_sizes = layout.time_major()
+    steps = [own.index_select(0, order) for own in rows]
+    for index in range(len(recurrent[0].layers)):
+        layers = cast("list[PackedRNN]", [encoder.layers[index] for encoder in recurrent])
+        given = [encoder.between(index, own) for encoder, own in zip(recurrent, steps, strict=True)]
+        steps = run_together(layers, given, batch_sizes)
+    back = inverse(order)
+    return [own.index_select(0, back) for own in steps]

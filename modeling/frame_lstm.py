@@ -6,6 +6,7 @@ from torch._higher_order_ops.scan import scan
 from transformers import initialization as init
 
 from .reach import ALONE
+from .recurrent_steps import LSTMSteps, mirrored_steps
 
 
 class FrameLSTM(nn.Module):
@@ -32,6 +33,8 @@ class FrameLSTM(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """(B, T, in_size), and (B, T) bool, True at real frames, padded at the end -> (B, T, 2 * hidden_size)."""
+        if frames.device.type == "cpu" and not torch.compiler.is_compiling():
+            return self._forward_packed(frames, mask)
         forwards, backwards = self.input(frames).unflatten(-1, (2, -1)).unbind(2)
         # Time first, with the second direction read from behind, where its padding comes first.
         gates = torch.stack([forwards, backwards.flip(1)]).permute(2, 0, 1, 3)
@@ -47,6 +50,24 @@ class FrameLSTM(nn.Module):
             states = torch.stack(steps)
         forwards, backwards = states.unbind(1)
         return torch.cat([forwards, backwards.flip(0)], dim=-1).transpose(0, 1)
+
+    def _forward_packed(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """The same without padding, all first frames, all second ones, ...; zeros where there is no frame."""
+        lengths, order = mask.sum(1).sort(descending=True, stable=True)
+        step = torch.arange(frames.size(1))[:, None]
+        real = step < lengths
+        batch_sizes = real.sum(1)[: int(lengths.max())]
+        if not len(batch_sizes):
+            return frames.new_zeros(*mask.shape, 2 * self.hidden_size)
+        cells = (order * frames.size(1) + step)[real]
+        mirrored = mirrored_steps(batch_sizes)
+        forwards, backwards = self.input(frames.flatten(0, 1).index_select(0, cells)).unflatten(-1, (2, -1)).unbind(1)
+        gates = torch.stack([forwards, backwards.index_select(0, mirrored)])
+        weight = self.recurrent_weight
+        with torch.autocast("cpu", enabled=False):
+            states = LSTMSteps.apply(gates.to(weight.dtype), weight, batch_sizes.tolist(), self.hard)
+        states = torch.cat([states[0], states[1].index_select(0, mirrored)], dim=-1)
+        return states.new_zeros(mask.numel(), states.size(-1)).index_copy(0, cells, states).unflatten(0, mask.shape)
 
     def _step(self, state: Tensor, cell: Tensor, given: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
         """One step of both directions: (2, B, size) of state and cell, (2, B, 4 * size), (2, B, 1) bool."""

@@ -394,5 +394,4 @@ class SpeakerGraphClassifierMixin(EmotionRecognitionMixin):
 
 def text_encoder_settings(pretrained: PreTrainedModel) -> dict[str, Any]:
     """Fields of the config of a model that is to have this encoder of text."""
-    config = encoder_config(pretrained)
-    return {"text_config": config, "text_dim": config.hidden_size}
+    return {"text_config": encoder_config(pretrained)}

@@ -4,7 +4,7 @@ Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of sectio
 `JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -19,15 +19,23 @@ from .augmentation import (
 )
 from .batch_contract import PackedBatch
 from .configuration_joyful import JoyfulConfig
+from .context_encoder import encode_together
 from .contrast import info_nce_loss, view_to_view_loss
-from .fusion import AutoencoderFusion, ContextualBasisFusion, JoinFusion, make_context_encoder
+from .fusion import (
+    AutoencoderFusion,
+    ContextualBasisFusion,
+    FusionOutput,
+    JoinFusion,
+    fuse_together,
+    make_context_encoder,
+)
 from .graph_encoder import make_graph_encoder
 from .mlp import Highway, make_mlp
 from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .reach import ALONE, Reach, in_sequence, side_by_side
-from .speaker_encoder import SpeakerGRU
+from .speaker_encoder import SpeakerGRU, encode_speakers_together
 from .speaker_graph import SpeakerGraph
 from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
@@ -91,20 +99,12 @@ class JoyfulModel(JoyfulPreTrainedModel):
         In training mode the graph encoder sees two augmented views, and the contrastive loss compares them; in
         evaluation mode it sees the graph as it is. The losses are "fusion" and "contrastive".
         """
-        features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
+        return forward_together([self], batch)[0]
 
-        layout = batch.layout
-        fusion = self.fusion(features, present, layout, batch.return_loss)
-        context = fusion.fused
-        if self.context_encoder is not None:
-            context = self.context_encoder(context, layout)
-        if self.graph_projection is not None:
-            context = self.graph_projection(context)
-        if self.speaker_encoder is not None:
-            # An error if the batch has none.
-            self.speaker_ids(batch) if self.graph_encoder is None else self.edges(batch)
-            context = context + self.speaker_encoder(context, layout)
-
+    def encode_graph(
+        self, batch: PackedBatch, features: dict[str, Tensor], fusion: FusionOutput, context: Tensor
+    ) -> EmotionRecognitionOutput:
+        """The last stage: the graph over the utterances in context (N, context_size), and the output of `forward`."""
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None
         if self.graph_encoder is not None:
@@ -183,6 +183,31 @@ class JoyfulModel(JoyfulPreTrainedModel):
                     config.katz_order,
                 )
         return graph
+
+
+def forward_together(models: Sequence[JoyfulModel], batch: PackedBatch) -> list[EmotionRecognitionOutput]:
+    """Compute networks of one config stage by stage, so that their recurrent layers take each step together."""
+    first, layout = models[0], batch.layout
+    read = [model.inputs(batch.features, batch.modality_mask, model.dtype) for model in models]
+    fusions = fuse_together([model.fusion for model in models], read, layout, batch.return_loss)
+    contexts = [fusion.fused for fusion in fusions]
+    if first.context_encoder is not None:
+        encoders = [model.context_encoder for model in models if model.context_encoder is not None]
+        contexts = encode_together(encoders, contexts, layout)
+    contexts = [
+        context if model.graph_projection is None else model.graph_projection(context)
+        for model, context in zip(models, contexts, strict=True)
+    ]
+    if first.speaker_encoder is not None:
+        # An error if the batch has none.
+        first.speaker_ids(batch) if first.graph_encoder is None else first.edges(batch)
+        speakers = [model.speaker_encoder for model in models if model.speaker_encoder is not None]
+        spoken = encode_speakers_together(speakers, contexts, layout)
+        contexts = [context + own for context, own in zip(contexts, spoken, strict=True)]
+    return [
+        model.encode_graph(batch, features, fusion, context)
+        for model, (features, _), fusion, context in zip(models, read, fusions, contexts, strict=True)
+    ]
 
 
 class JoyfulClassifier(nn.Module):
@@ -273,8 +298,10 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             several members, logits and losses are the means of theirs; the representations are those of the first.
         """
         outputs, logits, losses = [], [], []
-        for model, classifier in self._members():
-            output = model.forward_batch(batch)
+        members = self._members()
+        for output, (_, classifier) in zip(
+            forward_together([model for model, _ in members], batch), members, strict=True
+        ):
             paths = classifier(output.features, output.context, output.graph)
             outputs.append(output)
             logits.append(paths.mean(0))

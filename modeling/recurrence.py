@@ -1,12 +1,17 @@
 """GRUs and LSTMs in one direction or both, on packed sequences, and as a scan under a compiler or in an export."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
+
+from .recurrent_steps import GRUSteps, mirrored_steps
+
+# Size of the state up to which several layers without gradients are faster together; measured.
+_WIDEST_TOGETHER = 96
 
 
 class PackedRNN(nn.RNNBase):
@@ -29,6 +34,8 @@ class PackedRNN(nn.RNNBase):
             before: (dialogues, size) state of a GRU of one direction before the first utterances; zeros by default.
                 The output is its state after each utterance.
         """
+        if before is None and self.mode == "GRU" and steps.device.type == "cpu" and torch.is_grad_enabled():
+            return _step_by_step([self], [steps], batch_sizes)[0]
         if before is None:
             state = steps.new_zeros(1 + self.bidirectional, int(batch_sizes[0]), self.hidden_size)
         else:
@@ -38,6 +45,13 @@ class PackedRNN(nn.RNNBase):
         if self.mode == "LSTM":
             return torch._VF.lstm(steps, batch_sizes, (state, state), *settings)[0]
         return torch._VF.gru(steps, batch_sizes, state, *settings)[0]
+
+    def parameters_of(self, suffix: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weights and biases of the input and of the state, of one direction: "" or "_reverse"."""
+        weight_ih, weight_hh, bias_ih, bias_hh = (
+            getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        return weight_ih, weight_hh, bias_ih, bias_hh
 
     def scan(self, steps: Tensor, real: Tensor, begins: Tensor | None = None, ends: Tensor | None = None) -> Tensor:
         """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances.
@@ -52,10 +66,7 @@ class PackedRNN(nn.RNNBase):
         return torch.cat([forwards, self._scan_one_way(steps, real, "_reverse", ends)], dim=-1)
 
     def _scan_one_way(self, steps: Tensor, real: Tensor, suffix: str, begins: Tensor | None) -> Tensor:
-        weight_ih, weight_hh, bias_ih, bias_hh = (
-            getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
-
+        weight_ih, weight_hh, bias_ih, bias_hh = self.parameters_of(suffix)
         inputs = [functional.linear(steps, weight_ih, bias_ih), real]
         if begins is not None:
             inputs.append(begins)
@@ -75,6 +86,41 @@ class PackedGRU(PackedRNN):
 
     def __init__(self, size: int, bidirectional: bool = True) -> None:
         super().__init__("GRU", size, size // 2 if bidirectional else size, bidirectional)
+
+
+def run_together(layers: Sequence[PackedRNN], steps: Sequence[Tensor], batch_sizes: Tensor) -> list[Tensor]:
+    """Run layers of one kind and size on their own steps (N, input_size) each.
+
+    On a CPU, GRUs take each step together. Other devices have a kernel for a whole layer, as torch has on a CPU for
+    LSTMs; and where no gradient is asked for, wide layers leave the processor's cache to each other.
+    """
+    first = layers[0]
+    together = len(layers) > 1 and first.mode == "GRU" and steps[0].device.type == "cpu"
+    if not together or (not torch.is_grad_enabled() and first.hidden_size > _WIDEST_TOGETHER):
+        return [layer(own, batch_sizes) for layer, own in zip(layers, steps, strict=True)]
+    return _step_by_step(layers, steps, batch_sizes)
+
+
+def _step_by_step(layers: Sequence[PackedRNN], steps: Sequence[Tensor], batch_sizes: Tensor) -> list[Tensor]:
+    """The same of GRUs, all layers and directions in one product per step."""
+    mirrored = mirrored_steps(batch_sizes) if layers[0].bidirectional else None
+    gates, weights, biases = [], [], []
+    for layer, own in zip(layers, steps, strict=True):
+        for suffix in ("", "_reverse") if layer.bidirectional else ("",):
+            weight_ih, weight_hh, bias_ih, bias_hh = layer.parameters_of(suffix)
+            given = own.index_select(0, mirrored) if suffix and mirrored is not None else own
+            gates.append(functional.linear(given, weight_ih, bias_ih))
+            weights.append(weight_hh.T)
+            biases.append(bias_hh[None])
+    weight, bias = torch.stack(weights), torch.stack(biases)
+    with torch.autocast("cpu", enabled=False):
+        states = GRUSteps.apply(torch.stack(gates).to(weight.dtype), weight, bias, batch_sizes.tolist())
+    if mirrored is None:
+        return list(states)
+    return [
+        torch.cat([forwards, backwards.index_select(0, mirrored)], dim=-1)
+        for forwards, backwards in states.unflatten(0, (-1, 2))
+    ]
 
 
 def gru_step(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:

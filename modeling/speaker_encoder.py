@@ -1,6 +1,7 @@
 """A GRU over each speaker's own utterances: what somebody has said before, however much the others said in between."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from .dropout import Dropout
 from .packing import DialogueLayout, inverse
 from .reach import Reach
-from .recurrence import PackedGRU
+from .recurrence import PackedGRU, run_together
 
 
 class SpeakerGRU(nn.Module):
@@ -38,10 +39,8 @@ class SpeakerGRU(nn.Module):
         states = layout.recurrent_states if self.reach.carries_state else None
         if torch.compiler.is_compiling() and states is None:
             return self._scan(steps, layout)
-        speakers, own = layout.by_speaker
-        order, batch_sizes = own.time_major()
-        order = speakers.index_select(0, order)
-        firsts = order[: own.num_dialogues]
+        order, batch_sizes = time_major_by_speaker(layout)
+        firsts = order[: int(batch_sizes[0])]
         before = None if states is None else self._states(states.get(self), layout, firsts, steps)
         after = self.gru(steps.index_select(0, order), batch_sizes, before).index_select(0, inverse(order))
         if states is not None:
@@ -90,3 +89,23 @@ class SpeakerGRU(nn.Module):
         begins, ends = (sort(block.unpad(~(same & side).any(-1))[:, None]) for side in (earlier, later))
         scanned = self.gru.scan(sort(steps), block.mask.T[..., None], begins, ends)
         return scanned.transpose(0, 1).flatten(0, 1).index_select(0, cells)
+
+
+def time_major_by_speaker(layout: DialogueLayout) -> tuple[Tensor, Tensor]:
+    """Rows (N,) in the order of a `PackedSequence`, each speaker's own utterances a sequence, and its batch sizes."""
+    speakers, own = layout.by_speaker
+    order, batch_sizes = own.time_major()
+    return speakers.index_select(0, order), batch_sizes
+
+
+def encode_speakers_together(
+    encoders: Sequence[SpeakerGRU], rows: Sequence[Tensor], layout: DialogueLayout
+) -> list[Tensor]:
+    """Run encoders of one form on their own rows (N, hidden_size) each; they take each step together."""
+    if len(encoders) == 1 or torch.compiler.is_compiling() or layout.recurrent_states is not None:
+        return [encoder(own, layout) for encoder, own in zip(encoders, rows, strict=True)]
+    order, batch_sizes = time_major_by_speaker(layout)
+    steps = [encoder.dropout(own).index_select(0, order) for encoder, own in zip(encoders, rows, strict=True)]
+    after = run_together([encoder.gru for encoder in encoders], steps, batch_sizes)
+    back = inverse(order)
+    return [own.index_select(0, back) for own in after]

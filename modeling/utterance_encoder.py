@@ -1,7 +1,5 @@
 """One vector per utterance by an encoder of transformers inside the model: what those of text and of speech share."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -49,10 +47,6 @@ class UtteranceEncoder(PretrainedEncoder):
         deviation = torch.where(deviation > norm.eps, deviation, 1.0)
         norm.weight.copy_(1 / deviation)
         norm.bias.copy_(-mean / deviation)
-
-    def pooled_states(self, output: Any) -> Tensor:
-        """The states (n, T, hidden size) of an encoder's output that are pooled: those of its last layer."""
-        return output.last_hidden_state
 
     def elements_per_input(self) -> int:
         """Elements that the encoder holds at a time for each token or sample."""

@@ -27,6 +27,8 @@ CHOSEN = {
     "class_weights": [0.5, 1, 2.0],
     "feature_layers": {"visual": 7},
     "text_config": BertConfig(hidden_size=5),
+    "text_encoder_layers": 2,
+    "text_dim": 10,
     "text_pooling": "cls",
     "unfreeze_text_encoder": True,
     "audio_config": BertConfig(hidden_size=6),
@@ -37,6 +39,7 @@ CHOSEN = {
 DATA = {"text_dim", "audio_dim", "visual_dim", "max_speakers", "relation_scheme", "num_relations", "class_weights"}
 DATA |= {
     "text_config",
+    "text_encoder_layers",
     "text_pooling",
     "unfreeze_text_encoder",
     "text_encoder_learning_rate",

@@ -21,7 +21,7 @@ SHARES = [name for name in FLOATS if name.endswith(("_rate", "_prob", "_threshol
 SHARES = [name for name in SHARES if name != "smoothing_rate" and not name.endswith("_learning_rate")]
 # Fields whose values hang together, or that have a form of their own; any other value of its type does for the rest.
 CHOSEN = {
-    "text_dim": 5,
+    "text_dim": 10,
     "audio_dim": 6,
     "visual_dim": 7,
     "max_speakers": 4,
@@ -31,6 +31,7 @@ CHOSEN = {
     "views": [["edge_perturb"], []],
     "class_weights": [0.5, 1, 2.0],
     "text_config": BertConfig(hidden_size=5),
+    "text_encoder_layers": 2,
     "audio_config": BertConfig(hidden_size=6),
     "feature_layers": {"visual": 7},
 }
@@ -328,7 +329,13 @@ class TestPresets:
         "calibration_temperature",
         "feature_layers",
     }
-    ENCODER = {"text_config", "text_pooling", "unfreeze_text_encoder", "text_encoder_learning_rate"}
+    ENCODER = {
+        "text_config",
+        "text_encoder_layers",
+        "text_pooling",
+        "unfreeze_text_encoder",
+        "text_encoder_learning_rate",
+    }
     ENCODER |= {"audio_config", "freeze_feature_encoder", "unfreeze_audio_encoder", "audio_encoder_learning_rate"}
     OURS = {"plain_path_dropout_prob", "path_loss_weight"}
     NOT_IN = {

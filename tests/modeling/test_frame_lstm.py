@@ -35,6 +35,20 @@ def test_padding_changes_nothing(hard):
     torch.testing.assert_close(lstm(frames, mask)[:1, :2], alone)
 
 
+@pytest.mark.parametrize("hard", [False, True])
+def test_gradients_are_those_of_finite_differences(hard):
+    torch.manual_seed(0)
+    lstm = FrameLSTM(3, 2, hard).double()
+    frames, mask = frames_of([2, 0, 4], 3)
+    given = frames.double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda own, *_: lstm(own, mask), (given, *lstm.parameters()))
+
+
+def test_sequences_of_no_frames_are_zeros():
+    frames, mask = frames_of([0, 0], 3)
+    assert FrameLSTM(3, 4)(frames, mask).shape == (2, 0, 8)
+
+
 def test_a_hard_gate_is_a_line_between_0_and_1():
     gate = FrameLSTM(1, 1, hard=True)._gate(torch.tensor([-9.0, 0.0, 1.0, 9.0]))
     assert gate.tolist() == pytest.approx([0.0, 0.5, 0.7, 1.0])

@@ -1,4 +1,4 @@
-"""The GRU is torch's, packed and as a scan."""
+"""GRU and LSTM are torch's, packed, several together, and as a scan."""
 
 import pytest
 import torch
@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from joyful_hf.modeling.recurrence import PackedGRU
+from joyful_hf.modeling.recurrence import PackedGRU, PackedRNN, run_together
 from tests.support.helpers import batches_of_lengths
 
 SIZE = 6
 
 
 both_directions = pytest.mark.parametrize("bidirectional", [True, False])
+both_kinds = pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM], ids=["GRU", "LSTM"])
 
 
 def make_grus(bidirectional=True) -> tuple[PackedGRU, nn.GRU]:
@@ -24,6 +25,10 @@ def make_grus(bidirectional=True) -> tuple[PackedGRU, nn.GRU]:
     return ours, theirs
 
 
+def make_layer(kind, bidirectional) -> PackedRNN:
+    return PackedRNN(kind.__name__, SIZE, SIZE, bidirectional)
+
+
 @both_directions
 @given(lengths=batches_of_lengths)
 def test_it_is_torchs_gru(bidirectional, lengths):
@@ -31,6 +36,47 @@ def test_it_is_torchs_gru(bidirectional, lengths):
     packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
     expected, _ = theirs(packed)
     torch.testing.assert_close(ours(packed.data, packed.batch_sizes), expected.data)
+
+
+@both_kinds
+@both_directions
+@given(lengths=batches_of_lengths)
+def test_layer_and_gradients_are_torchs(kind, bidirectional, lengths):
+    torch.manual_seed(0)
+    ours, theirs = make_layer(kind, bidirectional), kind(SIZE, SIZE, bidirectional=bidirectional)
+    theirs.load_state_dict(ours.state_dict())
+    packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
+    ours_in, theirs_in = (packed.data.clone().requires_grad_() for _ in range(2))
+    expected = theirs(packed._replace(data=theirs_in))[0].data
+    found = ours(ours_in, packed.batch_sizes)
+    torch.testing.assert_close(found, expected)
+    back = torch.randn_like(expected)
+    theirs_back = torch.autograd.grad((expected * back).sum(), [theirs_in, *theirs.parameters()])
+    ours_back = torch.autograd.grad((found * back).sum(), [ours_in, *ours.parameters()])
+    torch.testing.assert_close(ours_back, theirs_back, rtol=1e-5, atol=1e-6)
+
+
+@both_kinds
+def test_gradients_are_those_of_finite_differences(kind):
+    layer = make_layer(kind, bidirectional=True).double()
+    steps = torch.randn(6, SIZE, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda given, *_: layer(given, torch.tensor([3, 2, 1])), (steps, *layer.parameters())
+    )
+
+
+@pytest.mark.parametrize("with_gradients", [True, False])
+@both_kinds
+@both_directions
+@given(lengths=batches_of_lengths)
+def test_several_together_are_each_alone(kind, bidirectional, with_gradients, lengths):
+    layers = [make_layer(kind, bidirectional) for _ in range(3)]
+    packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
+    steps = [packed.data + shift for shift in range(3)]
+    with torch.set_grad_enabled(with_gradients):
+        together = run_together(layers, steps, packed.batch_sizes)
+        alone = [layer(own, packed.batch_sizes) for layer, own in zip(layers, steps, strict=True)]
+    torch.testing.assert_close(together, alone)
 
 
 @both_directions

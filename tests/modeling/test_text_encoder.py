@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel
 
+from joyful_hf import JoyfulConfig
 from joyful_hf.modeling import utterance_encoder
 from joyful_hf.modeling.text_encoder import TextEncoder
 from joyful_hf.modeling.utterance_encoder import similar_chunks
@@ -183,3 +184,54 @@ def test_an_adapter_in_a_frozen_encoder_learns_and_nothing_else_of_it():
     learning = {name for name, parameter in encoder.encoder.named_parameters() if parameter.grad is not None}
     assert {name.rsplit(".query.")[-1] for name in learning} == {"down.weight", "up.weight"}
     assert encoder.encoder.training  # with the encoder's own dropout
+
+
+@each_encoder
+@each_pooling
+def test_several_layers_are_the_pooled_states_side_by_side(name, pooling):
+    torch.manual_seed(0)
+    encoder = TextEncoder(config_of(name), pooling, trainable=True, num_layers=3).eval()
+    ids, mask = padded(texts([7, 2]))
+    states = encoder.encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+    layers = [*states.hidden_states[-3:-1], states.last_hidden_state]
+    pooled = [[layer[row, :length] for row, length in enumerate([7, 2])] for layer in layers]
+    expected = [torch.stack([rows.mean(0) if pooling == "mean" else rows[0] for rows in layer]) for layer in pooled]
+    torch.testing.assert_close(encoder.encode(ids, mask), torch.cat(expected, dim=-1), **TOLERANCE)
+
+
+class TestHowManyLayers:
+    TEXT = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 6}
+
+    def config(self, **settings):
+        return JoyfulConfig(text_config=self.TEXT, num_labels=2, **settings)
+
+    def test_four_or_what_there_is(self):
+        assert (self.config().text_encoder_layers, self.config().text_dim) == (4, 32)
+        small = JoyfulConfig(text_config=self.TEXT | {"num_hidden_layers": 1}, num_labels=2)
+        assert (small.text_encoder_layers, small.text_dim) == (2, 16)
+
+    def test_as_many_as_the_size_says(self):
+        """A checkpoint from before there was a choice read the last layer."""
+        assert self.config(text_dim=8).text_encoder_layers == 1
+        assert self.config(text_dim=56).text_encoder_layers == 7
+
+    def test_one_in_the_published_forms(self):
+        assert JoyfulConfig.released(text_config=self.TEXT, num_labels=2).text_dim == 8
+        assert JoyfulConfig.released(text_config=self.TEXT, text_encoder_layers=2, num_labels=2).text_dim == 16
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"text_encoder_layers": 8}, "text_encoder_layers is 8; the encoder of text_config has 7"),
+            ({"text_encoder_layers": 0}, "text_encoder_layers is 0; the encoder of text_config has 7"),
+            ({"text_encoder_layers": 2, "text_dim": 8}, "text_dim is 8, .* gives vectors of size 16"),
+            ({"text_dim": 12}, "text_dim is 12, .* gives vectors of size 8"),
+        ],
+    )
+    def test_others_are_refused(self, settings, message):
+        with pytest.raises(Exception, match=message):
+            self.config(**settings)
+
+    def test_without_an_encoder_there_are_none(self):
+        with pytest.raises(Exception, match="text_encoder_layers is 2, and there is no text_config"):
+            JoyfulConfig(text_dim=8, text_encoder_layers=2, num_labels=2)

@@ -140,8 +140,8 @@ class TestTheFrozenStage:
         rows = run._with_encoded(run.train_dataset).encoded
         vectors = torch.from_numpy(np.concatenate([one.features["text"][one.present[:, 0]] for one in rows]))
         normalized = encoder.norm(vectors)
-        torch.testing.assert_close(normalized.mean(0), torch.zeros(12), rtol=0, atol=1e-4)
-        torch.testing.assert_close(normalized.std(0), torch.ones(12), rtol=0, atol=1e-3)
+        torch.testing.assert_close(normalized.mean(0), torch.zeros(36), rtol=0, atol=1e-4)
+        torch.testing.assert_close(normalized.std(0), torch.ones(36), rtol=0, atol=1e-3)
         before = encoder.norm.weight.clone()
         encoder.standardize(3 * vectors + 1)  # one that has learnt something keeps it
         assert torch.equal(encoder.norm.weight, before)
@@ -378,7 +378,7 @@ class TestCommandLine:
         assert result.status == 0, result.err
         assert "second stage: the encoder learns too, low-rank updates (LoRA)" in result.out
         config = json.loads((tmp_path / "out" / "config.json").read_text())
-        assert (config["audio_dim"], config["text_dim"]) == (8, 12)
+        assert (config["audio_dim"], config["text_dim"]) == (8, 36)
         evaluated = joyful("evaluate", "out", "--data-file", "validation.jsonl")
         assert evaluated.status == 0, evaluated.err
         score = json.loads((tmp_path / "out" / "eval_results.json").read_text())["eval_weighted_f1"]

@@ -112,12 +112,13 @@ class TestFromEncoders:
     def test_a_bare_model_too(self, folder, processor):
         model = JoyfulModel.from_encoders(folder, **(SMALL_SETTINGS | processor.model_kwargs()))
         batch = processor(raw(TRAIN), return_tensors="pt", return_labels=False)
-        assert model.eval()(**batch).features.shape == (45, TEXT_CONFIG["hidden_size"])
+        assert model.eval()(**batch).features.shape == (45, 3 * TEXT_CONFIG["hidden_size"])
 
     def test_its_size_is_that_of_the_text(self, make):
         config = make().config
-        assert config.text_dim == TEXT_CONFIG["hidden_size"]
-        assert config.modality_dims == {"text": TEXT_CONFIG["hidden_size"]}
+        assert config.text_encoder_layers == 3  # four, or as many as there are
+        assert config.text_dim == 3 * TEXT_CONFIG["hidden_size"]
+        assert config.modality_dims == {"text": config.text_dim}
         with pytest.raises(Exception, match="text_dim is 3, the encoder of text_config gives vectors of size 12"):
             JoyfulConfig(text_config=TEXT_CONFIG, text_dim=3)
 
