@@ -338,7 +338,7 @@ def layout_of(batch: Mapping[str, Any], num_utterances: int) -> DialogueLayout:
 def check_layout(
     layout: DialogueLayout, dialogue_lengths: Tensor, num_utterances: int, speaker_ids: Tensor | None
 ) -> str | None:
-    """What is wrong with a batch's own layout, by its sizes, and on the CPU by its values; None if nothing is."""
+    """Say what is wrong with a batch's own layout, by its sizes, and on the CPU by its values; None if nothing is."""
     same = (layout.num_dialogues, layout.num_utterances) == (len(dialogue_lengths), num_utterances)
     if same and dialogue_lengths.device.type == "cpu":
         pairs = [(layout.host.lengths, dialogue_lengths), (layout.host.speaker_ids, speaker_ids)]
