@@ -58,7 +58,9 @@ class FrameLSTM(nn.Module):
         real = step < lengths
         batch_sizes = real.sum(1)[: int(lengths.max())]
         if not len(batch_sizes):
-            return frames.new_zeros(*mask.shape, 2 * self.hidden_size)
+            # Zeros of the parameters, which have a gradient in every process, however empty its batch.
+            nothing = 0 * (self.input(frames).sum() + self.recurrent_weight.sum())
+            return nothing.expand(*mask.shape, 2 * self.hidden_size)
         cells = (order * frames.size(1) + step)[real]
         mirrored = mirrored_steps(batch_sizes)
         forwards, backwards = self.input(frames.flatten(0, 1).index_select(0, cells)).unflatten(-1, (2, -1)).unbind(1)

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+_CAPTURING = "transformers.utils.output_capturing"
+
 
 class PretrainedEncoder(nn.Module):
     """The base of the encoders that a model can have.
@@ -22,6 +24,19 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         self.encoder: Any = encoder
         self.trainable = trainable
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As in torch, without the hooks by which transformers collects hidden states.
+
+        They cannot be pickled, and stay once hidden states were asked for; the next time they are set anew.
+        """
+        for module in self.encoder.modules():
+            hooks = module._forward_hooks
+            for key in [key for key, hook in hooks.items() if hook.__module__ == _CAPTURING]:
+                del hooks[key]
+            if getattr(module, "_output_capturing_hooks_installed", False):
+                module._output_capturing_hooks_installed = False
+        return self.__dict__.copy()
 
     def load(self, pretrained: PreTrainedModel) -> None:
         """Take over the weights of a model of the same config, heads that this encoder does not have left out."""

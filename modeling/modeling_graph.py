@@ -35,6 +35,8 @@ A bare model that joins its utterances in a graph gets it from `speaker_graph`. 
 in the output's `losses`, if `batch.return_loss` asks for them, and names their weights in `loss_weights`. Each is a
 mean over the utterances of the batch, or a vector of means that are summed; one that is a mean over anything else says
 over how many in `loss_counts`.
+
+One file because the one `forward` and what it reads are one contract, which each family relies on as a whole.
 """
 
 from collections.abc import Mapping

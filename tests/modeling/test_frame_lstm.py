@@ -44,9 +44,15 @@ def test_gradients_are_those_of_finite_differences(hard):
     assert torch.autograd.gradcheck(lambda own, *_: lstm(own, mask), (given, *lstm.parameters()))
 
 
-def test_sequences_of_no_frames_are_zeros():
-    frames, mask = frames_of([0, 0], 3)
-    assert FrameLSTM(3, 4)(frames, mask).shape == (2, 0, 8)
+@pytest.mark.parametrize("steps", [0, 2])
+def test_without_a_frame_everything_is_zeros_and_has_a_gradient(steps):
+    """One process of several may have a batch in which nobody has the modality."""
+    lstm = FrameLSTM(3, 4)
+    states = lstm(torch.zeros(2, steps, 3), torch.zeros(2, steps, dtype=torch.bool))
+    assert states.shape == (2, steps, 8)
+    assert not states.any()
+    states.sum().backward()
+    assert all(parameter.grad is not None for parameter in lstm.parameters())
 
 
 def test_a_hard_gate_is_a_line_between_0_and_1():
