@@ -5,8 +5,10 @@ from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
 from transformers import initialization as init
 
+from .precision import full_precision
 from .reach import ALONE
-from .recurrent_steps import LSTMSteps, mirrored_steps
+from .recurrent_steps import LSTMSteps
+from .steps import mirrored_steps, step_order, step_sizes
 
 
 class FrameLSTM(nn.Module):
@@ -53,21 +55,19 @@ class FrameLSTM(nn.Module):
 
     def _forward_packed(self, frames: Tensor, mask: Tensor) -> Tensor:
         """The same without padding, all first frames, all second ones, ...; zeros where there is no frame."""
-        lengths, order = mask.sum(1).sort(descending=True, stable=True)
-        step = torch.arange(frames.size(1))[:, None]
-        real = step < lengths
-        batch_sizes = real.sum(1)[: int(lengths.max())]
-        if not len(batch_sizes):
+        lengths = mask.sum(1)
+        sizes = step_sizes(lengths)
+        if not len(sizes):
             # Zeros of the parameters, which have a gradient in every process, however empty its batch.
             nothing = 0 * (self.input(frames).sum() + self.recurrent_weight.sum())
             return nothing.expand(*mask.shape, 2 * self.hidden_size)
-        cells = (order * frames.size(1) + step)[real]
-        mirrored = mirrored_steps(batch_sizes)
+        cells = step_order(lengths, torch.arange(len(lengths)) * frames.size(1))
+        mirrored = mirrored_steps(sizes)
         forwards, backwards = self.input(frames.flatten(0, 1).index_select(0, cells)).unflatten(-1, (2, -1)).unbind(1)
         gates = torch.stack([forwards, backwards.index_select(0, mirrored)])
         weight = self.recurrent_weight
-        with torch.autocast("cpu", enabled=False):
-            states = LSTMSteps.apply(gates.to(weight.dtype), weight, batch_sizes.tolist(), self.hard)
+        with full_precision(weight):
+            states = LSTMSteps.apply(gates.to(weight.dtype), weight, sizes.tolist(), self.hard)
         states = torch.cat([states[0], states[1].index_select(0, mirrored)], dim=-1)
         return states.new_zeros(mask.numel(), states.size(-1)).index_copy(0, cells, states).unflatten(0, mask.shape)
 

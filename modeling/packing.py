@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .recurrent_steps import mirrored_steps
-from .steps import StepOrder, inverse, step_order, step_sizes
+from .steps import StepOrder, inverse, mirrored_steps, step_order, step_sizes
 from .tracing import as_number
 
 # Cells (pairs of utterances) of padding that cost as much as one more block does by its calls alone; measured.

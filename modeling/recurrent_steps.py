@@ -36,8 +36,7 @@ class GRUSteps(torch.autograd.Function):
         reset_update = gates.new_empty(*gates.shape[:2], 2 * size)
         state = gates.new_zeros(gates.size(0), batch_sizes[0], size)
         # Each step writes to its place in what is kept: a copy would cost as much as the arithmetic.
-        for end, count in zip(accumulate(batch_sizes), batch_sizes, strict=True):
-            here = slice(end - count, end)
+        for here, count in _places(batch_sizes):
             from_input, both, new, after = gates[:, here], reset_update[:, here], candidates[:, here], states[:, here]
             state = state[:, :count]
             from_state = torch.baddbmm(bias, state, weight)
@@ -68,8 +67,7 @@ class GRUSteps(torch.autograd.Function):
         grad_gates = torch.empty_like(by_gates)
         transposed = weight.transpose(1, 2)
         later: Tensor | None = None
-        for end, count in zip(reversed(list(accumulate(batch_sizes))), reversed(batch_sizes), strict=True):
-            here = slice(end - count, end)
+        for here, _ in reversed(_places(batch_sizes)):
             own = grad_states[:, here]
             if later is not None:
                 own[:, : later.size(1)] += later
@@ -107,8 +105,7 @@ class LSTMSteps(torch.autograd.Function):
         opened = torch.empty_like(gates)
         state = gates.new_zeros(gates.size(0), batch_sizes[0], size)
         cell = state
-        for end, count in zip(accumulate(batch_sizes), batch_sizes, strict=True):
-            here = slice(end - count, end)
+        for here, count in _places(batch_sizes):
             own = torch.baddbmm(gates[:, here], state[:, :count], weight)
             new = own[..., 2 * size : 3 * size].tanh()
             own = own.mul_(0.2).add_(0.5).clamp_(0, 1) if hard else own.sigmoid_()
@@ -141,8 +138,7 @@ class LSTMSteps(torch.autograd.Function):
         transposed = weight.transpose(1, 2)
         later: Tensor | None = None
         later_cell: Tensor | None = None
-        for end, count in zip(reversed(list(accumulate(batch_sizes))), reversed(batch_sizes), strict=True):
-            here = slice(end - count, end)
+        for here, _ in reversed(_places(batch_sizes)):
             own = grad[:, here].clone()
             if later is not None:
                 own[:, : later.size(1)] += later
@@ -158,21 +154,17 @@ class LSTMSteps(torch.autograd.Function):
         return grad_gates, grad_weight, None, None
 
 
-def mirrored_steps(batch_sizes: Tensor) -> Tensor:
-    """The place (N,) of each packed step when every dialogue is turned round; doing it twice changes nothing."""
-    starts = batch_sizes.cumsum(0) - batch_sizes
-    position = torch.arange(len(batch_sizes)).repeat_interleave(batch_sizes)
-    dialogue = torch.arange(len(position)) - starts[position]
-    lengths = (batch_sizes > torch.arange(int(batch_sizes[0]))[:, None]).sum(1)
-    return starts[lengths[dialogue] - 1 - position] + dialogue
+def _places(batch_sizes: list[int]) -> list[tuple[slice, int]]:
+    """Where the rows of each step lie, and how many they are."""
+    ends = accumulate(batch_sizes)
+    return [(slice(end - count, end), count) for end, count in zip(ends, batch_sizes, strict=True)]
 
 
 def _states_before(states: Tensor, batch_sizes: list[int]) -> Tensor:
     """The state from which each step began, (G, N, size): zeros, then those of the step before."""
-    ends = list(accumulate(batch_sizes))
     parts = [states.new_zeros(states.size(0), batch_sizes[0], states.size(2))]
     parts += [
-        states[:, end - count : end - count + following]
-        for end, count, following in zip(ends, batch_sizes, batch_sizes[1:], strict=False)
+        states[:, here.start : here.start + following]
+        for (here, _), following in zip(_places(batch_sizes), batch_sizes[1:], strict=False)
     ]
     return torch.cat(parts, dim=1)

@@ -481,12 +481,11 @@ ALLOWED = {
     # Of a batch without a layout the lengths of the dialogues and the speakers, once; the rest is arithmetic with them
     # on the CPU.
     "packing.py": {"host", "highest_speaker", "longest", "_known_blocks", "similar_lengths"} | {"_masks", "_rows_of"},
-    "steps.py": {"step_order", "step_sizes"},  # on the CPU alone
+    "steps.py": {"step_order", "step_sizes", "mirrored_steps"},  # on the CPU alone
     "dialogue_rnn.py": {"_advance"},  # sizes that lie on the CPU
     "recurrence.py": {"forward", "_step_by_step"},  # sizes that lie on the CPU
     "speaker_encoder.py": {"forward"},  # a size that lies on the CPU
     "frame_lstm.py": {"_forward_packed"},  # on the CPU alone
-    "recurrent_steps.py": {"mirrored_steps"},  # on the CPU alone
     "katz.py": {"random_proximate_pairs"},  # lengths that lie on the CPU
     "scalar_attention.py": {"_interpolate"},  # on the CPU alone
     "tracing.py": {"as_number"},  # for a compiler, which does not run it
