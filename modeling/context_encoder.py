@@ -1,7 +1,7 @@
 """A dialogue's utterances in their context: a transformer, a GRU or an LSTM, all on packed rows."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
@@ -12,7 +12,7 @@ from .dropout import Dropout
 from .multi_head_attention import Attention
 from .packing import DialogueLayout
 from .reach import ALONE, Reach
-from .recurrence import PackedGRU, PackedRNN, run_together
+from .recurrence import PackedGRU, PackedRNN
 
 
 class TransformerLayer(nn.Module):
@@ -131,9 +131,9 @@ class DialogueRecurrence(nn.Module):
         self.causal = causal
         self.dropout = Dropout(dropout)
 
-    def between(self, index: int, steps: Tensor) -> Tensor:
+    def between(self, index: int, rows: Tensor) -> Tensor:
         """The input of a layer: what the one before it gave, with dropout."""
-        return self.dropout(steps) if index else steps
+        return self.dropout(rows) if index else rows
 
     @property
     def reach(self) -> Reach:
@@ -154,15 +154,13 @@ class DialogueRecurrence(nn.Module):
             for index, layer in enumerate(layers):
                 steps = layer.scan(self.between(index, steps), block.mask.T[..., None])
             return block.unpad(steps.transpose(0, 1))
-        order = layout.steps
-        steps = rows.index_select(0, order.order)
         states = layout.recurrent_states if self.reach.carries_state else None
         for index, layer in enumerate(layers):
             before = None if states is None else states.get(layer)
-            steps = layer(self.between(index, steps), order, before)
+            rows = layer(self.between(index, rows), layout.steps, before)
             if states is not None:
-                states[layer] = steps
-        return steps.index_select(0, order.back)
+                states[layer] = rows
+        return rows
 
 
 class DialogueGRU(DialogueRecurrence):
@@ -180,21 +178,6 @@ class DialogueGRU(DialogueRecurrence):
         self.hidden_size = hidden_size
         self.layers = nn.ModuleList(PackedGRU(hidden_size, bidirectional=not causal) for _ in range(num_layers))
 
-    def between(self, index: int, steps: Tensor) -> Tensor:
+    def between(self, index: int, rows: Tensor) -> Tensor:
         """The input of a layer, with dropout."""
-        return self.dropout(steps)
-
-
-def encode_together(encoders: Sequence[nn.Module], rows: Sequence[Tensor], layout: DialogueLayout) -> list[Tensor]:
-    """Run context encoders of one form on their own rows (N, input_size) each; GRUs take each step together."""
-    recurrent = [encoder for encoder in encoders if isinstance(encoder, DialogueRecurrence)]
-    one_by_one = torch.compiler.is_compiling() or layout.recurrent_states is not None
-    if len(encoders) == 1 or not recurrent or one_by_one:
-        return [encoder(own, layout) for encoder, own in zip(encoders, rows, strict=True)]
-    order = layout.steps
-    steps = [own.index_select(0, order.order) for own in rows]
-    for index in range(len(recurrent[0].layers)):
-        layers = cast("list[PackedRNN]", [encoder.layers[index] for encoder in recurrent])
-        given = [encoder.between(index, own) for encoder, own in zip(recurrent, steps, strict=True)]
-        steps = run_together(layers, given, order)
-    return [own.index_select(0, order.back) for own in steps]
+        return self.dropout(rows)

@@ -1,8 +1,13 @@
 """Dropout whose random numbers cost less than the products around it."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from .members import are_together
 
 
 class Dropout(nn.Dropout):
@@ -17,7 +22,35 @@ class Dropout(nn.Dropout):
         on_cpu = input.device.type == "cpu" and not torch.compiler.is_compiling()
         if not self.training or not on_cpu or not 0 < self.p < 1:
             return functional.dropout(input, self.p, self.training)
-        return input * (keep_mask(input.shape, self.p).to(input.dtype) * (1 / (1 - self.p)))
+        scale = _DropoutScale.apply(input, self.p) if are_together(input) else dropout_scale(input, self.p)
+        return input * scale
+
+
+def dropout_scale(like: Tensor, dropout: float) -> Tensor:
+    """Factors of dropout for a tensor of this shape: 0, or 1 / (1 - p)."""
+    return keep_mask(like.shape, dropout).to(like.dtype) * (1 / (1 - dropout))
+
+
+class _DropoutScale(torch.autograd.Function):
+    """The same of several networks, each with numbers of its own."""
+
+    @staticmethod
+    def forward(like: Tensor, dropout: float) -> Tensor:
+        return dropout_scale(like, dropout)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:
+        return None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int | None]:
+        like, dropout = inputs
+        return _DropoutScale.apply(like, dropout), in_dims[0]
 
 
 def keep_mask(shape: torch.Size, dropout: float) -> Tensor:

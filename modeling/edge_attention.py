@@ -8,11 +8,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .chunks import rows_at_a_time
-
-
-def sum_at_targets(messages: Tensor, target: Tensor, num_nodes: int) -> Tensor:
-    """Sum of the messages (E, ...) that arrive at each node: (num_nodes, ...)."""
-    return messages.new_zeros(num_nodes, *messages.shape[1:]).index_add(0, target, messages)
+from .members import stacked
+from .rows import sum_rows
 
 
 def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor:
@@ -22,7 +19,7 @@ def softmax_at_targets(scores: Tensor, target: Tensor, num_nodes: int) -> Tensor
     highest = scores.new_full((num_nodes, scores.size(1)), -math.inf)
     highest = highest.scatter_reduce(0, index, scores.detach(), "amax")
     weights = (scores - highest.index_select(0, target)).exp()
-    return weights / sum_at_targets(weights, target, num_nodes).index_select(0, target)
+    return weights / sum_rows(weights, target, num_nodes).index_select(0, target)
 
 
 def edge_attention(
@@ -48,12 +45,11 @@ def edge_attention(
     source, target = edge_index
     num_nodes = query.size(0)
     if not torch.compiler.is_compiling():
-        bias = query.new_zeros(()) if edge_bias is None else edge_bias
-        return _EdgeAttention.apply(query, key, value, bias, source, target, is_edge)
+        return _EdgeAttention.apply(query, key, value, edge_bias, source, target, is_edge)
     scores = (query.index_select(0, target) * key.index_select(0, source)).sum(-1) / math.sqrt(query.size(-1))
     attention = softmax_at_targets(scores if edge_bias is None else scores + edge_bias, target, num_nodes)
     messages = value.index_select(0, source) * attention.to(value.dtype)[..., None]
-    return sum_at_targets(messages, target, num_nodes), attention.detach()
+    return sum_rows(messages, target, num_nodes), attention.detach()
 
 
 class _EdgeAttention(torch.autograd.Function):
@@ -61,11 +57,10 @@ class _EdgeAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         source: Tensor,
         target: Tensor,
         is_edge: Tensor | None,
@@ -73,7 +68,9 @@ class _EdgeAttention(torch.autograd.Function):
         scores = query.new_empty(len(source), query.size(1), dtype=torch.float32)
         for edges in _chunks(source, query):
             scores[edges] = (query.index_select(0, target[edges]) * key.index_select(0, source[edges])).sum(-1)
-        scores = scores / math.sqrt(query.size(-1)) + bias
+        scores = scores / math.sqrt(query.size(-1))
+        if bias is not None:
+            scores = scores + bias
         if is_edge is None:
             attention = softmax_at_targets(scores, target, query.size(0))
         else:
@@ -84,9 +81,30 @@ class _EdgeAttention(torch.autograd.Function):
         for edges in _chunks(source, value):
             weights = attention[edges, :, None].to(value.dtype)
             attended.index_add_(0, target[edges], value.index_select(0, source[edges]) * weights)
+        return attended, attention
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        query, key, value, bias, source, target, _ = inputs
+        attention = output[1]
         ctx.save_for_backward(query, key, value, bias, source, target, attention)
         ctx.mark_non_differentiable(attention)
-        return attended, attention
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], *inputs: Any
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        """Take the heads of several networks side by side, over the same edges."""
+        query, key, value, bias, *edges = inputs
+        networks, heads = info.batch_size, key.size(2 if in_dims[1] == 0 else 1)
+        query, key, value = (
+            stacked(rows, dim, networks, at=1).flatten(1, 2)
+            for rows, dim in zip((query, key, value), in_dims, strict=False)
+        )
+        if bias is not None:
+            bias = stacked(bias, in_dims[3], networks, at=1).flatten(1, 2)
+        attended, attention = _EdgeAttention.apply(query, key, value, bias, *edges)
+        return (attended.unflatten(1, (networks, heads)), attention.unflatten(1, (networks, heads))), (1, 1)
 
     @staticmethod
     @once_differentiable
@@ -99,14 +117,14 @@ class _EdgeAttention(torch.autograd.Function):
             weight_gradient[edges] = (arrived * value.index_select(0, source[edges])).sum(-1).float()
             value_gradient.index_add_(0, source[edges], arrived * attention[edges, :, None].to(value.dtype))
         weighted = attention * weight_gradient
-        mean = sum_at_targets(weighted, target, query.size(0)).index_select(0, target)
+        mean = sum_rows(weighted, target, query.size(0)).index_select(0, target)
         score_gradient = weighted - attention * mean
         scaled = (score_gradient / math.sqrt(query.size(-1))).to(query.dtype)[..., None]
         for edges in _chunks(source, query):
             here, there = target[edges], source[edges]
             query_gradient.index_add_(0, here, scaled[edges] * key.index_select(0, there))
             key_gradient.index_add_(0, there, scaled[edges] * query.index_select(0, here))
-        bias_gradient = score_gradient.to(bias.dtype) if bias.dim() else None
+        bias_gradient = None if bias is None else score_gradient.to(bias.dtype)
         return query_gradient, key_gradient, value_gradient, bias_gradient, None, None, None
 
 

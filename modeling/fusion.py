@@ -1,7 +1,6 @@
 """Joint modality fusion: the paper's contextual and specific branches, the released auto-encoders, COGMEN's join."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from .configuration_joyful import JoyfulConfig
-from .context_encoder import DialogueGRU, DialogueTransformer, encode_together
+from .context_encoder import DialogueGRU, DialogueTransformer
 from .modality_inputs import ZEROS, silence_absent
 from .packing import DialogueLayout
 from .reach import ALONE, Reach, in_sequence, side_by_side
@@ -86,17 +85,8 @@ class ContextualBranch(nn.Module):
         return_loss: bool = True,
     ) -> FusionOutput:
         """Return z^g_m in context (N, hidden_size), and J_smooth + J^g_rec."""
-        joined = self.join(features, present)
-        return self.compare(joined, self.encoder(joined, layout), present, layout, return_loss)
-
-    def join(self, features: dict[str, Tensor], present: dict[str, Tensor]) -> Tensor:
-        """z^g_m, the projected modalities of each utterance side by side (N, hidden_size)."""
-        return torch.cat(list(self.projections(features, present).values()), dim=-1)
-
-    def compare(
-        self, joined: Tensor, contextual: Tensor, present: dict[str, Tensor], layout: DialogueLayout, return_loss: bool
-    ) -> FusionOutput:
-        """Return what the encoder has made of `joined`, and the losses of both (N, hidden_size)."""
+        joined = torch.cat(list(self.projections(features, present).values()), dim=-1)
+        contextual = self.encoder(joined, layout)
         if not return_loss:
             return FusionOutput(contextual, None)
         real = torch.cat([present[name].expand(-1, size) for name, size in self.sizes.items()], dim=-1)
@@ -196,23 +186,11 @@ class ContextualBasisFusion(nn.Module):
         return_loss: bool = True,
     ) -> FusionOutput:
         """Modality -> (N, dim), modality -> (N, 1) bool."""
-        contextual = None
+        outputs = []
         if self.contextual is not None:
-            contextual = self.contextual(features, present, layout, return_loss)
-        return self.put_together(contextual, features, present, return_loss)
-
-    def put_together(
-        self,
-        contextual: FusionOutput | None,
-        features: dict[str, Tensor],
-        present: dict[str, Tensor],
-        return_loss: bool = True,
-    ) -> FusionOutput:
-        """Join the contextual branch's output, if there is one, and the specific branch's."""
-        outputs = [] if contextual is None else [contextual]
+            outputs.append(self.contextual(features, present, layout, return_loss))
         if self.specific is not None:
-            specific = self.specific(features, present, return_loss)
-            outputs.append(specific)
+            outputs.append(self.specific(features, present, return_loss))
         if not outputs:
             joined = torch.cat(list(features.values()), dim=-1)
             return FusionOutput(joined, joined.new_zeros(len(joined), dtype=torch.float32) if return_loss else None)
@@ -295,32 +273,6 @@ class JoinFusion(nn.Module):
         """Modality -> (N, dim). Nothing else is needed."""
         del present, layout, return_loss
         return FusionOutput(torch.cat([features[name] for name in RELEASED_ORDER if name in features], -1), None)
-
-
-def fuse_together(
-    fusions: "Sequence[AutoencoderFusion | ContextualBasisFusion | JoinFusion]",
-    read: Sequence[tuple[dict[str, Tensor], dict[str, Tensor]]],
-    layout: DialogueLayout,
-    return_loss: bool,
-) -> list[FusionOutput]:
-    """Run fusions of one form on their own modalities; recurrent context encoders take each step together.
-
-    Args:
-        read: for each fusion, modality -> (N, dim), and modality -> (N, 1) bool.
-    """
-    branches = [fusion.contextual for fusion in fusions if isinstance(fusion, ContextualBasisFusion)]
-    contextual = [branch for branch in branches if branch is not None]
-    if len(fusions) == 1 or not contextual:
-        return [fusion(*own, layout, return_loss) for fusion, own in zip(fusions, read, strict=True)]
-    joined = [branch.join(*own) for branch, own in zip(contextual, read, strict=True)]
-    encoded = encode_together([branch.encoder for branch in contextual], joined, layout)
-    outputs = []
-    for fusion, branch, own, before, after in zip(fusions, contextual, read, joined, encoded, strict=True):
-        assert isinstance(fusion, ContextualBasisFusion)
-        features, present = own
-        compared = branch.compare(before, after, present, layout, return_loss)
-        outputs.append(fusion.put_together(compared, features, present, return_loss))
-    return outputs
 
 
 def make_context_encoder(config: JoyfulConfig, hidden_size: int) -> DialogueGRU | DialogueTransformer:

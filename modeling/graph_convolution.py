@@ -1,7 +1,4 @@
-"""The layers of the graph encoders. Edges go from a source to a target, and the target receives.
-
-Rows are taken with `index_select`: the gradient of plain indexing is summed in no fixed order on several threads.
-"""
+"""The layers of the graph encoders. Edges go from a source to a target, and the target receives."""
 
 import math
 
@@ -9,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from .edge_attention import edge_attention, sum_at_targets
+from .edge_attention import edge_attention
+from .rows import sum_rows, take_rows
 
 
 class RelationalGraphConvolution(nn.Module):
@@ -44,10 +42,10 @@ class RelationalGraphConvolution(nn.Module):
         source, target = edge_index
         neighbourhood = target * relations + edge_type
         ones = torch.ones_like(edge_type, dtype=torch.float32) if is_edge is None else is_edge.float()
-        count = sum_at_targets(ones, neighbourhood, num_nodes * relations)[neighbourhood]
+        count = sum_rows(ones, neighbourhood, num_nodes * relations)[neighbourhood]
         share = 1 / count if is_edge is None else ones / count.clamp(min=1)
         messages = relational_messages(nodes, self.weight, source, edge_type)
-        received = sum_at_targets(messages * share.to(messages.dtype)[:, None], target, num_nodes)
+        received = sum_rows(messages * share.to(messages.dtype)[:, None], target, num_nodes)
         return nodes @ self.root + self.bias + received
 
 
@@ -79,7 +77,7 @@ class WeightedRelationalConvolution(nn.Module):
         source, target = edge_index
         weight = (self.coefficients @ self.matrices.flatten(1)).view(-1, *self.root.shape)
         messages = relational_messages(nodes, weight, source, edge_type) * edge_weight.to(nodes.dtype)[:, None]
-        return nodes @ self.root + self.bias + sum_at_targets(messages, target, nodes.size(0))
+        return nodes @ self.root + self.bias + sum_rows(messages, target, nodes.size(0))
 
 
 class NeighbourConvolution(nn.Module):
@@ -94,9 +92,9 @@ class NeighbourConvolution(nn.Module):
     def forward(self, nodes: Tensor, edge_index: Tensor) -> Tensor:
         """(N, in_size), (2, E) -> (N, out_size)."""
         source, target = edge_index
-        received = sum_at_targets(nodes.index_select(0, source), target, nodes.size(0))
+        received = sum_rows(take_rows(nodes, source), target, nodes.size(0))
         if self.mean:
-            degree = sum_at_targets(torch.ones_like(target, dtype=torch.float32), target, nodes.size(0))
+            degree = sum_rows(torch.ones_like(target, dtype=torch.float32), target, nodes.size(0))
             received = received / degree.clamp(min=1).to(nodes.dtype)[:, None]
         return self.own(nodes) + self.neighbours(received)
 
@@ -154,11 +152,11 @@ class AggregateCombine(nn.Module):
         num_nodes = nodes.size(0)
         source, target = edge_index
         ones = torch.ones_like(target, dtype=torch.float32) if is_edge is None else is_edge.float()
-        degree = sum_at_targets(ones, target, num_nodes)
-        messages = self.aggregate(nodes).index_select(0, source)
+        degree = sum_rows(ones, target, num_nodes)
+        messages = take_rows(self.aggregate(nodes), source)
         if is_edge is not None:
             messages = messages * ones.to(messages.dtype)[:, None]
-        received = sum_at_targets(messages, target, num_nodes) / degree.clamp(min=1).to(nodes.dtype)[:, None]
+        received = sum_rows(messages, target, num_nodes) / degree.clamp(min=1).to(nodes.dtype)[:, None]
         return torch.relu(self.combine(torch.cat([nodes, received.to(nodes.dtype)], dim=-1)))
 
 
@@ -166,4 +164,4 @@ def relational_messages(nodes: Tensor, weight: Tensor, source: Tensor, edge_type
     """W_r x_j of each edge (E, out_size), for nodes (N, in_size) and weights (relations, in_size, out_size)."""
     relations = weight.size(0)
     transformed = nodes @ weight.transpose(0, 1).flatten(1)  # (N, relations * out_size)
-    return transformed.view(nodes.size(0) * relations, -1).index_select(0, source * relations + edge_type)
+    return take_rows(transformed.view(nodes.size(0) * relations, -1), source * relations + edge_type)

@@ -88,13 +88,17 @@ class EmotionRecognitionPreTrainedModel(PreTrainedModel):
 
         Its fields lie in the order of their class: `output[0]` is the loss, if there is one, and then come the logits.
         """
-        if self.config.output_hidden_states if output_hidden_states is None else output_hidden_states:
+        if self.wants_hidden_states(output_hidden_states):
             stages = (output.features, output.fused, output.context, output.graph)
             output.hidden_states = tuple(stage for stage in stages if stage is not None)
         if self.wants_attentions(output_attentions):
             output.attentions = () if output.edge_attention is None else (output.edge_attention,)
         # A `ModelOutput` counts its fields in the order in which they were set.
         return type(output)(**{field.name: getattr(output, field.name) for field in fields(output)})
+
+    def wants_hidden_states(self, output_hidden_states: bool | None) -> bool:
+        """Whether `forward`'s argument or else the config asks for hidden states."""
+        return bool(self.config.output_hidden_states if output_hidden_states is None else output_hidden_states)
 
     def wants_attentions(self, output_attentions: bool | None) -> bool:
         """Whether `forward`'s argument or else the config asks for attentions."""

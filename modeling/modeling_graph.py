@@ -280,6 +280,7 @@ class SpeakerGraphPreTrainedModel(EmotionRecognitionPreTrainedModel):
             labels=labels if return_loss else None,
             return_loss=return_loss,
             output_edge_attention=output_edge_attention or self.wants_attentions(output_attentions),
+            output_hidden_states=self.wants_hidden_states(output_hidden_states),
             loss_shares=loss_shares,
             label_shares=label_shares,
         )

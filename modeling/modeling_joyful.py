@@ -4,7 +4,7 @@ Li, Wang, Funakoshi, Okumura (EMNLP 2023). `JoyfulModel` is the method of sectio
 `JoyfulForEmotionRecognition` adds the classifier and the joint objective (Eq. 15).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -19,23 +19,21 @@ from .augmentation import (
 )
 from .batch_contract import PackedBatch
 from .configuration_joyful import JoyfulConfig
-from .context_encoder import encode_together
 from .contrast import info_nce_loss, view_to_view_loss
 from .fusion import (
     AutoencoderFusion,
     ContextualBasisFusion,
-    FusionOutput,
     JoinFusion,
-    fuse_together,
     make_context_encoder,
 )
 from .graph_encoder import make_graph_encoder
+from .members import compute_together
 from .mlp import Highway, make_mlp
 from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
 from .outputs import EmotionRecognitionOutput
 from .reach import ALONE, Reach, in_sequence, side_by_side
-from .speaker_encoder import SpeakerGRU, encode_speakers_together
+from .speaker_encoder import SpeakerGRU
 from .speaker_graph import SpeakerGraph
 from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
@@ -99,12 +97,17 @@ class JoyfulModel(JoyfulPreTrainedModel):
         In training mode the graph encoder sees two augmented views, and the contrastive loss compares them; in
         evaluation mode it sees the graph as it is. The losses are "fusion" and "contrastive".
         """
-        return forward_together([self], batch)[0]
-
-    def encode_graph(
-        self, batch: PackedBatch, features: dict[str, Tensor], fusion: FusionOutput, context: Tensor
-    ) -> EmotionRecognitionOutput:
-        """The last stage: the graph over the utterances in context (N, context_size), and the output of `forward`."""
+        features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
+        fusion = self.fusion(features, present, batch.layout, batch.return_loss)
+        context = fusion.fused
+        if self.context_encoder is not None:
+            context = self.context_encoder(context, batch.layout)
+        if self.graph_projection is not None:
+            context = self.graph_projection(context)
+        if self.speaker_encoder is not None:
+            # An error if the batch has none.
+            self.speaker_ids(batch) if self.graph_encoder is None else self.edges(batch)
+            context = context + self.speaker_encoder(context, batch.layout)
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None
         if self.graph_encoder is not None:
@@ -120,6 +123,20 @@ class JoyfulModel(JoyfulPreTrainedModel):
             graph=graph,
             edge_attention=attention if batch.output_edge_attention else None,
         )
+
+    def goes_together(self, batch: PackedBatch) -> bool:
+        """Whether networks of this form can be one computation on a batch.
+
+        Not those with views, each of which has edges of its own, and not where hidden states are asked for, whose
+        gradients would not be those of one network.
+        """
+        config = self.config
+        if torch.compiler.is_compiling() or batch.layout.recurrent_states is not None or batch.output_hidden_states:
+            return False
+        with_views = config.contrast == "view_to_view" or (batch.return_loss and config.contrastive_loss_weight > 0)
+        recurrent = config.fusion == "contextual_basis" and config.context_encoder == "gru"
+        normalized = config.graph_encoder == "aggregate_combine" or config.graph_residual
+        return recurrent and normalized and not (self.training and with_views)
 
     def _encode_graph(self, clean: SpeakerGraph, batch: PackedBatch) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Representations (N, hidden), attention over the clean edges (E, heads) or None, and L_ct or None."""
@@ -183,31 +200,6 @@ class JoyfulModel(JoyfulPreTrainedModel):
                     config.katz_order,
                 )
         return graph
-
-
-def forward_together(models: Sequence[JoyfulModel], batch: PackedBatch) -> list[EmotionRecognitionOutput]:
-    """Compute networks of one config stage by stage, so that their recurrent layers take each step together."""
-    first, layout = models[0], batch.layout
-    read = [model.inputs(batch.features, batch.modality_mask, model.dtype) for model in models]
-    fusions = fuse_together([model.fusion for model in models], read, layout, batch.return_loss)
-    contexts = [fusion.fused for fusion in fusions]
-    if first.context_encoder is not None:
-        encoders = [model.context_encoder for model in models if model.context_encoder is not None]
-        contexts = encode_together(encoders, contexts, layout)
-    contexts = [
-        context if model.graph_projection is None else model.graph_projection(context)
-        for model, context in zip(models, contexts, strict=True)
-    ]
-    if first.speaker_encoder is not None:
-        # An error if the batch has none.
-        first.speaker_ids(batch) if first.graph_encoder is None else first.edges(batch)
-        speakers = [model.speaker_encoder for model in models if model.speaker_encoder is not None]
-        spoken = encode_speakers_together(speakers, contexts, layout)
-        contexts = [context + own for context, own in zip(contexts, spoken, strict=True)]
-    return [
-        model.encode_graph(batch, features, fusion, context)
-        for model, (features, _), fusion, context in zip(models, read, fusions, contexts, strict=True)
-    ]
 
 
 class JoyfulClassifier(nn.Module):
@@ -283,9 +275,10 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
     @property
     def reach(self) -> Reach:
         """The reach of the networks, side by side; a classifier sees each utterance on its own."""
-        return side_by_side(*(in_sequence(model, classifier) for model, classifier in self._members()))
+        return side_by_side(*(in_sequence(*member) for member in self._members()))
 
     def _members(self) -> list[tuple[JoyfulModel, nn.Module]]:
+        """Each network and its classifier."""
         further = cast("Iterable[JoyfulMember]", self.further_members)
         return [(self.joyful, self.classifier), *((member.joyful, member.classifier) for member in further)]
 
@@ -297,28 +290,30 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             path, the logits are the mean of its own and the graph's, and "paths" is the loss of each separately. With
             several members, logits and losses are the means of theirs; the representations are those of the first.
         """
-        outputs, logits, losses = [], [], []
         members = self._members()
-        for output, (_, classifier) in zip(
-            forward_together([model for model, _ in members], batch), members, strict=True
-        ):
-            paths = classifier(output.features, output.context, output.graph)
-            outputs.append(output)
-            logits.append(paths.mean(0))
-            losses.append(dict(output.losses or {}))
-            if batch.targets is not None:
-                losses[-1] |= self._classification_losses(paths, batch.targets)
-        means = {name: torch.stack([own[name] for own in losses]).mean(0) for name in losses[0]}
-        first = outputs[0]
-        return EmotionRecognitionOutput(
-            losses=means or None,
-            logits=torch.stack(logits).mean(0),
-            features=first.features,
-            fused=first.fused,
-            context=first.context,
-            graph=first.graph,
-            edge_attention=first.edge_attention,
-        )
+        if len(members) > 1 and self.joyful.goes_together(batch):
+            networks = [nn.ModuleList(member) for member in members]
+            each = compute_together(networks, lambda parts: self._compute(*parts, batch))
+            first = type(each)(**{name: tensor[0] for name, tensor in each.items() if name != "losses"})
+            logits, losses = cast("Tensor", each.logits), each.losses or {}
+        else:
+            outputs = [self._compute(*member, batch) for member in members]
+            first = outputs[0]
+            logits = torch.stack([cast("Tensor", output.logits) for output in outputs])
+            parts = [output.losses or {} for output in outputs]
+            losses = {name: torch.stack([own[name] for own in parts]) for name in parts[0]}
+        first.logits = logits.mean(0)
+        first.losses = {name: own.mean(0) for name, own in losses.items()} or None
+        return first
+
+    def _compute(self, model: JoyfulModel, classifier: nn.Module, batch: PackedBatch) -> EmotionRecognitionOutput:
+        """The same of one network."""
+        output = model.forward_batch(batch)
+        paths = classifier(output.features, output.context, output.graph)
+        output.logits = paths.mean(0)
+        if batch.targets is not None:
+            output.losses = (output.losses or {}) | self._classification_losses(paths, batch.targets)
+        return output
 
     def _classification_losses(self, paths: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The loss "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of their own."""

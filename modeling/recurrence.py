@@ -1,6 +1,6 @@
 """GRUs and LSTMs in one direction or both, on packed sequences, and as a scan under a compiler or in an export."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -8,12 +8,10 @@ from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan, scan_op
 from torch.nn import functional
 
+from .members import are_together
 from .precision import full_precision
 from .recurrent_steps import GRUSteps
 from .steps import StepOrder
-
-# Size of the state up to which several layers without gradients are faster together; measured.
-_WIDEST_TOGETHER = 96
 
 
 class PackedRNN(nn.RNNBase):
@@ -29,15 +27,16 @@ class PackedRNN(nn.RNNBase):
     def __init__(self, mode: str, input_size: int, hidden_size: int, bidirectional: bool = True) -> None:
         super().__init__(mode, input_size, hidden_size, bidirectional=bidirectional)
 
-    def forward(self, steps: Tensor, order: StepOrder, before: Tensor | None = None) -> Tensor:
-        """(N, input_size) of sequences in the order of their steps -> (N, size).
+    def forward(self, rows: Tensor, order: StepOrder, before: Tensor | None = None) -> Tensor:
+        """(N, input_size) of sequences that advance together -> (N, size), in the same order.
 
         Args:
             before: (dialogues, size) state of a GRU of one direction before the first utterances; zeros by default.
                 The output is its state after each utterance.
         """
-        if before is None and self.mode == "GRU" and goes_by_steps(steps) and torch.is_grad_enabled():
-            return _step_by_step([self], [steps], order)[0]
+        if before is None and self.mode == "GRU" and goes_by_steps(self.parameters_of("")[1]):
+            return self._step_by_step(rows, order)
+        steps = rows.index_select(0, order.order)
         if before is None:
             state = steps.new_zeros(1 + self.bidirectional, int(order.sizes[0]), self.hidden_size)
         else:
@@ -45,8 +44,10 @@ class PackedRNN(nn.RNNBase):
         weights = [getattr(self, name) for name in cast("list[str]", self._flat_weights_names)]
         settings = (weights, True, 1, 0.0, self.training, self.bidirectional)
         if self.mode == "LSTM":
-            return torch._VF.lstm(steps, order.sizes, (state, state), *settings)[0]
-        return torch._VF.gru(steps, order.sizes, state, *settings)[0]
+            after = torch._VF.lstm(steps, order.sizes, (state, state), *settings)[0]
+        else:
+            after = torch._VF.gru(steps, order.sizes, state, *settings)[0]
+        return after.index_select(0, order.back)
 
     def parameters_of(self, suffix: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights and biases of the input and of the state, of one direction: "" or "_reverse"."""
@@ -54,6 +55,23 @@ class PackedRNN(nn.RNNBase):
             getattr(self, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         return weight_ih, weight_hh, bias_ih, bias_hh
+
+    def _step_by_step(self, rows: Tensor, order: StepOrder) -> Tensor:
+        """The same of a GRU, both directions in one product per step."""
+        ways = 1 + self.bidirectional
+        parameters = [self.parameters_of(suffix) for suffix in ("", "_reverse")[:ways]]
+        weight_ih, weight_hh, bias_ih, bias_hh = (torch.stack(own) for own in zip(*parameters, strict=True))
+        gates = functional.linear(rows, weight_ih.flatten(0, 1), bias_ih.flatten()).unflatten(-1, (ways, -1))
+        with full_precision(weight_hh):
+            states, *_ = GRUSteps.apply(
+                gates.transpose(0, 1).to(weight_hh.dtype),
+                weight_hh.transpose(1, 2),
+                bias_hh[:, None],
+                order.both_ways[:ways],
+                order.both_back[:ways],
+                order.sizes.tolist(),
+            )
+        return states.transpose(0, 1).flatten(1)
 
     def scan(self, steps: Tensor, real: Tensor, begins: Tensor | None = None, ends: Tensor | None = None) -> Tensor:
         """The same on (longest, B, size), and bool (longest, B, 1): True at real utterances.
@@ -90,44 +108,11 @@ class PackedGRU(PackedRNN):
         super().__init__("GRU", size, size // 2 if bidirectional else size, bidirectional)
 
 
-def goes_by_steps(steps: Tensor) -> bool:
-    """Whether a GRU is computed step by step where these rows lie: CUDA has a kernel for a whole layer."""
-    return steps.device.type != "cuda" and not torch.compiler.is_compiling()
-
-
-def run_together(layers: Sequence[PackedRNN], steps: Sequence[Tensor], order: StepOrder) -> list[Tensor]:
-    """Run layers of one kind and size on their own steps (N, input_size) each.
-
-    GRUs take each step together, unless there is a kernel for a whole layer, as on CUDA, and on a CPU for LSTMs. Where
-    no gradient is asked for, wide layers leave the processor's cache to each other.
-    """
-    first = layers[0]
-    together = len(layers) > 1 and first.mode == "GRU" and goes_by_steps(steps[0])
-    if not together or (not torch.is_grad_enabled() and first.hidden_size > _WIDEST_TOGETHER):
-        return [layer(own, order) for layer, own in zip(layers, steps, strict=True)]
-    return _step_by_step(layers, steps, order)
-
-
-def _step_by_step(layers: Sequence[PackedRNN], steps: Sequence[Tensor], order: StepOrder) -> list[Tensor]:
-    """The same of GRUs, all layers and directions in one product per step."""
-    mirrored = order.mirrored if layers[0].bidirectional else None
-    gates, weights, biases = [], [], []
-    for layer, own in zip(layers, steps, strict=True):
-        for suffix in ("", "_reverse") if layer.bidirectional else ("",):
-            weight_ih, weight_hh, bias_ih, bias_hh = layer.parameters_of(suffix)
-            given = own.index_select(0, mirrored) if suffix and mirrored is not None else own
-            gates.append(functional.linear(given, weight_ih, bias_ih))
-            weights.append(weight_hh.T)
-            biases.append(bias_hh[None])
-    weight, bias = torch.stack(weights), torch.stack(biases)
-    with full_precision(weight):
-        states = GRUSteps.apply(torch.stack(gates).to(weight.dtype), weight, bias, order.sizes.tolist())
-    if mirrored is None:
-        return list(states)
-    return [
-        torch.cat([forwards, backwards.index_select(0, mirrored)], dim=-1)
-        for forwards, backwards in states.unflatten(0, (-1, 2))
-    ]
+def goes_by_steps(weight: Tensor) -> bool:
+    """Whether a GRU of this weight is computed step by step: CUDA has a kernel for the whole layer of one network."""
+    if torch.compiler.is_compiling():
+        return False
+    return are_together(weight) or (weight.device.type != "cuda" and torch.is_grad_enabled())
 
 
 def gru_step(from_input: Tensor, from_state: Tensor, state: Tensor) -> Tensor:

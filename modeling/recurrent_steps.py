@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .members import stacked
+
 
 class GRUSteps(torch.autograd.Function):
     """The recurrent part of GRUs side by side, from what their inputs add to the gates.
@@ -21,16 +23,21 @@ class GRUSteps(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, gates: Tensor, weight: Tensor, bias: Tensor, batch_sizes: list[int]) -> Tensor:
-        """Return the states after each utterance, (G, N, size).
+    def forward(
+        gates: Tensor, weight: Tensor, bias: Tensor, order: Tensor, back: Tensor, batch_sizes: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the states after each utterance (G, N, size), and for the way back all that was computed by steps.
 
         Args:
-            gates: a (G, N, 3 * size): of G sequences of states, time-major as in a `PackedSequence`.
+            gates: a (G, N, 3 * size), of G sequences of states, in the order of the batch.
             weight: U (G, size, 3 * size), transposed.
             bias: b (G, 1, 3 * size).
+            order: (D, N) the rows in the order of the steps of each direction: one, or two that take turns in G.
+            back: (D, N) the place of each row in it.
             batch_sizes: how many dialogues have a k-th utterance.
         """
         size = weight.size(1)
+        gates = _arrange(gates, order)
         states = gates.new_empty(*gates.shape[:2], size)
         candidates = torch.empty_like(states)
         reset_update = gates.new_empty(*gates.shape[:2], 2 * size)
@@ -43,15 +50,34 @@ class GRUSteps(torch.autograd.Function):
             torch.add(from_input[..., : 2 * size], from_state[..., : 2 * size], out=both).sigmoid_()
             torch.addcmul(from_input[..., 2 * size :], both[..., :size], from_state[..., 2 * size :], out=new).tanh_()
             state = torch.lerp(new, state, both[..., size:], out=after)
-        ctx.save_for_backward(states, reset_update, candidates, weight, bias)
-        ctx.batch_sizes = batch_sizes
-        return states
+        return _arrange(states, back), states, reset_update, candidates
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what the way back reads."""
+        weight, bias, order, back = inputs[1:5]
+        ctx.batch_sizes = inputs[5]
+        _, *by_steps = output
+        ctx.mark_non_differentiable(*by_steps)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*by_steps, weight, bias, order, back)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """Take the sequences of several networks side by side."""
+        networks = info.batch_size
+        *tensors, order, back, batch_sizes = inputs
+        given = [stacked(tensor, dim, networks).flatten(0, 1) for tensor, dim in zip(tensors, in_dims, strict=False)]
+        outputs = GRUSteps.apply(*given, order, back, batch_sizes)
+        return tuple(output.unflatten(0, (networks, -1)) for output in outputs), (0,) * 4
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor | None, *unused: None) -> tuple[Tensor | None, ...]:
         """Return the gradients of gates, weight and bias."""
-        states, reset_update, new, weight, bias = ctx.saved_tensors
+        if grad is None:
+            return (None,) * 6
+        states, reset_update, new, weight, bias, order, back = ctx.saved_tensors
         batch_sizes: list[int] = ctx.batch_sizes
         size = weight.size(1)
         reset, update = reset_update[..., :size], reset_update[..., size:]
@@ -63,7 +89,7 @@ class GRUSteps(torch.autograd.Function):
             [by_new * new_from_state * reset * (1 - reset), (before - new) * update * (1 - update), by_new * reset],
             dim=-1,
         ).unflatten(-1, (3, size))
-        grad_states = grad.clone()
+        grad_states = _arrange(grad, order)
         grad_gates = torch.empty_like(by_gates)
         transposed = weight.transpose(1, 2)
         later: Tensor | None = None
@@ -78,7 +104,7 @@ class GRUSteps(torch.autograd.Function):
         grad_weight = before.transpose(1, 2) @ grad_gates
         grad_bias = grad_gates.sum(1, keepdim=True)
         grad_input = torch.cat([grad_gates[..., : 2 * size], grad_states * by_new], dim=-1)
-        return grad_input, grad_weight, grad_bias, None
+        return _arrange(grad_input, back), grad_weight, grad_bias, None, None, None
 
 
 class LSTMSteps(torch.autograd.Function):
@@ -152,6 +178,12 @@ class LSTMSteps(torch.autograd.Function):
         grad_gates = grad_gates.flatten(2)
         grad_weight = _states_before(states, batch_sizes).transpose(1, 2) @ grad_gates
         return grad_gates, grad_weight, None, None
+
+
+def _arrange(rows: Tensor, order: Tensor) -> Tensor:
+    """(G, N, ...) of sequences whose directions take turns, in the order of each direction (D, N)."""
+    turns = rows.unflatten(0, (-1, len(order)))
+    return torch.stack([turns[:, way].index_select(1, own) for way, own in enumerate(order)], dim=1).flatten(0, 1)
 
 
 def _places(batch_sizes: list[int]) -> list[tuple[slice, int]]:

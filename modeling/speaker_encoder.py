@@ -1,7 +1,6 @@
 """A GRU over each speaker's own utterances: what somebody has said before, however much the others said in between."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from .dropout import Dropout
 from .packing import DialogueLayout
 from .reach import Reach
-from .recurrence import PackedGRU, run_together
+from .recurrence import PackedGRU
 
 
 class SpeakerGRU(nn.Module):
@@ -42,8 +41,7 @@ class SpeakerGRU(nn.Module):
         speakers = layout.speaker_steps
         firsts = speakers.order[: int(speakers.sizes[0])]
         before = None if states is None else self._states(states.get(self), layout, firsts, steps)
-        after = self.gru(steps.index_select(0, speakers.order), speakers, before)
-        after = after.index_select(0, speakers.back)
+        after = self.gru(steps, speakers, before)
         if states is not None:
             states[self] = self._states_after(states.get(self), after, layout)
         return after
@@ -90,15 +88,3 @@ class SpeakerGRU(nn.Module):
         begins, ends = (sort(block.unpad(~(same & side).any(-1))[:, None]) for side in (earlier, later))
         scanned = self.gru.scan(sort(steps), block.mask.T[..., None], begins, ends)
         return scanned.transpose(0, 1).flatten(0, 1).index_select(0, cells)
-
-
-def encode_speakers_together(
-    encoders: Sequence[SpeakerGRU], rows: Sequence[Tensor], layout: DialogueLayout
-) -> list[Tensor]:
-    """Run encoders of one form on their own rows (N, hidden_size) each; they take each step together."""
-    if len(encoders) == 1 or torch.compiler.is_compiling() or layout.recurrent_states is not None:
-        return [encoder(own, layout) for encoder, own in zip(encoders, rows, strict=True)]
-    speakers = layout.speaker_steps
-    steps = [encoder.dropout(own).index_select(0, speakers.order) for encoder, own in zip(encoders, rows, strict=True)]
-    after = run_together([encoder.gru for encoder in encoders], steps, speakers)
-    return [own.index_select(0, speakers.back) for own in after]

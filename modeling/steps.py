@@ -1,6 +1,7 @@
 """Sequences of several lengths that advance together, one step at a time."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,6 +22,16 @@ class StepOrder:
     """(N,) the place at which the row of each place lies when its sequence is turned round."""
     sizes: Tensor
     """(longest,) on the CPU: how many sequences have a k-th row."""
+
+    @cached_property
+    def both_ways(self) -> Tensor:
+        """(2, N) the packed rows in the order of the steps, from the first on and from the last on."""
+        return torch.stack([self.order, self.order.index_select(0, self.mirrored)])
+
+    @cached_property
+    def both_back(self) -> Tensor:
+        """(2, N) the place of each packed row in both."""
+        return torch.stack([self.back, self.mirrored.index_select(0, self.back)])
 
 
 def step_order(lengths: Tensor, starts: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ LONG = make_dialogues((40,) * 16)
 # Launches of one step on 16 dialogues of 40 utterances, forward and backward, and the fields that matter for them.
 # `benchmarks/README.md` has them in a table.
 MOST_LAUNCHES = {
-    "joyful-recommended": (4450, {"num_members": 4}),
+    "joyful-recommended": (1750, {"num_members": 4}),
     "joyful-paper": (850, {"num_hidden_layers": 4}),
     "joyful-released": (880, {"num_hidden_layers": 4}),
     "ar-iigcn-recommended": (3000, {}),

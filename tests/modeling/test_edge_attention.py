@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joyful_hf.modeling import chunks
-from joyful_hf.modeling.edge_attention import edge_attention, softmax_at_targets, sum_at_targets
+from joyful_hf.modeling.edge_attention import edge_attention, softmax_at_targets
 
 HEADS, HEAD_SIZE = 2, 3
 
@@ -63,13 +63,3 @@ def test_the_type_stays_and_the_attention_is_float32(dtype):
 def test_softmax_of_large_scores_does_not_overflow():
     weights = softmax_at_targets(torch.tensor([[1e4], [1e4], [-1e4]]), torch.tensor([0, 0, 1]), num_nodes=2)
     assert weights[:, 0].tolist() == [0.5, 0.5, 1]
-
-
-@given(graph=graphs())
-def test_sum_at_targets(graph):
-    _, edge_index = graph
-    messages = torch.arange(edge_index.size(1) * 2.0).view(-1, 2)
-    expected = torch.zeros(10, 2)
-    for message, target in zip(messages, edge_index[1].tolist(), strict=True):
-        expected[target] += message
-    assert torch.equal(sum_at_targets(messages, edge_index[1], 10), expected)

@@ -1,12 +1,14 @@
-"""GRU and LSTM are torch's, packed, several together, and as a scan."""
+"""GRU and LSTM are torch's, packed and as a scan."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
-from joyful_hf.modeling.recurrence import PackedGRU, PackedRNN, run_together
+from joyful_hf.modeling.recurrence import PackedGRU, PackedRNN
+from joyful_hf.modeling.steps import StepOrder
 from tests.support.helpers import batches_of_lengths, make_layout
 
 SIZE = 6
@@ -29,13 +31,20 @@ def make_layer(kind, bidirectional) -> PackedRNN:
     return PackedRNN(kind.__name__, SIZE, SIZE, bidirectional)
 
 
+def in_dialogues(layer: nn.RNNBase, rows: torch.Tensor, order: StepOrder) -> torch.Tensor:
+    """The output of a layer of torch on packed rows."""
+    steps = PackedSequence(rows[order.order], order.sizes)
+    return layer(steps)[0].data[order.back]
+
+
 @both_directions
 @given(lengths=batches_of_lengths)
 def test_it_is_torchs_gru(bidirectional, lengths):
     ours, theirs = make_grus(bidirectional)
-    packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
-    expected, _ = theirs(packed)
-    torch.testing.assert_close(ours(packed.data, make_layout(lengths).steps), expected.data)
+    rows, order = torch.randn(sum(lengths), SIZE), make_layout(lengths).steps
+    with torch.no_grad():
+        found = ours(rows, order)
+    torch.testing.assert_close(found, in_dialogues(theirs, rows, order))
 
 
 @both_kinds
@@ -45,10 +54,10 @@ def test_layer_and_gradients_are_torchs(kind, bidirectional, lengths):
     torch.manual_seed(0)
     ours, theirs = make_layer(kind, bidirectional), kind(SIZE, SIZE, bidirectional=bidirectional)
     theirs.load_state_dict(ours.state_dict())
-    packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
-    ours_in, theirs_in = (packed.data.clone().requires_grad_() for _ in range(2))
-    expected = theirs(packed._replace(data=theirs_in))[0].data
-    found = ours(ours_in, make_layout(lengths).steps)
+    rows, order = torch.randn(sum(lengths), SIZE), make_layout(lengths).steps
+    ours_in, theirs_in = (rows.clone().requires_grad_() for _ in range(2))
+    expected = in_dialogues(theirs, theirs_in, order)
+    found = ours(ours_in, order)
     torch.testing.assert_close(found, expected)
     back = torch.randn_like(expected)
     theirs_back = torch.autograd.grad((expected * back).sum(), [theirs_in, *theirs.parameters()])
@@ -63,20 +72,6 @@ def test_gradients_are_those_of_finite_differences(kind):
     assert torch.autograd.gradcheck(
         lambda given, *_: layer(given, make_layout([3, 2, 1]).steps), (steps, *layer.parameters())
     )
-
-
-@pytest.mark.parametrize("with_gradients", [True, False])
-@both_kinds
-@both_directions
-@given(lengths=batches_of_lengths)
-def test_several_together_are_each_alone(kind, bidirectional, with_gradients, lengths):
-    layers = [make_layer(kind, bidirectional) for _ in range(3)]
-    packed = nn.utils.rnn.pack_sequence([torch.randn(length, SIZE) for length in lengths], enforce_sorted=False)
-    steps = [packed.data + shift for shift in range(3)]
-    with torch.set_grad_enabled(with_gradients):
-        together = run_together(layers, steps, make_layout(lengths).steps)
-        alone = [layer(own, make_layout(lengths).steps) for layer, own in zip(layers, steps, strict=True)]
-    torch.testing.assert_close(together, alone)
 
 
 @both_directions

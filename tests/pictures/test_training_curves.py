@@ -21,7 +21,7 @@ def test_training_curves_are_those_of_the_log(tmp_path):
     logged = [entry["loss"] for entry in log if "loss" in entry]
     assert list(loss.lines[0].get_ydata()) == logged
     assert len(loss.lines[1].get_ydata()) == 3
-    assert parts.get_legend_handles_labels()[1] == ["classification", "contrastive", "fusion", "paths"]
+    assert parts.get_legend_handles_labels()[1] == ["classification", "fusion", "paths"]
     scores = [entry["eval_weighted_f1"] for entry in log if "eval_weighted_f1" in entry][:3]
     assert list(metric.lines[0].get_ydata()) == scores
     assert metric.get_title() == f"validation weighted F1, {max(scores):.3f} in the chosen epoch"

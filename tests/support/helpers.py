@@ -203,7 +203,6 @@ def _recommended(**kwargs: Any) -> JoyfulConfig:
         "basis_size": 4,
         "graph_hidden_size": 16,
         "graph_num_heads": 2,
-        "contrastive_loss_weight": 0.1,
         "num_members": 2,
     }
     return JoyfulConfig(**(_SMALL | sizes | kwargs))
@@ -295,13 +294,15 @@ def _with_tokenizer(dialogues: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _reads_text(**kwargs: Any) -> JoyfulConfig:
-    """The encoder learns with the rest; a processor that has no tokenizer says that there is no text."""
+    """With views and an encoder that learns along; a processor that has no tokenizer says that there is no text."""
+    kwargs = {"contrast": "view_to_view", "contrastive_loss_weight": 0.1} | kwargs
     if "text_dim" in kwargs:
         return _recommended(**kwargs)
     return _recommended(**({"text_config": TEXT_CONFIG, "unfreeze_text_encoder": True} | kwargs))
 
 
-_JOYFUL = (JoyfulForEmotionRecognition, JoyfulProcessor, ("fusion", "contrastive", "classification"))
+_JOYFUL = (JoyfulForEmotionRecognition, JoyfulProcessor, ("fusion", "classification"))
+_WITH_CONTRAST = (*_JOYFUL[:2], ("fusion", "contrastive", "classification"))
 _AR_IIGCN = (
     ARIIGCNForEmotionRecognition,
     JoyfulProcessor,
@@ -313,14 +314,14 @@ _OF_UTTERANCES: dict[str, Any] = {"reads_dialogues": False, "loss_parts_of_batch
 
 FAMILY_CASES = [
     FamilyCase("joyful-recommended", _recommended, *_JOYFUL),
-    FamilyCase("joyful-paper", _paper, *_JOYFUL),
-    FamilyCase("joyful-released", _released, *_JOYFUL),
+    FamilyCase("joyful-paper", _paper, *_WITH_CONTRAST),
+    FamilyCase("joyful-released", _released, *_WITH_CONTRAST),
     FamilyCase("ar-iigcn-recommended", _ar_iigcn_recommended, *_AR_IIGCN),
     FamilyCase("ar-iigcn-paper", _ar_iigcn_paper, *_AR_IIGCN),
     FamilyCase(
         "joyful-with-text-encoder",
         _reads_text,
-        *_JOYFUL,
+        *_WITH_CONTRAST,
         processor_parameters=_with_tokenizer,
         processor_files=("processor_config.json", "tokenizer.json", "tokenizer_config.json"),
     ),
