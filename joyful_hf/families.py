@@ -85,15 +85,18 @@ class Family:
         """The processor."""
         return _imported(self.processor)
 
-    def check_preset(self, preset: str | None) -> None:
+    def check_preset(self, preset: str | None, argument: str = "preset") -> None:
         """Check that the family has a preset of this name, if one is given.
+
+        Args:
+            argument: in which it was given.
 
         Raises:
             DialogueError: it has none.
         """
         if preset is not None and preset not in self.presets:
-            known = f"choose from {', '.join(self.presets)}" if self.presets else f"{self.title} has none"
-            raise DialogueError(f"`preset`: unknown preset {preset!r}; {known}")
+            known = f"choose from {', '.join(self.presets)}" if self.presets else "it has none"
+            raise DialogueError(f"`{argument}`: unknown preset {preset!r} of {self.name}; {known}")
 
     def training_arguments(self, preset: str | None) -> dict[str, Any]:
         """Return the training arguments that the family, or its preset, has in place of the package's defaults."""

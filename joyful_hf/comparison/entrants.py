@@ -112,7 +112,7 @@ def _parse_entrant(word: str) -> Entrant:
             f"`models`: unknown model {family_name!r}; choose from {', '.join(known)}"
             f"{did_you_mean(family_name, known)}"
         )
-    FAMILIES[family_name].check_preset(preset if colon else None)
+    FAMILIES[family_name].check_preset(preset if colon else None, argument="models")
     return Entrant(name or model, family_name, preset if colon else None)
 
 

@@ -70,9 +70,7 @@ def make_model_and_processor(
         DialogueError: an unknown preset, a setting that no model can be made of, an encoder that cannot be loaded or
             that the family has no use for, or bad dialogues.
     """
-    if preset is not None and preset not in family.presets:
-        known = f"choose from {', '.join(family.presets)}" if family.presets else f"{family.name} has none"
-        raise DialogueError(f"`preset`: unknown preset {preset!r}; {known}")
+    family.check_preset(preset)
     config_settings, processor_settings = split_settings(family, settings)
     if preset is not None:
         # Not of the test dialogues: nothing of a model may depend on them.

@@ -256,7 +256,7 @@ def test_a_signal_after_the_last_step_ends_the_command_too(joyful, files, monkey
         (["--resume-from-checkpoint", "x"], "--resume-from-checkpoint: a run that was interrupted"),
         (["--neftune-noise-alpha", "1"], "--neftune-noise-alpha adds noise to the token embeddings"),
         (["--model", "bert"], "--model: unknown model 'bert'; choose from joyful, ar-iigcn"),
-        (["--preset", "best"], "--preset: unknown preset 'best'; choose from paper, released"),
+        (["--preset", "best"], "--preset: unknown preset 'best' of joyful; choose from paper, released"),
         (["--config-json", "{"], "--config-json is not valid JSON"),
         (["--config-json", "[1]"], "--config-json must be an object"),
         (["--config-json", '{"graph_num_layer": 2}'], "'graph_num_layer'; did you mean graph_num_layers"),
@@ -324,7 +324,7 @@ def test_a_checkpoint_to_start_from_that_is_not_there_is_named(fails, files):
         ),
         (["--model", "foal-net", "--text-encoder", "x"], "--text-encoder: foal_net has no encoder of text"),
         (["--model", "gban", "--audio-encoder", "x"], "--audio-encoder: gban has no encoder of audio"),
-        (["--model", "ar-iigcn", "--preset", "released"], "--preset: unknown preset 'released'; choose from paper"),
+        (["--model", "ar-iigcn", "--preset", "released"], "--preset: unknown preset 'released' of ar-iigcn; choose from paper"),
         (
             ["--model", "joyfull"],
             "--model: unknown model 'joyfull'; choose from joyful, ar-iigcn, foal-net, ",

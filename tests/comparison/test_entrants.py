@@ -38,7 +38,7 @@ def test_a_preset_brings_its_recipe():
     ("words", "message"),
     [
         (["joyfull"], "unknown model 'joyfull'.*did you mean joyful"),
-        (["joyful:papr"], "unknown preset 'papr'"),
+        (["joyful:papr"], "`models`: unknown preset 'papr' of joyful"),
         (["bigru:paper"], "the baseline bigru has no preset"),
         (["joyful", "joyful"], "joyful is there twice"),
         (["=joyful"], "begins with ="),

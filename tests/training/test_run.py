@@ -419,5 +419,5 @@ def test_an_unknown_model_or_preset_is_named_with_those_there_are(tmp_path, data
     args = JoyfulTrainingArguments(str(tmp_path))
     with pytest.raises(DialogueError, match="`model_name`: unknown model 'bert'; choose from joyful"):
         run_training(args, data, model_name="bert")
-    with pytest.raises(DialogueError, match="`preset`: unknown preset 'best'; choose from paper, released"):
+    with pytest.raises(DialogueError, match="`preset`: unknown preset 'best' of joyful; choose from paper, released"):
         run_training(args, data, preset="best")
