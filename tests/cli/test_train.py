@@ -324,7 +324,10 @@ def test_a_checkpoint_to_start_from_that_is_not_there_is_named(fails, files):
         ),
         (["--model", "foal-net", "--text-encoder", "x"], "--text-encoder: foal_net has no encoder of text"),
         (["--model", "gban", "--audio-encoder", "x"], "--audio-encoder: gban has no encoder of audio"),
-        (["--model", "ar-iigcn", "--preset", "released"], "--preset: unknown preset 'released' of ar-iigcn; choose from paper"),
+        (
+            ["--model", "ar-iigcn", "--preset", "released"],
+            "--preset: unknown preset 'released' of ar-iigcn; choose from paper",
+        ),
         (
             ["--model", "joyfull"],
             "--model: unknown model 'joyfull'; choose from joyful, ar-iigcn, foal-net, ",
