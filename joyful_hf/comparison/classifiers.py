@@ -10,14 +10,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from ..processing import JoyfulProcessor
-from ..processing.labels import known_labels
+from ..processing.dialogues import dialogue_name
+from ..processing.labels import SINGLE_LABEL, encode_labels, known_labels
 from ..training.run_data import RunData
 
 # Inverse strengths of the regularisation; the best on validation is chosen.
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
+MAJORITY = "majority"
 CLASSIFIERS: dict[str, Callable[[], list[Any]]] = {
-    "majority": lambda: [DummyClassifier(strategy="most_frequent")],
+    MAJORITY: lambda: [DummyClassifier(strategy="most_frequent")],
     "logistic-regression": lambda: [LogisticRegression(C=strength, max_iter=1000) for strength in REGULARISATIONS],
 }
 """Name -> candidates, of which the best on validation is chosen."""
@@ -37,20 +39,31 @@ class PlainResult:
     parameters: int
 
 
+def make_processor(data: RunData, label2id: dict[str, int], settings: dict[str, Any] | None = None) -> JoyfulProcessor:
+    """Make what reads the features of a classifier.
+
+    Raises:
+        DialogueError: the dialogues have none.
+    """
+    return JoyfulProcessor.from_dialogues(data.train, label2id=label2id, **(settings or {}))
+
+
 def run_classifier(
     name: str, data: RunData, label2id: dict[str, int], settings: dict[str, Any] | None = None
 ) -> PlainResult:
     """Fit on the training utterances, choose by weighted F1 on validation, and predict.
 
     The features are those that a model reads, standardised with the statistics of the training set; absent ones are 0.
+    The majority class needs none.
 
     Args:
         settings: parameters of the processor, such as the modalities that are left out.
     """
-    processor = JoyfulProcessor.from_dialogues(data.train, label2id=label2id, **(settings or {}))
-    train, train_labels = _utterances(processor, data.train)
-    validation, validation_labels = _utterances(processor, data.validation)
-    test, test_labels = _utterances(processor, data.test)
+    processor = None if name == MAJORITY else make_processor(data, label2id, settings)
+    (train, train_labels), (validation, validation_labels), (test, test_labels) = (
+        _labels_alone(part, label2id) if processor is None else _utterances(processor, part)
+        for part in (data.train, data.validation, data.test)
+    )
     known, known_validation = known_labels(train_labels), known_labels(validation_labels)
     candidates = [candidate.fit(train[known], train_labels[known]) for candidate in CLASSIFIERS[name]()]
 
@@ -70,3 +83,13 @@ def _utterances(processor: JoyfulProcessor, dialogues: Iterable[Any] | None) -> 
     encoded = processor.encode(dialogues or [])
     features = [np.concatenate(list(dialogue.features.values()), axis=1) for dialogue in encoded]
     return np.concatenate(features), np.concatenate([dialogue.labels for dialogue in encoded])
+
+
+def _labels_alone(dialogues: Iterable[Any] | None, label2id: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same of utterances of which nothing is read, (N, 0)."""
+    parts = [
+        encode_labels(dialogue["utterances"], SINGLE_LABEL, label2id, dialogue_name(dialogue, index))
+        for index, dialogue in enumerate(dialogues or [])
+    ]
+    labels = np.concatenate(parts)
+    return np.zeros((len(labels), 0)), labels
