@@ -432,7 +432,8 @@ def test_classes_are_balanced_only_where_there_are_classes_to_count(tmp_path, tr
 
 def test_label_smoothing_is_the_models_own_and_keeps_the_other_parts(tmp_path):
     arguments = {"label_smoothing_factor": 0.2, "class_balance": 0, "per_device_eval_batch_size": 64}
-    trainer = make_trainer(tmp_path, settings={"num_members": 1}, **arguments)
+    settings = {"num_members": 1, "contrastive_loss_weight": 0.3}
+    trainer = make_trainer(tmp_path, settings=settings, **arguments)
     batch = trainer.processing_class(VALIDATION, return_tensors="pt")
     with torch.no_grad():
         logits = trainer.model(**batch).logits
