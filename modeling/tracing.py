@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 
+def let_scans_compile() -> None:
+    """Let inductor compile recurrences, in this process: it turns a scan into a loop, whose count is such a number."""
+    torch._dynamo.config.capture_scalar_outputs = True
+
+
 def as_number(value: Tensor, lowest: int, highest: int) -> int:
     """The value of a () tensor, which lies between two bounds."""
     with torch._dynamo.patch_dynamo_config(capture_scalar_outputs=True):

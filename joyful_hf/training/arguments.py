@@ -387,12 +387,6 @@ def with_needed_settings(args: TrainingArguments) -> TrainingArguments:
     Raises:
         ValueError: an argument that would give wrong results, or push a pickle.
     """
-    if args.torch_compile and args.torch_compile_backend == "inductor" and args.device.type == "cpu":
-        # Measured with torch 2.13: in training its fused kernels give wrong logits, without an error.
-        raise ValueError(
-            "`torch_compile`: on a CPU, torch's inductor miscompiles this package's graph layers in training; leave "
-            "it out, or set `torch_compile_backend` to 'aot_eager'"
-        )
     if args.push_to_hub and args.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
         strategy = HubStrategy(args.hub_strategy).value
         raise ValueError(

@@ -19,6 +19,7 @@ from ..evaluation.selective import selective_metrics
 from ..evaluation.task import Task, task_of
 from ..io.messages import counted
 from ..modeling.modeling_base import parameters_without_weight_decay
+from ..modeling.tracing import let_scans_compile
 from ..processing import DialogueError, EmotionRecognitionProcessor
 from ..processing.labels import IGNORED_LABEL
 from .arguments import JoyfulTrainingArguments, set_batch_size, set_direction, set_main_metric, with_needed_settings
@@ -79,6 +80,8 @@ class JoyfulTrainer(
             without_validation: dict[str, Any] = {"eval_strategy": "no", "load_best_model_at_end": False}
             args = JoyfulTrainingArguments("joyful-output", **({} if eval_dataset is not None else without_validation))
         args = with_needed_settings(args)
+        if args.torch_compile:
+            let_scans_compile()
         set_direction(args, eval_dataset if _are_named(eval_dataset) else ())
         callbacks = list(callbacks or [])
         if eval_dataset is not None and can_stop_early(args, callbacks):

@@ -1,42 +1,49 @@
-"""inductor on CPUs: the layers that were suspected when it gave wrong logits in training."""
+"""inductor on CPUs, torch's default backend: a compiled training step is that of the model."""
+
+import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from joyful_hf.modeling.graph_convolution import GraphAttention
+from joyful_hf.modeling.tracing import let_scans_compile
+from tests.support.helpers import FAMILY_CASES, make_dialogues
+
+FORMS = [case for case in FAMILY_CASES if case.name in ("joyful-released", "joyful-recommended")]
 
 
-class AttendNormalizeRectify(nn.Module):
-    """The end of the released graph encoder: attention over edges, batch normalisation, leaky ReLU."""
+def without_chance(form):
+    """A model that draws no random numbers: inductor draws them in another order than the model does."""
+    model, processor = form.make(make_dialogues(), contrastive_loss_weight=0.0, num_members=1)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "modality_dropout"):
+            module.modality_dropout = 0.0
+    return model.train(), processor(make_dialogues((5, 9, 2, 1)), return_tensors="pt")
 
-    def __init__(self, size: int, num_heads: int) -> None:
-        super().__init__()
-        self.attention = GraphAttention(size, size, num_heads)
-        self.norm = nn.BatchNorm1d(num_heads * size)
 
-    def forward(self, nodes: Tensor, edge_index: Tensor) -> Tensor:
-        attended, _ = self.attention(nodes, edge_index)
-        return functional.leaky_relu(self.norm(attended))
+@pytest.fixture(autouse=True)
+def scans():
+    with torch._dynamo.config.patch(capture_scalar_outputs=False):
+        let_scans_compile()
+        yield
+    torch.compiler.reset()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dynamic", [False, True], ids=["of fixed sizes", "of any size"])
-def test_attention_normalisation_and_rectifier_compiled_are_those_of_the_model(dynamic):
-    torch.manual_seed(0)
-    num_nodes, size = 13, 20
-    layers = AttendNormalizeRectify(size, num_heads=2)
-    nodes, weights = torch.randn(num_nodes, size), torch.randn(num_nodes, 2 * size)
-    themselves = torch.arange(num_nodes).expand(2, num_nodes)
-    edge_index = torch.cat([torch.randint(num_nodes, (2, 60)), themselves], dim=1)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_compiled_step_is_that_of_the_model(form):
+    model, batch = without_chance(form)
+    before = copy.deepcopy(model.state_dict())
 
-    def outputs_and_gradients(forward: nn.Module) -> list[Tensor]:
-        inputs = nodes.clone().requires_grad_()
-        outputs = forward(inputs, edge_index)
-        return [outputs, *torch.autograd.grad((outputs * weights).sum(), [inputs, *layers.parameters()])]
+    def step(forward):
+        model.load_state_dict(before)  # the statistics of batch normalisation
+        model.zero_grad()
+        output = forward(**batch)
+        output.loss.backward()
+        gradients = {name: own.grad.clone() for name, own in model.named_parameters() if own.grad is not None}
+        return [output.logits.detach(), output.loss.detach(), gradients]
 
-    expected = outputs_and_gradients(layers)
-    found = outputs_and_gradients(torch.compile(layers, backend="inductor", dynamic=dynamic))
-    torch.compiler.reset()
+    expected, found = step(model), step(torch.compile(model, backend="inductor"))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
