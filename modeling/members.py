@@ -28,6 +28,14 @@ def compute_together(networks: Sequence[nn.Module], compute: Callable[[Any], Out
     return torch.vmap(compute_one, randomness="different")(side_by_side)
 
 
+def is_plain(network: nn.Module) -> bool:
+    """Whether all that a network computes with are plain tensors under names, unlike where it is quantised."""
+    tensors = (*network.parameters(), *network.buffers())
+    return all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors) and all(
+        type(module)._save_to_state_dict is nn.Module._save_to_state_dict for module in network.modules()
+    )
+
+
 def are_together(tensor: Tensor) -> bool:
     """Whether a tensor is one of several networks' that are one computation."""
     return torch._C._functorch.is_batchedtensor(tensor)

@@ -27,7 +27,7 @@ from .fusion import (
     make_context_encoder,
 )
 from .graph_encoder import make_graph_encoder
-from .members import compute_together
+from .members import compute_together, is_plain
 from .mlp import Highway, make_mlp
 from .modality_inputs import ModalityInputs
 from .modeling_graph import SpeakerGraphClassifierMixin, SpeakerGraphPreTrainedModel
@@ -127,8 +127,8 @@ class JoyfulModel(JoyfulPreTrainedModel):
     def goes_together(self, batch: PackedBatch) -> bool:
         """Whether networks of this form can be one computation on a batch.
 
-        Not those with views, each of which has edges of its own, and not where hidden states are asked for, whose
-        gradients would not be those of one network.
+        Not those with views, each of which has edges of its own, nor quantised ones, and not where hidden states are
+        asked for, whose gradients would not be those of one network.
         """
         config = self.config
         if torch.compiler.is_compiling() or batch.layout.recurrent_states is not None or batch.output_hidden_states:
@@ -136,7 +136,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         with_views = config.contrast == "view_to_view" or (batch.return_loss and config.contrastive_loss_weight > 0)
         recurrent = config.fusion == "contextual_basis" and config.context_encoder == "gru"
         normalized = config.graph_encoder == "aggregate_combine" or config.graph_residual
-        return recurrent and normalized and not (self.training and with_views)
+        return recurrent and normalized and not (self.training and with_views) and is_plain(self)
 
     def _encode_graph(self, clean: SpeakerGraph, batch: PackedBatch) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Representations (N, hidden), attention over the clean edges (E, heads) or None, and L_ct or None."""

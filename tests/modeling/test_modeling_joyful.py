@@ -229,6 +229,13 @@ class TestMembers:
             monkeypatch.setattr(JoyfulModel, "goes_together", lambda *_: False)
         torch.testing.assert_close(*compared, rtol=1e-4, atol=1e-6)
 
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_quantised_they_keep_their_own_weights(self):
+        model, batch = self.make(3).eval(), make_batch(self.FORM)
+        expected = model(**batch).logits
+        quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear})
+        torch.testing.assert_close(quantised(**batch).logits, expected, rtol=0.1, atol=0.1)
+
     def test_representations_are_those_of_the_first(self):
         model, batch = self.make(2), make_batch(self.FORM)
         torch.testing.assert_close(
