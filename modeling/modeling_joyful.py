@@ -38,6 +38,8 @@ from .speaker_graph import SpeakerGraph
 from .speech_encoder import SpeechEncoder
 from .text_encoder import TextEncoder
 
+_REPRESENTATIONS = ("features", "fused", "context", "graph", "edge_attention")
+
 
 class JoyfulPreTrainedModel(SpeakerGraphPreTrainedModel):
     """The base of the JOYFUL models."""
@@ -294,17 +296,16 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         if len(members) > 1 and self.joyful.goes_together(batch):
             networks = [nn.ModuleList(member) for member in members]
             each = compute_together(networks, lambda parts: self._compute(*parts, batch))
-            first = type(each)(**{name: tensor[0] for name, tensor in each.items() if name != "losses"})
+            first = {name: each[name][0] for name in _REPRESENTATIONS if name in each}
             logits, losses = cast("Tensor", each.logits), each.losses or {}
         else:
             outputs = [self._compute(*member, batch) for member in members]
-            first = outputs[0]
+            first = {name: getattr(outputs[0], name) for name in _REPRESENTATIONS}
             logits = torch.stack([cast("Tensor", output.logits) for output in outputs])
             parts = [output.losses or {} for output in outputs]
             losses = {name: torch.stack([own[name] for own in parts]) for name in parts[0]}
-        first.logits = logits.mean(0)
-        first.losses = {name: own.mean(0) for name, own in losses.items()} or None
-        return first
+        means = {name: own.mean(0) for name, own in losses.items()}
+        return EmotionRecognitionOutput(losses=means or None, logits=logits.mean(0), **first)
 
     def _compute(self, model: JoyfulModel, classifier: nn.Module, batch: PackedBatch) -> EmotionRecognitionOutput:
         """The same of one network."""

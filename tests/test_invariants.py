@@ -493,7 +493,11 @@ ALLOWED = {
     # Once a batch the lengths of the inputs; and once a training a size.
     "utterance_encoder.py": {"_encode_in_chunks", "standardize"},
     "prediction.py": {"name_scores", "num_utterances", "is_read"},  # the result itself; arithmetic with sizes
-    "modeling_base.py": {"wants_attentions", "_load_from_state_dict"},  # a flag of the config; once, on the CPU
+    "modeling_base.py": {
+        "wants_attentions",
+        "wants_hidden_states",
+        "_load_from_state_dict",
+    },  # flags; once, on the CPU
     "batch_norm.py": {"learn"},  # a size
     "processes.py": {"gather", "_numbers_of_all"},  # from host to host, and a change of type on the device
     "audio_encoder.py": {"_one_by_one"},  # the lengths of waveforms that may not be padded

@@ -66,7 +66,6 @@ REFUSED = {
     "remove_unused_columns": True,
     "accelerator_config": {"dispatch_batches": True},
     "debug": "underflow_overflow",
-    "torch_compile": True,
     "hub_strategy": "checkpoint",
     # For models with encoders inside, see test_encoder_tuning.
     **{
@@ -83,7 +82,8 @@ REFUSED = {
 ELSEWHERE = {
     *("output_dir", "disable_tqdm", "tf32", "fp16_full_eval", "liger_kernel_config"),
     *("activation_checkpointing", "activation_checkpointing_kwargs"),
-    *("gradient_checkpointing", "gradient_checkpointing_kwargs", "torch_compile_backend", "torch_compile_mode"),
+    *("gradient_checkpointing", "gradient_checkpointing_kwargs"),
+    *("torch_compile", "torch_compile_backend", "torch_compile_mode"),
     *("push_to_hub", "hub_token", "hub_private_repo", "hub_model_id", "hub_always_push", "hub_revision"),
     *("trackio_space_id", "trackio_bucket_id", "trackio_static_space_id", "do_train", "do_eval", "do_predict"),
     "torch_device",
