@@ -29,9 +29,8 @@ def compute_together(networks: Sequence[nn.Module], compute: Callable[[Any], Out
 
 
 def is_plain(network: nn.Module) -> bool:
-    """Whether all that a network computes with are plain tensors under names, unlike where it is quantised."""
-    tensors = (*network.parameters(), *network.buffers())
-    return all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors) and all(
+    """Whether all that a network computes with are ordinary tensors under names, unlike where it is quantised."""
+    return not any(type(weight).__module__.startswith("torchao") for weight in network.parameters()) and all(
         type(module)._save_to_state_dict is nn.Module._save_to_state_dict for module in network.modules()
     )
 
