@@ -34,7 +34,8 @@ class PackedBatch:
     return_loss: bool
     """Whether losses are asked for, those that need no labels included."""
     output_edge_attention: bool
-    output_hidden_states: bool = False
+    output_hidden_states: bool
+    """Whether hidden states are asked for, through which gradients of the logits are to flow."""
     loss_shares: dict[str, Tensor] | None = None
     """As in the model's `forward`."""
     label_shares: Tensor | None = None

@@ -30,8 +30,10 @@ def compute_together(networks: Sequence[nn.Module], compute: Callable[[Any], Out
 
 def is_plain(network: nn.Module) -> bool:
     """Whether all that a network computes with are ordinary tensors under names, unlike where it is quantised."""
-    return not any(type(weight).__module__.startswith("torchao") for weight in network.parameters()) and all(
-        type(module)._save_to_state_dict is nn.Module._save_to_state_dict for module in network.modules()
+    return all(
+        type(module)._save_to_state_dict is nn.Module._save_to_state_dict
+        and not any(type(weight).__module__.startswith("torchao") for weight in module._parameters.values())
+        for module in network.modules()
     )
 
 

@@ -96,8 +96,9 @@ class JoyfulModel(JoyfulPreTrainedModel):
     def forward_batch(self, batch: PackedBatch) -> EmotionRecognitionOutput:
         """Compute fusion, context and graph.
 
-        In training mode the graph encoder sees two augmented views, and the contrastive loss compares them; in
-        evaluation mode it sees the graph as it is. The losses are "fusion" and "contrastive".
+        With a contrast, or with `contrast="view_to_view"` also without, the graph encoder sees two augmented views in
+        training, which the contrastive loss compares; otherwise, and in evaluation mode, it sees the graph as it is.
+        The losses are "fusion" and "contrastive".
         """
         features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
         fusion = self.fusion(features, present, batch.layout, batch.return_loss)

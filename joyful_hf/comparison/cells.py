@@ -28,7 +28,7 @@ from ..training.divergence import DivergedError
 from ..training.run_data import RunData
 from ..training.trainer import JoyfulTrainer
 from ..version import __version__
-from .classifiers import MAJORITY, make_processor, run_classifier
+from .classifiers import make_processor, run_classifier
 from .corpora import Corpus, CorpusSource, Split
 from .entrants import Entrant
 from .measuring import EpochClock, PeakMemory
@@ -180,8 +180,7 @@ def check_cell(corpus: Corpus, cell: Cell) -> None:
         if entrant.classifier:
             if corpus.label2id is None or task_of(corpus.problem_type).several_labels:
                 raise DialogueError("it needs one class per utterance")
-            if entrant.classifier != MAJORITY:
-                make_processor(corpus.first_data, corpus.label2id, modality_settings(cell))
+            make_processor(entrant.classifier, corpus.first_data, corpus.label2id, modality_settings(cell))
             return
         model, _ = _make(corpus, cell, corpus.first_data)
         read = model.config.modality_dims

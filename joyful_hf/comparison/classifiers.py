@@ -17,9 +17,8 @@ from ..training.run_data import RunData
 # Inverse strengths of the regularisation; the best on validation is chosen.
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
-MAJORITY = "majority"
 CLASSIFIERS: dict[str, Callable[[], list[Any]]] = {
-    MAJORITY: lambda: [DummyClassifier(strategy="most_frequent")],
+    "majority": lambda: [DummyClassifier(strategy="most_frequent")],
     "logistic-regression": lambda: [LogisticRegression(C=strength, max_iter=1000) for strength in REGULARISATIONS],
 }
 """Name -> candidates, of which the best on validation is chosen."""
@@ -39,12 +38,16 @@ class PlainResult:
     parameters: int
 
 
-def make_processor(data: RunData, label2id: dict[str, int], settings: dict[str, Any] | None = None) -> JoyfulProcessor:
-    """Make what reads the features of a classifier.
+def make_processor(
+    name: str, data: RunData, label2id: dict[str, int], settings: dict[str, Any] | None = None
+) -> JoyfulProcessor | None:
+    """Make what reads the features of a classifier; None for the majority class, which needs none.
 
     Raises:
         DialogueError: the dialogues have none.
     """
+    if name == "majority":
+        return None
     return JoyfulProcessor.from_dialogues(data.train, label2id=label2id, **(settings or {}))
 
 
@@ -59,7 +62,7 @@ def run_classifier(
     Args:
         settings: parameters of the processor, such as the modalities that are left out.
     """
-    processor = None if name == MAJORITY else make_processor(data, label2id, settings)
+    processor = make_processor(name, data, label2id, settings)
     (train, train_labels), (validation, validation_labels), (test, test_labels) = (
         _labels_alone(part, label2id) if processor is None else _utterances(processor, part)
         for part in (data.train, data.validation, data.test)

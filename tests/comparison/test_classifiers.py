@@ -32,4 +32,4 @@ def test_the_majority_class_needs_no_features(frames):
 
 def test_features_that_are_not_there_are_missed_before_anything_is_trained(frames):
     with pytest.raises(DialogueError, match="no utterance has text_features"):
-        make_processor(frames, {"anger": 0})
+        make_processor("logistic-regression", frames, {"anger": 0})
