@@ -96,11 +96,12 @@ class _EdgeAttention(torch.autograd.Function):
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         """Take the heads of several networks side by side, over the same edges."""
         query, key, value, bias, *edges = inputs
-        networks, heads = info.batch_size, key.size(2 if in_dims[1] == 0 else 1)
+        networks = info.batch_size
         query, key, value = (
-            stacked(rows, dim, networks, at=1).flatten(1, 2)
-            for rows, dim in zip((query, key, value), in_dims, strict=False)
+            stacked(rows, dim, networks, at=1) for rows, dim in zip((query, key, value), in_dims, strict=False)
         )
+        heads = key.size(2)
+        query, key, value = (rows.flatten(1, 2) for rows in (query, key, value))
         if bias is not None:
             bias = stacked(bias, in_dims[3], networks, at=1).flatten(1, 2)
         attended, attention = _EdgeAttention.apply(query, key, value, bias, *edges)

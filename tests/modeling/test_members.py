@@ -82,6 +82,18 @@ def test_attention_over_edges_is_that_of_each_alone(with_bias, all_count, index)
     check([AttendsToEdges(index, with_bias, is_edge) for _ in range(NETWORKS)], torch.randn(6, SIZE))
 
 
+def test_attention_follows_attention():
+    """The first one leaves the networks behind the rows."""
+
+    class AttendsTwice(AttendsToEdges):
+        def forward(self, rows):
+            return super().forward(super().forward(rows).flatten(1))
+
+    torch.manual_seed(0)
+    index = torch.tensor([0, 3, 5, 1, 1])
+    check([AttendsTwice(index, with_bias=True) for _ in range(NETWORKS)], torch.randn(6, SIZE))
+
+
 @pytest.mark.parametrize("bidirectional", [True, False])
 @settings(max_examples=20)
 @given(lengths=batches_of_lengths)
