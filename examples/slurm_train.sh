@@ -14,7 +14,8 @@ set -euo pipefail
 # On each node a launcher starts a process per GPU; all of them meet on the first node.
 gpus=${SLURM_GPUS_ON_NODE:-4}
 processes=$((gpus * SLURM_NNODES))
-first_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+first_node=${nodes%%$'\n'*} # not `| head`: a reader that stops early kills the writer, and the script with it
 port=$((20000 + SLURM_JOB_ID % 20000)) # jobs that share a node must not share a port
 
 # SLURM_NODEID is read on the node. The files lie where every node sees them. A job that was interrupted and is queued

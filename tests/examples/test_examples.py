@@ -231,7 +231,8 @@ def test_the_slurm_script_starts_a_launcher_on_each_node(tmp_path):
     """Slurm's commands and the launcher are stand-ins; the options are those that Accelerate knows."""
     from accelerate.commands.launch import launch_command_parser
 
-    write_stand_in(tmp_path / "scontrol", 'printf "%s\\n" first second')
+    # More nodes than a pipe holds: a script that reads the first one alone leaves Slurm's command with a broken pipe.
+    write_stand_in(tmp_path / "scontrol", "echo first; seq -f node%g 20000")
     write_stand_in(tmp_path / "srun", 'shift; for SLURM_NODEID in 0 1; do export SLURM_NODEID; "$@"; done')
     write_stand_in(tmp_path / "accelerate", 'printf "%s\\0" "$@"; echo')
     job = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "nodes", "SLURM_JOB_ID": "70123", "SLURM_GPUS_ON_NODE": "4"}
