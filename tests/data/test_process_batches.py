@@ -68,6 +68,7 @@ def test_a_filler_is_packed_like_an_example_and_marked():
     assert not pop_filler(collate_marked(collate, [7]))
 
 
+@pytest.mark.usefixtures("streams_end_at_once")
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_a_stream_that_is_shuffled_by_a_buffer_gives_each_dialogue_once_an_epoch(processes, tmp_path):
     for number in range(3):

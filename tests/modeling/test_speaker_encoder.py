@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from joyful_hf.modeling.packing import DialogueLayout
@@ -50,6 +50,7 @@ def test_it_reads_each_speakers_utterances_as_a_sequence_of_their_own(causal, sp
 
 
 @both_ways
+@settings(max_examples=8)  # each is compiled
 @given(speakers=dialogues)
 def test_a_compilers_form_is_the_same(causal, speakers):
     encoder, rows = make_encoder(causal), random_rows(speakers)

@@ -119,6 +119,7 @@ def test_another_seed_gives_another_run(tmp_path):
         assert_same_weights(*trained)
 
 
+@pytest.mark.usefixtures("streams_end_at_once")
 def test_a_shuffled_stream_is_resumed_in_the_middle_of_an_epoch(tmp_path):
     Dataset.from_list(TRAIN).to_parquet(tmp_path / "train.parquet")
 
