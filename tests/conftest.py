@@ -130,7 +130,7 @@ def compiled_family(request):
 
 @pytest.fixture
 def streams_end_at_once(monkeypatch):
-    """datasets waits five seconds after each pass over a shuffled stream of files, until Arrow's threads have ended."""
+    """datasets waits five seconds after each pass over a shuffled stream of files, until the threads of Arrow end."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0.05)
