@@ -60,7 +60,6 @@ def test_compiled_it_trains(case):
     torch.compiler.reset()
 
 
-@pytest.mark.slow
 @forms("gru")
 def test_exported_it_is_the_same(case, tmp_path):
     assert_exports(*make_causal(case), tmp_path, ".pt2")

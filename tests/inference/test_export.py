@@ -130,13 +130,11 @@ def test_torchs_own_call_exports_a_model_as_it_is(case):
     torch.testing.assert_close(program.module()(**other).logits, run(model, other).logits, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_with_a_window(tmp_path, suffix):
     assert_exports(*FAMILY_CASES[1].make(make_dialogues(), **WINDOWED), tmp_path, suffix)
 
 
-@pytest.mark.slow
 def test_learnt_vectors_stand_in_for_what_is_absent(tmp_path):
     dialogues = make_dialogues()
     model, processor = FAMILY_CASES[0].make(dialogues, absent_modality="learnt", **ALONE)
