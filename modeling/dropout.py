@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from .members import are_together
+from .members import are_together, is_of_several
 
 
 class Dropout(nn.Dropout):
@@ -20,7 +20,8 @@ class Dropout(nn.Dropout):
     def forward(self, input: Tensor) -> Tensor:
         """Any shape -> the same shape."""
         on_cpu = input.device.type == "cpu" and not torch.compiler.is_compiling()
-        if not self.training or not on_cpu or not 0 < self.p < 1:
+        shared = is_of_several() and not are_together(input)  # of which torch makes each network its own
+        if not self.training or not on_cpu or shared or not 0 < self.p < 1:
             return functional.dropout(input, self.p, self.training)
         scale = _DropoutScale.apply(input, self.p) if are_together(input) else dropout_scale(input, self.p)
         return input * scale

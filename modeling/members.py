@@ -42,6 +42,11 @@ def are_together(tensor: Tensor) -> bool:
     return torch._C._functorch.is_batchedtensor(tensor)
 
 
+def is_of_several() -> bool:
+    """Whether what is computed now is computed for several networks."""
+    return torch._C._functorch.maybe_current_level() is not None
+
+
 def stacked(tensor: Tensor, dim: int | None, networks: int, at: int = 0) -> Tensor:
     """A tensor whose networks lie in `dim`, or which all of them share (None), with the networks in dimension `at`."""
     if dim is None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from joyful_hf.modeling.dropout import Dropout, keep_mask
+from joyful_hf.modeling.members import compute_together
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])
@@ -53,3 +54,14 @@ def test_the_seed_decides():
         masks.append(keep_mask(torch.Size([99]), 0.5))
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
+
+
+def test_each_of_several_networks_drops_what_it_draws_itself():
+    """From what they share, as from rows of their own."""
+    networks = [torch.nn.Sequential(torch.nn.Linear(1, 64), Dropout(0.5)) for _ in range(3)]
+    shared = torch.ones(8, 64)
+    from_shared, own = compute_together(networks, lambda network: (network[1](shared), network(shared[:, :1])))
+    for dropped in (from_shared == 0, own == 0):
+        assert not torch.equal(dropped[0], dropped[1])
+        assert not torch.equal(dropped[1], dropped[2])
+    assert (from_shared == 0).float().mean() == pytest.approx(0.5, abs=0.05)
