@@ -111,7 +111,12 @@ class _Track:
     def _decode(self, start: float) -> None:
         """Decode one frame, and keep it unless it ends before `start`."""
         assert self._frames is not None, "a cut has begun"
-        seconds, frame = next(self._frames, (None, None))
+        try:
+            seconds, frame = next(self._frames, (None, None))
+        except load_av().FFmpegError:
+            if self._file.container.format.name == "wav":  # before FFmpeg 8 half a sample, at the end, is an error
+                self._file.refuse_broken_off(self._stream, self._position)
+            raise
         if frame is None:
             self._is_over = True
             return

@@ -62,8 +62,9 @@ def save_figure(figure: Figure, path: Path) -> None:
 def write_figure(figure: Figure, file: Path, suffix: str) -> None:
     """Write one of the `FORMATS`. The same figure gives the same bytes."""
     with rc_context({"svg.hashsalt": "joyful_hf"}), warnings.catch_warnings():
-        # A warning for every letter; `fonts` has said in one line what to install.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        # A warning for every letter, or every script; `fonts` has said in one line what to install.
+        for said in (r"Glyph \d+ .* missing from", "Matplotlib currently does not support"):
+            warnings.filterwarnings("ignore", said, UserWarning)
         figure.savefig(file, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
 
 
