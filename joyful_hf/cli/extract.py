@@ -1,5 +1,6 @@
 """`joyful extract`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -15,7 +16,6 @@ from .options import (
     DataRoot,
     Device,
     Layers,
-    NumProc,
     Overwrite,
     Shard,
     Strict,
@@ -28,6 +28,7 @@ from .options import (
     read_data,
     refuse_existing,
 )
+from .threads import usable_cores
 
 
 def extract(
@@ -47,7 +48,12 @@ def extract(
     columns: Columns = None,
     data_root: DataRoot = None,
     device: Device = None,
-    num_proc: NumProc = 1,
+    num_proc: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that read recordings.  [default: one per core, or one alone with an encoder]", min=1
+        ),
+    ] = None,
     strict: Strict = False,
     shard: Shard = None,
     overwrite: Overwrite = False,
@@ -81,13 +87,29 @@ def extract(
     if shard is not None:
         dialogues = dialogues.select(Share.parse(shard, len(dialogues)).rows)
     if len(dialogues):
-        dialogues = extract_features(dialogues, processor, num_proc, strict=strict, device=chosen)
+        processes = num_proc or processes_for(processor.extractors)
+        dialogues = extract_features(dialogues, processor, processes, strict=strict, device=chosen)
     with written_whole(output_file) as part:
         if output_file.suffix == ".parquet":
             dialogues.to_parquet(part)
         else:
             write_dialogues(dialogues, part)
     print(f"{counted(len(dialogues), 'dialogue')} with features: {output_file}")
+
+
+def processes_for(extractors: Mapping[str, str]) -> int:
+    """Return how many processes extract fastest: one for each core that may be used.
+
+    One alone for an encoder, which takes all cores or the accelerator itself, and for text, which is no work to read.
+
+    Args:
+        extractors: modality -> name.
+    """
+    from ..processing.extractors import is_built_in
+
+    reads_recordings = not extractors.keys() <= {"text"}
+    has_encoder = not all(is_built_in(modality, name) for modality, name in extractors.items())
+    return usable_cores() if reads_recordings and not has_encoder else 1
 
 
 def processor_with(extractors: dict[str, str], checkpoint: str | None = None, frames: bool = False) -> Any:
