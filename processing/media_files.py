@@ -125,6 +125,20 @@ class MediaFile:
         ]
 
 
+def reason_of(error: Any) -> str:
+    """Return what an error of FFmpeg says is wrong with a file."""
+    if isinstance(error, MemoryError):  # FFmpeg never asks the system for more than 2 GiB
+        return "it is damaged, and asks for more memory than any recording needs"
+    return error.strerror or type(error).__name__
+
+
+def check_decodable(stream: Any) -> None:
+    """Raise a MediaError if nobody knows how a stream is coded, as in a damaged file."""
+    if stream.codec_context is None:
+        what = "sound" if stream.type == "audio" else "pictures"
+        raise MediaError(f"its {what} cannot be decoded: the codec is unknown")
+
+
 def is_far(start: float, position: float) -> bool:
     """Return whether it is better to jump to `start` than to decode on from `position`, both in seconds."""
     return start - position > _LONG_PAUSE
@@ -139,7 +153,7 @@ def opened(source: Source) -> Generator[MediaFile, None, None]:
         with open_container(_openable(source)) as container:
             yield MediaFile(source, container)
     except av.FFmpegError as error:
-        raise MediaError(f"{name}: cannot be decoded ({error.strerror or type(error).__name__})") from None
+        raise MediaError(f"{name}: cannot be decoded ({reason_of(error)})") from None
     except MediaError as error:
         raise MediaError(f"{name}: {error}") from None
     except (OSError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .dialogues import Utterance
 from .media import END_TOLERANCE, Cut, MediaError, Source, as_source, check_cut, cut_of
-from .media_files import MOST_POINTS, MediaFile, Passes, is_far
+from .media_files import MOST_POINTS, MediaFile, Passes, check_decodable, is_far
 from .optional_imports import import_optional
 
 # Starting threads takes longer than most clips, where several processes do better; a whole meeting is another matter.
@@ -71,6 +71,7 @@ def _walk(file: MediaFile, cuts: Sequence[Cut], num_frames: int) -> Iterator[np.
     if not file.container.streams.video:
         raise MediaError("there are no pictures")
     stream = file.container.streams.video[0]
+    check_decodable(stream)
     stream.thread_type = "AUTO" if len(cuts) >= _CUTS_FOR_THREADS else "NONE"
     _check_size(stream.codec_context)
     latest = max(max(cut.start, (cut.end or 0.0) - END_TOLERANCE) for cut in cuts)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .media import Cut, MediaError, Source, check_cut
-from .media_files import MediaFile, Passes, is_far, load_av
+from .media_files import MediaFile, Passes, check_decodable, is_far, load_av
 
 # Channels whose average is quieter than the loudest of them by this factor cancel each other. Channels that have
 # nothing in common lose a factor of 0.7, and one silent channel of two 0.5.
@@ -59,6 +59,7 @@ def _walk(file: MediaFile, cuts: Sequence[Cut]) -> Iterator[tuple[np.ndarray, in
     if not file.container.streams.audio:
         raise MediaError("there is no sound track")
     stream = file.container.streams.audio[0]
+    check_decodable(stream)
     check_rate(stream.sample_rate)
     track = _Track(file, stream)
     for cut in cuts:

@@ -1,5 +1,6 @@
 """Standardisation of each modality: mean and deviation are learnt from the training set and applied everywhere."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,8 +52,14 @@ def check_statistics(statistics: Mapping[str, Mapping[str, list[float]]], sizes:
             raise ValueError(
                 f"feature_statistics of {modality} have sizes {lengths}, {modality}_dim is {sizes[modality]}"
             )
+        if not all(_is_finite(value) for values in given.values() for value in values):
+            raise ValueError(f"feature_statistics of {modality}: every 'mean' and 'std' must be a finite number")
         if not all(deviation > 0 for deviation in given["std"]):
             raise ValueError(f"feature_statistics of {modality}: every 'std' must be above 0")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _as_floats(values: np.ndarray) -> list[float]:

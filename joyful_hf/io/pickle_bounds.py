@@ -4,7 +4,7 @@ import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from .stand_in import StandIn
 
@@ -36,7 +36,7 @@ def check_opcodes(file: IO[bytes], size: int) -> None:
     """
     tuples = _Tuples()
     most = max(_MOST_IN_TUPLE, _MOST_PER_BYTE * size)
-    for opcode, argument, _ in pickletools.genops(file):
+    for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", _UpToItsEnd(file, size))):
         name = opcode.name
         if name.startswith("EXT"):
             raise UnsafePickleError(f"asks for a copyreg extension ({argument})")
@@ -48,6 +48,18 @@ def check_opcodes(file: IO[bytes], size: int) -> None:
             raise UnsafePickleError(f"holds tuples nested more than {_DEEPEST_TUPLE} deep")
         if values > most:
             raise UnsafePickleError(f"holds a tuple that spells out more than {most:,} values")
+
+
+class _UpToItsEnd:
+    """A file that is never asked for more than it has: Python makes room for all that a damaged length asks for."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._size = size
+        self.readline, self.tell = file.readline, file.tell
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(min(count, self._size - self._file.tell()))
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,8 @@ class _Reader:
         info = self._archive.getinfo(self._folder + name)
         if info.compress_type != zipfile.ZIP_STORED:  # a small file could unpack to any size
             raise CheckpointError(f"{self._path}: {name} is compressed, which torch.save does not do")
+        if info.file_size > self._path.stat().st_size:
+            raise CheckpointError(f"{self._path}: the checkpoint is damaged ({name} is larger than the whole file)")
         return self._archive.read(info)
 
     def _state_of(self, module: StandIn) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..io.messages import did_you_mean
 from ..processing.dialogues import DialogueError
 from ..processing.media import MediaError
-from ..processing.media_files import open_container
+from ..processing.media_files import check_decodable, open_container, reason_of
 from ..processing.media_sound import check_rate
 from ..processing.optional_imports import import_optional
 from .segments import Segment
@@ -47,13 +47,14 @@ class Recording:
                 if not videos and not audios:
                     raise DialogueError(f"{path}: the file has neither sound nor pictures")
                 if audios:
+                    check_decodable(audios[0])
                     check_rate(audios[0].sample_rate)
                 channels = audios[0].codec_context.layout.nb_channels if audios else 0
                 return cls(path, _seconds_of(container, [*videos, *audios]), bool(videos), channels)
         except MediaError as error:
             raise DialogueError(f"{path}: {error}") from None
         except av.FFmpegError as error:
-            raise DialogueError(f"{path}: cannot be decoded ({error.strerror or type(error).__name__})") from None
+            raise DialogueError(f"{path}: cannot be decoded ({reason_of(error)})") from None
 
 
 def _seconds_of(container: Any, streams: Sequence[Any]) -> float:

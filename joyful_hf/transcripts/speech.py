@@ -13,6 +13,7 @@ from datasets import Dataset
 from tqdm import tqdm
 
 from ..processing.dialogues import DialogueError
+from ..processing.media_files import reason_of
 from ..processing.optional_imports import import_optional
 from .loading import make_dialogues, read_turns
 from .options import DEFAULTS, TranscriptOptions
@@ -190,7 +191,7 @@ def _blocks(voice: _Voice) -> Iterator[np.ndarray]:
             if not is_first:
                 yield from (_heard(part, voice.channel) for part in resampler.resample(None))
     except av.FFmpegError as error:
-        raise DialogueError(f"{voice.path}: cannot be decoded ({error.strerror or type(error).__name__})") from None
+        raise DialogueError(f"{voice.path}: cannot be decoded ({reason_of(error)})") from None
 
 
 def _heard(frame: Any, channel: int | None) -> np.ndarray:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from joyful_hf.io.pickle_bounds import check_opcodes
 from joyful_hf.io.restricted_pickle import Record, load_plain_pickle
 from joyful_hf.processing import DialogueError
 
@@ -238,3 +239,17 @@ def test_an_array_that_announces_more_than_it_holds_is_refused(read):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DialogueError, match="there is no such file"):
         load_plain_pickle(tmp_path / "none.pkl")
+
+
+def test_a_damaged_length_is_not_made_room_for():
+    class File(io.BytesIO):
+        most = 0
+
+        def read(self, count=-1):
+            self.most = max(self.most, count)
+            return super().read(count)
+
+    file = File(b"\x80\x02X\x00\x00\xff\xffname")  # a string of 4 GiB
+    with pytest.raises(ValueError, match="only 4 remain"):
+        check_opcodes(file, len(file.getvalue()))
+    assert file.most <= len(file.getvalue())

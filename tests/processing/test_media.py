@@ -14,6 +14,7 @@ from joyful_hf.processing.media import MediaError
 from joyful_hf.processing.media_pictures import decode_frames, get_pictures
 from joyful_hf.processing.media_sound import decode_audio
 from joyful_hf.processing.waveforms import get_waveform
+from joyful_hf.transcripts.recording import Recording
 from tests.support.media import (
     AUDIO_CODECS,
     RATE,
@@ -407,6 +408,36 @@ class TestBreakingOff:
         data[40:44] = struct.pack("<I", size)
         if size:
             assert len(decode_audio(bytes(data))[0]) == RATE // 2
+
+
+class TestUnknownCodecs:
+    @pytest.fixture
+    def damaged(self, recordings, tmp_path):
+        """A film whose sound, or whose pictures, nobody can decode."""
+
+        def make(*boxes):
+            data = recordings[".mp4"].read_bytes()
+            for box in boxes:
+                assert box in data
+                data = data.replace(box, b"zzzz")
+            path = tmp_path / "film.mp4"
+            path.write_bytes(data)
+            return path
+
+        return make
+
+    def test_of_sound(self, damaged):
+        film = damaged(b"mp4a", b"esds")
+        for read, error in ((decode_audio, MediaError), (Recording.of, DialogueError)):
+            with pytest.raises(error, match=r"film\.mp4: its sound cannot be decoded: the codec is unknown"):
+                read(film)
+        assert len(decode_frames(film, 4)) == 4
+
+    def test_of_pictures(self, damaged):
+        film = damaged(b"avc1", b"avcC")
+        with pytest.raises(MediaError, match=r"film\.mp4: its pictures cannot be decoded: the codec is unknown"):
+            decode_frames(film, 4)
+        assert len(decode_audio(film)[0])
 
 
 class TestChannels:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 
 import numpy as np
 import pytest
@@ -479,6 +480,11 @@ def test_a_loaded_processor_makes_the_same_batch_bit_for_bit(lengths, tmp_path):
         ({"feature_statistics": {"text": {"mean": [0.0]}}}, "feature_statistics hold 'text': 'mean'; they give"),
         ({"text_dim": 2, "feature_statistics": {"text": {"mean": [0.0], "std": [1.0]}}}, "of text have sizes {1}, te"),
         ({"text_dim": 1, "feature_statistics": {"text": {"mean": [0.0], "std": [0.0]}}}, "every 'std' must be above"),
+        ({"text_dim": 1, "feature_statistics": {"text": {"mean": [[0.0]], "std": [1.0]}}}, "must be a finite number"),
+        (
+            {"text_dim": 1, "feature_statistics": {"text": {"mean": [0.0], "std": [math.inf]}}},
+            "must be a finite number",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )

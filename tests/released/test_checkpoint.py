@@ -213,6 +213,17 @@ def test_a_tensor_keeps_its_values_whatever_its_type_and_layout(dtype, tmp_path)
 # Refusing.
 
 
+def test_a_storage_is_not_larger_than_the_file(tmp_path):
+    path = tmp_path / "state.pt"
+    torch.save({"weight": torch.ones(8)}, path)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"state/data/0", data.index(b"PK\x01\x02")) - 46  # its entry in the table of contents
+    data[place + 24 : place + 28] = (3 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"is damaged \(data/0 is larger than the whole file\)"):
+        read_released_checkpoint(path)
+
+
 def marker_making_calls(marker: Path):
     """Callables and arguments that would leave a file behind, and the names under which they are pickled."""
     code = f"open({str(marker)!r}, 'w').close()"

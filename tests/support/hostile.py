@@ -282,6 +282,8 @@ def _child(loader: Loader, cases: int, place: Path, first_seed: int, pipe: Any) 
                 loader.read(file)
         except loader.errors as error:
             what = _wrong_with(error)
+            if what and _is_of_ffmpeg(error) and not _takes_much(loader, file):
+                what = ""
         except BaseException as error:
             what = _told(error)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -328,10 +330,34 @@ def _wrong_with(error: BaseException) -> str:
     return ""
 
 
+def _is_of_ffmpeg(error: BaseException) -> bool:
+    """Whether FFmpeg had no memory: it refuses more than 2 GiB itself, and asks the system for nothing then."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MemoryError) and type(seen).__module__.startswith("av"):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _takes_much(loader: Loader, file: Path) -> bool:
+    """Read once more, with room for the 2 GiB that FFmpeg allows itself, and see whether it takes more than one."""
+    limit, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit + 2 * MEMORY, most))
+    try:
+        loader.read(file)
+    except loader.errors:
+        pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmPeak"))
+    return int(peak.split()[1]) * 1024 > limit
+
+
 def _limit_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _told(error: BaseException) -> str:
