@@ -147,6 +147,9 @@ class EmotionRecognitionConfig(PreTrainedConfig):
         """Check that there are as many labels as the task and the class weights need."""
         if not self.num_labels:
             raise ValueError("num_labels must be 1 or more; give num_labels or id2label")
+        if set(self.id2label or ()) != set(range(self.num_labels)):
+            told = ", ".join(map(str, list(self.id2label or ())[:5]))
+            raise ValueError(f"id2label numbers its {self.num_labels} labels {told}; they begin at 0, without a gap")
         has_names = self.id2label != {index: f"LABEL_{index}" for index in range(self.num_labels)}
         if self.problem_type == REGRESSION and self.num_labels != 1 and not has_names:
             raise ValueError(

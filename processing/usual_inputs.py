@@ -40,7 +40,8 @@ def distances(standardised: np.ndarray) -> np.ndarray:
 def check_usual(usual: UsualInputs) -> None:
     """Raise a ValueError unless these are shares and distances of modalities."""
     for modality, values in usual.items():
-        if modality not in MODALITIES or not values.keys() <= {"share", "distance"} or min(values.values()) < 0:
+        is_whole = "share" in values and values.keys() <= {"share", "distance"}
+        if modality not in MODALITIES or not is_whole or min(values.values()) < 0:
             raise ValueError(
                 f"usual_inputs hold {modality!r}: {dict(values)}; they give 'share' and 'distance' of "
                 f"{', '.join(MODALITIES)}"

@@ -151,6 +151,10 @@ class TestRefusals:
             ({"class_weights": [1.0]}, "class_weights has 1 weights for num_labels=2"),
             ({"problem_type": "regression", "num_labels": 3}, "regression .* got num_labels=3; set it to 1"),
             ({"num_labels": 0}, "num_labels must be 1 or more"),
+            (
+                {"id2label": {0: "joy", 2: "anger"}},
+                "id2label numbers its 2 labels 0, 2; they begin at 0, without a gap",
+            ),
         ],
     )
     def test_what_does_not_fit_together(self, fields, message):

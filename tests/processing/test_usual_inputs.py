@@ -114,9 +114,12 @@ def test_a_processor_from_before_tells_of_nothing(corpus, processor, told):
     assert told() == []
 
 
-def test_nonsense_is_refused():
-    with pytest.raises(ValueError, match="usual_inputs hold 'smell'"):
-        JoyfulProcessor(text_dim=2, usual_inputs={"smell": {"share": 1.0}})
+@pytest.mark.parametrize(
+    "usual", [{"smell": {"share": 1.0}}, {"text": {"distance": 1.0}}, {"text": {}}, {"text": {"share": -1.0}}]
+)
+def test_nonsense_is_refused(usual):
+    with pytest.raises(ValueError, match=f"usual_inputs hold '{next(iter(usual))}'"):
+        JoyfulProcessor(text_dim=2, usual_inputs=usual)
 
 
 @pytest.mark.parametrize("way", ["predict", "pipeline", "evaluate"])
