@@ -16,6 +16,7 @@ from .encoder_layers import POOLED
 from .encoders import PretrainedExtractor, encoder_of, hidden_states_of
 from .extractor_base import Extracted, FeatureExtractor
 from .optional_imports import import_optional
+from .tokens import run_tokenizer
 
 _TEXTS_PER_BATCH = 32
 _MOST_TOKENS = 8192
@@ -125,9 +126,8 @@ class TextEncoder(PretrainedExtractor, TextExtractor):
     @torch.inference_mode()
     def _run(self, texts: list[str], output_hidden_states: bool = False) -> tuple[Any, Tensor]:
         """Return the last hidden state (B, T, size) or all of them, and the mask (B, T), 1 = real."""
-        inputs = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._max_length, return_tensors="pt"
-        ).to(self._model.device)
+        options = {"padding": True, "truncation": True, "max_length": self._max_length, "return_tensors": "pt"}
+        inputs = run_tokenizer(self._tokenizer, texts, **options).to(self._model.device)
         output = self._model(**inputs, output_hidden_states=output_hidden_states)
         found = hidden_states_of(output) if output_hidden_states else output.last_hidden_state
         return found, inputs["attention_mask"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -50,13 +50,27 @@ def get_text(utterance: Utterance, place: str) -> str | None:
     return text if text.strip() else None
 
 
+def run_tokenizer(tokenizer: PreTrainedTokenizerBase, texts: list[str], **options: Any) -> Any:
+    """Call a tokenizer.
+
+    Raises:
+        DialogueError: its files are damaged in a way that shows at some texts only.
+    """
+    try:
+        return tokenizer(texts, **options)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust, and no Exception
+            raise
+        raise DialogueError(f"the tokenizer is damaged ({error}); copy its files again") from None
+
+
 def tokenize(
     utterances: Sequence[Utterance], tokenizer: PreTrainedTokenizerBase, max_length: int, name: str
 ) -> Tokens:
     """Tokenize a dialogue's utterances, each cut to `max_length` tokens, special tokens included."""
     texts = [get_text(utterance, utterance_name(name, index)) for index, utterance in enumerate(utterances)]
     given = [text for text in texts if text is not None]
-    ids = tokenizer(given, truncation=True, max_length=max_length)["input_ids"] if given else []
+    ids = run_tokenizer(tokenizer, given, truncation=True, max_length=max_length)["input_ids"] if given else []
     lengths = np.zeros(len(texts), np.int64)
     lengths[[text is not None for text in texts]] = [len(of_text) for of_text in ids]
     return Tokens(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import CHECKPOINT_HELP, Overwrite, refuse_existing
+from .options import CHECKPOINT_HELP, Overwrite, hide_bars_in_files, refuse_existing
 
 
 def export(
@@ -20,6 +20,7 @@ def export(
     The exported model takes the tensors of a batch and returns logits.
     """
     refuse_existing([output], overwrite)
+    hide_bars_in_files()
 
     from ..checkpoints import load_checkpoint
     from ..inference.export import export_model

@@ -1,5 +1,7 @@
 """`joyful export`."""
 
+from transformers.utils import logging
+
 
 def test_export_writes_a_model_and_replaces_a_file_only_when_told_to(joyful, fails, checkpoint, tmp_path):
     output = tmp_path / "model.pt2"
@@ -7,6 +9,7 @@ def test_export_writes_a_model_and_replaces_a_file_only_when_told_to(joyful, fai
     message = fails("export", checkpoint, output)
     assert message == f"{output}: exists already; choose another name, or give --overwrite"
     assert output.read_text() == "mine"
+    logging.enable_progress_bar()  # whatever ran before
     result = joyful("export", checkpoint, output, "--overwrite")
     assert (result.status, result.err) == (0, "")
     assert result.out == f"exported model: {output}\n"

@@ -13,6 +13,7 @@ from joyful_hf import (
     batch_to_pyg,
     pyg_to_batch,
 )
+from joyful_hf.processing.tokens import run_tokenizer
 from tests.support.helpers import (
     DIMS,
     VOCABULARY,
@@ -148,3 +149,22 @@ def test_batches_go_to_torch_geometric_and_back():
     again = pyg_to_batch(batch_to_pyg(batch))
     assert list(again) == list(batch)
     assert all(torch.equal(again[key], batch[key]) for key in batch)
+
+
+def test_a_tokenizer_that_breaks_down_is_named():
+    class PanicException(BaseException):
+        """As pyo3 makes it of a panic in Rust."""
+
+    def damaged(texts, **options):
+        raise PanicException("no entry found for key")
+
+    with pytest.raises(DialogueError, match=r"the tokenizer is damaged \(no entry found for key\); copy"):
+        run_tokenizer(damaged, ["a"])
+
+
+def test_other_ends_of_a_run_pass_through_a_tokenizer():
+    def interrupted(texts, **options):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tokenizer(interrupted, ["a"])
