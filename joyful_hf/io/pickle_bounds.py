@@ -31,8 +31,8 @@ def check_opcodes(file: IO[bytes], size: int) -> None:
         size: size of the file in bytes.
 
     Raises:
-        UnsafePickleError: an extension of copyreg, a memo that asks for all memory, or tuples nested too deep, or
-            that spell out too much.
+        UnsafePickleError: an extension of copyreg, a memo or a frame that asks for all memory, or tuples nested too
+            deep, or that spell out too much.
     """
     tuples = _Tuples()
     most = max(_MOST_IN_TUPLE, _MOST_PER_BYTE * size)
@@ -41,8 +41,11 @@ def check_opcodes(file: IO[bytes], size: int) -> None:
         if name.startswith("EXT"):
             raise UnsafePickleError(f"asks for a copyreg extension ({argument})")
         # The memo is a table as long as its highest index: four bytes could ask for all memory there is.
-        if name in _PUTS and isinstance(argument, int) and argument > size:
+        asks_for_too_much = isinstance(argument, int) and argument > size
+        if name in _PUTS and asks_for_too_much:
             raise UnsafePickleError(f"is damaged (memo index {argument})")
+        if name == "FRAME" and asks_for_too_much:  # which is made room for, too
+            raise UnsafePickleError(f"is damaged (a frame of {argument:,} bytes)")
         depth, values = tuples.after(name, argument)
         if depth > _DEEPEST_TUPLE:
             raise UnsafePickleError(f"holds tuples nested more than {_DEEPEST_TUPLE} deep")

@@ -253,3 +253,9 @@ def test_a_damaged_length_is_not_made_room_for():
     with pytest.raises(ValueError, match="only 4 remain"):
         check_opcodes(file, len(file.getvalue()))
     assert file.most <= len(file.getvalue())
+
+
+def test_nor_is_a_damaged_frame(read):
+    whole = pickle.dumps(["name"] * 9, 4)
+    with pytest.raises(DialogueError, match=r"is damaged \(a frame of 1,152,921,504,606,846,976 bytes\)"):
+        read(whole.replace(whole[3:11], (1 << 60).to_bytes(8, "little")))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What runs in each environment: arguments are the names of packages that the extra asks for.
 TRIAL = """
-import importlib, importlib.metadata, pkgutil, sys
+import importlib, importlib.metadata, importlib.util, pkgutil, sys
 import joyful_hf
 from joyful_hf.processing.optional_imports import EXTRAS, import_optional, install_line
 
@@ -34,6 +34,7 @@ for wanted in sys.argv[1:]:
         module
         for module, packages in packages_of.items()
         if wanted in [package.lower().replace("_", "-") for package in packages]
+        and importlib.util.find_spec(module)  # opensmile's wheel lists a folder that is no module
     ]
     assert modules, f"{wanted} is not installed"
     for module in modules:
