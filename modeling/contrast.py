@@ -108,12 +108,17 @@ def _log_sum_of_rows(
     anchors: Tensor, others: Tensor, mask: Tensor, temperature: float, own: Tensor | None, num_parts: int
 ) -> Tensor:
     """`log_sum_similarities` of some of the anchors."""
-    with full_precision(anchors):
-        similarities = anchors @ others.transpose(1, 2) / temperature
     allowed = mask[:, None, :]
     if own is not None:
         allowed = allowed & (torch.arange(mask.size(1), device=mask.device) != own[:, None])
-    similarities = similarities.masked_fill(~allowed, torch.finfo(similarities.dtype).min)
+    with full_precision(anchors):
+        similarities = (anchors / temperature) @ others.transpose(1, 2)
+    lowest = torch.finfo(similarities.dtype).min
+    if torch.compiler.is_compiling():
+        similarities = similarities.masked_fill(~allowed, lowest)
+    else:
+        with torch.no_grad():  # in place, and without a second mask on the way back: what is left out has no gradient
+            similarities.masked_fill_(~allowed, lowest)
     return similarities.unflatten(-1, (num_parts, -1)).logsumexp(-1)
 
 
