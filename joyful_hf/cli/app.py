@@ -34,9 +34,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            number, words = describe_stop(stop)
-            print(f"joyful: {words}", file=sys.stderr)
-            raise typer.Exit(128 + number) from None
+            raise typer.Exit(_say_stopped(stop)) from None
 
 
 app = typer.Typer(
@@ -109,6 +107,8 @@ def main() -> None:
     try:
         with raised_stops():
             status = app(arguments, prog_name="joyful", standalone_mode=False)
+    except KeyboardInterrupt as stop:  # before a command has begun
+        sys.exit(_say_stopped(stop))
     except (DialogueError, ValueError, OSError, ImportError) as error:
         _fail(_in_flags(str(error), arguments) or type(error).__name__)
     except Exception as error:
@@ -160,6 +160,13 @@ def _options_of_command(arguments: list[str]) -> Mapping[str, str]:
         is_option = parameter.opts[0].startswith("-")
         options[parameter.name] = parameter.opts[0] if is_option else parameter.name.upper()
     return options
+
+
+def _say_stopped(stop: KeyboardInterrupt) -> int:
+    """Print the line that a signal to stop ends with, and return the exit status."""
+    number, words = describe_stop(stop)
+    print(f"joyful: {words}", file=sys.stderr)
+    return 128 + number
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """The command line as a whole: its help, its version, and how it ends."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import fields
@@ -123,6 +124,16 @@ def test_the_version_is_told(joyful):
 )
 def test_parameters_of_the_library_are_called_as_the_options_are(command, message, said):
     assert _in_flags(message, [command, "--num-proc", "2"]) == said
+
+
+@pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM")])
+def test_a_signal_before_any_command_has_begun_is_one_line(joyful, monkeypatch, number, line):
+    def get_group(*arguments, **options):
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("typer.main.get_group", get_group)
+    result = joyful("predict", "model")
+    assert (result.status, result.err) == (128 + number, f"joyful: {line}\n")
 
 
 def test_ctrl_c_ends_any_command_with_one_line(joyful, monkeypatch, tmp_path):
