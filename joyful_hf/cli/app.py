@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -27,14 +28,25 @@ from .train import train
 from .training_options import TrainCommand, training_option_names
 
 
+@contextmanager
+def _told_stops() -> Generator[None, None, None]:
+    """End with one line at a signal to stop; typer would end without."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(_say_stopped(stop)) from None
+
+
 class _Commands(TyperGroup):
-    """The commands, each of which a signal to stop ends with one line; typer would end them without."""
+    """The commands, each of which a signal to stop ends with one line, also while its options are read."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _told_stops():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _told_stops():
             return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            raise typer.Exit(_say_stopped(stop)) from None
 
 
 app = typer.Typer(

@@ -126,12 +126,13 @@ def test_parameters_of_the_library_are_called_as_the_options_are(command, messag
     assert _in_flags(message, [command, "--num-proc", "2"]) == said
 
 
+@pytest.mark.parametrize("moment", ["typer.main.get_group", "typer.core.TyperGroup.parse_args"])
 @pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "stopped by SIGTERM")])
-def test_a_signal_before_any_command_has_begun_is_one_line(joyful, monkeypatch, number, line):
-    def get_group(*arguments, **options):
+def test_a_signal_before_any_command_has_begun_is_one_line(joyful, monkeypatch, moment, number, line):
+    def stopped(*arguments, **options):
         signal.raise_signal(number)
 
-    monkeypatch.setattr("typer.main.get_group", get_group)
+    monkeypatch.setattr(moment, stopped)
     result = joyful("predict", "model")
     assert (result.status, result.err) == (128 + number, f"joyful: {line}\n")
 
