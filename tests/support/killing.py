@@ -163,7 +163,8 @@ def run_killed(
     if was_running and set(statuses) <= expected:
         if number != signal.SIGKILL:
             check_stopped(command.log(output_dir), number)
-        command.finish(output_dir)
+        if not (output_dir / "train_results.json").exists():  # written last: it was finished, and only about to end
+            command.finish(output_dir)
     elif was_running or any(statuses):
         raise SystemExit(f"{output_dir}: ended with {statuses}:\n{command.log(output_dir)}")
     return was_running
