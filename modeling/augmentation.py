@@ -85,9 +85,8 @@ def add_proximate_edges(
 def _with_added(graph: SpeakerGraph, added: Tensor, is_edge: Tensor | None = None) -> SpeakerGraph:
     """The graph with more edges (2, k), of which those count that are edges (k,)."""
     if is_edge is not None or graph.is_edge is not None:
-        ones = torch.ones_like(graph.edge_type, dtype=torch.bool) if graph.is_edge is None else graph.is_edge
         more = torch.ones_like(added[0], dtype=torch.bool) if is_edge is None else is_edge
-        is_edge = torch.cat([ones, more])
+        is_edge = torch.cat([graph.edges_that_count, more])
     return graph.with_edges(
         torch.cat([graph.edge_index, added], dim=1),
         torch.cat([graph.edge_type, graph.relations_of(added)]),
@@ -97,6 +96,5 @@ def _with_added(graph: SpeakerGraph, added: Tensor, is_edge: Tensor | None = Non
 
 def _random_row(first: Tensor, last: Tensor) -> Tensor:
     """A random row from `first` to `last`, (k,) each -> (k,)."""
-    count = last - first + 1
-    offset = (torch.rand(first.shape, device=first.device) * count).long()
-    return first + torch.minimum(offset, count - 1)
+    # Below 2**24 rows the product, rounded, stays below their number.
+    return first + (torch.rand(first.shape, device=first.device) * (last - first + 1)).long()

@@ -12,7 +12,7 @@ from .precision import full_precision
 from .processes import Processes
 
 # Similarities held at a time; beyond it they are computed in rows, and again in the backward pass.
-MAX_SIMILARITIES = 2**23
+MAX_SIMILARITIES = 2**24
 
 
 def view_to_view_loss(
@@ -27,7 +27,9 @@ def view_to_view_loss(
     """The paper's L_ct (Eq. 13): inter-view and intra-view loss with view 1 as the anchor.
 
     Args:
-        view1, view2: (N, D) representations of the same utterances in two augmented graphs.
+        view1: (N, D) representations of the utterances in one graph.
+        view2: (N, D) representations of the same utterances in another one, or (views, N, D) in several, whose losses
+            are added.
         scope: `"dialogue"` takes negatives from the utterance's own dialogue (the paper), `"batch"` from all.
         temperature: divides the cosine similarities; the paper has none, that is 1.
         exclude_self: leave the anchor out of Eq. 12's denominator, as the paper's text has it ("all nodes
@@ -40,7 +42,7 @@ def view_to_view_loss(
     """
     total = view1.new_zeros((), dtype=torch.float32)
     for group in _groups(view1, view2, layout, scope, taking_part):
-        positive = (group.anchors[0] * group.anchors[1]).sum(-1) / temperature
+        positive = group.positive / temperature
         others, is_other = torch.cat(group.members[::-1], dim=1), torch.cat([group.is_member] * 2, dim=1)
         own = group.own_members(1) if exclude_self else None
         sums = log_sum_similarities(group.anchors[0], others, is_other, temperature, own, num_parts=2)
@@ -66,7 +68,7 @@ def info_nce_loss(
     """
     total = view1.new_zeros((), dtype=torch.float32)
     for group in _groups(view1, view2, layout, scope, taking_part):
-        positive = (group.anchors[0] * group.anchors[1]).sum(-1) / temperature
+        positive = group.positive / temperature
         # Both views ask at once, each of both.
         anchors, others = torch.cat(group.anchors, dim=1), torch.cat(group.members, dim=1)
         own = torch.cat([group.own_members(view) for view in (0, 1)]) if exclude_self else None
@@ -84,14 +86,14 @@ def log_sum_similarities(
     Args:
         anchors: (groups, anchors, D).
         others: (groups, members, D).
-        mask: (groups, members), which members are real.
+        mask: (groups, members), which members are real, or (1, members) the same in all groups.
         own: (anchors,) the member that each anchor is itself, which is left out; None leaves none out.
         num_parts: into how many sums the members are cut, part after part.
 
     Returns:
         (groups, anchors, num_parts).
     """
-    groups, members = mask.shape
+    groups, members = others.shape[:2]
     if torch.compiler.is_compiling() or groups * anchors.size(1) * members <= MAX_SIMILARITIES:
         return _log_sum_of_rows(anchors, others, mask, temperature, own, num_parts)
     rows = max(1, MAX_SIMILARITIES // (groups * members))
@@ -131,33 +133,46 @@ class _Group:
     members: tuple[Tensor, Tensor]
     """(groups, members, D) unit vectors of both views."""
     is_anchor: Tensor
-    """(groups, anchors) bool, the real ones."""
+    """(groups, anchors) bool, the real ones; (1, anchors) if the same in all groups."""
     is_member: Tensor
-    """(groups, members) bool, the real ones."""
+    """(groups, members) bool, the real ones; (1, members) if the same in all groups."""
     first: int = 0
     """The member that the first anchor is."""
+
+    @property
+    def positive(self) -> Tensor:
+        """(groups, anchors) cosine similarity of each anchor's two views."""
+        return (self.anchors[0] * self.anchors[1]).sum(-1)
 
     def own_members(self, view: int) -> Tensor:
         """(anchors,) the member that each anchor is, where those of view 1 come after all of view 0."""
         first = self.first + view * self.is_member.size(1)
-        return first + torch.arange(self.is_anchor.size(1), device=self.is_anchor.device)
+        return torch.arange(first, first + self.is_anchor.size(1), device=self.is_anchor.device)
 
 
 def _groups(
     view1: Tensor, view2: Tensor, layout: DialogueLayout, scope: str, taking_part: Tensor | None
 ) -> list[_Group]:
-    views = [functional.normalize(view.float(), dim=-1) for view in (view1, view2)]
+    """The groups of (N, D) and (N, D) or (views, N, D); those of the second view come after those of the first."""
+    # Views behind the utterances, where a layout and other processes leave them alone.
+    views = torch.stack([view1, *view2.reshape(-1, *view1.shape)], dim=1)
+    unit = functional.normalize(views.float(), dim=-1)  # (N, 1 + views, D)
     if scope == "batch":
         own = torch.ones(1, view1.size(0), dtype=torch.bool, device=view1.device)
         if taking_part is None:
-            unit = (views[0][None], views[1][None])
-            return [_Group(unit, unit, own, own)]
+            pair = _pairs(unit[None])
+            return [_Group(pair, pair, own, own)]
         processes = Processes(view1.size(0), together=True)
-        gathered = (processes.gather(views[0])[None], processes.gather(views[1])[None])
-        is_member = processes.gather(taking_part)[None]
-        return [_Group((views[0][None], views[1][None]), gathered, own, is_member, processes.first)]
+        gathered, is_member = processes.gather(unit)[None], processes.gather(taking_part)[None]
+        return [_Group(_pairs(unit[None]), _pairs(gathered), own, is_member, processes.first)]
     groups = []
-    for block, *rows in zip(layout.blocks, *(layout.split(layout.arrange(view)) for view in views), strict=True):
-        unit = (block.pad(rows[0]), block.pad(rows[1]))
-        groups.append(_Group(unit, unit, block.mask, block.mask))
+    for block, rows in zip(layout.blocks, layout.split(layout.arrange(unit)), strict=True):
+        pair, mask = _pairs(block.pad(rows)), block.mask.repeat(unit.size(1) - 1, 1)
+        groups.append(_Group(pair, pair, mask, mask))
     return groups
+
+
+def _pairs(unit: Tensor) -> tuple[Tensor, Tensor]:
+    """(groups, n, 1 + views, D) -> the first view and each of the others, (views * groups, n, D) both."""
+    first, *others = unit.unbind(2)
+    return first.repeat(len(others), 1, 1), torch.cat(others)

@@ -235,12 +235,10 @@ class AutoencoderFusion(nn.Module):
     ) -> FusionOutput:
         """Modality -> (N, dim), modality -> (N, 1) bool. `layout` is not needed: utterances stand alone."""
         names = [name for name in RELEASED_ORDER if name in self.dims]
-        attended = []
-        for name in names:
-            projected = self.projections[name](features[name])
-            weighted = scalar_attention(self.basis, projected).to(projected.dtype)
-            attended.append(silence_absent(weighted, present[name], self.absent_modality))
-        joined, attended_all = torch.cat([features[name] for name in names], -1), torch.cat(attended, -1)
+        projected = torch.stack([self.projections[name](features[name]) for name in names])
+        weighted = scalar_attention(self.basis, projected).to(projected.dtype)
+        attended = silence_absent(weighted, torch.stack([present[name] for name in names]), self.absent_modality)
+        joined, attended_all = torch.cat([features[name] for name in names], -1), attended.transpose(0, 1).flatten(1)
         global_code, inter_code = self.global_encoder(joined), self.inter_encoder(attended_all)
         fused = torch.cat([global_code, inter_code], dim=-1)
         if not return_loss:

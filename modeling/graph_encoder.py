@@ -1,5 +1,6 @@
 """The graph encoders: the paper's aggregate-and-combine layers, and the released relational network."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -12,7 +13,7 @@ from .configuration_joyful import JoyfulConfig
 from .dropout import Dropout
 from .graph_convolution import AggregateCombine, GraphAttention, RelationalGraphConvolution
 from .reach import Reach
-from .speaker_graph import SpeakerGraph
+from .speaker_graph import SpeakerGraph, joined
 
 
 class AggregateCombineEncoder(nn.Module):
@@ -131,6 +132,13 @@ class EdgeBias(nn.Module):
         rows = self.table.table
         index = graph.edge_type * rows.size(1) + self.table.column(source - target)
         return rows.view(-1, self.num_relations * rows.size(1)).index_select(1, index).T
+
+
+def convolve_together(
+    encoder: AggregateCombineEncoder | RelationalEncoder, graphs: Sequence[SpeakerGraph]
+) -> tuple[Tensor, ...]:
+    """What `encoder.convolve` makes of each of several graphs of the same utterances, as one graph that holds all."""
+    return encoder.convolve(joined(graphs)).chunk(len(graphs)) if len(graphs) > 1 else (encoder.convolve(*graphs),)
 
 
 def make_graph_encoder(config: JoyfulConfig, in_size: int) -> AggregateCombineEncoder | RelationalEncoder:

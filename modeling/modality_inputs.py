@@ -87,8 +87,10 @@ class ModalityInputs(nn.Module):
         present = {}
         for column, name in enumerate(MODALITIES):
             if (feature := used.get(name)) is not None:
-                here = torch.ones_like(feature[:, :1], dtype=torch.bool)
-                present[name] = here if modality_mask is None else modality_mask[:, column : column + 1]
+                if modality_mask is None:
+                    present[name] = torch.ones_like(feature[:, :1], dtype=torch.bool)
+                else:
+                    present[name] = modality_mask[:, column : column + 1]
         if self.training and self.modality_dropout:
             present = drop_modalities(present, self.modality_dropout)
         features = {}

@@ -26,7 +26,7 @@ from .fusion import (
     JoinFusion,
     make_context_encoder,
 )
-from .graph_encoder import make_graph_encoder
+from .graph_encoder import convolve_together, make_graph_encoder
 from .members import compute_together, is_plain
 from .mlp import Highway, make_mlp
 from .modality_inputs import ModalityInputs
@@ -152,22 +152,17 @@ class JoyfulModel(JoyfulPreTrainedModel):
 
         with_contrast = batch.return_loss and config.contrastive_loss_weight > 0
         views = [self._augment(clean, names) for names in config.views] if summed or with_contrast else []
-        convolved = [encoder.convolve(view) for view in views]
-        contrastive = None
+        convolved = convolve_together(encoder, views if summed else [clean, *views])
+        contrastive = self._contrast(convolved[0], torch.stack(convolved[1:]), batch) if with_contrast else None
         if summed:
-            if with_contrast:
-                contrastive = self._contrast(*convolved, batch)
             # No attention: its edges are those of a perturbed copy.
             parts = [encoder.attend(nodes, view)[0] for nodes, view in zip(convolved, views, strict=True)]
             return parts[0] + parts[1], None, contrastive
-        anchor = encoder.convolve(clean)
-        if with_contrast:
-            losses = [self._contrast(anchor, nodes, batch) for nodes in convolved]
-            contrastive = torch.stack(losses).sum()
-        graph, attention = encoder.attend(anchor, clean)
+        graph, attention = encoder.attend(convolved[0], clean)
         return graph, attention, contrastive
 
-    def _contrast(self, view1: Tensor, view2: Tensor, batch: PackedBatch) -> Tensor:
+    def _contrast(self, view1: Tensor, others: Tensor, batch: PackedBatch) -> Tensor:
+        """L_ct between one view (N, D) and each of the others (views, N, D), added up."""
         config = self.config
         taking_part = None
         if batch.loss_shares is not None:
@@ -176,7 +171,7 @@ class JoyfulModel(JoyfulPreTrainedModel):
         loss = view_to_view_loss if config.contrast == "view_to_view" else info_nce_loss
         return loss(
             view1,
-            view2,
+            others,
             batch.layout,
             config.contrast_scope,
             config.contrastive_temperature,
@@ -228,14 +223,14 @@ class JoyfulClassifier(nn.Module):
                 sum(config.modality_dims.values()), config.plain_path_size, num_labels, config.plain_path_dropout_prob
             )
 
-    def forward(self, features: Tensor, context: Tensor, graph: Tensor) -> Tensor:
-        """Representations (N, size) of each stage -> (paths, N, num_labels) logits of each path."""
+    def forward(self, features: Tensor, context: Tensor, graph: Tensor) -> list[Tensor]:
+        """Representations (N, size) of each stage -> the logits (N, num_labels) of each path."""
         if self.context_norm is not None:
             graph = torch.cat([graph, self.context_norm(context)], dim=-1)
         paths = [self.graph_path(self.highway(graph))]
         if self.plain_path is not None:
             paths.append(self.plain_path(features))
-        return torch.stack(paths)
+        return paths
 
 
 class JoyfulMember(nn.Module):
@@ -294,7 +289,9 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             several members, logits and losses are the means of theirs; the representations are those of the first.
         """
         members = self._members()
-        if len(members) > 1 and self.joyful.goes_together(batch):
+        if len(members) == 1:
+            return self._compute(*members[0], batch)
+        if self.joyful.goes_together(batch):
             networks = [nn.ModuleList(member) for member in members]
             each = compute_together(networks, lambda parts: self._compute(*parts, batch))
             first = {name: each[name][0] for name in _REPRESENTATIONS if name in each}
@@ -312,14 +309,14 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         """The same of one network."""
         output = model.forward_batch(batch)
         paths = classifier(output.features, output.context, output.graph)
-        output.logits = paths.mean(0)
+        output.logits = torch.stack(paths).mean(0) if len(paths) > 1 else paths[0]
         if batch.targets is not None:
-            output.losses = (output.losses or {}) | self._classification_losses(paths, batch.targets)
+            output.losses = (output.losses or {}) | self._classification_losses(output.logits, paths, batch.targets)
         return output
 
-    def _classification_losses(self, paths: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The loss "classification" of the paths' mean (paths, N, num_labels), and "paths", the sum of their own."""
-        losses = {"classification": self.task_loss(paths.mean(0), labels)}
+    def _classification_losses(self, logits: Tensor, paths: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """The loss "classification" of the logits (N, num_labels), and "paths", the sum of those of each path."""
+        losses = {"classification": self.task_loss(logits, labels)}
         if len(paths) > 1 and self.config.path_loss_weight > 0:
             losses["paths"] = torch.stack([self.task_loss(path, labels) for path in paths]).sum()
         return losses

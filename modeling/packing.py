@@ -34,17 +34,22 @@ class DialogueBlock:
         """Utterances of the longest dialogue in the block."""
         return self.mask.size(1)
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether no utterance is missing, as far as a compiler may know."""
+        return not torch.compiler.is_compiling() and len(self.cells) == self.mask.numel()
+
     def pad(self, own: Tensor) -> Tensor:
         """The block's rows (n, ...) -> (b, longest, ...), zeros where there is no utterance."""
-        if self.mask.size(0) == 1 and not torch.compiler.is_compiling():
-            return own[None]
+        if self._is_full:
+            return own.unflatten(0, self.mask.shape)
         rectangle = own.new_zeros(self.mask.numel(), *own.shape[1:]).index_copy(0, self.cells, own)
         return rectangle.view(*self.mask.shape, *own.shape[1:])
 
     def unpad(self, rectangle: Tensor) -> Tensor:
         """(b, longest, ...) -> (n, ...)."""
-        if self.mask.size(0) == 1 and not torch.compiler.is_compiling():
-            return rectangle[0]
+        if self._is_full:
+            return rectangle.flatten(0, 1)
         return rectangle.flatten(0, 1).index_select(0, self.cells)
 
 
@@ -82,7 +87,11 @@ class DialogueLayout:
         firsts = torch.zeros_like(rows).scatter(0, self.starts, torch.ones_like(self.starts))
         self.dialogue = firsts.cumsum(0) - 1
         """(N,) index of each row's dialogue."""
-        self.position = rows - self.starts[self.dialogue]
+        self.first = self.starts[self.dialogue]
+        """(N,) first row of each row's dialogue."""
+        self.last = self.first + (dialogue_lengths - 1)[self.dialogue]
+        """(N,) last row of each row's dialogue."""
+        self.position = rows - self.first
         """(N,) position of each row in its dialogue."""
         self._host: DialogueLayout | None = None
         self._tables: dict[str, Tensor] = {}
@@ -153,14 +162,12 @@ class DialogueLayout:
 
     def bounds(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """First and last row of the dialogues that these rows (k,) belong to, (k,) each."""
-        dialogue = self.dialogue[rows]
-        first = self.starts[dialogue]
-        return first, first + self.lengths[dialogue] - 1
+        return self.first[rows], self.last[rows]
 
     @property
     def mirrored(self) -> Tensor:
         """(N,) the row at which each row lies when its dialogue is turned round; doing it twice changes nothing."""
-        return self.starts[self.dialogue] + self.lengths[self.dialogue] - 1 - self.position
+        return self.last - self.position
 
     @property
     def highest_speaker(self) -> int:
@@ -311,7 +318,7 @@ def _speaker_order(layout: DialogueLayout) -> Tensor:
     return rows[step_order(lengths, lengths.cumsum(0) - lengths)]
 
 
-_PLACES = ("lengths", "starts", "dialogue", "position", "speaker_ids")
+_PLACES = ("lengths", "starts", "dialogue", "first", "last", "position", "speaker_ids")
 _TABLES: dict[str, Callable[[DialogueLayout], Tensor]] = {
     "block_rows": _block_rows,
     "block_back": lambda layout: inverse(layout._table("block_rows")),

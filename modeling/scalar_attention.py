@@ -28,8 +28,9 @@ _HEAD_SIZE = 8
 
 
 def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
-    """out_i = sum_j softmax_j(basis_i * values_j) values_j: (D,), (N, M) -> (N, D), in float32 or the values' float64.
+    """out_i = sum_j softmax_j(basis_i * values_j) values_j: (D,), (..., N, M) -> (..., N, D).
 
+    It is computed and given in float32, or in the values' float64. Each of several N x M has nodes of its own.
     Under `torch.compile` and in an export this is the plain form, which a compiler can fuse; both agree to the
     precision of the values' type.
     """
@@ -39,10 +40,12 @@ def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
     dtype = torch.promote_types(values.dtype, torch.float32)
     basis, values = basis.to(dtype), values.to(dtype)
     if torch.compiler.is_compiling():
-        weights = (basis[:, None] * values[:, None, :]).softmax(dim=-1)
-        return (weights * values[:, None, :]).sum(-1)
+        weights = (basis[:, None] * values[..., None, :]).softmax(dim=-1)
+        return (weights * values[..., None, :]).sum(-1)
     if values.device.type != "cpu":
-        return with_narrow_heads(basis, values)
+        return with_narrow_heads(basis, values.flatten(0, -2)).unflatten(0, values.shape[:-1])
+    if values.dim() > 2:
+        return torch.stack([scalar_attention(basis, own) for own in values])
     return _ScalarAttention.apply(basis, values, precision)
 
 

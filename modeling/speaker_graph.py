@@ -1,5 +1,6 @@
 """The graph of utterances that augmentations and graph encoders see, and the relation ids of its edges."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +30,11 @@ class SpeakerGraph:
     """(E,) bool, which of the edges count; all if None. Those that do not fill up where only the device knows how many
     edges there are; they lead from the first utterance to itself."""
 
+    @property
+    def edges_that_count(self) -> Tensor:
+        """(E,) bool, all of them where `is_edge` is None."""
+        return torch.ones_like(self.edge_type, dtype=torch.bool) if self.is_edge is None else self.is_edge
+
     def with_edges(
         self, edge_index: Tensor, edge_type: Tensor | None = None, is_edge: Tensor | None = None
     ) -> "SpeakerGraph":
@@ -44,12 +50,28 @@ class SpeakerGraph:
         return relation_ids(edge_index, self.speaker_ids, self.relation_scheme, self.max_speakers)
 
 
+def joined(graphs: Sequence[SpeakerGraph]) -> SpeakerGraph:
+    """Graphs of the same utterances as one, their nodes one after the other, for layers that follow its edges alone.
+
+    Its layout and speakers are those of each of them.
+    """
+    first, is_edge = graphs[0], None
+    num_nodes = len(first.nodes)
+    if any(graph.is_edge is not None for graph in graphs):
+        is_edge = torch.cat([graph.edges_that_count for graph in graphs])
+    rest = [graph.edge_index + index * num_nodes for index, graph in enumerate(graphs[1:], 1)]
+    edge_index = torch.cat([first.edge_index, *rest], dim=1)
+    edge_type = torch.cat([graph.edge_type for graph in graphs])
+    nodes = torch.cat([graph.nodes for graph in graphs])
+    return replace(first, nodes=nodes, edge_index=edge_index, edge_type=edge_type, is_edge=is_edge)
+
+
 def relation_ids(edge_index: Tensor, speaker_ids: Tensor, relation_scheme: str, max_speakers: int) -> Tensor:
     """(E,) int64: `2 * (source_speaker * max_speakers + target_speaker) + direction` for `speaker_pair`,
     `2 * (source_speaker != target_speaker) + direction` for `same_or_other`; direction 0 is from the past.
     """
     source, target = edge_index
-    direction = (source >= target).to(torch.int64)
+    direction = source >= target
     if relation_scheme == "speaker_pair":
         return 2 * (speaker_ids[source] * max_speakers + speaker_ids[target]) + direction
-    return 2 * (speaker_ids[source] != speaker_ids[target]).to(torch.int64) + direction
+    return 2 * (speaker_ids[source] != speaker_ids[target]) + direction

@@ -381,7 +381,8 @@ def test_an_adapter_in_a_frozen_encoder_trains_and_comes_back(tmp_path):
     adapted.save_pretrained(tmp_path)
     batch = processor(make_dialogues(), return_tensors="pt")
     loaded = peft.PeftModel.from_pretrained(base, tmp_path).eval()
-    assert torch.equal(loaded(**batch).logits, adapted.eval()(**batch).logits)
+    with torch.no_grad():  # with gradients, for which only one of them asks, a GRU takes its steps in another way
+        assert torch.equal(loaded(**batch).logits, adapted.eval()(**batch).logits)
 
 
 @pytest.mark.parametrize("by_trainer", [True, False], ids=["by-the-trainer", "by-peft"])

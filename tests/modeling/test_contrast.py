@@ -66,6 +66,15 @@ def test_info_nce_has_all_negatives_in_one_denominator_and_both_directions(lengt
 
 
 @each_loss
+@given(lengths=batches_of_lengths, scope=scopes, exclude_self=st.booleans())
+def test_the_losses_of_several_views_are_added(loss, lengths, scope, exclude_self):
+    view, *others = torch.randn(4, sum(lengths), 5, generator=torch.Generator().manual_seed(0)).unbind(0)
+    arguments = (make_layout(lengths), scope, 0.5, exclude_self)
+    expected = sum(loss(view, other, *arguments) for other in others)
+    torch.testing.assert_close(loss(view, torch.stack(others), *arguments), expected, rtol=1e-4, atol=1e-5)
+
+
+@each_loss
 @given(lengths=batches_of_lengths)
 def test_inside_dialogues_a_batch_is_the_mean_over_its_utterances(loss, lengths):
     view1, view2 = two_views(sum(lengths))

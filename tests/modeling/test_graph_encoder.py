@@ -8,11 +8,13 @@ from torch import nn
 from torch.nn import functional
 
 from joyful_hf import JoyfulConfig
+from joyful_hf.modeling.augmentation import rewire_edges
 from joyful_hf.modeling.configuration_graph import SpeakerGraphConfig
 from joyful_hf.modeling.graph_encoder import (
     AggregateCombineEncoder,
     EdgeBias,
     RelationalEncoder,
+    convolve_together,
     make_graph_encoder,
 )
 from tests.support.helpers import make_graph
@@ -38,6 +40,18 @@ def make_encoder(form: str, layers: int = 1, **fields):
 
 def encode(encoder, graph):
     return encoder.attend(encoder.convolve(graph), graph)
+
+
+@each_form
+@pytest.mark.parametrize("masked", [False, True], ids=["all-edges", "some-edges-do-not-count"])
+def test_several_graphs_together_are_convolved_as_each_alone(form, masked):
+    encoder, graph = make_encoder(form, layers=2), make_graph(LENGTHS)
+    view = rewire_edges(replace(graph, nodes=graph.nodes * 2), 0.5)
+    if masked:
+        view = view.with_edges(view.edge_index, is_edge=torch.arange(view.edge_index.size(1)) % 3 > 0)
+    together = convolve_together(encoder, [graph, view, graph])
+    for nodes, alone in zip(together, [graph, view, graph], strict=True):
+        torch.testing.assert_close(nodes, encoder.convolve(alone))
 
 
 class TestAggregateCombineEncoder:

@@ -36,6 +36,8 @@ def test_where_each_row_lies(lengths):
     layout = make_layout(lengths)
     expected = [(dialogue, position) for dialogue, length in enumerate(lengths) for position in range(length)]
     assert list(zip(layout.dialogue.tolist(), layout.position.tolist(), strict=True)) == expected
+    ends = [(sum(lengths[:dialogue]), sum(lengths[: dialogue + 1]) - 1) for dialogue, _ in expected]
+    assert list(zip(layout.first.tolist(), layout.last.tolist(), strict=True)) == ends
     assert layout.starts.tolist() == [sum(lengths[:dialogue]) for dialogue in range(len(lengths))]
     assert (layout.num_dialogues, layout.num_utterances, layout.longest) == (len(lengths), sum(lengths), max(lengths))
 

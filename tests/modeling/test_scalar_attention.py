@@ -40,6 +40,21 @@ def test_values_and_gradients_are_the_formulas(scale):
         assert largest_difference(ours[0], theirs[0]) < 1e-4
 
 
+def test_each_of_several_has_the_values_and_gradients_that_it_has_alone():
+    basis, values = random_case(1.0, rows=12)
+    several = torch.stack([values[:4] * 1e-3, values[4:8], values[8:] * 8])
+    attended = scalar_attention(basis, several)
+    for own, alone in zip(attended, several, strict=True):
+        assert torch.equal(own, scalar_attention(basis, alone))
+    expected = sum(scalar_attention(basis, alone).square().sum() for alone in several)
+    torch.testing.assert_close(
+        torch.autograd.grad(attended.square().sum(), values, retain_graph=True),
+        torch.autograd.grad(expected, values),
+    )
+    on_devices = module.with_narrow_heads(basis, several.flatten(0, 1)).unflatten(0, several.shape[:2])
+    torch.testing.assert_close(on_devices, attended, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("at_a_time", [2**25, 1], ids=["at-once", "in-chunks"])
 def test_an_accelerator_has_it_as_attention_with_narrow_heads(monkeypatch, at_a_time):
     basis, values = random_case(2.0, size=30)
