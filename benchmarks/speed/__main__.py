@@ -72,8 +72,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def default_sections(device: torch.device, quick: bool) -> list[str]:
-    """Return the sections that are useful on the device; on a CPU, full batches only in a quick run."""
-    left_out = {"graph"} if device.type == "cuda" else set() if quick else {"full-batch"}
+    """Return the sections that are useful on the device; on a CPU, some only in a quick run."""
+    left_out = {"graph"} if device.type == "cuda" else set() if quick else {"full-batch", "cuda-graph"}
     return [name for name in SECTIONS if name not in left_out]
 
 

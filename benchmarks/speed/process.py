@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.speed.reference import PlainDialogue, PlainJoyful
 from joyful_hf import JoyfulConfig, JoyfulForEmotionRecognition, JoyfulProcessor
+from joyful_hf.data.encoded import with_layout
 from joyful_hf.processing import EncodedDialogue
 
 WINDOW = {"released": 10, "recommended": 8}
@@ -271,7 +272,8 @@ def make_runner(
     processor = make_processor(config, size, window)
 
     def as_batch(dialogues: Sequence[EncodedDialogue]) -> Any:
-        return processor.pack(dialogues, return_tensors="pt").to(device)
+        batch = with_layout(processor.pack(dialogues, return_tensors="pt"))
+        return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
     return Runner(model.to(device), as_batch, device), config
 

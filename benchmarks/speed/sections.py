@@ -440,6 +440,52 @@ def full_batch_figures(
     yield from share_figures(what, flops, seconds["step"], rates[precision], wanted)
 
 
+def cuda_graph_section(bench: Bench) -> Iterator[Figure]:
+    """Work on one batch, recorded as one CUDA graph, compared with its launches one by one; on a CPU only these."""
+    for size, mode in product(("released", "recommended"), ("train", "predict")):
+        what = f"{mode} without the optimizer, {size} size" if mode == "train" else f"{mode}, {size} size"
+        try:
+            yield from cuda_graph_figures(bench, what, size, mode)
+        except Exception as error:
+            yield failure(what, error)
+
+
+def cuda_graph_figures(bench: Bench, what: str, size: str, mode: str) -> Iterator[Figure]:
+    """Seconds of a pass over one batch that is on the device already. It can be recorded only if nothing waits."""
+    runner, config = make_runner(size, bench.device, bench.quick)
+    lengths = iemocap_like_lengths(*bench.scale.training)[: bench.scale.dialogues_per_batch]
+    inputs = runner.prepare(make_corpus(config, lengths))
+    runner.model.train(mode == "train")
+
+    def work() -> None:
+        if mode == "train":
+            runner.model.zero_grad(set_to_none=True)
+            runner.model(**inputs).loss.backward()
+        else:
+            with torch.no_grad():
+                runner.model(**inputs, return_loss=False)
+
+    works: dict[str, Callable[[], object]] = {"launched one by one": work}
+    if bench.device.type == "cuda":
+        works["one CUDA graph"] = recorded(work).replay
+    seconds, _ = compare(bench, works)
+    for name, own in seconds.items():
+        yield seconds_figure(f"{what}, {sum(lengths):,} utterances: {name}", own)
+
+
+def recorded(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    """Record a work as a CUDA graph, after some calls on a stream of their own, as torch asks for."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        repeated(work, 3)()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph
+
+
 SECTIONS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "matrix": matrix_section,
     "epoch": epoch_section,
@@ -452,5 +498,6 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "growth": growth_section,
     "compile": compile_section,
     "full-batch": full_batch_section,
+    "cuda-graph": cuda_graph_section,
     "rivals": rivals_section,
 }

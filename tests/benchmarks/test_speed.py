@@ -27,7 +27,7 @@ from joyful_hf import JoyfulForEmotionRecognition, convert_released_state_dict
 
 ROOT = Path(__file__).parents[2]
 SECTIONS = ["matrix", "epoch", "recommended", "latency", "graph", "speakers", "memory", "long", "growth", "full-batch"]
-SECTIONS += ["rivals"]
+SECTIONS += ["cuda-graph", "rivals"]
 LENGTHS = [5, 9, 1, 23]
 WINDOW = 10
 # Training without chance: nothing is dropped, masked or rewired.
