@@ -51,6 +51,7 @@ _PUBLISHED: dict[str, Any] = {
     "plain_path_size": 0,
     "modality_dropout_prob": 0.0,
     "num_members": 1,
+    "consistency_loss_weight": 0.0,
     "absent_modality": "zeros",
     "label_smoothing": 0.0,
 }
@@ -132,6 +133,9 @@ class JoyfulConfig(SpeakerGraphConfig):
         plain_path_dropout_prob, path_loss_weight: dropout of that layer; weight of each classifier's own loss.
         num_members: networks that are trained side by side, each from weights of its own, and whose logits are
             averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
+        consistency_loss_weight: of the divergence between two passes of a training step that dropout makes different
+            (R-Drop, Liang et al. 2021). Not in the paper. It doubles the work of training and none of prediction: a
+            single network with a weight of 1 comes close to four (benchmarks/README.md).
         modality_dropout_prob, absent_modality, label_smoothing: as in `DialogueConfig`. Not in the paper.
     """
 
@@ -170,6 +174,7 @@ class JoyfulConfig(SpeakerGraphConfig):
         "katz_attenuation",
         "fusion_loss_weight",
         "contrastive_loss_weight",
+        "consistency_loss_weight",
         "plain_path_size",
         "path_loss_weight",
     )
@@ -226,6 +231,7 @@ class JoyfulConfig(SpeakerGraphConfig):
     plain_path_dropout_prob: float | int = 0.5
     path_loss_weight: float | int = 0.5
     num_members: int = 4
+    consistency_loss_weight: float | int = 0.0
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.fusion_branches = list(self.fusion_branches)

@@ -247,7 +247,8 @@ class JoyfulMember(nn.Module):
 class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedModel):
     """JOYFUL with a classifier on each utterance, or a regressor for `problem_type="regression"`.
 
-    With `num_members` networks, each learns for itself, and their logits are averaged.
+    With `num_members` networks, each learns for itself, and their logits are averaged. With a
+    `consistency_loss_weight` a training step computes each of them twice, under different dropout.
     """
 
     def __init__(self, config: JoyfulConfig) -> None:
@@ -258,10 +259,11 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         self.post_init()
 
     def loss_weights(self) -> dict[str, float]:
-        """Weight of each part of the loss: alpha of the fusion's, beta of the contrast's, and the paths'."""
+        """Weight of each part of the loss: alpha of the fusion's, beta of the contrast's, and those beside them."""
         return super().loss_weights() | {
             "fusion": self.config.fusion_loss_weight,
             "contrastive": self.config.contrastive_loss_weight,
+            "consistency": self.config.consistency_loss_weight,
             "paths": self.config.path_loss_weight,
         }
 
@@ -289,6 +291,9 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             several members, logits and losses are the means of theirs; the representations are those of the first.
         """
         members = self._members()
+        twice = self.training and batch.return_loss and self.config.consistency_loss_weight > 0
+        if twice:
+            members = members * 2
         if len(members) == 1:
             return self._compute(*members[0], batch)
         if self.joyful.goes_together(batch):
@@ -303,6 +308,8 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
             parts = [output.losses or {} for output in outputs]
             losses = {name: torch.stack([own[name] for own in parts]) for name in parts[0]}
         means = {name: own.mean(0) for name, own in losses.items()}
+        if twice:
+            means["consistency"] = self._consistency_loss(*logits.chunk(2))
         return EmotionRecognitionOutput(losses=means or None, logits=logits.mean(0), **first)
 
     def _compute(self, model: JoyfulModel, classifier: nn.Module, batch: PackedBatch) -> EmotionRecognitionOutput:
@@ -313,6 +320,11 @@ class JoyfulForEmotionRecognition(SpeakerGraphClassifierMixin, JoyfulPreTrainedM
         if batch.targets is not None:
             output.losses = (output.losses or {}) | self._classification_losses(output.logits, paths, batch.targets)
         return output
+
+    def _consistency_loss(self, one: Tensor, other: Tensor) -> Tensor:
+        """() how far two passes (members, N, num_labels) that dropout makes different are from each other (R-Drop)."""
+        divergence = self.task.divergence
+        return torch.stack([divergence(one, other), divergence(other, one)]).mean()
 
     def _classification_losses(self, logits: Tensor, paths: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
         """The loss "classification" of the logits (N, num_labels), and "paths", the sum of those of each path."""

@@ -249,6 +249,44 @@ class TestMembers:
         assert model.further_members[0].joyful.text_encoder is None
 
 
+class TestConsistency:
+    """R-Drop: two passes of a training step, which only dropout tells apart, are to agree."""
+
+    @staticmethod
+    def make(num_members: int = 1, **fields):
+        return JOYFUL_CASES[0].make(make_dialogues(), num_members=num_members, consistency_loss_weight=2.0, **fields)[
+            0
+        ]
+
+    @pytest.mark.parametrize("num_members", [1, 3])
+    def test_without_dropout_they_do_and_nothing_else_changes(self, num_members):
+        model, batch = self.make(num_members, **NO_DROPOUT).train(), make_batch(JOYFUL_CASES[0])
+        losses = model(**batch).losses
+        assert losses.pop("consistency").item() == pytest.approx(0, abs=1e-6)
+        model.config.consistency_loss_weight = 0
+        torch.testing.assert_close(losses, model(**batch).losses)
+
+    def test_it_is_the_mean_divergence_in_both_directions(self, monkeypatch):
+        model, batch, passes = self.make().train(), make_batch(JOYFUL_CASES[0]), []
+        monkeypatch.setattr(JoyfulModel, "goes_together", lambda *_: False)
+        compute = model._compute
+        monkeypatch.setattr(model, "_compute", lambda *given: passes.append(compute(*given)) or passes[-1])
+        output = model(**batch)
+        one, other = (torch.distributions.Categorical(logits=own.logits) for own in passes)
+        kl = torch.distributions.kl_divergence
+        torch.testing.assert_close(output.losses["consistency"], (kl(one, other) + kl(other, one)).mean() / 2)
+        assert output.losses["consistency"] > 0
+        rest = {name: loss for name, loss in output.losses.items() if name != "consistency"}
+        torch.testing.assert_close(output.loss, model.weighted_sum(rest) + 2 * output.losses["consistency"])
+        torch.testing.assert_close(output.logits, (passes[0].logits + passes[1].logits) / 2)
+
+    def test_only_a_training_step_takes_two(self):
+        model, batch = self.make(), make_batch(JOYFUL_CASES[0])
+        assert "consistency" in model.train()(**batch).losses
+        assert "consistency" not in model.eval()(**batch).losses
+        assert model.train()(**batch, return_loss=False).losses is None
+
+
 class TestViews:
     def test_without_augmentation_two_views_are_twice_the_graph(self):
         """H = H1 + H2 in training, and so in evaluation, where both views are the graph as it is."""
