@@ -13,6 +13,8 @@ from .processes import Processes
 
 # Similarities held at a time; beyond it they are computed in rows, and again in the backward pass.
 MAX_SIMILARITIES = 2**24
+# Similarities in one tensor: of larger ones malloc makes every page anew, which costs a third of the time.
+MAX_IN_ONE_TENSOR = 2**23
 
 
 def view_to_view_loss(
@@ -95,7 +97,11 @@ def log_sum_similarities(
     """
     groups, members = others.shape[:2]
     if torch.compiler.is_compiling() or groups * anchors.size(1) * members <= MAX_SIMILARITIES:
-        return _log_sum_of_rows(anchors, others, mask, temperature, own, num_parts)
+        at_once = groups if torch.compiler.is_compiling() else MAX_IN_ONE_TENSOR // (anchors.size(1) * members)
+        if at_once >= groups:
+            return _log_sum_of_rows(anchors, others, mask, temperature, own, num_parts)
+        given = (part.split(max(1, at_once)) for part in (anchors, others, mask.expand(groups, -1)))
+        return torch.cat([_log_sum_of_rows(*part, temperature, own, num_parts) for part in zip(*given, strict=True)])
     rows = max(1, MAX_SIMILARITIES // (groups * members))
     chunks = anchors.split(rows, dim=1)
     own_chunks = [None] * len(chunks) if own is None else own.split(rows)
