@@ -137,7 +137,7 @@ class EdgeBias(nn.Module):
 def convolve_together(
     encoder: AggregateCombineEncoder | RelationalEncoder, graphs: Sequence[SpeakerGraph]
 ) -> tuple[Tensor, ...]:
-    """What `encoder.convolve` makes of each of several graphs of the same utterances, as one graph that holds all."""
+    """Each of several graphs of the same utterances as `encoder.convolve` gives it, computed as one that holds all."""
     return encoder.convolve(joined(graphs)).chunk(len(graphs)) if len(graphs) > 1 else (encoder.convolve(*graphs),)
 
 
