@@ -96,5 +96,6 @@ def _with_added(graph: SpeakerGraph, added: Tensor, is_edge: Tensor | None = Non
 
 def _random_row(first: Tensor, last: Tensor) -> Tensor:
     """A random row from `first` to `last`, (k,) each -> (k,)."""
-    # Below 2**24 rows the product, rounded, stays below their number.
-    return first + (torch.rand(first.shape, device=first.device) * (last - first + 1)).long()
+    # In float32 the product, rounded, stays below the number of rows, up to 2**24 of them.
+    share = torch.rand(first.shape, dtype=torch.float32, device=first.device)
+    return first + (share * (last - first + 1)).long()

@@ -135,7 +135,7 @@ class JoyfulConfig(SpeakerGraphConfig):
             averaged. Not in the paper. Four cost four times the work. See benchmarks/README.md for the outcome.
         consistency_loss_weight: of the divergence between two passes of a training step that dropout makes different
             (R-Drop, Liang et al. 2021). Not in the paper. It doubles the work of training and none of prediction: a
-            single network with a weight of 1 comes close to four (benchmarks/README.md).
+            single network with a weight of 0.3 comes close to four (benchmarks/README.md).
         modality_dropout_prob, absent_modality, label_smoothing: as in `DialogueConfig`. Not in the paper.
     """
 

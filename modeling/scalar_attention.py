@@ -45,7 +45,7 @@ def scalar_attention(basis: Tensor, values: Tensor) -> Tensor:
     if values.device.type != "cpu":
         return with_narrow_heads(basis, values.flatten(0, -2)).unflatten(0, values.shape[:-1])
     if values.dim() > 2:
-        return torch.stack([scalar_attention(basis, own) for own in values])
+        return torch.stack([_ScalarAttention.apply(basis, own, precision) for own in values])
     return _ScalarAttention.apply(basis, values, precision)
 
 

@@ -40,6 +40,13 @@ def test_values_and_gradients_are_the_formulas(scale):
         assert largest_difference(ours[0], theirs[0]) < 1e-4
 
 
+def test_each_of_several_is_as_precise_as_its_type_and_takes_no_more_nodes_than_alone():
+    basis, values = random_case(1.0, rows=12)
+    several = values.bfloat16().unflatten(0, (3, 4))
+    for own, alone in zip(scalar_attention(basis, several), several, strict=True):
+        assert torch.equal(own, scalar_attention(basis, alone))
+
+
 def test_each_of_several_has_the_values_and_gradients_that_it_has_alone():
     basis, values = random_case(1.0, rows=12)
     several = torch.stack([values[:4] * 1e-3, values[4:8], values[8:] * 8])
