@@ -100,6 +100,11 @@ class JoyfulModel(JoyfulPreTrainedModel):
         training, which the contrastive loss compares; otherwise, and in evaluation mode, it sees the graph as it is.
         The losses are "fusion" and "contrastive".
         """
+        # What a batch lacks is said before anything is computed.
+        if self.graph_encoder is not None:
+            self.edges(batch)
+        elif self.speaker_encoder is not None:
+            self.speaker_ids(batch)
         features, present = self.inputs(batch.features, batch.modality_mask, self.dtype)
         fusion = self.fusion(features, present, batch.layout, batch.return_loss)
         context = fusion.fused
@@ -108,8 +113,6 @@ class JoyfulModel(JoyfulPreTrainedModel):
         if self.graph_projection is not None:
             context = self.graph_projection(context)
         if self.speaker_encoder is not None:
-            # An error if the batch has none.
-            self.speaker_ids(batch) if self.graph_encoder is None else self.edges(batch)
             context = context + self.speaker_encoder(context, batch.layout)
         losses = {} if fusion.loss is None else {"fusion": fusion.loss.mean()}
         graph, attention = context, None

@@ -13,6 +13,8 @@ from joyful_hf.processing.modality_weights import (
     LARGEST_SIZE,
     LEAST_WEIGHT,
     PENALTIES,
+    SURE,
+    Explained,
     HeldOutFit,
     as_targets,
     measure_modality_weights,
@@ -95,17 +97,24 @@ def test_the_fit_is_that_of_a_ridge_regression_on_the_other_folds():
     for number in range(12):
         fit.add(number, rows[dialogue == number], targets[dialogue == number])
     with_constant = np.concatenate([rows, np.ones((60, 1))], axis=1)
-    errors = []
+    errors, variances = [], []
+    for fold in range(FOLDS):
+        variances.append(((targets - targets.mean(0))[dialogue % FOLDS == fold] ** 2).sum())
     for penalty in PENALTIES:
-        error = 0.0
+        own = []
         for fold in range(FOLDS):
             held_out = dialogue % FOLDS == fold
             x, y = with_constant[~held_out], targets[~held_out]
             solved = np.linalg.solve(x.T @ x + penalty * 60 * np.diag([1, 1, 1, 0]), x.T @ y)
-            error += ((targets[held_out] - with_constant[held_out] @ solved) ** 2).sum()
-        errors.append(error)
-    variance = ((targets - targets.mean(0)) ** 2).sum()
-    assert fit.explained() == pytest.approx(1 - min(errors) / variance)
+            own.append(((targets[held_out] - with_constant[held_out] @ solved) ** 2).sum())
+        errors.append(own)
+    left, variances = np.array(min(errors, key=sum)), np.array(variances)
+    share = 1 - left.sum() / variances.sum()
+    explained = fit.explained()
+    assert explained.share == pytest.approx(share)
+    # Each fold's own share, weighed by its variance, spreads about the whole one.
+    spread = ((1 - left / variances) - share) * variances
+    assert explained.error == pytest.approx(spread.std(ddof=1) * FOLDS**0.5 / variances.sum())
 
 
 def test_wide_features_are_projected():
@@ -115,13 +124,28 @@ def test_wide_features_are_projected():
     assert np.isfinite(fit.products).all()
 
 
-@given(st.dictionaries(st.sampled_from(["text", "audio", "visual"]), st.floats(-1, 1), min_size=1))
-def test_weights_follow_the_order_of_what_is_explained(explained):
+shares = st.builds(Explained, st.floats(-1, 1), st.floats(0, 1))
+
+
+@given(st.dictionaries(st.sampled_from(["text", "audio", "visual"]), shares, min_size=1))
+def test_weights_follow_the_order_of_what_is_surely_explained(explained):
     weights = modality_weights(explained)
-    assert max(weights.values()) == 1.0
+    best = max(explained, key=lambda name: explained[name].share)
+    assert weights[best] == 1.0
     assert all(LEAST_WEIGHT <= weight <= 1 for weight in weights.values())
-    order = sorted(explained, key=lambda name: explained[name])
-    assert all(weights[low] <= weights[high] for low, high in pairwise(order))
+    if explained[best].share > 0:
+        others = sorted(
+            explained.keys() - {best}, key=lambda name: explained[name].share - SURE * explained[name].error
+        )
+        assert all(weights[low] <= weights[high] for low, high in pairwise(others))
+
+
+def test_what_may_be_chance_weighs_least():
+    explained = {"text": Explained(0.3, 0.1), "audio": Explained(0.05, 0.03), "visual": Explained(0.05, 0.01)}
+    weights = modality_weights(explained)
+    assert weights["text"] == 1.0
+    assert weights["audio"] == LEAST_WEIGHT
+    assert weights["visual"] == pytest.approx((0.03 / 0.3) ** 0.5)
 
 
 def test_targets():
