@@ -1,5 +1,6 @@
 """The command line, `joyful`: it hands over to one module per command, and turns errors into one line."""
 
+import gc
 import re
 import sys
 from collections.abc import Generator, Mapping
@@ -26,6 +27,10 @@ from .push import push
 from .threads import settle_threads
 from .train import train
 from .training_options import TrainCommand, training_option_names
+
+# Importing torch and transformers makes half a million objects that stay. With Python's own thresholds, after which it
+# looks through them for garbage, `joyful predict` takes 7.9 s on a slow machine, and 7.1 s with these (means of 4).
+_COLLECTION_THRESHOLDS = (50_000, 20, 50)
 
 
 @contextmanager
@@ -112,6 +117,7 @@ def main() -> None:
     A signal to stop ends with one line too, and 128 and its number.
     """
     settle_threads()
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
     arguments = [with_dashes(argument) for argument in sys.argv[1:]]
     if not arguments:
         app(["--help"], prog_name="joyful", standalone_mode=False)

@@ -41,13 +41,13 @@ def test_the_share_of_a_control_group_counts(tmp_path, files, cores):
     assert _quota(tmp_path) == cores
 
 
-def test_it_is_settled_before_torch_is_loaded():
+def test_threads_and_the_collector_are_settled_before_torch_is_loaded():
     program = (
-        "import sys; import joyful_hf.cli.app as app; assert 'torch' not in sys.modules\n"
-        "sys.argv = ['joyful', '--version']; app.main()\n"
+        "import gc, os, sys; import joyful_hf.cli.app as app; assert 'torch' not in sys.modules\n"
+        "sys.argv = ['joyful', '--version']\n"
+        "try:\n    app.main()\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules; print(os.environ['GOMP_SPINCOUNT'], gc.get_threshold()[0])"
     )
-    program = program.replace("app.main()", "\ntry:\n    app.main()\nexcept SystemExit:\n    pass\n")
-    program += "import os; print(os.environ['GOMP_SPINCOUNT'])"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP", "GOMP"))}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == SPINS, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{SPINS} 50000", done.stderr
