@@ -21,7 +21,7 @@ FOLDS = 5
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties of the ridge regression, to be multiplied by the number of utterances."""
 SURE = 2.0
-"""Standard errors by which what a modality explains has to be above nothing."""
+"""Standard errors beyond which a difference is taken for more than chance."""
 LEAST_WEIGHT = 0.03
 """Weight of a modality of which nothing is sure on its own: it may still tell something together with another. With
 0.1, the audio of CMU-MOSI cost 0.008 of weighted F1, and 0.01 or 0 gain no more (benchmarks/README.md)."""
@@ -103,17 +103,21 @@ class HeldOutFit:
 def modality_weights(explained: Mapping[str, Explained]) -> dict[str, float]:
     """Weigh each modality by the correlation R of its held-out fit, relative to that of the best modality.
 
-    Of the others only what is sure counts, R squared less two standard errors: on few dialogues chance explains some.
+    On few dialogues chance explains a part. Of a modality that surely tells less than the best one, only what it
+    surely tells counts: R squared less two standard errors.
 
     Args:
-        explained: modality -> R squared. If none explains anything, nothing is known, and all weights are 1.
+        explained: modality -> R squared. If none surely explains anything, nothing is known, and all weights are 1.
     """
-    best = max(explained, key=lambda name: explained[name].share, default=None)
-    if best is None or explained[best].share <= 0:
+    best = max(explained.values(), key=lambda own: own.share, default=Explained(0.0))
+    if best.share <= SURE * best.error:
         return dict.fromkeys(explained, 1.0)
-    sure = {name: own.share - SURE * own.error for name, own in explained.items()}
-    weights = {name: max(LEAST_WEIGHT, (max(own, 0.0) / explained[best].share) ** 0.5) for name, own in sure.items()}
-    return weights | {best: 1.0}
+    weights = {}
+    for name, own in explained.items():
+        is_behind = best.share - own.share > SURE * math.hypot(best.error, own.error)
+        counted = own.share - SURE * own.error if is_behind else own.share
+        weights[name] = max(LEAST_WEIGHT, (max(counted, 0.0) / best.share) ** 0.5)
+    return weights
 
 
 def check_weights(weights: Mapping[str, float]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from joyful_hf import make_toy_corpus
 from joyful_hf.processing import JoyfulProcessor
 from joyful_hf.processing.modality_weights import (
     FOLDS,
@@ -128,24 +129,41 @@ shares = st.builds(Explained, st.floats(-1, 1), st.floats(0, 1))
 
 
 @given(st.dictionaries(st.sampled_from(["text", "audio", "visual"]), shares, min_size=1))
-def test_weights_follow_the_order_of_what_is_surely_explained(explained):
+def test_the_best_weighs_1_and_all_others_no_more_than_what_they_explain(explained):
     weights = modality_weights(explained)
-    best = max(explained, key=lambda name: explained[name].share)
-    assert weights[best] == 1.0
-    assert all(LEAST_WEIGHT <= weight <= 1 for weight in weights.values())
-    if explained[best].share > 0:
-        others = sorted(
-            explained.keys() - {best}, key=lambda name: explained[name].share - SURE * explained[name].error
-        )
-        assert all(weights[low] <= weights[high] for low, high in pairwise(others))
+    best = max(explained.values(), key=lambda own: own.share)
+    assert max(weights.values()) == 1.0
+    for name, weight in weights.items():
+        part = max(explained[name].share, 0) / best.share if best.share > SURE * best.error else 1.0
+        assert LEAST_WEIGHT <= weight <= max(LEAST_WEIGHT, part**0.5)
 
 
-def test_what_may_be_chance_weighs_least():
-    explained = {"text": Explained(0.3, 0.1), "audio": Explained(0.05, 0.03), "visual": Explained(0.05, 0.01)}
-    weights = modality_weights(explained)
-    assert weights["text"] == 1.0
-    assert weights["audio"] == LEAST_WEIGHT
-    assert weights["visual"] == pytest.approx((0.03 / 0.3) ** 0.5)
+@given(st.dictionaries(st.sampled_from(["text", "audio", "visual"]), st.floats(-1, 1), min_size=1))
+def test_without_doubt_weights_follow_the_order_of_what_is_explained(share):
+    weights = modality_weights({name: Explained(own) for name, own in share.items()})
+    order = sorted(share, key=lambda name: share[name])
+    assert all(weights[low] <= weights[high] for low, high in pairwise(order))
+
+
+@pytest.mark.parametrize(
+    ("audio", "weight"),
+    [
+        pytest.param(Explained(0.05, 0.03), LEAST_WEIGHT, id="it may be chance"),
+        pytest.param(Explained(0.05, 0.01), (0.03 / 0.3) ** 0.5, id="a part is sure"),
+        pytest.param(Explained(0.2, 0.05), (0.2 / 0.3) ** 0.5, id="it may tell as much as the best"),
+    ],
+)
+def test_of_what_is_surely_behind_only_what_is_sure_counts(audio, weight):
+    assert modality_weights({"text": Explained(0.3, 0.02), "audio": audio}) == pytest.approx(
+        {"text": 1, "audio": weight}
+    )
+
+
+@pytest.mark.parametrize("num_dialogues", [10, 20])
+def test_few_dialogues_do_not_silence_what_tells_as_much(num_dialogues):
+    corpus = make_toy_corpus(num_train=num_dialogues)
+    weights = JoyfulProcessor.from_dialogues(corpus["train"]).modality_weights
+    assert min(weights.values()) > 0.6
 
 
 def test_targets():
